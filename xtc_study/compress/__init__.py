@@ -1,0 +1,1 @@
+"""The method: quantizers, low-bit layers, layer reduction, distillation taps and losses."""

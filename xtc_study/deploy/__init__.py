@@ -1,0 +1,1 @@
+"""Trained model in, small file out: bit packing and the checkpoint that loads again."""

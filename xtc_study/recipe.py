@@ -1,0 +1,205 @@
+"""What one run is: a Recipe, the scientific parameters of one compressed model, validated, canonical, hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+VERSION = 1
+"""Bump by hand when the same recipe would give another model. It is part of every run_id."""
+
+FULL_PRECISION = 32
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be run. The message names the field, the value and what was expected."""
+
+
+class Recipe(BaseModel):
+    """The scientific parameters of one run. Device, precision, paths and workers are recorded, not part of it.
+
+    Raises:
+        RecipeError: from ``Recipe.of`` for any unknown field or value outside its range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    task: str
+    """A GLUE task (cola, sst2, ...) or a generated one (toy-sentiment, ...)."""
+    model: str = "builtin:tiny"
+    """The pre-trained encoder: ``builtin:tiny``, a hub name, or a local folder."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    batch_size: Count = 32
+    max_length: Annotated[int, Field(ge=4)] = 128
+    """Longest input in word pieces; longer ones are cut."""
+
+    teacher_epochs: Positive = 3
+    teacher_learning_rate: Positive = 2e-5
+
+    layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """Student depth: a count, the list of teacher layers to keep (from 0), or None for all of them."""
+    start: str = "teacher"
+    """Where the student's weights come from: ``teacher`` (fine-tuned), ``pretrained``, or a hub name or folder."""
+    order: Literal["reduce-then-quantise", "together"] = "reduce-then-quantise"
+    """A small low-bit student first finishes its fp32 reduction (the paper), or does both in one go."""
+    reduce_stages: Literal[0, 1, 2, 3] = 1
+    reduce_epochs: Positive = 3
+    reduce_learning_rate: Positive = 5e-5
+
+    weight_bits: int = 1
+    """1 (binary), 2 (ternary), 3 to 8, or 32 for full precision."""
+    embedding_bits: int | None = None
+    """Bits of the word embeddings, one scale a row; None: as weight_bits."""
+    activation_bits: int = 8
+    """Bits of the input of each low-bit linear: 2 to 8, or 32."""
+    granularity: str = "tensor"
+    """One scale per ``tensor``, per ``row``, or per ``group:N`` (N weights of a row)."""
+    quantise_pooler: bool = True
+    """Whether the dense layer before the classifier is low-bit too (BinaryBERT: yes; the released XTC configs: no)."""
+    activation_scale: Literal["token", "tensor"] = "token"
+    activation_range: Literal["dynamic", "static"] = "dynamic"
+    weight_clip: Positive | None = None
+    """Straight-through estimator: weights outside +-clip are clamped and get no gradient. None: identity."""
+
+    stages: Literal[0, 1, 2, 3] = 1
+    """Distillation stages: 0 trains on labels alone; 1 all terms; 2 and 3 as in the paper."""
+    epochs: Positive = 3
+    """Total length of the low-bit training, shared by its stages."""
+    learning_rate: Positive = 2e-5
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of each stage's steps in which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    pad_in_loss: bool = False
+    """Whether padded positions count in the distillation terms, as in the authors' code."""
+    teacher_dropout: bool = False
+    """Whether the teacher's dropout is on while it teaches, as in TinyBERT's, BinaryBERT's and BiT's code."""
+
+    @field_validator("weight_bits", "embedding_bits")
+    @classmethod
+    def _known_weight_bits(cls, bits: int | None) -> int | None:
+        if bits is not None and bits != FULL_PRECISION and not 1 <= bits <= 8:
+            raise ValueError("expected 1 (binary), 2 (ternary), 3 to 8, or 32 (full precision)")
+        return bits
+
+    @field_validator("activation_bits")
+    @classmethod
+    def _known_activation_bits(cls, bits: int) -> int:
+        if bits != FULL_PRECISION and not 2 <= bits <= 8:
+            raise ValueError("expected 2 to 8, or 32 (full precision)")
+        return bits
+
+    @field_validator("granularity")
+    @classmethod
+    def _known_granularity(cls, text: str) -> str:
+        if text not in ("tensor", "row") and not re.fullmatch(r"group:[1-9]\d*", text):
+            raise ValueError("expected 'tensor', 'row' or 'group:N', for example 'group:64'")
+        return text
+
+    @field_validator("layers")
+    @classmethod
+    def _distinct_layers(cls, layers: Any) -> Any:
+        if isinstance(layers, tuple):
+            if not layers:
+                raise ValueError("expected at least one teacher layer; use null to keep all of them")
+            if list(layers) != sorted(set(layers)):
+                raise ValueError("expected teacher layers in rising order, each once")
+        return layers
+
+    @field_validator("task", "model", "start")
+    @classmethod
+    def _named(cls, text: str) -> str:
+        if not text.strip() or "\n" in text or "\0" in text:
+            raise ValueError("expected a name")
+        return text
+
+    @model_validator(mode="after")
+    def _groups_are_for_weights(self) -> Self:
+        if self.activation_range == "static" and self.activation_scale == "token":
+            raise ValueError(
+                "activation_range 'static' needs activation_scale 'tensor': a range fixed in training "
+                "cannot know the tokens of a new sentence"
+            )
+        return self
+
+    @classmethod
+    def of(cls, **fields: Any) -> Recipe:
+        """A recipe from plain values (YAML, notebook parameters).
+
+        Raises:
+            RecipeError: one line per wrong field: its name, its value and what was expected.
+        """
+        unknown = sorted(set(fields) - set(cls.model_fields))
+        if unknown:
+            raise RecipeError(
+                f"unknown recipe field {', '.join(map(repr, unknown))}; the fields are: {', '.join(cls.model_fields)}"
+            )
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise RecipeError("\n".join(dict.fromkeys(_readable(item) for item in error.errors()))) from None
+
+    @property
+    def embedding_bits_used(self) -> int:
+        return self.weight_bits if self.embedding_bits is None else self.embedding_bits
+
+    @property
+    def is_low_bit(self) -> bool:
+        return min(self.weight_bits, self.embedding_bits_used, self.activation_bits) < FULL_PRECISION
+
+    def scientific(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, plus the task: a new field then leaves every old id as it was."""
+        values = self.model_dump(mode="json", exclude_defaults=True)
+        return {"task": self.task, **values}
+
+    @property
+    def run_id(self) -> str:
+        """Short slug of what the run is, then the first 10 hex digits of the hash of its canonical JSON and VERSION."""
+        return f"{self._slug()}-{digest({'version': VERSION, **self.scientific()})}"
+
+    def _slug(self) -> str:
+        if self.layers is None:
+            depth = "all"
+        elif isinstance(self.layers, int):
+            depth = f"{self.layers}l"
+        else:
+            depth = "l" + ".".join(map(str, self.layers))
+        text = f"{self.task}-{depth}-w{self.weight_bits}a{self.activation_bits}-s{self.stages}-seed{self.seed}"
+        return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80]
+
+
+def canonical_json(values: Mapping[str, Any]) -> str:
+    """JSON with sorted keys, no spaces and whole floats as integers, so that equal values give equal text."""
+    return json.dumps(_plain(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """First 10 hex digits of the sha256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:10]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _readable(item: Any) -> str:
+    field = str(item["loc"][0]) if item["loc"] else "recipe"
+    message = item["msg"].removeprefix("Value error, ")
+    if field == "layers" and item["type"] != "value_error":
+        message = "expected a count of at least 1, a list of teacher layers (from 0), or null for all of them"
+    if not item["loc"]:
+        return message
+    return f"{field}={item['input']!r}: {message}" if item["type"] != "missing" else f"{field}: is required"

@@ -1,0 +1,1 @@
+"""Answers in, pages out: tables, figures, HTML. Never imports torch."""

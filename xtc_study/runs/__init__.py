@@ -1,0 +1,1 @@
+"""Notebooks executed once and safely: run folders, parameters, execution. Never imports torch."""

@@ -1,0 +1,1 @@
+"""Text in, batches out: the eight GLUE tasks, five generated tasks, and how they become tensors."""

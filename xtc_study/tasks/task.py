@@ -1,0 +1,47 @@
+"""What a task is: its text fields, labels, metrics and evaluation splits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SENTENCE = ("sentence",)
+PAIR = ("sentence1", "sentence2")
+
+
+class DataError(ValueError):
+    """The data on disk is not what the task expects. The message names file, line and fix."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One text task.
+
+    A loaded task is a ``datasets.DatasetDict`` with a split ``train`` and every split of ``eval_splits``. Its
+    columns are ``text_fields`` (str), ``label`` (class id as int, or float for regression) and ``idx`` (int, the
+    row number in its split).
+    """
+
+    name: str
+    question: str
+    """One sentence that tells a reader what is asked."""
+    text_fields: tuple[str, ...]
+    """``("sentence",)`` or ``("sentence1", "sentence2")``, whatever the source calls them."""
+    labels: tuple[str, ...]
+    """Class names in the order of their ids; empty for regression."""
+    metrics: tuple[str, ...]
+    """Names from ``xtc_study.training.metrics``; the first is the primary metric."""
+    eval_splits: tuple[str, ...] = ("dev",)
+    """MNLI has two: ``matched`` and ``mismatched``."""
+
+    @property
+    def is_regression(self) -> bool:
+        return not self.labels
+
+    @property
+    def num_labels(self) -> int:
+        """Outputs of the classifier: the classes, or 1 for regression."""
+        return max(len(self.labels), 1)
+
+    @property
+    def primary_metric(self) -> str:
+        return self.metrics[0]

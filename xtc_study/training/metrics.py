@@ -1,0 +1,61 @@
+"""The GLUE metrics by name. Imports no torch, so that planning and reports stay quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from sklearn import metrics as sk
+
+Array = npt.NDArray[np.float64]
+
+
+def _correlation(function: Callable[..., tuple[float, float]], labels: Array, predictions: Array) -> float:
+    # A constant prediction has no correlation; GLUE scores it 0, not NaN.
+    if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+        return 0.0
+    return float(function(labels, predictions)[0])
+
+
+def _pearson(labels: Array, predictions: Array) -> float:
+    return _correlation(stats.pearsonr, labels, predictions)
+
+
+def _spearman(labels: Array, predictions: Array) -> float:
+    return _correlation(stats.spearmanr, labels, predictions)
+
+
+def _f1(labels: Array, predictions: Array) -> float:
+    return float(sk.f1_score(labels, predictions, pos_label=1, zero_division=0.0))
+
+
+METRICS: dict[str, Callable[[Array, Array], float]] = {
+    "accuracy": lambda labels, predictions: float(sk.accuracy_score(labels, predictions)),
+    "f1": _f1,
+    "matthews": lambda labels, predictions: float(sk.matthews_corrcoef(labels, predictions)),
+    "pearson": _pearson,
+    "spearman": _spearman,
+}
+"""Every metric is in [-1, 1] and higher is better."""
+
+
+def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[float] | Array) -> float:
+    """The metric's value for one split.
+
+    Args:
+        labels: shape (n,), class ids, or targets for regression.
+        predictions: shape (n,), class ids, or outputs for regression.
+
+    Raises:
+        ValueError: unknown metric, different lengths, an empty split, or values that are not finite.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
+    truth, guess = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
+    if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
+        raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be 1-D, of one length, not empty")
+    if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
+        raise ValueError(f"{metric} needs finite labels and predictions; the model's output holds NaN or infinity")
+    return METRICS[metric](truth, guess)
