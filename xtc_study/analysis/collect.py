@@ -1,0 +1,230 @@
+"""Run folders in, one tidy frame out: one row a run, task, split and metric, for the runs that are done."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import pandas as pd
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+from xtc_study.recipe import Recipe
+
+PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
+State = Literal["missing", "running", "done", "failed", "corrupt"]
+
+
+class RunFileError(ValueError):
+    """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run that a study asks for. Several studies may ask for the same run; each gets its rows."""
+
+    study: str
+    run_id: str
+    """The name of its folder."""
+    arm: str
+    """What a reader calls it: ``1-bit``. The seeds (and tasks) of an arm share it."""
+    recipe: Recipe
+
+
+class _Score(BaseModel):
+    split: str
+    metric: str
+    value: FiniteFloat
+    best_value: FiniteFloat | None = None
+    teacher_value: FiniteFloat | None = None
+    n_examples: int
+
+
+class _Metrics(BaseModel):
+    rows: list[_Score]
+    size_bytes: int
+    size_bytes_paper: int
+    teacher_size_bytes: int
+
+
+class _Status(BaseModel):
+    state: str
+    started: str = ""
+    duration_s: float = float("nan")
+
+
+class _Environment(BaseModel):
+    device: str = ""
+    precision: str = ""
+    packages: dict[str, Any] = {}
+
+
+class _Params(BaseModel):
+    """Any JSON object: the recipe itself comes from the plan, whose run_id is the hash of it."""
+
+
+class _Error(BaseModel):
+    type: str = "Error"
+    message: str = ""
+    cell: int | str | None = None
+
+
+_File = TypeVar("_File", bound=BaseModel)
+
+
+def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
+    """The tidy frame of the planned runs that are done; a run that is not, or whose files are corrupt, has no row.
+
+    Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
+    value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
+    higher_is_better, n_examples, every other recipe field, the sizes in bytes, duration_s, device, precision,
+    versions (compact JSON) and started (ISO text). Columns and dtypes are the same for an empty frame.
+    """
+    rows = [row for run in planned for row in _rows(runs_folder, run)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
+    """Where each planned run stands. Columns: run_id, arm, task, seed, state, error (text, empty if none).
+
+    ``done``: status.json says so and the other files can be read. ``corrupt``: status.json is there but it, or a
+    file it vouches for, cannot be read. ``failed``: any other status, or error.json alone. ``running``: claimed
+    and no status yet. ``missing``: nothing that says it was started.
+    """
+    rows = []
+    for run in planned:
+        state, error = _state(runs_folder / run.run_id)
+        rows.append((run.run_id, run.arm, run.recipe.task, run.recipe.seed, state, error))
+    kinds = {"run_id": "str", "arm": "str", "task": "str", "seed": "int64", "state": "str", "error": "str"}
+    return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
+
+
+def predictions(runs_folder: Path, run_id: str) -> pd.DataFrame:
+    """One row a dev example, sorted by split and idx: split, idx, label, prediction, teacher_prediction.
+
+    Raises:
+        RunFileError: the file is missing, is not Parquet, lacks a column, or holds an example twice.
+    """
+    path = runs_folder / run_id / "predictions.parquet"
+    try:
+        frame = pd.read_parquet(path, columns=list(PREDICTION_COLUMNS))
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors and OSErrors
+        raise RunFileError(f"{run_id}/predictions.parquet: {_first_line(error)}") from error
+    if frame.duplicated(["split", "idx"]).any():
+        raise RunFileError(f"{run_id}/predictions.parquet: an example (split, idx) occurs twice")
+    return frame.sort_values(["split", "idx"], ignore_index=True)
+
+
+def compact_layers(layers: int | tuple[int, ...] | None) -> str:
+    """``all``, a count (``3``), or the kept teacher layers (``1.3.5``; a single kept layer is ``1.``)."""
+    if layers is None:
+        return "all"
+    if isinstance(layers, int):
+        return str(layers)
+    return ".".join(map(str, layers)) + ("." if len(layers) == 1 else "")
+
+
+def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
+    folder = runs_folder / run.run_id
+    if _state(folder)[0] != "done":
+        return
+    status, metrics = _read(folder, "status.json", _Status), _read(folder, "metrics.json", _Metrics)
+    environment = _read(folder, "environment.json", _Environment)
+    of_run = {
+        "study": run.study,
+        "arm": run.arm,
+        "run_id": run.run_id,
+        **run.recipe.model_dump(),
+        "layers": compact_layers(run.recipe.layers),
+        **metrics.model_dump(exclude={"rows"}),
+        **status.model_dump(include={"started", "duration_s"}),
+        "device": environment.device,
+        "precision": environment.precision,
+        "versions": json.dumps(environment.packages, sort_keys=True, separators=(",", ":")),
+        "higher_is_better": True,
+    }
+    splits: set[str] = set()
+    for score in metrics.rows:
+        yield {**of_run, **score.model_dump(), "is_primary": score.split not in splits}
+        splits.add(score.split)
+
+
+def _state(folder: Path) -> tuple[State, str]:
+    if not (folder / "status.json").exists():
+        if (folder / "claim.json").exists():
+            return "running", ""
+        return ("failed", _error(folder)) if (folder / "error.json").exists() else ("missing", "")
+    try:
+        status = _read(folder, "status.json", _Status)
+        if status.state != "done":
+            return "failed", _error(folder) or f"status.json says {status.state!r}"
+        _read(folder, "params.json", _Params)
+        _read(folder, "metrics.json", _Metrics)
+        _read(folder, "environment.json", _Environment)
+    except RunFileError as error:
+        return "corrupt", str(error)
+    return "done", ""
+
+
+def _error(folder: Path) -> str:
+    """error.json in one line; what is wrong with it if it cannot be read; empty if there is none."""
+    if not (folder / "error.json").exists():
+        return ""
+    try:
+        error = _read(folder, "error.json", _Error)
+    except RunFileError as unreadable:
+        return str(unreadable)
+    where = "" if error.cell is None else f" (cell {error.cell})"
+    return f"{error.type}: {error.message}{where}"
+
+
+def _read(folder: Path, name: str, schema: type[_File]) -> _File:
+    try:
+        return schema.model_validate_json((folder / name).read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunFileError(f"{folder.name}/{name}: {where + ': ' if where else ''}{first['msg']}") from None
+    except OSError as error:
+        raise RunFileError(f"{folder.name}/{name}: {error.strerror or error}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _kinds(annotation: Any) -> set[type]:
+    """The plain types an annotation allows: ``Annotated[int, ...] | None`` gives int and NoneType."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kinds(arguments[0])
+    if origin in (Union, types.UnionType):
+        return set().union(*map(_kinds, arguments))
+    if origin is Literal:
+        return {type(value) for value in arguments}
+    return {origin or annotation}
+
+
+def _dtype(field: str) -> str:
+    kinds = _kinds(Recipe.model_fields[field].annotation)
+    optional = type(None) in kinds
+    plain = {bool: "boolean" if optional else "bool", int: "Int64" if optional else "int64", float: "float64"}
+    remaining = kinds - {type(None)}
+    return plain.get(remaining.pop(), "str") if len(remaining) == 1 else "str"  # layers becomes text
+
+
+COLUMNS: dict[str, str] = {
+    **dict.fromkeys(("study", "arm", "run_id", "task", "split", "metric"), "str"),
+    "is_primary": "bool",
+    **dict.fromkeys(("value", "best_value", "teacher_value"), "float64"),
+    "higher_is_better": "bool",
+    "n_examples": "int64",
+    **{field: _dtype(field) for field in Recipe.model_fields if field != "task"},
+    **dict.fromkeys(("size_bytes", "size_bytes_paper", "teacher_size_bytes"), "int64"),
+    "duration_s": "float64",
+    **dict.fromkeys(("device", "precision", "versions", "started"), "str"),
+}
+"""Every column of the tidy frame and its dtype, in order."""

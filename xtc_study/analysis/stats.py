@@ -1,0 +1,233 @@
+"""Intervals, the paired Multi-Bootstrap of a difference between two arms, and verdicts on claims.
+
+Scores and differences are in the metric's own scale, [-1, 1]: 0.01 is one point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import stdtrit
+
+from xtc_study.analysis.collect import RunFileError, predictions
+
+Array = npt.NDArray[np.float64]
+CONFIDENCE = 0.95
+TEACHER = "teacher"
+"""As a reference: each run's own teacher, from its column teacher_prediction."""
+MIN_SEEDS = 2
+"""A claim is about a recipe; one seed is one model, and its interval knows nothing of the other seeds."""
+_BLOCK = 2**22
+"""Weights held in memory at once: 32 MiB of float64. The largest GLUE dev set, QQP, has 40,430 examples."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Arm minus reference: the mean over seeds (and tasks) and its 95 % percentile interval."""
+
+    mean: float
+    low: float
+    high: float
+    n_seeds: int
+    """The smallest number of paired seeds over the tasks."""
+    n_examples: int
+    """Summed over the tasks."""
+    resamples: int
+    rng_seed: int
+
+    @property
+    def seeds_resampled(self) -> bool:
+        """False with one seed: the interval then covers the choice of examples only."""
+        return self.n_seeds > 1
+
+
+@dataclass(frozen=True, eq=False)
+class PairedSample:
+    """The same seeds and examples, predicted by an arm and by its reference, on one split of one task."""
+
+    task: str
+    metric: str
+    labels: Array
+    """(examples,): class ids, or targets for regression."""
+    arm: Array
+    """(seeds, examples): predictions."""
+    reference: Array
+    """(seeds, examples): in the order of the arm's seeds and examples."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a study asserts about ``arm`` minus ``reference``, in the metric's scale (a margin of 0.01 is one point).
+
+    ``equivalent``: not worse than the reference by more than the margin (non-inferiority: better also counts).
+    ``lower``: below the reference by more than the margin. ``higher``: above it by more than the margin.
+    """
+
+    kind: Literal["equivalent", "lower", "higher"]
+    arm: str
+    reference: str
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("equivalent", "lower", "higher"):
+            raise ValueError(f"kind={self.kind!r}: expected 'equivalent', 'lower' or 'higher'")
+        if not 0 <= self.margin < 1 or (self.kind == "equivalent" and self.margin == 0):
+            raise ValueError(f"margin={self.margin!r}: expected 0 to 1, and above 0 for 'equivalent' (0.01 is a point)")
+
+
+Verdict = Literal["supported", "contradicted", "undecided"]
+
+
+def judge(claim: Claim, difference: Difference) -> Verdict:
+    """The verdict of an interval [low, high] on a claim with margin m.
+
+    ============  ===============  =================
+    kind          supported        contradicted
+    ============  ===============  =================
+    equivalent    low  > -m        high <  -m
+    lower         high < -m        low  >= -m
+    higher        low  >  m        high <=  m
+    ============  ===============  =================
+
+    Undecided otherwise, and always with fewer than ``MIN_SEEDS`` seeds or a bound that is NaN.
+    """
+    low, high, margin = difference.low, difference.high, claim.margin
+    if difference.n_seeds < MIN_SEEDS:
+        return "undecided"
+    supported, contradicted = {
+        "equivalent": (low > -margin, high < -margin),
+        "lower": (high < -margin, low >= -margin),
+        "higher": (low > margin, high <= margin),
+    }[claim.kind]
+    return "supported" if supported else "contradicted" if contradicted else "undecided"
+
+
+def explain(claim: Claim, difference: Difference) -> str:
+    """The difference in one sentence, in points (hundredths of the metric's scale), with all a reader needs."""
+    less = "more than " if claim.margin else ""
+    asserted = {"equivalent": "at most {} below", "lower": less + "{} below", "higher": less + "{} above"}[claim.kind]
+    margin = f"{100 * claim.margin:g} points" if claim.margin else ""
+    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "1 seed, so only examples are resampled"
+    few = f"; a verdict needs at least {MIN_SEEDS} seeds" if difference.n_seeds < MIN_SEEDS else ""
+    return (
+        f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval "
+        f"{points(difference.low)} to {points(difference.high)}; claimed: {asserted.format(margin).strip()} "
+        f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{few})."
+    )
+
+
+def points(difference: float) -> str:
+    """A difference in points with its sign (a true minus sign): 0.0042 gives ``+0.42``."""
+    return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(values: Sequence[float] | Array) -> Interval:
+    """Mean and 95 % Student t interval of a mean over seeds; the bounds are NaN for one value, all for none."""
+    sample = np.asarray(values, dtype=np.float64)
+    n, nan = len(sample), float("nan")
+    if n < 2:
+        return Interval(float(sample[0]) if n else nan, nan, nan, n)
+    mean = float(sample.mean())
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * sample.std(ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def holm(p_values: Sequence[float] | Array) -> Array:
+    """Holm's (1979) step-down adjusted p-values, in the order given; the family is all of them."""
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted
+
+
+def multi_bootstrap(
+    metric: str, labels: Array, arm: Array, reference: Array, *, resamples: int = 2000, rng_seed: int = 0
+) -> Difference:
+    """The paired Multi-Bootstrap (Sellam et al., MultiBERTs, ICLR 2022, arXiv 2106.16163) of one task.
+
+    Each resample draws seeds and, independently, examples with replacement, and uses the same draw in both arms;
+    its value is the mean over the drawn seeds of the metric on the drawn examples, arm minus reference. The
+    interval is the 2.5 and 97.5 percentile of the resamples. With few seeds it is too narrow, as any bootstrap's:
+    the spread of n drawn seeds is (n-1)/n of the unbiased variance. With one seed only examples are resampled.
+
+    Args:
+        labels: (examples,); arm, reference: (seeds, examples), rows of the same seeds in the same order.
+
+    Raises:
+        ValueError: unknown metric, shapes that do not fit, nothing to resample, or values that are not finite.
+    """
+    return macro_bootstrap(
+        [PairedSample("", metric, labels, arm, reference)], resamples=resamples, rng_seed=rng_seed
+    )
+
+
+def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, rng_seed: int = 0) -> Difference:
+    """The mean over tasks of each task's difference; tasks are fixed, seeds and examples are drawn within each.
+
+    Raises:
+        ValueError: as ``multi_bootstrap``, or no task.
+    """
+    if not samples or resamples < 1:
+        raise ValueError(f"{len(samples)} tasks and {resamples} resamples: expected at least one of each")
+    rng = np.random.default_rng(rng_seed)
+    observed, drawn = zip(*(_differences(sample, resamples, rng) for sample in samples), strict=True)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(np.mean(drawn, axis=0), [tail, 100 - tail])
+    return Difference(
+        mean=float(np.mean(observed)),
+        low=float(low),
+        high=float(high),
+        n_seeds=min(len(sample.arm) for sample in samples),
+        n_examples=sum(len(sample.labels) for sample in samples),
+        resamples=resamples,
+        rng_seed=rng_seed,
+    )
+
+
+def _differences(sample: PairedSample, resamples: int, rng: np.random.Generator) -> tuple[float, Array]:
+    """The observed difference and one a resample. Draws: seeds (resamples, seeds), then examples resample by resample."""
+    labels, arm, reference = (
+        np.asarray(values, dtype=np.float64) for values in (sample.labels, sample.arm, sample.reference)
+    )
+    if arm.ndim != 2 or arm.shape != reference.shape or labels.shape != arm.shape[1:] or not arm.size:
+        raise ValueError(
+            f"{sample.task}: labels {labels.shape}, arm {arm.shape} and reference {reference.shape} must be "
+            "(examples,), (seeds, examples) and (seeds, examples), and not empty"
+        )
+    seeds, examples = arm.shape
+    each_once = np.ones((1, examples))
+    observed = np.mean(
+        weighted_scores(sample.metric, each_once, labels, arm)
+        - weighted_scores(sample.metric, each_once, labels, reference)
+    )
+    seed_weights = _counts(rng.integers(seeds, size=(resamples, seeds)), seeds) / seeds
+    per_seed = np.empty((resamples, seeds))
+    block = max(1, _BLOCK // examples)
+    for start in range(0, resamples, block):
+        stop = min(start + block, resamples)
+        weights = _counts(rng.integers(examples, size=(stop - start, examples)), examples)
+        per_seed[start:stop] = weighted_scores(sample.metric, weights, labels, arm)
+        per_seed[start:stop] -= weighted_scores(sample.metric, weights, labels, reference)
+    return float(observed), (seed_weights * per_seed).sum(axis=1)
+
+
+def _counts(draws: npt.NDArray[np.int64], n: int) -> Array:
+    """How often each of n things was drawn in each row: (rows, draws) to (rows, n)."""
+    rows = len(draws)
+    flat = draws + n * np.arange(rows)[:, None]
+    return np.bincount(flat.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)

@@ -1,0 +1,136 @@
+"""Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
+
+The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et al. 2013;
+XTC uses it without clipping, TernaryBERT zeroes the gradient of weights outside +-2.5).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xtc_study.compress.activations import ActivationFormat, QuantizedActivation, StaticRange, quantize_activation
+from xtc_study.compress.integer_first import integer_first_linear
+from xtc_study.compress.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
+
+
+class _StraightThroughLinear(torch.autograd.Function):
+    """Forward integer-first; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat, w_hat taken as x, w."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        layer: LowBitLinear,
+        limit: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        activation = layer.quantized_input(x, limit)
+        quantized = layer.quantized_weight()
+        x_hat = activation.integers if activation.scale is None else activation.integers * activation.scale
+        ctx.save_for_backward(x_hat.to(dtype), dequantize(quantized).to(dtype), weight)
+        ctx.clip = layer.weight_format.clip if layer.weight_format else None
+        ctx.has_bias = bias is not None
+        return integer_first_linear(
+            activation.integers, activation.scale, quantized, bias, layer.largest_product, dtype
+        )
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        x_hat, w_hat, weight = ctx.saved_tensors
+        grad = grad.to(w_hat.dtype)
+        flat = grad.reshape(-1, grad.shape[-1])
+        grad_x = grad @ w_hat if ctx.needs_input_grad[0] else None
+        grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
+        if ctx.clip is not None:
+            grad_weight = grad_weight * (weight.abs() <= ctx.clip)
+        grad_bias = flat.sum(0, dtype=torch.float32).to(weight.dtype) if ctx.has_bias else None
+        return grad_x, grad_weight, grad_bias, None, None, None
+
+
+class LowBitLinear(nn.Linear):
+    """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full precision.
+
+    Args:
+        weight_format: None leaves the weight in full precision.
+        activation_format: None leaves the input in full precision.
+    """
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        weight_format: WeightFormat | None,
+        activation_format: ActivationFormat | None,
+    ) -> None:
+        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+        self.weight_format, self.activation_format = weight_format, activation_format
+        self.input_range = StaticRange() if activation_format and activation_format.static else None
+
+    @property
+    def largest_product(self) -> int | None:
+        if self.weight_format is None or self.activation_format is None:
+            return None
+        return self.weight_format.largest * self.activation_format.largest
+
+    def quantized_weight(self) -> Quantized:
+        """Integers (out, in) and scale; the weight itself with scale 1 when it is not quantised."""
+        if self.weight_format is None:
+            return Quantized(self.weight.detach(), self.weight.new_ones(1, 1))
+        return quantize_weight(self.weight, self.weight_format)
+
+    def quantized_input(self, x: Tensor, limit: Tensor | None) -> QuantizedActivation:
+        """Integers and scale of x, shape (..., in); x itself with scale None when it is not quantised."""
+        if self.activation_format is None:
+            return QuantizedActivation(x.detach(), None)
+        return quantize_activation(x, self.activation_format, limit)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) to (..., out), in the autocast dtype where autocast is on."""
+        limit = self.input_range(x) if self.input_range is not None else None
+        return _StraightThroughLinear.apply(x, self.weight, self.bias, self, limit, arithmetic_dtype(x))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"
+
+
+class _StraightThrough(torch.autograd.Function):
+    """Forward: the quantised rows. Backward: the gradient, unchanged, to the latent rows."""
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, quantised: Tensor) -> Tensor:
+        return quantised
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return grad, None
+
+
+class LowBitEmbedding(nn.Embedding):
+    """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table."""
+
+    def __init__(self, embedding: nn.Embedding, weight_format: WeightFormat) -> None:
+        if weight_format.granularity != "row":
+            raise ValueError(f"granularity={weight_format.granularity!r}: an embedding has one scale a row; use 'row'")
+        super().__init__(
+            embedding.num_embeddings, embedding.embedding_dim, padding_idx=embedding.padding_idx, device="meta"
+        )
+        self.weight = embedding.weight
+        self.weight_format = weight_format
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (...) to (..., embedding_dim)."""
+        rows = F.embedding(ids, self.weight, self.padding_idx)
+        flat = rows.detach().reshape(-1, rows.shape[-1])
+        return _StraightThrough.apply(rows, dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape))
+
+
+def arithmetic_dtype(x: Tensor) -> torch.dtype:
+    """The dtype a linear computes in: autocast's where it is on, else float32."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32

@@ -1,0 +1,107 @@
+"""Distillation losses. All weights 1, temperature 1, no hard-label term, as in XTC's released one-stage method.
+
+Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is excluded here;
+``pad_in_loss`` brings it back, as their code has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ATTENTION, HIDDEN, LOGITS, LABELS = "attention", "hidden", "logits", "labels"
+INTERMEDIATE = (ATTENTION, HIDDEN)
+ALL_TERMS = (*INTERMEDIATE, LOGITS)
+
+STAGES: dict[int, tuple[tuple[str, ...], ...]] = {
+    0: ((LABELS,),),
+    1: (ALL_TERMS,),
+    2: (INTERMEDIATE, (LOGITS,)),
+    3: (INTERMEDIATE, ALL_TERMS, (LOGITS,)),
+}
+"""The terms of each stage, by the number of stages; 0 trains on the labels alone."""
+
+
+def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+    """-softmax(teacher) log_softmax(student), mean over batch and classes. Both (batch, classes)."""
+    return -(teacher.float().softmax(-1) * student.float().log_softmax(-1)).mean()
+
+
+def logit_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Soft cross-entropy for classification; mean squared error to the teacher's output for regression (1 column)."""
+    if student.shape[-1] == 1:
+        return F.mse_loss(student.float(), teacher.float())
+    return soft_cross_entropy(student, teacher)
+
+
+def label_loss(student: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy to class ids (batch,), or mean squared error to float targets (batch,) for regression."""
+    if student.shape[-1] == 1:
+        return F.mse_loss(student.float().squeeze(-1), labels.float())
+    return F.cross_entropy(student.float(), labels)
+
+
+def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None) -> Tensor:
+    """Sum over pairs of the mean squared error of hidden states (batch, positions, width).
+
+    Args:
+        mask: (batch, positions), 1 at real tokens; None counts every position.
+    """
+    weight = None if mask is None else mask[:, :, None]
+    return _sum_of_errors(student, teacher, weight)
+
+
+def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None) -> Tensor:
+    """Sum over pairs of the mean squared error of attention scores (batch, heads, queries, keys).
+
+    Args:
+        mask: (batch, positions), 1 at real tokens; a score counts where query and key are real. None counts every score.
+    """
+    weight = None if mask is None else mask[:, None, :, None] * mask[:, None, None, :]
+    return _sum_of_errors(student, teacher, weight)
+
+
+def _sum_of_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], weight: Tensor | None) -> Tensor:
+    total = torch.zeros((), device=student[0].device)
+    for one, other in zip(student, teacher, strict=True):
+        squared = (one.float() - other.float()).square()
+        if weight is None:
+            total = total + squared.mean()
+        else:
+            counted = weight.sum() * (squared.numel() / weight.numel())
+            total = total + (squared * weight).sum() / counted
+    return total
+
+
+def distillation_terms(
+    terms: Sequence[str],
+    student: Any,
+    teacher: Any,
+    layers: Sequence[int],
+    states: Sequence[int],
+    mask: Tensor | None,
+    labels: Tensor,
+) -> dict[str, Tensor]:
+    """The named terms of one batch, each a scalar.
+
+    Args:
+        terms: some of attention, hidden, logits, labels.
+        student, teacher: model outputs with logits, and hidden_states and attentions (scores) where a term needs them;
+            teacher is None for labels alone.
+        layers: teacher layer of each student layer. states: teacher hidden state of each student hidden state.
+        mask: (batch, positions) or None to count padding.
+    """
+    losses = {}
+    if ATTENTION in terms:
+        losses[ATTENTION] = attention_loss(student.attentions, [teacher.attentions[i] for i in layers], mask)
+    if HIDDEN in terms:
+        losses[HIDDEN] = hidden_loss(student.hidden_states, [teacher.hidden_states[i] for i in states], mask)
+    if LOGITS in terms:
+        losses[LOGITS] = logit_loss(student.logits, teacher.logits)
+    if LABELS in terms:
+        losses[LABELS] = label_loss(student.logits, labels)
+    return losses

@@ -1,0 +1,110 @@
+"""Weight quantizers: a float matrix becomes small integers and scales, ``weight ~ scale * integers``.
+
+Sources: binary and ternary rules as in Ternary Weight Networks (Li et al. 2016) and the XTC paper (Wu et al. 2022),
+symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit holds every
+weight, and a group of zeros is legal (its scale is 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+TERNARY_THRESHOLD = 0.7
+"""Weights below this share of the mean magnitude become 0 (Ternary Weight Networks, eq. 6)."""
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """How a weight matrix (rows, columns) is quantised.
+
+    bits: 1 binary, 2 ternary, 3 to 8 symmetric integers.
+    granularity: who shares a scale. ``tensor``: all weights, scale (1, 1). ``row``: each row, scale (rows, 1).
+        ``group:N``: N neighbours of a row, scale (rows, columns / N).
+    clip: weights are clamped to +-clip first and get no gradient outside; None leaves them as they are.
+    """
+
+    bits: int
+    granularity: str = "tensor"
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 8:
+            raise ValueError(f"bits={self.bits!r}: expected 1 (binary), 2 (ternary) or 3 to 8")
+
+    @property
+    def largest(self) -> int:
+        """The largest integer: 1 for binary and ternary, else 2^(bits-1) - 1."""
+        return 1 if self.bits <= 2 else 2 ** (self.bits - 1) - 1
+
+
+class Quantized(NamedTuple):
+    """``integers`` has the weight's shape and dtype float32; ``scale`` is (1 or rows, groups a row), float32."""
+
+    integers: Tensor
+    scale: Tensor
+
+
+def grouped(weight: Tensor, granularity: str) -> Tensor:
+    """A (rows, groups, members) view whose last dimension shares one scale.
+
+    Raises:
+        ValueError: the columns do not divide into groups of N.
+    """
+    rows, columns = weight.shape
+    if granularity == "tensor":
+        return weight.reshape(1, 1, rows * columns)
+    if granularity == "row":
+        return weight.unsqueeze(1)
+    size = int(granularity.removeprefix("group:"))
+    if columns % size:
+        raise ValueError(f"granularity={granularity!r}: {columns} columns do not divide into groups of {size}")
+    return weight.reshape(rows, columns // size, size)
+
+
+def binary(groups: Tensor) -> Quantized:
+    """scale = mean|w| of the group, integer = sign(w) with sign(0) = +1."""
+    scale = groups.abs().mean(-1)
+    return Quantized(torch.where(groups >= 0, 1.0, -1.0), scale)
+
+
+def ternary(groups: Tensor) -> Quantized:
+    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept."""
+    magnitude = groups.abs()
+    kept = magnitude > TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
+    scale = (magnitude * kept).sum(-1) / kept.sum(-1).clamp(min=1)
+    return Quantized(groups.sign() * kept, scale)
+
+
+def symmetric(groups: Tensor, largest: int) -> Quantized:
+    """scale = max|w| / largest, integer = round(w / scale); no weight is clipped."""
+    scale = groups.abs().amax(-1) / largest
+    step = torch.where(scale > 0, scale, 1.0).unsqueeze(-1)
+    return Quantized((groups / step).round().clamp(-largest, largest), scale)
+
+
+def quantize_weight(weight: Tensor, form: WeightFormat) -> Quantized:
+    """Integers and scales of a weight matrix of shape (rows, columns)."""
+    weight = weight.detach().float()
+    if form.clip is not None:
+        weight = weight.clamp(-form.clip, form.clip)
+    groups = grouped(weight, form.granularity)
+    if form.bits == 1:
+        integers, scale = binary(groups)
+    elif form.bits == 2:
+        integers, scale = ternary(groups)
+    else:
+        integers, scale = symmetric(groups, form.largest)
+    return Quantized(integers.reshape(weight.shape), scale)
+
+
+def dequantize(quantized: Quantized) -> Tensor:
+    """The float matrix that the integers and scales stand for."""
+    integers, scale = quantized
+    rows, groups = scale.shape
+    if rows == 1 and groups == 1:
+        return integers * scale
+    return (integers.reshape(rows, groups, -1) * scale.unsqueeze(-1)).reshape(integers.shape)

@@ -1,0 +1,57 @@
+"""Attention scores before the softmax, read from any encoder that uses transformers' AttentionInterface.
+
+No model file is copied or patched: a model switched to ``xtc_scores`` computes plain attention and hands its scores
+(batch, heads, queries, keys) to the caller in ``outputs.attentions``, where others return the probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+NAME = "xtc_scores"
+
+
+def attention_with_scores(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention output (batch, queries, heads, width) and the scores, taken before the mask is added.
+
+    query, key, value: (batch, heads, positions, width). attention_mask: additive, or None.
+    """
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = torch.matmul(query, key.transpose(-1, -2)) * scale
+    masked = scores if attention_mask is None else scores + attention_mask
+    probabilities = F.dropout(masked.softmax(-1), dropout, module.training)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), scores
+
+
+AttentionInterface.register(NAME, attention_with_scores)
+AttentionMaskInterface.register(NAME, eager_mask)
+
+
+@contextmanager
+def tapped(*models: Any) -> Iterator[None]:
+    """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models."""
+    before = [model.config._attn_implementation for model in models]
+    try:
+        for model in models:
+            model.set_attn_implementation(NAME)
+        yield
+    finally:
+        for model, implementation in zip(models, before, strict=True):
+            model.set_attn_implementation(implementation)

@@ -1,0 +1,67 @@
+"""Small integers to bits and back: ``bits`` bits a weight, rows of whole bytes, little-endian.
+
+Weight j of a row occupies bits j*b to j*b + b - 1 of the row, bit 0 being the least significant bit of its first byte. The code
+of integer v is v + largest for ternary and wider; for binary it is 1 for +1 and 0 for -1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Integers = npt.NDArray[np.int8]
+
+
+def largest_integer(bits: int) -> int:
+    """The largest integer of a format: 1 for binary and ternary, else 2^(bits-1) - 1."""
+    return 1 if bits <= 2 else 2 ** (bits - 1) - 1
+
+
+def bytes_per_row(columns: int, bits: int) -> int:
+    return -(-columns * bits // 8)
+
+
+def pack(integers: Integers, bits: int) -> Bytes:
+    """(rows, columns) whole numbers to (rows, bytes a row).
+
+    Raises:
+        ValueError: an integer outside the format.
+    """
+    largest = largest_integer(bits)
+    values = np.asarray(integers, dtype=np.int8)
+    if bits == 1:
+        if not np.isin(values, (-1, 1)).all():
+            raise ValueError("binary weights must be -1 or +1")
+        codes = (values > 0).astype(np.uint8)
+    else:
+        if values.size and (values.min() < -largest or values.max() > largest):
+            raise ValueError(f"{bits}-bit weights must lie in -{largest} to {largest}")
+        codes = (values.astype(np.int16) + largest).astype(np.uint8)
+    rows, columns = values.shape
+    one_bit_each = (codes[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1
+    return np.packbits(one_bit_each.reshape(rows, columns * bits), axis=1, bitorder="little")
+
+
+def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
+    """(rows, bytes a row) back to (rows, columns) whole numbers.
+
+    Raises:
+        ValueError: rows of another length, set padding bits, or a code that no integer has (a damaged file).
+    """
+    rows, width = packed.shape
+    if width != bytes_per_row(columns, bits):
+        raise ValueError(f"expected {bytes_per_row(columns, bits)} bytes a row for {columns} columns, got {width}")
+    stream = np.unpackbits(packed, axis=1, bitorder="little")
+    if stream[:, columns * bits :].any():
+        raise ValueError("the padding at the end of a row must be zero")
+    stream = stream[:, : columns * bits].reshape(rows, columns, bits)
+    codes = np.zeros((rows, columns), dtype=np.int16)
+    for bit in range(bits):
+        codes |= stream[:, :, bit].astype(np.int16) << bit
+    if bits == 1:
+        return (2 * codes - 1).astype(np.int8)
+    largest = largest_integer(bits)
+    if codes.size and codes.max() > 2 * largest:
+        raise ValueError(f"code {int(codes.max())} stands for no {bits}-bit weight")
+    return (codes - largest).astype(np.int8)

@@ -1,0 +1,233 @@
+"""The sentences of the generated tasks: one function a task, from a random source and a wanted class to an example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import TypeVar
+
+from xtc_study.tasks import vocabulary as words
+
+Example = tuple[str, ...]
+"""One sentence, or two."""
+Item = TypeVar("Item")
+
+
+def pick(rng: Random, options: Sequence[Item]) -> Item:
+    # Of all of Random, Python promises the same numbers in every version only for random().
+    return options[int(rng.random() * len(options))]
+
+
+def pick_other(rng: Random, options: Sequence[Item], taken: Item) -> Item:
+    return pick(rng, [option for option in options if option != taken])
+
+
+def written(text: Sequence[str]) -> str:
+    """Words to a sentence: capital first letter, comma against its word, full stop."""
+    sentence = " ".join(text).replace(" ,", ",")
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+# Acceptability: a sentence is a list of words, each with its form in the other number ("" where it has none).
+Agreeing = tuple[str, str]
+
+
+def _agree(pair: tuple[str, str], plural: bool) -> Agreeing:
+    return (pair[1], pair[0]) if plural else pair
+
+
+def _noun_phrase(rng: Random, plural: bool) -> list[Agreeing]:
+    if rng.random() < 0.5:
+        determiner = _agree(pick(rng, words.DETERMINERS), plural)
+    else:
+        determiner = (pick(rng, words.ANY_NUMBER), "")
+    adjective = [(pick(rng, words.NOUN_ADJECTIVES), "")] if rng.random() < 0.2 else []
+    noun = pick(rng, words.NOUNS)
+    # The noun itself is never changed: the error then always shows against it.
+    return [determiner, *adjective, (noun + "s" if plural else noun, "")]
+
+
+def _verb(stem: str, plural: bool) -> Agreeing:
+    return _agree((stem + "s", stem), plural)
+
+
+def _modifier(rng: Random, plural: bool) -> list[Agreeing]:
+    """What stands between the subject and its verb; most often with a noun of the other number, to attract it."""
+    inner = plural if rng.random() < 0.3 else not plural
+    attractor = _noun_phrase(rng, inner)
+    kind = rng.random()
+    if kind < 0.4:
+        return [(pick(rng, words.POSITIONS), ""), *attractor]
+    verb = pick(rng, words.TRANSITIVE)
+    if kind < 0.7:
+        return [("that", ""), _verb(verb, plural), *attractor]
+    return [("that", ""), *attractor, _verb(verb, inner)]
+
+
+def _predicate(rng: Random, plural: bool) -> list[Agreeing]:
+    kind = rng.random()
+    if kind < 0.4:
+        adverb = [(pick(rng, words.ADVERBS), "")] if rng.random() < 0.5 else []
+        return [_verb(pick(rng, words.INTRANSITIVE), plural), *adverb]
+    if kind < 0.7:
+        return [_agree(pick(rng, words.COPULAS), plural), (pick(rng, words.STATES), "")]
+    return [_verb(pick(rng, words.TRANSITIVE), plural), *_noun_phrase(rng, rng.random() < 0.5)]
+
+
+def acceptability(rng: Random, label: int) -> Example:
+    """1: every determiner and verb agrees with its noun. 0: exactly one does not."""
+    plural = rng.random() < 0.5
+    modifier = _modifier(rng, plural) if rng.random() < 0.8 else []
+    sentence = [*_noun_phrase(rng, plural), *modifier, *_predicate(rng, plural)]
+    text = [form for form, _ in sentence]
+    if label == 0:
+        place = pick(rng, [index for index, (_, other) in enumerate(sentence) if other])
+        text[place] = sentence[place][1]
+    return (written(text),)
+
+
+# Sentiment: each opinion has a strength, and the clause that the sentence stresses counts twice.
+def _opinion(rng: Random, negatable: bool = True) -> tuple[list[str], float]:
+    sign = pick(rng, (1, -1))
+    word = pick(rng, words.GOOD if sign > 0 else words.BAD)
+    kind = rng.random()
+    if kind < 0.3:
+        return [word], sign
+    if kind < 0.5:
+        return [pick(rng, words.STRONG), word], 2 * sign
+    if kind < 0.7 or not negatable:
+        return [pick(rng, words.WEAK), word], sign / 2
+    # "not very good" is no worse than "not good".
+    negation = pick(rng, (["not"], ["not", pick(rng, words.STRONG)], ["never"]))
+    return [*negation, word], -sign
+
+
+def _review(rng: Random) -> tuple[list[str], float]:
+    aspects: list[str] = []
+    clauses: list[list[str]] = []
+    values: list[float] = []
+    for _ in range(3):
+        aspects.append(pick(rng, [aspect for aspect in words.ASPECTS if aspect not in aspects]))
+        opinion, value = _opinion(rng)
+        clauses.append(["the", aspects[-1], "was", *opinion])
+        values.append(value)
+    first, second, third = clauses
+    kind = rng.random()
+    if kind < 0.2:
+        return [*first, "and", *second], values[0] + values[1]
+    if kind < 0.4:
+        return [*first, "but", *second], values[0] + 2 * values[1]
+    if kind < 0.6:
+        return ["although", *first, ",", *second], values[0] + 2 * values[1]
+    if kind < 0.8:
+        return [*first, "and", *second, "but", *third], values[0] + values[1] + 2 * values[2]
+    doubted, value = _opinion(rng, negatable=False)
+    denied = ["i", "do", "not", "think", "that", "the", aspects[0], "was", *doubted]
+    return [*denied, ",", "but", *second], -(1 if value > 0 else -1) + 2 * values[1]
+
+
+def sentiment(rng: Random, label: int) -> Example:
+    """1: the good outweighs the bad. 0: the bad outweighs the good. A balance of zero is never used."""
+    while True:
+        text, balance = _review(rng)
+        if balance and (balance > 0) == bool(label):
+            return (written(text),)
+
+
+# Paraphrase: who did what to whom, and where.
+Event = tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[str, str]]
+
+
+def _told(rng: Random, event: Event) -> str:
+    """The event in one of its wordings: either synonym, active or passive, the place first or last."""
+    doer, deed, receiver, place = (pick(rng, concept) for concept in event)
+    if rng.random() < 0.5:
+        text = ["the", doer, deed, "the", receiver]
+    else:
+        text = ["the", receiver, "was", deed, "by", "the", doer]
+    where = ["in", "the", place]
+    return written([*text, *where] if rng.random() < 0.7 else [*where, ",", *text])
+
+
+def paraphrase(rng: Random, label: int) -> Example:
+    """1: both sentences tell the same event. 0: the roles are swapped, or one concept is another one."""
+    doer = pick(rng, words.PEOPLE)
+    receiver = pick_other(rng, words.PEOPLE, doer)
+    deed, place = pick(rng, words.DEEDS), pick(rng, words.PLACES)
+    event = other = (doer, deed, receiver, place)
+    if label == 0:
+        changes = (
+            (receiver, deed, doer, place),
+            (receiver, deed, doer, place),
+            (pick(rng, [person for person in words.PEOPLE if person not in (doer, receiver)]), deed, receiver, place),
+            (doer, pick_other(rng, words.DEEDS, deed), receiver, place),
+            (doer, deed, receiver, pick_other(rng, words.PLACES, place)),
+        )
+        other = pick(rng, changes)
+    return _told(rng, event), _told(rng, other)
+
+
+# Similarity: five concepts a sentence.
+SLOTS = (words.PEOPLE, words.HANDLINGS, words.THINGS, words.PLACES, words.MANNERS)
+
+
+def _happening(rng: Random, concepts: Sequence[tuple[str, str]]) -> str:
+    person, handling, thing, place, manner = (pick(rng, concept) for concept in concepts)
+    text = ["the", person, manner, handling, "the", thing]
+    where = ["in", "the", place]
+    return written([*text, *where] if rng.random() < 0.7 else [*where, ",", *text])
+
+
+def similarity(rng: Random, label: int) -> Example:
+    """The label, 0 to 5, is how many of the five concepts the two sentences share."""
+    first = [pick(rng, slot) for slot in SLOTS]
+    second = [pick_other(rng, slot, concept) for slot, concept in zip(SLOTS, first, strict=True)]
+    places = list(range(len(SLOTS)))
+    for _ in range(label):
+        shared = pick(rng, places)
+        places.remove(shared)
+        second[shared] = first[shared]
+    return _happening(rng, first), _happening(rng, second)
+
+
+# Inference: facts about two people, then a claim about one of them.
+def _counted(number: int, thing: str) -> list[str]:
+    return [words.NUMBERS[number - 1], thing if number == 1 else thing + "s"]
+
+
+def _attribute(rng: Random, name: str) -> tuple[list[str], list[list[list[str]]]]:
+    """A fact, and for each class the claims that follow from it, are open, or are ruled out."""
+    dimension = pick(rng, words.OPPOSITES)
+    side = pick(rng, (0, 1))
+    same, opposite = dimension[side], dimension[1 - side]
+    unknown = pick(rng, pick_other(rng, words.OPPOSITES, dimension))
+    claims = [
+        [[name, "is", same], [name, "is", "not", opposite]],
+        [[name, "is", unknown], [name, "is", "not", unknown]],
+        [[name, "is", opposite], [name, "is", "not", same]],
+    ]
+    return [name, "is", same], claims
+
+
+def _possession(rng: Random, name: str) -> tuple[list[str], list[list[list[str]]]]:
+    thing = pick(rng, words.OWNED)
+    number = pick(rng, (2, 3, 4, 5))
+    below, above = pick(rng, range(1, number)), pick(rng, range(number + 1, 7))
+    other, any_number = pick_other(rng, words.OWNED, thing), pick(rng, (2, 3, 4, 5))
+    has, more, fewer = [name, "has"], ["more", "than"], ["fewer", "than"]
+    claims = [
+        [[*has, *more, *_counted(below, thing)], [*has, *fewer, *_counted(above, thing)]],
+        [[*has, *more, *_counted(any_number, other)], [*has, *fewer, *_counted(any_number, other)]],
+        [[*has, *more, *_counted(above, thing)], [*has, *fewer, *_counted(below + 1, thing)]],
+    ]
+    return [*has, *_counted(number, thing)], claims
+
+
+def inference(rng: Random, label: int) -> Example:
+    """0: the claim follows from the facts. 1: the facts leave it open. 2: the facts rule it out."""
+    kinds = (_attribute, _possession)
+    first = pick(rng, words.NAMES)
+    second = pick_other(rng, words.NAMES, first)
+    facts = [pick(rng, kinds)(rng, first), pick(rng, kinds)(rng, second)]
+    claim = pick(rng, facts[pick(rng, (0, 1))][1][label])
+    return written([*facts[0][0], "and", *facts[1][0]]), written(claim)
