@@ -53,6 +53,12 @@ def test_a_trap_in_the_last_column_comes_back_exactly(tmp_path: Path, text: str)
     assert [row.values for row in read_tsv(path, ["sentence"])] == [(text,), ("the next",)]
 
 
+def test_a_trap_in_the_first_column_comes_back_exactly(tmp_path: Path) -> None:
+    pairs = [(text, "1") for text in TRAPS.values()]
+    path = write(tmp_path, "sentence\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in pairs))
+    assert [row.values for row in read_tsv(path, ["sentence", "label"])] == pairs
+
+
 # A row ends at "\n" and a column at "\t"; surrogates alone cannot be written as UTF-8.
 texts = st.text(alphabet=st.characters(exclude_characters="\t\n", exclude_categories=["Cs"]))
 

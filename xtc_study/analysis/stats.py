@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import stdtrit
 
-from xtc_study.analysis.collect import RunFileError, predictions
+from xtc_study.analysis.weighted import Array, weighted_scores
 
-Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
-TEACHER = "teacher"
-"""As a reference: each run's own teacher, from its column teacher_prediction."""
 MIN_SEEDS = 2
 """A claim is about a recipe; one seed is one model, and its interval knows nothing of the other seeds."""
 _BLOCK = 2**22
@@ -86,7 +81,9 @@ class Claim:
         if self.kind not in ("equivalent", "lower", "higher"):
             raise ValueError(f"kind={self.kind!r}: expected 'equivalent', 'lower' or 'higher'")
         if not 0 <= self.margin < 1 or (self.kind == "equivalent" and self.margin == 0):
-            raise ValueError(f"margin={self.margin!r}: expected 0 to 1, and above 0 for 'equivalent' (0.01 is a point)")
+            raise ValueError(
+                f"margin={self.margin!r}: expected 0 to 1, and above 0 for 'equivalent' (0.01 is a point)"
+            )
 
 
 Verdict = Literal["supported", "contradicted", "undecided"]
@@ -116,16 +113,23 @@ def judge(claim: Claim, difference: Difference) -> Verdict:
     return "supported" if supported else "contradicted" if contradicted else "undecided"
 
 
+def in_short(claim: Claim, difference: Difference) -> str:
+    """The difference in points (hundredths of the metric's scale) with its interval: a clause without a full stop."""
+    low, high = points(difference.low), points(difference.high)
+    return f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval {low} to {high}"
+
+
 def explain(claim: Claim, difference: Difference) -> str:
-    """The difference in one sentence, in points (hundredths of the metric's scale), with all a reader needs."""
+    """``in_short``, then the margin and what was resampled: all that a reader needs to judge the verdict."""
     less = "more than " if claim.margin else ""
     asserted = {"equivalent": "at most {} below", "lower": less + "{} below", "higher": less + "{} above"}[claim.kind]
-    margin = f"{100 * claim.margin:g} points" if claim.margin else ""
-    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "1 seed, so only examples are resampled"
+    margin = f"{100 * claim.margin:g} point" + ("s" if claim.margin != 0.01 else "") if claim.margin else ""
+    seeds = (
+        f"{difference.n_seeds} seeds" if difference.seeds_resampled else "1 seed, where only examples are resampled"
+    )
     few = f"; a verdict needs at least {MIN_SEEDS} seeds" if difference.n_seeds < MIN_SEEDS else ""
     return (
-        f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval "
-        f"{points(difference.low)} to {points(difference.high)}; claimed: {asserted.format(margin).strip()} "
+        f"{in_short(claim, difference)}; claimed: {asserted.format(margin).strip()} "
         f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{few})."
     )
 
@@ -171,9 +175,7 @@ def multi_bootstrap(
     Raises:
         ValueError: unknown metric, shapes that do not fit, nothing to resample, or values that are not finite.
     """
-    return macro_bootstrap(
-        [PairedSample("", metric, labels, arm, reference)], resamples=resamples, rng_seed=rng_seed
-    )
+    return macro_bootstrap([PairedSample("", metric, labels, arm, reference)], resamples=resamples, rng_seed=rng_seed)
 
 
 def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, rng_seed: int = 0) -> Difference:
@@ -200,7 +202,7 @@ def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, r
 
 
 def _differences(sample: PairedSample, resamples: int, rng: np.random.Generator) -> tuple[float, Array]:
-    """The observed difference and one a resample. Draws: seeds (resamples, seeds), then examples resample by resample."""
+    """The observed difference, and one a resample. All seeds are drawn first, then each resample's examples."""
     labels, arm, reference = (
         np.asarray(values, dtype=np.float64) for values in (sample.labels, sample.arm, sample.reference)
     )

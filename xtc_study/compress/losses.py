@@ -14,16 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ATTENTION, HIDDEN, LOGITS, LABELS = "attention", "hidden", "logits", "labels"
-INTERMEDIATE = (ATTENTION, HIDDEN)
-ALL_TERMS = (*INTERMEDIATE, LOGITS)
-
-STAGES: dict[int, tuple[tuple[str, ...], ...]] = {
-    0: ((LABELS,),),
-    1: (ALL_TERMS,),
-    2: (INTERMEDIATE, (LOGITS,)),
-    3: (INTERMEDIATE, ALL_TERMS, (LOGITS,)),
-}
-"""The terms of each stage, by the number of stages; 0 trains on the labels alone."""
+"""Names of the loss terms."""
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:

@@ -18,8 +18,14 @@ def pick(rng: Random, options: Sequence[Item]) -> Item:
     return options[int(rng.random() * len(options))]
 
 
-def pick_other(rng: Random, options: Sequence[Item], taken: Item) -> Item:
-    return pick(rng, [option for option in options if option != taken])
+def pick_common(rng: Random, options: Sequence[Item]) -> Item:
+    """The earlier an option stands the more often it is picked: words of real text are not equally common either."""
+    share = rng.random()
+    return options[int(share * share * len(options))]
+
+
+def pick_other(rng: Random, options: Sequence[Item], *taken: Item) -> Item:
+    return pick_common(rng, [option for option in options if option not in taken])
 
 
 def written(text: Sequence[str]) -> str:
@@ -30,6 +36,8 @@ def written(text: Sequence[str]) -> str:
 
 # Acceptability: a sentence is a list of words, each with its form in the other number ("" where it has none).
 Agreeing = tuple[str, str]
+PLURAL = 0.75
+MODIFIED = 0.6
 
 
 def _agree(pair: tuple[str, str], plural: bool) -> Agreeing:
@@ -38,11 +46,11 @@ def _agree(pair: tuple[str, str], plural: bool) -> Agreeing:
 
 def _noun_phrase(rng: Random, plural: bool) -> list[Agreeing]:
     if rng.random() < 0.5:
-        determiner = _agree(pick(rng, words.DETERMINERS), plural)
+        determiner = _agree(pick_common(rng, words.DETERMINERS), plural)
     else:
         determiner = (pick(rng, words.ANY_NUMBER), "")
     adjective = [(pick(rng, words.NOUN_ADJECTIVES), "")] if rng.random() < 0.2 else []
-    noun = pick(rng, words.NOUNS)
+    noun = pick_common(rng, words.NOUNS)
     # The noun itself is never changed: the error then always shows against it.
     return [determiner, *adjective, (noun + "s" if plural else noun, "")]
 
@@ -53,12 +61,12 @@ def _verb(stem: str, plural: bool) -> Agreeing:
 
 def _modifier(rng: Random, plural: bool) -> list[Agreeing]:
     """What stands between the subject and its verb; most often with a noun of the other number, to attract it."""
-    inner = plural if rng.random() < 0.3 else not plural
+    inner = plural if rng.random() < 0.5 else not plural
     attractor = _noun_phrase(rng, inner)
     kind = rng.random()
     if kind < 0.4:
         return [(pick(rng, words.POSITIONS), ""), *attractor]
-    verb = pick(rng, words.TRANSITIVE)
+    verb = pick_common(rng, words.TRANSITIVE)
     if kind < 0.7:
         return [("that", ""), _verb(verb, plural), *attractor]
     return [("that", ""), *attractor, _verb(verb, inner)]
@@ -68,16 +76,16 @@ def _predicate(rng: Random, plural: bool) -> list[Agreeing]:
     kind = rng.random()
     if kind < 0.4:
         adverb = [(pick(rng, words.ADVERBS), "")] if rng.random() < 0.5 else []
-        return [_verb(pick(rng, words.INTRANSITIVE), plural), *adverb]
+        return [_verb(pick_common(rng, words.INTRANSITIVE), plural), *adverb]
     if kind < 0.7:
-        return [_agree(pick(rng, words.COPULAS), plural), (pick(rng, words.STATES), "")]
-    return [_verb(pick(rng, words.TRANSITIVE), plural), *_noun_phrase(rng, rng.random() < 0.5)]
+        return [_agree(pick_common(rng, words.COPULAS), plural), (pick(rng, words.STATES), "")]
+    return [_verb(pick_common(rng, words.TRANSITIVE), plural), *_noun_phrase(rng, rng.random() < PLURAL)]
 
 
 def acceptability(rng: Random, label: int) -> Example:
     """1: every determiner and verb agrees with its noun. 0: exactly one does not."""
-    plural = rng.random() < 0.5
-    modifier = _modifier(rng, plural) if rng.random() < 0.8 else []
+    plural = rng.random() < PLURAL
+    modifier = _modifier(rng, plural) if rng.random() < MODIFIED else []
     sentence = [*_noun_phrase(rng, plural), *modifier, *_predicate(rng, plural)]
     text = [form for form, _ in sentence]
     if label == 0:
@@ -140,7 +148,7 @@ Event = tuple[tuple[str, str], tuple[str, str], tuple[str, str], tuple[str, str]
 
 def _told(rng: Random, event: Event) -> str:
     """The event in one of its wordings: either synonym, active or passive, the place first or last."""
-    doer, deed, receiver, place = (pick(rng, concept) for concept in event)
+    doer, deed, receiver, place = (pick_common(rng, concept) for concept in event)
     if rng.random() < 0.5:
         text = ["the", doer, deed, "the", receiver]
     else:
@@ -172,7 +180,7 @@ SLOTS = (words.PEOPLE, words.HANDLINGS, words.THINGS, words.PLACES, words.MANNER
 
 
 def _happening(rng: Random, concepts: Sequence[tuple[str, str]]) -> str:
-    person, handling, thing, place, manner = (pick(rng, concept) for concept in concepts)
+    person, handling, thing, place, manner = (pick_common(rng, concept) for concept in concepts)
     text = ["the", person, manner, handling, "the", thing]
     where = ["in", "the", place]
     return written([*text, *where] if rng.random() < 0.7 else [*where, ",", *text])
@@ -180,7 +188,7 @@ def _happening(rng: Random, concepts: Sequence[tuple[str, str]]) -> str:
 
 def similarity(rng: Random, label: int) -> Example:
     """The label, 0 to 5, is how many of the five concepts the two sentences share."""
-    first = [pick(rng, slot) for slot in SLOTS]
+    first = [pick_common(rng, slot) for slot in SLOTS]
     second = [pick_other(rng, slot, concept) for slot, concept in zip(SLOTS, first, strict=True)]
     places = list(range(len(SLOTS)))
     for _ in range(label):

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fabricate import do, plan, write
+
+from xtc_study.analysis.collect import COLUMNS, PlannedRun, RunFileError, collect, compact_layers, predictions, states
+from xtc_study.recipe import Recipe
+
+
+def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
+    planned = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    do(tmp_path, planned[0], size_bytes=1234)
+    frame = collect(tmp_path, planned)
+    assert list(frame["metric"]) == ["accuracy", "f1"]
+    assert list(frame["is_primary"]) == [True, False]
+    row = frame.iloc[0]
+    assert (row["study"], row["arm"], row["run_id"], row["task"]) == (
+        "bits", "1-bit", planned[0].run_id, "toy-sentiment",
+    )  # fmt: skip
+    assert (row["weight_bits"], row["layers"], row["size_bytes"], row["duration_s"]) == (1, "all", 1234, 12.5)
+    assert row["versions"] == '{"numpy":"2.3","torch":"2.9.0"}'
+    assert row["started"].startswith("2026-05-04") and row["higher_is_better"]
+    assert set(Recipe.model_fields) <= set(frame.columns)
+    assert pd.isna(frame["best_value"][1]) and pd.isna(frame["embedding_bits"][0])
+
+
+def test_empty_and_full_frames_have_the_same_columns_and_dtypes(tmp_path: Path) -> None:
+    planned = plan(seeds=1)
+    empty = collect(tmp_path, planned)
+    for run in planned:
+        do(tmp_path, run)
+    full = collect(tmp_path, planned)
+    assert empty.empty and len(full) == 16
+    assert list(empty.columns) == list(full.columns) == list(COLUMNS)
+    assert (empty.dtypes == full.dtypes).all()
+    assert states(tmp_path, []).dtypes.equals(states(tmp_path, planned).dtypes)
+
+
+def test_the_frame_survives_csv_with_the_columns_dtypes(tmp_path: Path) -> None:
+    recipe = Recipe(task="toy-pairs", layers=(3,))
+    planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
+    do(tmp_path, planned[0])
+    frame = collect(tmp_path, planned)
+    again = pd.read_csv(io.StringIO(frame.to_csv(index=False)), dtype=COLUMNS)
+    pd.testing.assert_frame_equal(frame, again)
+
+
+@pytest.mark.parametrize(("layers", "text"), [(None, "all"), (3, "3"), ((1, 3, 5), "1.3.5"), ((3,), "3.")])
+def test_compact_layers(layers: int | tuple[int, ...] | None, text: str) -> None:
+    assert compact_layers(layers) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("status.json", "{"),
+        ("status.json", "[]"),
+        ("metrics.json", '{"rows": ['),
+        ("metrics.json", '{"rows": []}'),
+        (
+            "metrics.json",
+            '{"rows": [{"split": "dev"}], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}',
+        ),
+        ("params.json", ""),
+        ("params.json", "[1]"),
+        ("environment.json", "\udcff"),
+        ("environment.json", None),
+    ],
+)
+def test_a_corrupt_file_makes_the_run_corrupt_and_rowless(tmp_path: Path, name: str, text: str | None) -> None:
+    planned = plan({"1-bit": 1}, ("toy-sentiment",), seeds=2)
+    for run in planned:
+        do(tmp_path, run)
+    path = tmp_path / planned[0].run_id / name
+    path.unlink() if text is None else path.write_bytes(text.encode(errors="surrogateescape"))
+    assert set(collect(tmp_path, planned)["run_id"]) == {planned[1].run_id}
+    first = states(tmp_path, planned).iloc[0]
+    assert first["state"] == "corrupt" and name in first["error"] and planned[0].run_id in first["error"]
+
+
+def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    row = {"split": "dev", "metric": "accuracy", "value": float("nan"), "n_examples": 3}
+    do(tmp_path, run, rows=[row])
+    assert states(tmp_path, [run])["state"].item() == "corrupt"
+
+
+def test_states(tmp_path: Path) -> None:
+    missing, running, failed, done, said_failed, started_only = plan({"1-bit": 1}, ("toy-sentiment",), seeds=6)
+    write(tmp_path / running.run_id / "claim.json", {})
+    write(tmp_path / running.run_id / "error.json", {"type": "Old", "message": "from an earlier try"})
+    write(tmp_path / failed.run_id / "error.json", {"type": "MemoryError", "message": "no room", "cell": 7})
+    do(tmp_path, done)
+    write(tmp_path / said_failed.run_id / "status.json", {"state": "timeout"})
+    write(tmp_path / started_only.run_id / "params.json", {})
+    table = states(tmp_path, [missing, running, failed, done, said_failed, started_only])
+    assert list(table.columns) == ["run_id", "arm", "task", "seed", "state", "error"]
+    assert list(table["state"]) == ["missing", "running", "failed", "done", "failed", "missing"]
+    assert list(table["error"]) == [
+        "", "", "MemoryError: no room (cell 7)", "", "status.json says 'timeout'", "",
+    ]  # fmt: skip
+    assert list(collect(tmp_path, [missing, running, failed, done])["run_id"].unique()) == [done.run_id]
+
+
+def test_a_corrupt_error_file_is_no_crash(tmp_path: Path) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    write(tmp_path / run.run_id / "error.json", [])
+    assert states(tmp_path, [run])["state"].item() == "failed"
+
+
+def test_predictions_are_checked(tmp_path: Path) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    with pytest.raises(RunFileError, match=r"predictions\.parquet"):
+        predictions(tmp_path, run.run_id)
+    path = do(tmp_path, run) / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame.sample(frac=1, random_state=0).to_parquet(path)
+    assert list(predictions(tmp_path, run.run_id)["idx"]) == list(range(200))
+    pd.concat([frame, frame[:1]]).to_parquet(path)
+    with pytest.raises(RunFileError, match="twice"):
+        predictions(tmp_path, run.run_id)
+    frame.drop(columns="label").to_parquet(path)
+    with pytest.raises(RunFileError, match="label"):
+        predictions(tmp_path, run.run_id)
+    path.write_bytes(b"not parquet")
+    with pytest.raises(RunFileError, match=run.run_id):
+        predictions(tmp_path, run.run_id)

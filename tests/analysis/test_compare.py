@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fabricate import TASKS, do, plan
+
+from xtc_study.analysis.collect import PlannedRun, RunFileError, collect
+from xtc_study.analysis.compare import TEACHER, differences, paired_samples
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Path, list[PlannedRun]]:
+    planned = plan({"32-bit": 32, "1-bit": 1})
+    for run in planned:
+        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
+    return tmp_path, planned
+
+
+def test_samples_pair_seeds_and_examples(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    shutil.rmtree(runs / planned[1].run_id)  # 32-bit, first task, seed 1
+    frame = collect(runs, planned)
+    samples = paired_samples(runs, frame, "1-bit", "32-bit")
+    assert [s.task for s in samples] == [f"{task} dev" for task in TASKS]
+    assert [s.arm.shape for s in samples] == [(2, 200), (3, 200)]
+    assert {s.metric for s in samples} == {"accuracy"}
+    first = frame[frame["is_primary"] & (frame["task"] == TASKS[0]) & (frame["arm"] == "1-bit")]
+    accuracy = (samples[0].arm == samples[0].labels).mean(axis=1)
+    assert accuracy == pytest.approx(first.set_index("seed")["value"][[0, 2]].to_numpy())
+
+
+def test_differences_equal_the_mean_of_the_stored_scores(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    frame = collect(runs, planned)
+    found = differences(runs, frame, "32-bit", resamples=200)
+    means = frame[frame["is_primary"]].groupby("arm")["value"].mean()
+    assert set(found) == {"1-bit"}
+    assert found["1-bit"].mean == pytest.approx(means["1-bit"] - means["32-bit"])
+    assert found["1-bit"].high < -0.1 and found["1-bit"].n_examples == 400
+
+
+def test_the_teacher_can_be_the_reference(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    frame = collect(runs, planned)
+    found = differences(runs, frame, TEACHER, resamples=50)
+    gaps = frame[frame["is_primary"]].assign(gap=frame["value"] - frame["teacher_value"]).groupby("arm")["gap"].mean()
+    assert {arm: found[arm].mean for arm in found} == pytest.approx(gaps.to_dict())
+
+
+def test_an_arm_that_lacks_a_task_has_no_difference(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    for run in planned:
+        if run.arm == "1-bit" and run.recipe.task == TASKS[1]:
+            shutil.rmtree(runs / run.run_id)
+    assert differences(runs, collect(runs, planned), "32-bit", resamples=10) == {}
+
+
+def test_other_examples_cannot_be_paired(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    path = runs / planned[0].run_id / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(label=np.roll(frame["label"], 1)).to_parquet(path)
+    with pytest.raises(RunFileError, match="same examples"):
+        paired_samples(runs, collect(runs, planned), "1-bit", "32-bit")
+
+
+def test_an_arm_with_two_runs_of_a_seed_is_refused(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    merged = [PlannedRun(run.study, run.run_id, "all", run.recipe) for run in planned]
+    with pytest.raises(ValueError, match="two runs of one task and seed"):
+        paired_samples(runs, collect(runs, merged), "all", TEACHER)

@@ -1,0 +1,91 @@
+"""Two arms side by side: from the tidy frame and the predictions on disk to paired samples and differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xtc_study.analysis.collect import RunFileError, predictions
+from xtc_study.analysis.stats import Difference, PairedSample, macro_bootstrap
+
+TEACHER = "teacher"
+"""As a reference that is no arm of the frame: each run's own teacher, from its column teacher_prediction."""
+
+
+def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: str) -> list[PairedSample]:
+    """One sample for each task and split, with its primary metric and the seeds that both arms have done.
+
+    Args:
+        frame: rows of ``collect`` of one study. Tasks without a common seed are left out.
+
+    Raises:
+        RunFileError: a predictions file cannot be used, or two runs of a task disagree on its examples or labels.
+        ValueError: an arm has two runs of one task and seed.
+    """
+    samples = []
+    primary = frame[frame["is_primary"]]
+    for key, rows in primary.groupby(["task", "split", "metric"], sort=False):
+        task, split, metric = map(str, key)
+        ours = _runs_by_seed(rows, arm)
+        theirs = ours if _means_teacher(frame, reference) else _runs_by_seed(rows, reference)
+        column = "teacher_prediction" if _means_teacher(frame, reference) else "prediction"
+        seeds = sorted(set(ours) & set(theirs))
+        if not seeds:
+            continue
+        arm_files = [_one_split(runs_folder, ours[seed], split) for seed in seeds]
+        reference_files = [_one_split(runs_folder, theirs[seed], split) for seed in seeds]
+        first = arm_files[0]
+        for seed, file in [*zip(seeds, arm_files, strict=True), *zip(seeds, reference_files, strict=True)]:
+            if not file[["idx", "label"]].equals(first[["idx", "label"]]):
+                raise RunFileError(
+                    f"{task}, {split}, seed {seed}: the runs of {arm!r} and {reference!r} were not evaluated on "
+                    "the same examples, so they cannot be paired"
+                )
+        samples.append(
+            PairedSample(
+                task=f"{task} {split}",
+                metric=metric,
+                labels=first["label"].to_numpy(np.float64),
+                arm=np.stack([file["prediction"].to_numpy(np.float64) for file in arm_files]),
+                reference=np.stack([file[column].to_numpy(np.float64) for file in reference_files]),
+            )
+        )
+    return samples
+
+
+def differences(
+    runs_folder: Path, frame: pd.DataFrame, reference: str, *, resamples: int = 2000, rng_seed: int = 0
+) -> dict[str, Difference]:
+    """Each arm minus the reference, as the mean over every task and split of the frame.
+
+    An arm that lacks a task (or a seed in common with the reference on it) has no entry: its mean would be over
+    other tasks than its neighbours'.
+
+    Raises:
+        RunFileError, ValueError: as ``paired_samples``.
+    """
+    tasks = frame.loc[frame["is_primary"], ["task", "split"]].drop_duplicates()
+    found = {}
+    for arm in frame["arm"].unique():
+        samples = [] if arm == reference else paired_samples(runs_folder, frame, arm, reference)
+        if samples and len(samples) == len(tasks):
+            found[str(arm)] = macro_bootstrap(samples, resamples=resamples, rng_seed=rng_seed)
+    return found
+
+
+def _means_teacher(frame: pd.DataFrame, reference: str) -> bool:
+    return reference == TEACHER and not (frame["arm"] == TEACHER).any()
+
+
+def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
+    chosen = rows[rows["arm"] == arm]
+    if chosen["seed"].duplicated().any():
+        raise ValueError(f"arm {arm!r} has two runs of one task and seed: {', '.join(chosen['run_id'])}")
+    return dict(zip(chosen["seed"].astype(int), chosen["run_id"], strict=True))
+
+
+def _one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
+    frame = predictions(runs_folder, run_id)
+    return frame[frame["split"] == split].reset_index(drop=True)

@@ -1,0 +1,87 @@
+"""Profiles: at what scale a study runs. smoke (built-in data, minutes), mini (small encoder, five tasks), paper (BERT-base, GLUE)."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xtc_study.recipe import Recipe
+
+
+class ProfileError(ValueError):
+    """A profile that does not exist or is not well formed."""
+
+
+class Profile(BaseModel):
+    """Model, tasks, seeds and the meaning of each training budget."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    description: str
+    recipe: dict[str, Any]
+    """Recipe fields that every run of the profile shares."""
+    tasks: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    budgets: dict[str, dict[str, float]]
+    """Budget name (A, B, C) to epochs, by task, with a 'default'."""
+    budget: str
+    """The budget a study uses unless its axis is the budget."""
+    per_task: dict[str, dict[str, Any]] = {}
+    """Recipe fields that differ for one task."""
+    notes: list[str] = []
+    """Where its values come from, and how sure they are."""
+
+    def epochs(self, task: str, budget: str | None = None) -> float:
+        """Training length of a student on a task.
+
+        Raises:
+            ProfileError: unknown budget.
+        """
+        name = budget or self.budget
+        if name not in self.budgets:
+            raise ProfileError(f"budget={name!r}: profile {self.name} has {', '.join(self.budgets)}")
+        table = self.budgets[name]
+        return table.get(task, table["default"])
+
+    def fields(self, task: str, seed: int, budget: str | None = None) -> dict[str, Any]:
+        """The recipe fields of one task and seed, before a study sets its own."""
+        epochs = self.epochs(task, budget)
+        return {
+            **self.recipe,
+            "epochs": epochs,
+            "reduce_epochs": epochs,
+            **self.per_task.get(task, {}),
+            "task": task,
+            "seed": seed,
+        }
+
+
+@cache
+def profile_names() -> tuple[str, ...]:
+    folder = files("xtc_study") / "profiles"
+    return tuple(sorted(item.name.removesuffix(".yml") for item in folder.iterdir() if item.name.endswith(".yml")))
+
+
+@cache
+def load_profile(name: str) -> Profile:
+    """A profile by name.
+
+    Raises:
+        ProfileError: no such profile, or one that is not well formed; the message names the field.
+    """
+    if name not in profile_names():
+        raise ProfileError(f"profile={name!r}: expected one of {', '.join(profile_names())}")
+    text = (files("xtc_study") / "profiles" / f"{name}.yml").read_text(encoding="utf-8")
+    try:
+        profile = Profile(name=name, **yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ProfileError(f"profile {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for task in profile.tasks:
+        Recipe.of(**profile.fields(task, profile.seeds[0]))
+    return profile

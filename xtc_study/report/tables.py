@@ -1,0 +1,153 @@
+"""The tables of a study: numbers first (``arm_table``, ``task_table``), then the text a reader sees."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from xtc_study.analysis.stats import Difference, interval, points
+
+WORDS = ("Arm", "Task", "Metric")
+"""Columns of text that are words; the others are numbers, which line up at the right."""
+MISSING = "\N{EN DASH}"
+_BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
+
+
+def arm_table(
+    frame: pd.DataFrame, reference: str, differences: Mapping[str, Difference] | None = None
+) -> pd.DataFrame:
+    """One row an arm, the reference first, in numbers.
+
+    Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, with
+    its 95 % t interval over seeds; scale of the metric); ``difference``, ``difference_low``, ``difference_high``
+    (arm minus reference, from ``analysis.compare.differences``); ``seeds`` (those with every task done);
+    ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
+    ``teacher_size_bytes`` (means over runs) and ``ratio`` (teacher's bytes over the arm's real bytes).
+
+    An arm that lacks a task that another arm has shows no score: a mean over other tasks cannot be compared.
+
+    Args:
+        frame: rows of ``analysis.collect.collect``, of one study.
+        differences: by arm; an arm without one shows none.
+    """
+    differences = differences or {}
+    primary = frame[frame["is_primary"]]
+    expected = len(primary[["task", "split"]].drop_duplicates())
+    rows = []
+    for arm in arms_in_order(frame, reference):
+        runs = primary[primary["arm"] == arm]
+        cells = runs.pivot_table(index="seed", columns=["task", "split"], values="value")
+        complete = cells.dropna() if cells.shape[1] == expected else cells.iloc[:0]
+        score = interval(complete.mean(axis=1).to_numpy())
+        difference = differences.get(arm)
+        sizes = runs.drop_duplicates("run_id")[["size_bytes", "size_bytes_paper", "teacher_size_bytes"]].mean()
+        rows.append(
+            {
+                "arm": arm,
+                "score": score.mean,
+                "score_low": score.low,
+                "score_high": score.high,
+                "difference": difference.mean if difference else float("nan"),
+                "difference_low": difference.low if difference else float("nan"),
+                "difference_high": difference.high if difference else float("nan"),
+                "seeds": score.n,
+                "tasks": cells.shape[1],
+                "tasks_expected": expected,
+                **sizes,
+                "ratio": sizes["teacher_size_bytes"] / sizes["size_bytes"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """One row an arm, task and split with the primary metric: mean, 95 % t interval, seeds and the teacher's mean.
+
+    Columns: task, split, metric, arm, score, score_low, score_high, teacher, seeds; the reference first in each task.
+    """
+    rows = []
+    for key, of_task in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):
+        for arm in arms_in_order(of_task, reference):
+            runs = of_task[of_task["arm"] == arm]
+            score = interval(runs["value"].to_numpy())
+            rows.append((*key, arm, score.mean, score.low, score.high, runs["teacher_value"].mean(), score.n))
+    columns = ["task", "split", "metric", "arm", "score", "score_low", "score_high", "teacher", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def arms_in_order(frame: pd.DataFrame, reference: str) -> list[str]:
+    """The arms as they first occur, the reference moved to the front."""
+    arms = [str(arm) for arm in frame["arm"].unique()]
+    return sorted(arms, key=lambda arm: arm != reference)
+
+
+def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """``arm_table`` as a reader sees it: scores and differences in points, one unit for each column of sizes."""
+    on_disk, paper = size_text(table["size_bytes"]), size_text(table["size_bytes_paper"])
+    complete = table["tasks"] == table["tasks_expected"]
+    shown = {
+        "Arm": [f"{arm} (reference)" if arm == reference else arm for arm in table["arm"]],
+        "Score": [_score(value) for value in table["score"]],
+        "95 % interval": _intervals(table["score_low"], table["score_high"], _score),
+        "Difference": [_difference(value) for value in table["difference"]],
+        "Its 95 % interval": _intervals(table["difference_low"], table["difference_high"], _difference),
+        "Seeds": [str(seeds) if seeds else MISSING for seeds in table["seeds"]],
+        "On disk": on_disk,
+        "Paper's size": paper,
+        "Compression": [f"{ratio:.1f}\N{MULTIPLICATION SIGN}" for ratio in table["ratio"]],
+    }
+    if not complete.all():
+        shown["Tasks done"] = [f"{n} of {of}" for n, of in zip(table["tasks"], table["tasks_expected"], strict=True)]
+    return pd.DataFrame(shown)
+
+
+def task_text(table: pd.DataFrame) -> pd.DataFrame:
+    """``task_table`` as a reader sees it; the split is named where a task has several."""
+    several = table.groupby("task")["split"].transform("nunique") > 1
+    tasks = table["task"].where(~several, table["task"] + " " + table["split"])
+    return pd.DataFrame(
+        {
+            "Task": tasks,
+            "Arm": table["arm"],
+            "Score": [_score(value) for value in table["score"]],
+            "95 % interval": _intervals(table["score_low"], table["score_high"], _score),
+            "Teacher": [_score(value) for value in table["teacher"]],
+            "Seeds": table["seeds"].astype(str),
+            "Metric": table["metric"],
+        }
+    )
+
+
+def size_text(sizes: pd.Series) -> list[str]:
+    """In decimal units (1 MB is 10^6 bytes), all in the unit of the smallest so that the column can be compared."""
+    unit, factor = next((pair for pair in _BYTE_UNITS if sizes.min() >= pair[1]), _BYTE_UNITS[-1])
+    return [f"{size / factor:,.1f} {unit}" for size in sizes]
+
+
+def styled(text: pd.DataFrame, caption: str) -> Styler:
+    """A table of text for a notebook: escaped, without the index, text columns left and numbers right."""
+    words = [column for column in text.columns if column in WORDS]
+    numbers = [column for column in text.columns if column not in words]
+    style = text.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
+    style = style.set_properties(subset=pd.Index(words), **{"text-align": "left"})
+    style = style.set_properties(
+        subset=pd.Index(numbers),
+        **{"text-align": "right", "font-variant-numeric": "tabular-nums", "white-space": "nowrap"},
+    )
+    return style.set_caption(html.escape(caption))
+
+
+def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) -> list[str]:
+    bounds = zip(lows, highs, strict=True)
+    return [MISSING if pd.isna(low) else f"{show(low)} to {show(high)}" for low, high in bounds]
+
+
+def _score(value: float) -> str:
+    return MISSING if pd.isna(value) else f"{100 * value:.1f}"
+
+
+def _difference(value: float) -> str:
+    return MISSING if pd.isna(value) else points(value)

@@ -1,0 +1,104 @@
+"""One run: claim its folder, execute the template notebook with papermill, say how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.parameters import checked_parameters
+from xtc_study.runs.store import RunFolder, now
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+QUIET = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+"""A progress bar in an executed notebook becomes hundreds of saved lines."""
+
+
+def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Carries out one run; safe to call in any process, with one plain argument.
+
+    Args:
+        job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
+            models_dir, device, precision), ``threads`` (of torch in the kernel, or None).
+
+    Returns:
+        ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``, ``error``.
+    """
+    recipe = Recipe.of(**job["recipe"])
+    results, notebook = Path(job["results"]), Path(job["notebook"])
+    run = RunFolder(results / "runs", recipe)
+    token = run.claim()
+    if token is None:
+        return {"run_id": recipe.run_id, "state": "skipped", "seconds": 0.0, "error": None}
+    started, clock = now(), time.monotonic()
+    parameters = {
+        **recipe.model_dump(mode="json"),
+        **job.get("parameters", {}),
+        "results_dir": str(results),
+        "claim": token,
+    }
+    error = None
+    try:
+        run_notebook(notebook, run.path / "notebook.ipynb", parameters, job.get("threads"))
+        if not (run.path / "metrics.json").is_file():
+            error = {"type": "RuntimeError", "message": "the notebook ended without writing metrics.json", "cell": None}
+    except Exception as failure:
+        error = describe(failure)
+    seconds = time.monotonic() - clock
+    run.finish("failed" if error else "done", started, seconds, error)
+    return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
+
+
+def run_notebook(notebook: Path, output: Path, parameters: Mapping[str, Any], threads: int | None = None) -> None:
+    """Executes a notebook into ``output`` with checked parameters, its kernel in the notebook's own folder.
+
+    Raises:
+        ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
+    """
+    import papermill
+    from traitlets.config import Config
+
+    values = checked_parameters(notebook, parameters)
+    environment = {**QUIET, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    # Sockets in place of TCP ports: no races for ports between workers, and no warning about them.
+    config = Config({"KernelManager": {"transport": "ipc"}}) if os.name == "posix" else None
+    try:
+        papermill.execute_notebook(
+            str(notebook).replace("{", "{{").replace("}", "}}"),
+            str(output).replace("{", "{{").replace("}", "}}"),
+            parameters=values,
+            kernel_name="python3",
+            progress_bar=False,
+            resources={"metadata": {"path": str(notebook.parent)}},
+            config=config,
+        )
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def describe(failure: BaseException) -> dict[str, Any]:
+    """An exception as error.json: type, message, the cell it came from, the last lines of its traceback."""
+    cell = getattr(failure, "exec_count", None)
+    traceback = ANSI.sub("", "\n".join(getattr(failure, "traceback", None) or [])).splitlines()
+    return {
+        "type": str(getattr(failure, "ename", type(failure).__name__)),
+        "message": ANSI.sub("", str(getattr(failure, "evalue", failure))),
+        "cell": cell,
+        "traceback": traceback[-40:],
+    }

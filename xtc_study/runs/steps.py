@@ -1,0 +1,55 @@
+"""Where trained steps are kept: one folder an address, made once, shared by every run that needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+
+class StepStore:
+    """Folders ``root/<address>``, each complete or absent: made beside and renamed into place when finished."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, address: str) -> Path:
+        return self.root / address
+
+    def is_done(self, address: str) -> bool:
+        return (self.folder(address) / "step.json").is_file()
+
+    def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
+        """The step's folder, and whether this call made it.
+
+        ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the same step,
+        one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller tries again.
+        """
+        folder = self.folder(address)
+        if self.is_done(address):
+            return folder, False
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / f"{address}.lock"):
+            if self.is_done(address):
+                return folder, False
+            partial = self.root / f"{address}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            try:
+                record = make(partial)
+                (partial / "step.json").write_text(json.dumps(record, indent=1, sort_keys=True))
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(partial, folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+        return folder, True
+
+    def record(self, address: str) -> dict[str, Any]:
+        """What the finished step's step.json says."""
+        record: dict[str, Any] = json.loads((self.folder(address) / "step.json").read_text())
+        return record

@@ -1,0 +1,167 @@
+"""Run folders: one a run, written so that a crash at any byte leaves nothing, or something that says what it is.
+
+``params.json`` first; ``claim.json`` while somebody works on it; results; ``status.json`` last. Every file is written beside and
+renamed into place. A run is done only if status.json says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xtc_study.recipe import VERSION, Recipe
+
+RECORDED_PACKAGES = ("xtc-study", "torch", "transformers", "datasets", "tokenizers", "numpy", "scikit-learn", "papermill")
+RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
+
+
+class RunFolder:
+    """The folder of one recipe's run below ``runs``."""
+
+    def __init__(self, runs: Path, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.path = runs / recipe.run_id
+
+    def is_done(self) -> bool:
+        try:
+            status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(status, dict) and status.get("state") == "done"
+
+    def claim(self) -> str | None:
+        """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
+
+        A claim left by a process of this machine that no longer lives is taken over; results of an attempt before are removed.
+        """
+        if self.is_done():
+            return None
+        self.path.mkdir(parents=True, exist_ok=True)
+        token = uuid.uuid4().hex
+        claim = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "started": now()}
+        for _ in range(2):
+            try:
+                with (self.path / "claim.json").open("x", encoding="utf-8") as file:
+                    json.dump(claim, file)
+                break
+            except FileExistsError:
+                if self._holder_lives():
+                    return None
+                (self.path / "claim.json").unlink(missing_ok=True)
+        else:
+            return None
+        for name in RESULT_FILES:
+            (self.path / name).unlink(missing_ok=True)
+        params = {"version": VERSION, "run_id": self.recipe.run_id, "recipe": self.recipe.model_dump(mode="json")}
+        write_json(self.path / "params.json", params)
+        return token
+
+    def write_results(
+        self,
+        metrics: Mapping[str, Any],
+        predictions: pd.DataFrame,
+        curve: list[dict[str, Any]],
+        environment: Mapping[str, Any],
+    ) -> None:
+        """Everything a finished run has to say; the status is not part of it."""
+        write_json(self.path / "metrics.json", metrics)
+        write_json(self.path / "environment.json", environment)
+        columns = ["phase", "stage", "step", "term", "value"]
+        _replace(self.path / "curve.csv", pd.DataFrame(curve, columns=columns).to_csv(index=False).encode())
+        partial = self.path / "predictions.parquet.partial"
+        predictions.to_parquet(partial, index=False)
+        os.replace(partial, self.path / "predictions.parquet")
+
+    def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
+        """Writes error.json where there is one, then status.json, then drops the claim."""
+        if error is not None:
+            write_json(self.path / "error.json", error)
+        status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
+        write_json(self.path / "status.json", status)
+        (self.path / "claim.json").unlink(missing_ok=True)
+
+    def _holder_lives(self) -> bool:
+        try:
+            claim = json.loads((self.path / "claim.json").read_text(encoding="utf-8"))
+            host, pid = str(claim["host"]), int(claim["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            # Half-written, so just made or left by a crash: young ones are believed.
+            return self._claim_age() < 10
+        if host != socket.gethostname():
+            return True
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def _claim_age(self) -> float:
+        try:
+            return time.time() - (self.path / "claim.json").stat().st_mtime
+        except OSError:
+            return 0.0
+
+
+def environment(device: str, precision: str) -> dict[str, Any]:
+    """What the run was computed with: device, precision, Python, packages, processor, the project's commit."""
+    packages = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "device": device,
+        "precision": precision,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "packages": packages,
+        "commit": _commit(),
+    }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes beside and renames, so that a reader sees the old file or the new one, never half of it."""
+    _replace(path, (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _commit() -> str | None:
+    """The commit of the project the package runs from, with '+' if it was changed since; None outside git."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, timeout=5)
+        changed = subprocess.run([*git, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") if commit.returncode == 0 else None

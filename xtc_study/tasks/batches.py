@@ -1,0 +1,45 @@
+"""Text to batches: tokenised rows of their own length, padded only to the longest of their batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xtc_study.tasks.task import Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+
+
+def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dataset:
+    """The rows as input_ids, attention_mask (and token_type_ids where the model has them), labels, length.
+
+    Inputs are not padded here. A pair is cut at its longer side first, to ``max_length`` word pieces in all.
+    """
+
+    def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        encoded = tokenizer(
+            *(batch[field] for field in task.text_fields), truncation="longest_first", max_length=max_length
+        )
+        encoded["length"] = [len(ids) for ids in encoded["input_ids"]]
+        encoded["labels"] = batch["label"]
+        return dict(encoded)
+
+    return rows.map(encode, batched=True, remove_columns=rows.column_names, keep_in_memory=True)
+
+
+class Padding:
+    """Puts rows into one batch of tensors, padded to the longest row."""
+
+    def __init__(self, tokenizer: Any, task: Task) -> None:
+        self.tokenizer, self.is_regression = tokenizer, task.is_regression
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        """Tensors input_ids, attention_mask, ... of shape (batch, positions), and labels (batch,)."""
+        import torch
+
+        labels = [row["labels"] for row in rows]
+        inputs = [{key: value for key, value in row.items() if key not in ("labels", "length")} for row in rows]
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        batch["labels"] = torch.tensor(labels, dtype=torch.float32 if self.is_regression else torch.long)
+        return batch

@@ -1,0 +1,60 @@
+"""Which device trains, and in which precision. Recorded with each run, not part of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """device: cpu, cuda or mps. precision: of the training steps; scores are always measured in fp32."""
+
+    device: str
+    precision: str
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """bf16 products with fp32 sums inside the block, where the precision says so."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+            yield
+
+
+def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Arithmetic:
+    """The fastest arithmetic at hand unless told otherwise.
+
+    Args:
+        hidden_size: width of the model. Below 128, fp32 is faster on a CPU than bf16 with its conversions.
+
+    Raises:
+        ValueError: an unknown name, or a device this machine does not have.
+    """
+    if device not in DEVICES:
+        raise ValueError(f"device={device!r}: expected one of {', '.join(DEVICES)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device='cuda': torch finds no CUDA GPU here; use device='auto' or 'cpu'")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ValueError("device='mps': torch finds no Apple GPU here; use device='auto' or 'cpu'")
+    if precision == "auto":
+        precision = "bf16" if _has_fast_bf16(device, hidden_size) else "fp32"
+    return Arithmetic(device, precision)
+
+
+def _has_fast_bf16(device: str, hidden_size: int | None) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "cpu":
+        wide = hidden_size is None or hidden_size >= 128
+        capabilities = torch.cpu.get_capabilities()
+        return wide and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False

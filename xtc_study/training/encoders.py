@@ -1,0 +1,126 @@
+"""Pre-trained encoders and their tokenizers: the built-in one, a hub name, or a local folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xtc_study.tasks.task import Task
+
+BUILTIN = "builtin:tiny"
+
+BUILTIN_CONFIG: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.05,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+"""A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
+
+
+class ModelError(ValueError):
+    """A model that cannot be loaded. The message names it and the fix."""
+
+
+def resolve_model(name: str, models_dir: Path | None = None) -> str:
+    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name itself.
+
+    Raises:
+        ModelError: a local folder without config.json or without weights in safetensors form.
+    """
+    if name == BUILTIN:
+        return name
+    if name.startswith("builtin:"):
+        raise ModelError(f"model={name!r}: the only built-in encoder is {BUILTIN!r}")
+    local = _inside(models_dir, name)
+    folder = local if local is not None and local.is_dir() else Path(name)
+    if not folder.is_dir():
+        if folder.is_absolute() or name.startswith("."):
+            raise ModelError(f"model={name!r}: no such folder")
+        return name
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model={name!r}: {folder} has no config.json; expected a transformers model folder")
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"model={name!r}: {folder} has no weights (*.safetensors); pickled weights (*.bin) are never read: "
+            "convert them with model.save_pretrained(folder)"
+        )
+    return str(folder)
+
+
+class EncoderShape(NamedTuple):
+    """What planning and checks need to know of an encoder before its weights are read."""
+
+    depth: int
+    width: int
+
+
+def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
+    """The encoder's layers and hidden size, read from its configuration alone."""
+    if name == BUILTIN:
+        return EncoderShape(BUILTIN_CONFIG["num_hidden_layers"], BUILTIN_CONFIG["hidden_size"])
+    config = _config(resolve_model(name, models_dir))
+    return EncoderShape(int(config.num_hidden_layers), int(config.hidden_size))
+
+
+def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
+    """The encoder's tokenizer; the built-in encoder's is word-level."""
+    if name == BUILTIN:
+        from xtc_study.tasks.vocabulary import toy_tokenizer
+
+        return toy_tokenizer()
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(resolve_model(name, models_dir), trust_remote_code=False)
+
+
+def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
+    """A sequence classifier for the task: the encoder's weights and a new classifier drawn with ``seed``.
+
+    Raises:
+        ModelError: the model is not to be had, or has no weights.
+    """
+    from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, set_seed
+
+    set_seed(seed)
+    if name == BUILTIN:
+        config = BertConfig(
+            **BUILTIN_CONFIG, vocab_size=len(load_tokenizer(name)), pad_token_id=0, num_labels=task.num_labels
+        )
+        return BertForSequenceClassification(config)
+    source = resolve_model(name, models_dir)
+    try:
+        return AutoModelForSequenceClassification.from_pretrained(
+            source, num_labels=task.num_labels, use_safetensors=True, trust_remote_code=False, dtype="float32"
+        )
+    except OSError as error:
+        raise _not_found(name, error) from error
+
+
+def _config(source: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except OSError as error:
+        raise _not_found(source, error) from error
+
+
+def _not_found(name: str, error: OSError) -> ModelError:
+    reason = (str(error).splitlines() or [""])[0]
+    return ModelError(
+        f"model={name!r}: neither a local folder nor to be had from the hub ({reason}); "
+        "give a folder, or put it under --models-dir by that name"
+    )
+
+
+def _inside(folder: Path | None, name: str) -> Path | None:
+    """``folder/name`` unless the name would lead out of the folder."""
+    if folder is None:
+        return None
+    candidate = (folder / name).resolve()
+    return candidate if candidate.is_relative_to(folder.resolve()) else None

@@ -1,0 +1,199 @@
+"""Recipe in, trained student out: the chain of steps, each trained once and reused by every recipe that shares it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.reduction import layer_map, reduced
+from xtc_study.recipe import Recipe
+from xtc_study.runs.steps import StepStore
+from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.task import Task
+from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
+from xtc_study.training.encoders import ModelError, encoder_shape, load_encoder, load_tokenizer, resolve_model
+from xtc_study.training.predict import scores
+from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
+from xtc_study.training.steps import Step, chain
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are, and what computes: everything about a run that is not part of its recipe."""
+
+    steps: Path
+    """Trained steps are kept here, one folder an address."""
+    data_dir: Path | None = None
+    """A folder in the GLUE download layout; None loads from the hub."""
+    models_dir: Path | None = None
+    """A folder that holds models by name; None: local paths and the hub."""
+    device: str = "auto"
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of the chain up to some step."""
+
+    model: Any
+    """In evaluation mode, fp32, on the device that trained it."""
+    step: Step
+    curve: list[CurvePoint]
+    """Points step, term, value, with phase and stage, of every step since the teacher (or of the teacher alone)."""
+    seconds: float
+    """Training time of these steps, whenever they were trained."""
+    reused: int
+    """How many of these steps were there already."""
+
+
+class Pipeline:
+    """One recipe, checked, with its data at hand.
+
+    Raises:
+        ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError), missing or
+            malformed data (DataError), a device that is not there. All before anything is trained.
+    """
+
+    def __init__(self, recipe: Recipe, places: Places) -> None:
+        self.recipe, self.places = recipe, places
+        self.task: Task = find_task(recipe.task)
+        self.depth, width = encoder_shape(recipe.model, places.models_dir)
+        layer_map(self.depth, recipe.layers)
+        if recipe.start not in ("teacher", "pretrained"):
+            resolve_model(recipe.start, places.models_dir)
+        self.text = load_task(recipe.task, places.data_dir)
+        self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
+        self.padding = Padding(self.tokenizer, self.task)
+        encoded = {
+            split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
+        }
+        self.train_rows = encoded["train"]
+        self.dev = {split: encoded[split] for split in self.task.eval_splits}
+        self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, width)
+        self.store = StepStore(places.steps)
+        self.steps = chain(recipe)
+
+    def teacher(self) -> Trained:
+        """The encoder fine-tuned on the task's labels."""
+        return self._carry_out(self.steps[:1])
+
+    def student(self) -> Trained:
+        """The recipe's student; trains whatever of its chain is not there yet."""
+        teacher = self.teacher()
+        return self._carry_out(self.steps[1:], teacher.model)
+
+    def scores(self, model: Any) -> dict[str, dict[str, float]]:
+        """{split: {metric: value}} on the dev splits, in fp32."""
+        return scores(model, self.dev, self.padding, self.task)
+
+    def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
+        curve: list[CurvePoint] = []
+        seconds, reused = 0.0, 0
+        for step in steps:
+            folder, made = self.store.once(step.address, self._maker(step, teacher))
+            record = self.store.record(step.address)
+            seconds += record["seconds"]
+            reused += not made
+            points = json.loads((folder / "curve.json").read_text())
+            curve += [{"phase": step.phase, "stage": step.part[0] + 1, **point} for point in points]
+        model = self._read(steps[-1])
+        return Trained(model, steps[-1], curve, seconds, reused)
+
+    def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
+        def make(folder: Path) -> dict[str, Any]:
+            model = self._first(step, teacher)
+            started = time.monotonic()
+            curve = self._train(step, model, teacher, folder)
+            model.save_pretrained(folder)
+            (folder / "curve.json").write_text(json.dumps(curve))
+            return {
+                "title": step.title,
+                "terms": step.terms,
+                "params": step.params,
+                "parent": step.parent.address if step.parent else None,
+                "seconds": round(time.monotonic() - started, 3),
+                "device": self.arithmetic.device,
+                "precision": self.arithmetic.precision,
+            }
+
+        return make
+
+    def _train(self, step: Step, model: Any, teacher: Any, folder: Path) -> list[CurvePoint]:
+        recipe = self.recipe
+        steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
+        schedule = Schedule(
+            steps=step.optimiser_steps(steps_per_epoch),
+            batch_size=recipe.batch_size,
+            learning_rate=step.learning_rate,
+            warmup=recipe.warmup,
+            weight_decay=recipe.weight_decay,
+            seed=recipe.seed,
+        )
+        lesson = Lesson(step.terms)
+        if step.phase != "teacher":
+            layers = layer_map(self.depth, recipe.layers)
+            lesson = Lesson(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
+        first_split = self.task.eval_splits[0]
+
+        def dev_score(student: Any) -> float:
+            split = {first_split: self.dev[first_split]}
+            return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
+
+        return train(
+            model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, folder / "trainer", dev_score
+        )
+
+    def _first(self, step: Step, teacher: Any) -> Any:
+        """The model as the step finds it, on the training device."""
+        recipe, models_dir = self.recipe, self.places.models_dir
+        set_seed(recipe.seed)
+        if step.phase == "teacher":
+            model = load_encoder(recipe.model, self.task, recipe.seed, models_dir)
+        elif step.parent is not None and step.parent.phase != "teacher":
+            model = self._read(step.parent)
+            if step.phase == "quantise" and step.parent.phase == "reduce":
+                make_low_bit(model, recipe)
+        else:
+            model = self._untaught(teacher)
+            if step.phase == "quantise":
+                make_low_bit(model, recipe)
+        return model.to(self.arithmetic.device)
+
+    def _untaught(self, teacher: Any) -> Any:
+        """A full-precision student before its first lesson."""
+        recipe, models_dir = self.recipe, self.places.models_dir
+        layers = layer_map(self.depth, recipe.layers)
+        if recipe.start == "teacher":
+            return reduced(teacher, layers)
+        if recipe.start == "pretrained":
+            return reduced(load_encoder(recipe.model, self.task, recipe.seed, models_dir), layers)
+        student = load_encoder(recipe.start, self.task, recipe.seed, models_dir)
+        for field in ("hidden_size", "num_attention_heads", "vocab_size"):
+            ours, theirs = getattr(student.config, field), getattr(teacher.config, field)
+            if ours != theirs:
+                raise ModelError(
+                    f"start={recipe.start!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention "
+                    "scores and tokens are compared one to one, so choose a checkpoint of the same shape"
+                )
+        return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
+
+    def _read(self, step: Step) -> Any:
+        """A finished step's model, in evaluation mode, on the training device."""
+        folder = self.store.folder(step.address)
+        model = AutoModelForSequenceClassification.from_config(
+            AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        )
+        if step.phase == "quantise":
+            make_low_bit(model, self.recipe)
+        model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        return model.to(torch.device(self.arithmetic.device)).eval()

@@ -1,0 +1,52 @@
+"""Logits of a data set, always in fp32, in the order of its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from xtc_study.tasks.task import Task
+from xtc_study.training.metrics import score
+
+Logits = npt.NDArray[np.float32]
+
+BATCH_SIZE = 64
+
+
+def predict(model: Any, rows: Any, padding: Any) -> Logits:
+    """Logits (rows, outputs). Rows of like length share a batch; the model is put back into the mode it had."""
+    order = np.argsort(np.asarray(rows["length"]), kind="stable")
+    was_training = model.training
+    model.eval()
+    device = next(iter(model.state_dict().values())).device
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(order), BATCH_SIZE):
+            batch = padding([rows[int(index)] for index in order[start : start + BATCH_SIZE]])
+            batch.pop("labels")
+            inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+            parts.append(model(**inputs).logits.float().cpu().numpy())
+    model.train(was_training)
+    logits = np.concatenate(parts)
+    in_row_order = np.empty_like(logits)
+    in_row_order[order] = logits
+    return in_row_order
+
+
+def decide(logits: Logits, task: Task) -> npt.NDArray[np.float64]:
+    """The prediction of each row: the class id, or the output itself for regression. Shape (rows,), float64."""
+    values = logits[:, 0] if task.is_regression else logits.argmax(-1)
+    return values.astype(np.float64)
+
+
+def scores(model: Any, splits: dict[str, Any], padding: Any, task: Task) -> dict[str, dict[str, float]]:
+    """{split: {metric: value}} of a model on encoded splits."""
+    result = {}
+    for split, rows in splits.items():
+        predictions = decide(predict(model, rows, padding), task)
+        labels = np.asarray(rows["labels"], dtype=np.float64)
+        result[split] = {metric: score(metric, labels, predictions) for metric in task.metrics}
+    return result

@@ -1,0 +1,181 @@
+"""One training: transformers' Trainer with a distillation loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
+from xtc_study.compress.reduction import hidden_state_map
+from xtc_study.compress.taps import tapped
+from xtc_study.training.arithmetic import Arithmetic
+
+POINTS = 40
+"""Points of a loss curve."""
+
+EVALUATIONS = 5
+"""How often the dev splits are scored in one stage, evenly spaced, the last step included."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Who teaches what."""
+
+    terms: tuple[str, ...]
+    teacher: Any = None
+    """Needed for every term but 'labels'."""
+    layers: tuple[int, ...] = ()
+    """The teacher layer of each student layer."""
+    pad_in_loss: bool = False
+    teacher_dropout: bool = False
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    seed: int
+
+
+CurvePoint = dict[str, Any]
+"""step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
+
+
+def train(
+    model: Any,
+    rows: Any,
+    padding: Callable[..., dict[str, Tensor]],
+    lesson: Lesson,
+    schedule: Schedule,
+    arithmetic: Arithmetic,
+    folder: Path,
+    evaluate: Callable[[Any], float],
+) -> list[CurvePoint]:
+    """Trains ``model`` in place and returns its curve.
+
+    Args:
+        rows: encoded training rows. evaluate: the model's primary dev score.
+        folder: where the Trainer may keep its own files.
+
+    Raises:
+        FloatingPointError: the loss became NaN or infinite; the message names term and step.
+    """
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=schedule.batch_size,
+        learning_rate=schedule.learning_rate,
+        warmup_steps=int(schedule.warmup * schedule.steps),
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=1.0,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
+        seed=schedule.seed,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        logging_steps=max(schedule.steps // POINTS, 1),
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=arithmetic.device == "cpu",
+        dataloader_pin_memory=arithmetic.device == "cuda",
+        remove_unused_columns=False,
+    )
+    trainer = _DistillationTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=padding,
+        lesson=lesson,
+        arithmetic=arithmetic,
+        callbacks=[],
+    )
+    trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
+    trainer.add_callback(_DevScore(trainer, evaluate, max(schedule.steps // EVALUATIONS, 1)))
+    if lesson.teacher is not None:
+        lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
+    with ExitStack() as stack:
+        if ATTENTION in lesson.terms:
+            stack.enter_context(tapped(model, lesson.teacher))
+        trainer.train()
+    return trainer.curve
+
+
+class _DistillationTrainer(Trainer):  # type: ignore[misc]
+    """Trainer whose loss is the sum of a lesson's terms; keeps the mean of each term between two log points."""
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(self, *, lesson: Lesson, arithmetic: Arithmetic, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.lesson, self.arithmetic = lesson, arithmetic
+        self.states = hidden_state_map(lesson.layers) if lesson.layers else ()
+        self.curve: list[CurvePoint] = []
+        self.sums: dict[str, Tensor] = {}
+        self.counted = 0
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        labels = inputs.pop("labels")
+        inputs.pop("length", None)
+        terms = self.lesson.terms
+        want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
+        with self.arithmetic.autocast():
+            teacher = None
+            if terms != (LABELS,):
+                with torch.no_grad():
+                    teacher = self.lesson.teacher(**inputs, **want)
+            student = model(**inputs, **want)
+            mask = None if self.lesson.pad_in_loss else inputs["attention_mask"]
+            losses = distillation_terms(terms, student, teacher, self.lesson.layers, self.states, mask, labels)
+        for term, value in losses.items():
+            self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
+        self.counted += 1
+        loss = torch.stack(list(losses.values())).sum()
+        return (loss, student) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self.counted:
+            step = self.state.global_step
+            for term, total in self.sums.items():
+                value = float(total) / self.counted
+                if value != value or value in (float("inf"), float("-inf")):
+                    raise FloatingPointError(
+                        f"the {term} loss is {value} at step {step}: lower the learning rate "
+                        f"(now {self.args.learning_rate:g})"
+                    )
+                self.curve.append({"step": step, "term": term, "value": value})
+            if "learning_rate" in logs:
+                self.curve.append({"step": step, "term": "learning rate", "value": logs["learning_rate"]})
+            self.sums, self.counted = {}, 0
+        super().log(logs, start_time)
+
+
+class _DevScore(TrainerCallback):  # type: ignore[misc]
+    """Scores the dev split every few steps and after the last one."""
+
+    def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float], every: int) -> None:
+        self.trainer, self.evaluate, self.every = trainer, evaluate, every
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            point = {"step": state.global_step, "term": "dev score", "value": self.evaluate(model)}
+            self.trainer.curve.append(point)

@@ -1,0 +1,116 @@
+"""The chain of steps a recipe is carried out as, each with its own content address. Imports no torch.
+
+``teacher -> reduce -> quantise stage 1..n``. A step's address covers its own parameters and its parent's address, so
+every recipe that shares a prefix of the chain shares its trained models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xtc_study.recipe import VERSION, Recipe, digest
+
+STAGE_TERMS: dict[int, tuple[tuple[str, ...], ...]] = {
+    0: (("labels",),),
+    1: (("attention", "hidden", "logits"),),
+    2: (("attention", "hidden"), ("logits",)),
+    3: (("attention", "hidden"), ("attention", "hidden", "logits"), ("logits",)),
+}
+"""The loss terms of each distillation stage, by the number of stages; 0 trains on the labels alone.
+
+Two stages as in TinyBERT and BinaryBERT; three put a stage with every term in between, to soften the change (XTC).
+"""
+
+COMMON = ("task", "model", "max_length", "batch_size", "seed", "warmup", "weight_decay")
+SHAPE = ("layers", "start", "pad_in_loss", "teacher_dropout")
+LOW_BIT = (
+    "weight_bits",
+    "embedding_bits",
+    "activation_bits",
+    "granularity",
+    "quantise_pooler",
+    "activation_scale",
+    "activation_range",
+    "weight_clip",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One training of the chain."""
+
+    phase: str
+    """teacher, reduce or quantise."""
+    terms: tuple[str, ...]
+    """The loss terms it trains on."""
+    epochs: float
+    """Length of the whole phase."""
+    part: tuple[int, int]
+    """(i, n): this is stage i (from 0) of the n that share the phase's length."""
+    learning_rate: float
+    params: dict[str, Any]
+    """Every recipe field that shapes the result."""
+    parent: Step | None
+
+    @property
+    def address(self) -> str:
+        """Name of the step's folder: its phase and the hash of all that shaped it."""
+        content = {
+            "version": VERSION,
+            "phase": self.phase,
+            "terms": self.terms,
+            "epochs": self.epochs,
+            "part": self.part,
+            "learning_rate": self.learning_rate,
+            "params": self.params,
+            "parent": self.parent.address if self.parent else None,
+        }
+        return f"{self.phase}-{digest(content)}"
+
+    @property
+    def title(self) -> str:
+        """What a reader calls it: 'quantise 2/3'."""
+        return self.phase if self.part[1] == 1 else f"{self.phase} {self.part[0] + 1}/{self.part[1]}"
+
+    def optimiser_steps(self, steps_per_epoch: int) -> int:
+        """Its share of the phase's steps; the shares of all its stages sum to the phase's length exactly, at least 1 each."""
+        total = max(round(self.epochs * steps_per_epoch), self.part[1])
+        stage, stages = self.part
+        return total * (stage + 1) // stages - total * stage // stages
+
+
+def chain(recipe: Recipe) -> list[Step]:
+    """The steps of a recipe, in order; the last one gives the student.
+
+    A small student first finishes its fp32 reduction (unless ``order`` is 'together'); a full-precision student of reduced
+    depth ends there. Everything else ends with the low-bit training, or, at full depth and precision, plain distillation.
+    """
+    values = recipe.model_dump(mode="json")
+
+    def pick(*fields: str) -> dict[str, Any]:
+        return {field: values[field] for field in fields}
+
+    teacher = Step(
+        "teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, pick(*COMMON), None
+    )
+    steps = [teacher]
+    if recipe.layers is not None and recipe.order == "reduce-then-quantise":
+        steps += _phase(
+            "reduce", recipe.reduce_stages, recipe.reduce_epochs, recipe.reduce_learning_rate, pick(*SHAPE), teacher
+        )
+        if not recipe.is_low_bit:
+            return steps
+    params = pick(*SHAPE, *LOW_BIT)
+    return steps + _phase("quantise", recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
+
+
+def _phase(
+    phase: str, stages: int, epochs: float, learning_rate: float, params: dict[str, Any], parent: Step
+) -> list[Step]:
+    steps: list[Step] = []
+    terms = STAGE_TERMS[stages]
+    for stage, names in enumerate(terms):
+        parent = Step(phase, names, epochs, (stage, len(terms)), learning_rate, params, parent)
+        steps.append(parent)
+    return steps
