@@ -8,12 +8,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 VERSION = 1
 """Bump by hand when the same recipe would give another model. It is part of every run_id."""
 
 FULL_PRECISION = 32
+
+FLAGS = ("quantise_pooler", "pad_in_loss", "teacher_dropout")
+NAMES = ("task", "model", "start", "order", "granularity", "activation_scale", "activation_range", *FLAGS)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -82,17 +85,27 @@ class Recipe(BaseModel):
     teacher_dropout: bool = False
     """Whether the teacher's dropout is on while it teaches, as in TinyBERT's, BinaryBERT's and BiT's code."""
 
-    @field_validator("weight_bits", "embedding_bits")
+    @field_validator("*", mode="before")
     @classmethod
-    def _known_weight_bits(cls, bits: int | None) -> int | None:
-        if bits is not None and bits != FULL_PRECISION and not 1 <= bits <= 8:
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # A YAML 'yes' or a quoted '1' would pass as a number otherwise.
+        if info.field_name not in FLAGS and isinstance(value, bool):
+            raise ValueError("expected a value, not true or false")
+        if info.field_name not in NAMES and isinstance(value, str):
+            raise ValueError("expected a number, not text")
+        return value
+
+    @field_validator("weight_bits", "embedding_bits", mode="before")
+    @classmethod
+    def _known_weight_bits(cls, bits: Any) -> Any:
+        if bits is not None and bits != FULL_PRECISION and bits not in range(1, 9):
             raise ValueError("expected 1 (binary), 2 (ternary), 3 to 8, or 32 (full precision)")
         return bits
 
-    @field_validator("activation_bits")
+    @field_validator("activation_bits", mode="before")
     @classmethod
-    def _known_activation_bits(cls, bits: int) -> int:
-        if bits != FULL_PRECISION and not 2 <= bits <= 8:
+    def _known_activation_bits(cls, bits: Any) -> Any:
+        if bits != FULL_PRECISION and bits not in range(2, 9):
             raise ValueError("expected 2 to 8, or 32 (full precision)")
         return bits
 
@@ -145,6 +158,11 @@ class Recipe(BaseModel):
             return cls(**fields)
         except ValidationError as error:
             raise RecipeError("\n".join(dict.fromkeys(_readable(item) for item in error.errors()))) from None
+
+    @classmethod
+    def from_names(cls, names: Mapping[str, Any]) -> Recipe:
+        """The recipe made of a notebook's own names: ``Recipe.from_names(globals())`` after the parameters cell."""
+        return cls.of(**{field: names[field] for field in cls.model_fields if field in names})
 
     @property
     def embedding_bits_used(self) -> int:

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from xtc_study.analysis.collect import PlannedRun, RunFileError, collect, states
 from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import Claim, Difference, explain, in_short, judge
+from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, explain, in_short, judge
 from xtc_study.report.plots import figure_svg, seeds_by_arm
 from xtc_study.report.tables import WORDS, arm_table, arm_text, size_text, task_table, task_text
 
@@ -159,6 +159,7 @@ def study_page(
         answer, seen = explain(claim, difference), in_short(claim, difference) + "."
     return replace(
         page,
+        limits=[*limits, *_limits_of(difference)],
         verdict=judge(claim, difference) if difference else "undecided",
         answer=answer,
         arms=arm_text(arm_table(frame, reference, found), reference),
@@ -203,6 +204,16 @@ def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
         "Compute": f"{runs['duration_s'].sum() / 3600:.2f} h over {len(runs)} runs",
         "Packages": ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in sorted(packages)),
     }
+
+
+def _limits_of(difference: Difference | None) -> list[str]:
+    if difference is None or difference.n_seeds >= FEW_SEEDS:
+        return []
+    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "one seed"
+    return [
+        f"With {seeds}, intervals of differences are narrower than they should be where seeds differ much "
+        f"({FEW_SEEDS} or more are better)."
+    ]
 
 
 def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | None) -> str:

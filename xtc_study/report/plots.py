@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from xtc_study.analysis.stats import interval
 from xtc_study.report.tables import arms_in_order
@@ -103,8 +103,9 @@ def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
         logarithmic = bool((placed["value"] > 0).all())
         if logarithmic:
             panel.set_yscale("log")
-            panel.yaxis.set_major_formatter(LogFormatter())  # plain text; the default one needs math text
-            panel.yaxis.set_minor_formatter(LogFormatter())
+            panel.yaxis.set_major_formatter("{x:g}")  # the default formatter needs math text
+            within_a_decade = placed["value"].max() < 10 * placed["value"].min()
+            panel.yaxis.set_minor_formatter("{x:g}" if within_a_decade else NullFormatter())
         panel.set_ylabel("loss (log scale)" if logarithmic else "loss")
         panel.set_xlabel("optimiser steps")
         for step, name in starts:
@@ -125,6 +126,7 @@ def figure_svg(figure: Figure, alt: str) -> str:
     """
     buffer = io.StringIO()
     with mpl.rc_context(fname=STYLE):
+        _settle(figure)
         no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=no_metadata, bbox_inches="tight")
     svg = buffer.getvalue()
@@ -143,9 +145,17 @@ def show(figure: Figure, alt: str) -> None:
 
     buffer = io.BytesIO()
     with mpl.rc_context(fname=STYLE):
+        _settle(figure)
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
     bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
     display(bundle, raw=True, metadata={kind: {"alt": alt} for kind in ("image/svg+xml", "image/png")})
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once: a constrained layout starts from the last one, so drawing twice would move things a little."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
@@ -153,9 +163,9 @@ def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker:
     panel.plot(places, scores, marker, color=colour, markersize=5)
     mean = interval(scores.to_numpy())
     if mean.n:
-        panel.plot(position + 0.12, mean.mean, "_", color=INK, markersize=10, markeredgewidth=2)
+        panel.plot(position + 0.2, mean.mean, "_", color=INK, markersize=8, markeredgewidth=2)
     if mean.n > 1:
-        panel.plot([position + 0.12] * 2, [mean.low, mean.high], color=INK, linewidth=1.4)
+        panel.plot([position + 0.2] * 2, [mean.low, mean.high], color=INK, linewidth=1.4)
 
 
 def _chance(panel: Axes, height: float) -> None:
@@ -163,19 +173,21 @@ def _chance(panel: Axes, height: float) -> None:
     if height >= low - (high - low):
         _line(panel, height, "chance", ":")
         return
-    panel.annotate(
-        f"\N{DOWNWARDS ARROW} chance {height:.1f}", (1, 0), xycoords="axes fraction", xytext=(0, 3),
-        textcoords="offset points", ha="right", va="bottom", color=MUTED, fontsize=8,
-    )  # fmt: skip
+    _beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{height:.1f}", "axes fraction", "bottom")
 
 
 def _line(panel: Axes, height: float, label: str, dash: str) -> None:
     if pd.isna(height):
         return
     panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
+    _beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
+
+
+def _beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> None:
+    """A note right of the panel, where it covers no dot."""
     panel.annotate(
-        f"{label} {height:.1f}", (1, height), xycoords=("axes fraction", "data"), xytext=(0, 2),
-        textcoords="offset points", ha="right", va="bottom", color=MUTED, fontsize=8,
+        text, (1, height), xycoords=("axes fraction", scale), xytext=(4, 0), textcoords="offset points", va=anchor,
+        color=MUTED, fontsize=8, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -12,6 +12,10 @@ from xtc_study.analysis.stats import Difference, interval, points
 
 WORDS = ("Arm", "Task", "Metric")
 """Columns of text that are words; the others are numbers, which line up at the right."""
+ARM_COLUMNS = (
+    *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high"),
+    *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio"),
+)
 MISSING = "\N{EN DASH}"
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
 
@@ -60,7 +64,7 @@ def arm_table(
                 "ratio": sizes["teacher_size_bytes"] / sizes["size_bytes"],
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(ARM_COLUMNS))
 
 
 def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from xtc_study.recipe import Recipe
@@ -70,11 +72,15 @@ def run_notebook(notebook: Path, output: Path, parameters: Mapping[str, Any], th
 
     values = checked_parameters(notebook, parameters)
     environment = {**QUIET, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    # Sockets in place of TCP ports: no races for ports between workers, and no warning about them.
-    config = Config({"KernelManager": {"transport": "ipc"}}) if os.name == "posix" else None
-    try:
+    with ExitStack() as stack:
+        for name, value in environment.items():
+            stack.enter_context(_set(name, value))
+        config = None
+        if os.name == "posix":
+            # Sockets in place of TCP ports: no races for ports between workers. Their default path is relative to the
+            # current folder and the same for every kernel, so each kernel gets a folder of its own.
+            sockets = stack.enter_context(TemporaryDirectory(prefix="xtc-"))
+            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
         papermill.execute_notebook(
             str(notebook).replace("{", "{{").replace("}", "}}"),
             str(output).replace("{", "{{").replace("}", "}}"),
@@ -84,12 +90,20 @@ def run_notebook(notebook: Path, output: Path, parameters: Mapping[str, Any], th
             resources={"metadata": {"path": str(notebook.parent)}},
             config=config,
         )
+
+
+@contextmanager
+def _set(name: str, value: str) -> Iterator[None]:
+    """An environment variable set inside the block; kernels inherit it."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def describe(failure: BaseException) -> dict[str, Any]:

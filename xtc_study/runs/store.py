@@ -102,6 +102,8 @@ class RunFolder:
             return self._claim_age() < 10
         if host != socket.gethostname():
             return True
+        if pid == os.getpid():
+            return False  # an earlier attempt of this very process, say a cell that is run again
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

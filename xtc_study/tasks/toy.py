@@ -13,7 +13,7 @@ from xtc_study.tasks.task import PAIR, SENTENCE, Task
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-TRAIN_EXAMPLES = 6000
+TRAIN_EXAMPLES = 5000
 DEV_EXAMPLES = 600
 
 TOY_TASKS: dict[str, Task] = {
@@ -72,7 +72,7 @@ def load_toy(name: str) -> DatasetDict:
     """Generates the task's data: the same on every machine, whatever the seed of the run.
 
     Returns:
-        Splits ``train`` (6000 rows) and ``dev`` (600 rows), columns as ``Task`` says. No input occurs twice in the
+        Splits ``train`` (5000 rows) and ``dev`` (600 rows), columns as ``Task`` says. No input occurs twice in the
         whole task, and the classes take turns, so that any head of a split is balanced as well.
 
     Raises:

@@ -10,16 +10,15 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 Synonyms = tuple[tuple[str, str], ...]
 """Concepts: each is two words that the tasks treat as the same."""
 
+# The generators pick the first words of most lists more often than the last, so their order is part of the data.
+
 # Acceptability. Every noun makes its plural, and every verb its third person, by adding an s.
-NOUNS = (
-    *("boy", "girl", "teacher", "doctor", "pilot", "farmer", "king", "queen", "dog", "cat", "bird", "horse"),
-    *("singer", "dancer", "guard", "sailor", "lion", "cow", "duck", "friend", "driver", "painter", "baker", "tiger"),
-)
-INTRANSITIVE = ("sleep", "laugh", "smile", "dance", "wait", "sing", "run", "swim", "talk", "work", "jump", "play")
-TRANSITIVE = ("like", "see", "know", "help", "follow", "love", "trust", "visit", "fear", "meet", "need", "want")
-DETERMINERS = (("this", "these"), ("every", "all"), ("each", "several"), ("one", "two"), ("a", "many"))
+NOUNS = ("boy", "teacher", "dog", "girl", "doctor", "cat", "pilot", "farmer", "horse", "singer", "guard", "bird")
+INTRANSITIVE = ("sleep", "laugh", "wait", "work", "sing", "run")
+TRANSITIVE = ("like", "see", "help", "know", "follow", "fear")
+DETERMINERS = (("this", "these"), ("every", "all"), ("one", "two"), ("a", "many"))
 """Singular form, plural form."""
-ANY_NUMBER = ("the", "my", "our", "the")
+ANY_NUMBER = ("the", "my", "our")
 COPULAS = (("is", "are"), ("was", "were"))
 STATES = ("here", "tired", "happy", "hungry", "ready", "late")
 NOUN_ADJECTIVES = ("young", "old", "small", "tall", "clever", "brave")
@@ -38,41 +37,37 @@ WEAK = ("slightly", "somewhat")
 
 # Paraphrase and similarity.
 PEOPLE: Synonyms = (
-    *(("doctor", "physician"), ("boy", "lad"), ("thief", "robber"), ("teacher", "instructor"), ("lawyer", "attorney")),
-    *(("woman", "lady"), ("writer", "author"), ("singer", "vocalist"), ("cook", "chef"), ("king", "monarch")),
+    *(("doctor", "physician"), ("boy", "lad"), ("thief", "robber")),
+    *(("teacher", "instructor"), ("lawyer", "attorney"), ("woman", "lady")),
 )
 DEEDS: Synonyms = (
-    *(("helped", "assisted"), ("called", "phoned"), ("hired", "employed"), ("praised", "applauded")),
-    *(("attacked", "assaulted"), ("rescued", "saved"), ("scolded", "rebuked"), ("questioned", "interrogated")),
+    *(("helped", "assisted"), ("called", "phoned"), ("hired", "employed")),
+    *(("praised", "applauded"), ("attacked", "assaulted"), ("saved", "rescued")),
 )
 PLACES: Synonyms = (
-    *(("shop", "store"), ("street", "road"), ("house", "home"), ("forest", "woods"), ("city", "town")),
-    *(("harbour", "port"), ("hospital", "clinic"), ("prison", "jail")),
+    *(("shop", "store"), ("street", "road"), ("forest", "woods"), ("city", "town"), ("hospital", "clinic")),
 )
 HANDLINGS: Synonyms = (
     *(("bought", "purchased"), ("found", "discovered"), ("repaired", "fixed"), ("hid", "concealed")),
-    *(("drew", "sketched"), ("cleaned", "washed"), ("chose", "selected"), ("moved", "shifted")),
+    ("cleaned", "washed"),
 )
 THINGS: Synonyms = (
-    *(("car", "automobile"), ("phone", "telephone"), ("bike", "bicycle"), ("picture", "image"), ("sofa", "couch")),
-    *(("gift", "present"), ("stone", "rock"), ("cup", "mug"), ("jacket", "coat"), ("hat", "cap")),
+    *(("car", "automobile"), ("phone", "telephone"), ("bike", "bicycle")),
+    *(("picture", "image"), ("sofa", "couch"), ("cup", "mug")),
 )
 MANNERS: Synonyms = (
     *(("quickly", "rapidly"), ("quietly", "silently"), ("happily", "gladly"), ("carefully", "cautiously")),
-    *(("suddenly", "abruptly"), ("angrily", "furiously"), ("secretly", "covertly"), ("finally", "eventually")),
+    ("suddenly", "abruptly"),
 )
 
 # Inference.
-NAMES = ("anna", "ben", "carl", "dora", "emil", "fay", "gus", "hana")
-OPPOSITES = (
-    *(("tall", "short"), ("rich", "poor"), ("happy", "sad"), ("young", "old"), ("strong", "weak"), ("calm", "angry")),
-    *(("kind", "cruel"), ("lazy", "busy")),
-)
+NAMES = ("Anna", "Ben", "Carl", "Dora")
+OPPOSITES = (("tall", "short"), ("happy", "sad"), ("rich", "poor"), ("young", "old"))
 NUMBERS = ("one", "two", "three", "four", "five", "six")
-OWNED = ("dog", "cat", "horse", "bike", "house", "car")
+OWNED = ("dog", "cat", "horse")
 BOUNDS = ("exactly", "more", "fewer", "than")
 
-GLUE_WORDS = (
+PATTERN_WORDS = (
     *(".", ",", "the", "a", "that", "and", "but", "although", "not", "never", "is", "was", "has", "by", "in"),
     *("i", "do", "think"),
 )
@@ -80,8 +75,8 @@ GLUE_WORDS = (
 
 
 def _all_words() -> list[str]:
-    words = {*GLUE_WORDS, *ANY_NUMBER, *STATES, *NOUN_ADJECTIVES, *POSITIONS, *ADVERBS, *ASPECTS, *GOOD, *BAD}
-    words |= {*STRONG, *WEAK, *NAMES, *NUMBERS, *BOUNDS}
+    words = {*PATTERN_WORDS, *ANY_NUMBER, *STATES, *NOUN_ADJECTIVES, *POSITIONS, *ADVERBS, *ASPECTS, *GOOD, *BAD}
+    words |= {*STRONG, *WEAK, *(name.lower() for name in NAMES), *NUMBERS, *BOUNDS}
     for stem in (*NOUNS, *INTRANSITIVE, *TRANSITIVE, *OWNED):
         words |= {stem, stem + "s"}
     for pairs in (DETERMINERS, COPULAS, PEOPLE, DEEDS, PLACES, HANDLINGS, THINGS, MANNERS, OPPOSITES):

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fabricate import TASKS, do, plan
+
+from xtc_study.analysis.collect import PlannedRun, collect
+from xtc_study.analysis.stats import Difference
+from xtc_study.report.tables import arm_table, arm_text, size_text, styled, task_table, task_text
+
+FOUND = Difference(-0.0123, -0.02, 0.001, n_seeds=3, n_examples=400, resamples=2000, rng_seed=0)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Path, list[PlannedRun]]:
+    planned = plan({"1-bit": 1, "32-bit": 32})
+    for run in planned:
+        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.8)
+    return tmp_path, planned
+
+
+def test_the_reference_comes_first_and_scores_are_macro_means(study: tuple[Path, list[PlannedRun]]) -> None:
+    frame = collect(*study)
+    table = arm_table(frame, "32-bit", {"1-bit": FOUND}).set_index("arm")
+    assert list(table.index) == ["32-bit", "1-bit"]
+    primary = frame[(frame["metric"] == "accuracy") & (frame["arm"] == "1-bit")]
+    assert table.loc["1-bit", "score"] == pytest.approx(primary["value"].mean())
+    assert table.loc["1-bit", "score_low"] < table.loc["1-bit", "score"] < table.loc["1-bit", "score_high"]
+    assert table.loc["1-bit", "difference"] == FOUND.mean and math.isnan(table.loc["32-bit", "difference"])
+    assert (table["seeds"] == 3).all() and (table["tasks"] == 2).all()
+    assert table.loc["1-bit", "size_bytes"] == 33_750 and table.loc["1-bit", "size_bytes_paper"] == 13_750
+    assert table.loc["1-bit", "ratio"] == pytest.approx(460_000 / 33_750)
+
+
+def test_interval_is_over_seeds_of_the_mean_over_tasks() -> None:
+    values = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.9, ("b", 1): 0.9}  # means over tasks: 0.7 and 0.8
+    rows = [
+        {"arm": "x", "task": task, "split": "dev", "seed": seed, "value": value, "run_id": f"{task}{seed}"}
+        for (task, seed), value in values.items()
+    ]
+    sizes = {"is_primary": True, "size_bytes": 10, "size_bytes_paper": 5, "teacher_size_bytes": 40}
+    table = arm_table(pd.DataFrame(rows).assign(**sizes), "x")
+    # half the distance 0.05, sd 0.0707, sd / sqrt(2) = 0.05, times t(0.975, 1) = 12.7062
+    assert table.loc[0, "score"] == pytest.approx(0.75)
+    assert table.loc[0, "score_high"] == pytest.approx(0.75 + 12.7062 * 0.05, abs=1e-5)
+
+
+def test_an_arm_that_lacks_a_task_shows_no_score(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    for run in planned:
+        if run.arm == "1-bit" and run.recipe.task == TASKS[0]:
+            shutil.rmtree(runs / run.run_id)
+    table = arm_table(collect(runs, planned), "32-bit")
+    text = arm_text(table, "32-bit").set_index("Arm")
+    assert text.loc["1-bit", "Score"] == "–" and text.loc["1-bit", "Seeds"] == "–"  # noqa: RUF001
+    assert text.loc["1-bit", "Tasks done"] == "1 of 2" and text.loc["32-bit (reference)", "Tasks done"] == "2 of 2"
+
+
+def test_a_seed_counts_once_all_its_tasks_are_done(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    shutil.rmtree(runs / planned[0].run_id)
+    table = arm_table(collect(runs, planned), "32-bit").set_index("arm")
+    assert table["seeds"].to_dict() == {"32-bit": 3, "1-bit": 2}
+
+
+def test_text_is_in_points(study: tuple[Path, list[PlannedRun]]) -> None:
+    text = arm_text(arm_table(collect(*study), "32-bit", {"1-bit": FOUND}), "32-bit")
+    row = text.iloc[1]
+    assert list(text["Arm"]) == ["32-bit (reference)", "1-bit"]
+    assert (row["Difference"], row["Its 95 % interval"]) == ("−1.23", "−2.00 to +0.10")  # noqa: RUF001
+    assert (row["On disk"], row["Compression"]) == ("33.8 kB", "13.6×")  # noqa: RUF001
+    assert "Tasks done" not in text and text.iloc[0]["Difference"] == "–"  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([438e6, 13.7e6], ["438.0 MB", "13.7 MB"]),
+        ([2.3e6, 80e3], ["2,300.0 kB", "80.0 kB"]),
+        ([12.0], ["12.0 bytes"]),
+        ([0.0], ["0.0 bytes"]),
+    ],
+)
+def test_sizes_share_a_unit(sizes: list[float], expected: list[str]) -> None:
+    assert size_text(pd.Series(sizes)) == expected
+
+
+def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:
+    frame = collect(*study)
+    table = task_table(frame, "32-bit")
+    assert list(table["task"]) == [TASKS[0]] * 2 + [TASKS[1]] * 2 and list(table["arm"][:2]) == ["32-bit", "1-bit"]
+    assert table["teacher"].between(0.85, 1).all()
+    assert list(task_text(table).columns) == ["Task", "Arm", "Score", "95 % interval", "Teacher", "Seeds", "Metric"]
+    second = frame.assign(split="mismatched")
+    both = task_text(task_table(pd.concat([frame, second]), "32-bit"))
+    assert set(both["Task"]) == {f"{task} {split}" for task in TASKS for split in ("dev", "mismatched")}
+
+
+def test_empty_frames_give_empty_tables(tmp_path: Path) -> None:
+    frame = collect(tmp_path, plan())
+    assert arm_table(frame, "32-bit").empty and task_table(frame, "32-bit").empty
+    assert arm_text(arm_table(frame, "32-bit"), "32-bit").empty and task_text(task_table(frame, "32-bit")).empty
+
+
+def test_the_notebook_table_is_escaped(study: tuple[Path, list[PlannedRun]]) -> None:
+    text = arm_text(arm_table(collect(*study), "32-bit"), "32-bit")
+    text["Arm"] = ["<script>x</script>", "a & b"]
+    page = styled(text.rename(columns={"Seeds": "<b>Seeds"}), "1 < 2").to_html()
+    assert "<script>" not in page and "&lt;script&gt;" in page and "a &amp; b" in page
+    assert "<b>" not in page and "<caption>1 &lt; 2</caption>" in page

@@ -1,0 +1,107 @@
+"""What a finished run has to say: scores after loading, real bytes, predictions. Measured on the packed file, not on the student."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xtc_study.compress.sizes import paper_size_bytes
+from xtc_study.deploy.checkpoint import WEIGHTS, load, save_packed
+from xtc_study.training.metrics import score
+from xtc_study.training.pipeline import Pipeline, Trained
+from xtc_study.training.predict import decide, predict
+
+
+class ReloadError(RuntimeError):
+    """The packed file's logits differ from the trained student's: the file must not be trusted."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The content of metrics.json, predictions.parquet and curve.csv, and the loaded model."""
+
+    model: Any
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    """split, idx, label, prediction, teacher_prediction: one row a dev example."""
+    curve: list[dict[str, Any]]
+
+    def scores(self) -> pd.DataFrame:
+        """One row a split and metric: the teacher's score and that of the loaded file."""
+        frame = pd.DataFrame(self.metrics["rows"]).set_index(["split", "metric"])
+        return frame[["teacher_value", "value"]].rename(columns={"teacher_value": "teacher", "value": "packed student"})
+
+
+def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
+    """Packs the student into ``folder``, loads it again, and scores what was loaded.
+
+    Raises:
+        ReloadError: the loaded model does not give the student's logits bit for bit.
+    """
+    size = save_packed(student.model, folder, pipeline.tokenizer)
+    loaded = load(folder).to(pipeline.arithmetic.device)
+    rows: list[dict[str, Any]] = []
+    parts = []
+    for split, encoded in pipeline.dev.items():
+        logits = predict(loaded, encoded, pipeline.padding)
+        difference = float(np.abs(logits - predict(student.model, encoded, pipeline.padding)).max())
+        if difference != 0.0:
+            raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
+        part = pd.DataFrame(
+            {
+                "split": split,
+                "idx": pipeline.text[split]["idx"],
+                "label": np.asarray(encoded["labels"], dtype=np.float64),
+                "prediction": decide(logits, pipeline.task),
+                "teacher_prediction": decide(predict(teacher.model, encoded, pipeline.padding), pipeline.task),
+            }
+        )
+        parts.append(part)
+        rows += [_row(pipeline, part, split, metric, student) for metric in pipeline.task.metrics]
+    metrics = {
+        "rows": rows,
+        "size_bytes": size,
+        "size_bytes_paper": paper_size_bytes(student.model, pipeline.recipe.weight_bits),
+        "teacher_size_bytes": (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size,
+        "seconds": {"teacher": teacher.seconds, "student": student.seconds},
+        "steps": [step.address for step in pipeline.steps],
+        "steps_reused": teacher.reused + student.reused,
+        "reload_difference": 0.0,
+    }
+    return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
+
+
+def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, student: Trained) -> dict[str, Any]:
+    labels = part["label"].to_numpy()
+    best = None
+    if metric == pipeline.task.primary_metric and split == pipeline.task.eval_splits[0]:
+        best = max(point["value"] for point in student.curve if point["term"] == "dev score")
+    return {
+        "split": split,
+        "metric": metric,
+        "value": score(metric, labels, part["prediction"].to_numpy()),
+        "best_value": best,
+        "teacher_value": score(metric, labels, part["teacher_prediction"].to_numpy()),
+        "n_examples": len(part),
+    }
+
+
+def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.DataFrame:
+    """Dev examples the student gets wrong, those its teacher gets right first; for regression, the farthest off."""
+    split = pipeline.task.eval_splits[0]
+    frame = outcome.predictions[outcome.predictions["split"] == split].reset_index(drop=True)
+    texts = pipeline.text[split].to_pandas()[list(pipeline.task.text_fields)].reset_index(drop=True)
+    frame = pd.concat([texts, frame.drop(columns=["split"])], axis=1)
+    frame["off"] = (frame["prediction"] - frame["label"]).abs()
+    if pipeline.task.is_regression:
+        return frame.sort_values("off", ascending=False).head(count).drop(columns=["idx", "off"]).round(2)
+    frame["teacher_off"] = (frame["teacher_prediction"] - frame["label"]).abs()
+    wrong = frame[frame["off"] > 0].sort_values(["teacher_off", "idx"]).head(count)
+    names = dict(enumerate(pipeline.task.labels))
+    for column in ("label", "prediction", "teacher_prediction"):
+        wrong[column] = wrong[column].astype(int).map(names)
+    return wrong.drop(columns=["idx", "off", "teacher_off"]).reset_index(drop=True)

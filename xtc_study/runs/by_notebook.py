@@ -1,0 +1,66 @@
+"""A run as its notebook sees it: started by ``xtc-study run``, by papermill or by hand in JupyterLab."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.store import RunFolder, environment, now
+
+
+class ClaimError(RuntimeError):
+    """Somebody else is carrying out this run."""
+
+
+class NotebookRun:
+    """Claims the recipe's run folder, unless the caller did, and records the results in it.
+
+    Args:
+        results: the results folder of a profile. claim: the token ``xtc-study run`` passes on; empty by hand.
+
+    Raises:
+        ClaimError: another process is at this run.
+    """
+
+    def __init__(self, results: Path, recipe: Recipe, claim: str = "") -> None:
+        self.folder = RunFolder(results / "runs", recipe)
+        self.by_hand = not claim
+        self.started, self._clock = now(), time.monotonic()
+        if self.by_hand:
+            self.done_before = self.folder.is_done()
+            if not self.done_before and self.folder.claim() is None:
+                raise ClaimError(f"run {recipe.run_id}: another process is at it; wait, or stop that process")
+        else:
+            self.done_before = False
+            if self._claimed_token() != claim:
+                raise ClaimError(f"run {recipe.run_id}: the claim passed on is not the one in its folder")
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    def record(
+        self, metrics: Mapping[str, Any], predictions: pd.DataFrame, curve: list[dict[str, Any]], device: str, precision: str
+    ) -> Path:
+        """Writes the results; by hand also the status, which otherwise comes once the notebook itself is saved.
+
+        A run that was done before is left as it is.
+        """
+        if not self.done_before:
+            self.folder.write_results(metrics, predictions, curve, environment(device, precision))
+            if self.by_hand:
+                self.folder.finish("done", self.started, time.monotonic() - self._clock)
+        return self.path
+
+    def _claimed_token(self) -> str | None:
+        try:
+            token = json.loads((self.path / "claim.json").read_text(encoding="utf-8"))["token"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return str(token)
