@@ -12,7 +12,8 @@ RESULTS_VARIABLE = "XTC_RESULTS"
 def project_folder() -> Path:
     """The nearest folder upwards that holds notebooks/ and pyproject.toml; the current folder if there is none.
 
-    A notebook sees its own folder as the current one in JupyterLab and the caller's under papermill; this is the same in both.
+    A notebook sees its own folder as the current one in JupyterLab and the caller's under papermill; this is the
+    same in both.
     """
     here = Path.cwd()
     for folder in (here, *here.parents):

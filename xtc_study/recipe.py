@@ -173,13 +173,13 @@ class Recipe(BaseModel):
         return min(self.weight_bits, self.embedding_bits_used, self.activation_bits) < FULL_PRECISION
 
     def scientific(self) -> dict[str, Any]:
-        """The fields that differ from their defaults, plus the task: a new field then leaves every old id as it was."""
+        """The task and the fields that differ from their defaults: a new field then leaves every old id as it was."""
         values = self.model_dump(mode="json", exclude_defaults=True)
         return {"task": self.task, **values}
 
     @property
     def run_id(self) -> str:
-        """Short slug of what the run is, then the first 10 hex digits of the hash of its canonical JSON and VERSION."""
+        """A short slug of what the run is, then the hash of its canonical JSON and VERSION."""
         return f"{self._slug()}-{digest({'version': VERSION, **self.scientific()})}"
 
     def _slug(self) -> str:

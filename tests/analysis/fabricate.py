@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtc_study.analysis.collect import PlannedRun
 from xtc_study.recipe import Recipe
+from xtc_study.studies import PlannedRun
 
 TASKS = ("toy-sentiment", "toy-pairs")
 BITS = {"32-bit": 32, "8-bit": 8, "2-bit": 2, "1-bit": 1}

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from fabricate import do, plan, write
 
-from xtc_study.analysis.collect import COLUMNS, PlannedRun, RunFileError, collect, compact_layers, predictions, states
+from xtc_study.analysis.collect import COLUMNS, RunFileError, collect, compact_layers, predictions, states
 from xtc_study.recipe import Recipe
+from xtc_study.studies import PlannedRun
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan
 
-from xtc_study.analysis.collect import PlannedRun, RunFileError, collect
+from xtc_study.analysis.collect import RunFileError, collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
+from xtc_study.studies import PlannedRun
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan, write
 
-from xtc_study.analysis.collect import PlannedRun, collect
+from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Claim
 from xtc_study.recipe import Recipe
 from xtc_study.report.pages import StudyPage, provenance_of, study_page, write_index
+from xtc_study.studies import PlannedRun
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}
@@ -54,8 +55,8 @@ def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
         "name": "bits",
         "title": "How few bits?",
         "question": "What does each bit-width cost?",
-        "finding": "One bit costs more than 2 points.",
-        "claim": Claim("lower", "1-bit", "32-bit", 0.02),
+        "reference": "32-bit",
+        "claims": [("One bit costs more than 2 points.", Claim("lower", "1-bit", "32-bit", 0.02))],
         "planned": planned,
         "runs_folder": runs,
         "run_command": "xtc-study run bits --profile mini",
@@ -128,12 +129,22 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
         do(runs, one)
     failed = run("failed", 2, 0)
     write(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
-    texts = {"name": EVIL, "title": EVIL, "question": EVIL, "finding": EVIL, "run_command": EVIL, "limits": [EVIL]}
+    texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
     page = Page(
         write_index(
             tmp_path / "<b>",
-            [section([*evil, failed], runs, claim=claim, commands=[(EVIL, EVIL)], chance={EVIL: 0.5}, **texts)],
+            [
+                section(
+                    [*evil, failed],
+                    runs,
+                    reference=claim.reference,
+                    claims=[(EVIL, claim)],
+                    commands=[(EVIL, EVIL)],
+                    chance={EVIL: 0.5},
+                    **texts,
+                )
+            ],
         )
     )
     assert not page.all("script") and not page.all("b") and "<script" not in page.source
@@ -161,9 +172,25 @@ def test_no_study_at_all(tmp_path: Path) -> None:
 
 
 def test_the_claimed_arm_is_not_done_yet(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
-    study = section(planned, runs, claim=Claim("lower", "2-bit", "32-bit"))
-    assert study.verdict == "undecided" and "Not every task is done for both 2-bit and 32-bit" in study.answer
+    study = section(planned, runs, claims=[("2-bit costs more.", Claim("lower", "2-bit", "32-bit"))])
+    (answer,) = study.answers
+    assert answer.verdict == "undecided" and "Not every task is done for both 2-bit and 32-bit" in answer.reasons
     Page(write_index(tmp_path / "mini", [study]))
+
+
+def test_each_claim_is_answered_against_its_own_reference(
+    tmp_path: Path, runs: Path, planned: list[PlannedRun]
+) -> None:
+    claims = [
+        ("Lower.", Claim("lower", "1-bit", "32-bit", 0.02)),
+        ("Higher.", Claim("higher", "32-bit", "1-bit", 0.02)),
+    ]
+    study = section(planned, runs, claims=claims)
+    lower, higher = study.answers
+    assert lower.verdict == higher.verdict == "supported"
+    assert "1-bit minus 32-bit" in lower.reasons and "32-bit minus 1-bit" in higher.reasons
+    page = Page(write_index(tmp_path / "mini", [study]))
+    assert page.text.count("Lower.") == page.text.count("Higher.") == 2
 
 
 def test_predictions_that_cannot_be_read_leave_the_claim_undecided(
@@ -171,7 +198,8 @@ def test_predictions_that_cannot_be_read_leave_the_claim_undecided(
 ) -> None:
     (runs / planned[0].run_id / "predictions.parquet").write_bytes(b"")
     study = section(planned, runs)
-    assert study.verdict == "undecided" and planned[0].run_id in study.answer
+    (answer,) = study.answers
+    assert answer.verdict == "undecided" and planned[0].run_id in answer.reasons
     Page(write_index(tmp_path / "mini", [study]))
 
 
@@ -196,7 +224,7 @@ def test_pages_that_cannot_be_written(tmp_path: Path, runs: Path) -> None:
     with pytest.raises(ValueError, match="share a name"):
         write_index(tmp_path / "mini", [one, one])
     with pytest.raises(ValueError, match="figure_svg"):
-        StudyPage("n", "t", "q", "c", "not run", "a", {}, "run", figure=EVIL)
+        StudyPage("n", "t", "q", [], {}, "run", figure=EVIL)
 
 
 def test_provenance_lists_every_distinct_value(tmp_path: Path) -> None:

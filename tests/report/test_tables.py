@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan
 
-from xtc_study.analysis.collect import PlannedRun, collect
+from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Difference
 from xtc_study.report.tables import arm_table, arm_text, size_text, styled, task_table, task_text
+from xtc_study.studies import PlannedRun
 
 FOUND = Difference(-0.0123, -0.02, 0.001, n_seeds=3, n_examples=400, resamples=2000, rng_seed=0)
 

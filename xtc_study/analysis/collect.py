@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -13,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from xtc_study.recipe import Recipe
+from xtc_study.studies import PlannedRun
 
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 State = Literal["missing", "running", "done", "failed", "corrupt"]
@@ -20,18 +20,6 @@ State = Literal["missing", "running", "done", "failed", "corrupt"]
 
 class RunFileError(ValueError):
     """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run that a study asks for. Several studies may ask for the same run; each gets its rows."""
-
-    study: str
-    run_id: str
-    """The name of its folder."""
-    arm: str
-    """What a reader calls it: ``1-bit``. The seeds (and tasks) of an arm share it."""
-    recipe: Recipe
 
 
 class _Score(BaseModel):

@@ -1,7 +1,8 @@
 """Activation quantizers: the input of a low-bit linear becomes integers times one scale a token or a tensor.
 
-Symmetric, integers in [-(2^(b-1) - 1), 2^(b-1) - 1], scale = max|x| / (2^(b-1) - 1): the co-author's slides of the XTC paper draw it so;
-the released code divides by 2^(b-1) and clips the positive maximum, which costs 4-bit activations an eighth of their range.
+Symmetric: with L = 2^(b-1) - 1, integers in [-L, L] and scale = max|x| / L. The co-author's slides of the XTC
+paper draw it so; the released code divides by 2^(b-1) and clips the positive maximum, which costs 4-bit activations an
+eighth of their range.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """bits: 2 to 8. scale: one per ``token`` (last dimension) or per ``tensor``. static: the range is learned in training."""
+    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: the range is learned in training."""
 
     bits: int = 8
     scale: str = "token"

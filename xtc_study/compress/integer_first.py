@@ -1,8 +1,9 @@
 """The arithmetic of a low-bit linear, integers first: ``y = (q @ S^T) * (token scale * weight scale) + bias``.
 
 q and S hold whole numbers, so with float32 every partial sum below 2^24 is exact in any order of summation. The usual
-order, (q * s) @ (S * alpha)^T, rounds at each product; a difference of one rounding then flips a later round() and grows to the
-size of the quantisation itself. Written this way, a packed model gives the trained student's logits bit for bit.
+order, (q * s) @ (S * alpha)^T, rounds at each product; a difference of one rounding then flips a later round() and
+grows to the size of the quantisation itself. Written this way, a packed model gives the trained student's logits
+bit for bit.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def integer_first_linear(
         integers: (..., K), the quantised input; the plain input when ``token_scale`` is None.
         token_scale: (..., 1) or (); None when the input is not quantised.
         weight: integers (N, K) and scale (1 or N, groups).
-        dtype: arithmetic of the products. float32 is exact; bfloat16 holds every integer up to 256 and sums in float32.
+        dtype: arithmetic of the products. float32 is exact; bfloat16 holds every integer up to 256 and sums in
+        float32.
     """
     q, (whole, scale) = integers.to(dtype), weight
     groups = scale.shape[1]

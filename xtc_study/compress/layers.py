@@ -1,7 +1,7 @@
 """Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
 
-The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et al. 2013;
-XTC uses it without clipping, TernaryBERT zeroes the gradient of weights outside +-2.5).
+The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
+al. 2013; XTC uses it without clipping, TernaryBERT zeroes the gradient of weights outside +-2.5).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _StraightThroughLinear(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x_hat, w_hat, weight = ctx.saved_tensors
         grad = grad.to(w_hat.dtype)
         flat = grad.reshape(-1, grad.shape[-1])
@@ -54,7 +54,8 @@ class _StraightThroughLinear(torch.autograd.Function):
 
 
 class LowBitLinear(nn.Linear):
-    """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full precision.
+    """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full
+    precision.
 
     Args:
         weight_format: None leaves the weight in full precision.
@@ -107,7 +108,7 @@ class _StraightThrough(torch.autograd.Function):
         return quantised
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         return grad, None
 
 

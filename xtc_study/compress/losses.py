@@ -1,7 +1,7 @@
 """Distillation losses. All weights 1, temperature 1, no hard-label term, as in XTC's released one-stage method.
 
-Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is excluded here;
-``pad_in_loss`` brings it back, as their code has it.
+Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is
+excluded here; ``pad_in_loss`` brings it back, as their code has it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: T
     """Sum over pairs of the mean squared error of attention scores (batch, heads, queries, keys).
 
     Args:
-        mask: (batch, positions), 1 at real tokens; a score counts where query and key are real. None counts every score.
+        mask: (batch, positions), 1 at real tokens; a score counts where query and key are real. None counts every
+        score.
     """
     weight = None if mask is None else mask[:, None, :, None] * mask[:, None, None, :]
     return _sum_of_errors(student, teacher, weight)

@@ -1,8 +1,8 @@
 """Weight quantizers: a float matrix becomes small integers and scales, ``weight ~ scale * integers``.
 
 Sources: binary and ternary rules as in Ternary Weight Networks (Li et al. 2016) and the XTC paper (Wu et al. 2022),
-symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit holds every
-weight, and a group of zeros is legal (its scale is 0).
+symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit
+holds every weight, and a group of zeros is legal (its scale is 0).
 """
 
 from __future__ import annotations

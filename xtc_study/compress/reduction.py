@@ -1,7 +1,7 @@
 """Layer reduction: which teacher layers a shallow student keeps, and the student made of them.
 
-Source: XTC (Wu et al. 2022) section 4.2 and its released configs, which keep layers 1,3,5,7,9,11 of 12 for six layers and
-2,4,6,8,10 for five (counted from 0).
+Source: XTC (Wu et al. 2022) section 4.2 and its released configs, which keep layers 1,3,5,7,9,11 of 12 for six
+layers and 2,4,6,8,10 for five (counted from 0).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def layer_map(teacher_depth: int, layers: int | Sequence[int] | None) -> tuple[i
     """The teacher layer (from 0) that each student layer copies and learns from.
 
     A count is spread evenly. With s = depth // count >= 2: the last layer of each block of s, and what is left over
-    is shared by both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise: layer round((i+1) depth / count) - 1.
+    is shared by both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise: layer round((i+1)
+    depth / count) - 1.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.
@@ -46,8 +47,8 @@ def layer_map(teacher_depth: int, layers: int | Sequence[int] | None) -> tuple[i
 def hidden_state_map(layers: Sequence[int]) -> tuple[int, ...]:
     """The teacher hidden state each student hidden state learns from; index 0 is the embedding output.
 
-    As in the authors' code: the student's embedding output learns from state m(0) - 1 (0 at least), the output of student
-    layer k from state m(k) + 1. For 5 of 12 layers that is 1,3,5,7,9,11.
+    As in the authors' code: the student's embedding output learns from state m(0) - 1 (0 at least), the output of
+    student layer k from state m(k) + 1. For 5 of 12 layers that is 1,3,5,7,9,11.
     """
     return (max(layers[0] - 1, 0), *(layer + 1 for layer in layers))
 

@@ -1,4 +1,4 @@
-"""How many bytes a model takes: the paper's convention. Real bytes are measured on the file (``deploy.checkpoint``)."""
+"""How many bytes a model takes by the paper's convention. Real bytes are measured on the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
 ``config.json`` says under ``quantization_config`` how each packed module is stored; ``model.safetensors`` holds
-``<module>.weight_packed`` (uint8, rows of whole bytes), ``<module>.weight_scale`` (float32) and every other tensor in float32.
+``<module>.weight_packed`` (uint8, rows of whole bytes), ``<module>.weight_scale`` (float32) and every other tensor
+in float32.
 """
 
 from __future__ import annotations
@@ -122,7 +123,9 @@ def _store_linear(name: str, module: LowBitLinear, tensors: dict[str, Tensor]) -
 def _read_packed_modules(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
-        raise CheckpointError(f"{path}: not found; expected a folder written by xtc-study, with config.json and {WEIGHTS}")
+        raise CheckpointError(
+            f"{path}: not found; expected a folder written by xtc-study, with config.json and {WEIGHTS}"
+        )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -134,7 +137,7 @@ def _read_packed_modules(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: quant_method {packing.get('quant_method')!r}; this loader reads {METHOD!r}")
     if packing.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: format_version {packing.get('format_version')!r}; this version of xtc-study reads {FORMAT_VERSION}"
+            f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads {FORMAT_VERSION}"
         )
     return dict(packing["modules"])
 
@@ -167,7 +170,9 @@ def _packed_module(name: str, entry: dict[str, Any], tensors: dict[str, Tensor],
         raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {error}") from None
 
 
-def _integers(name: str, entry: dict[str, Any], tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor, WeightFormat | None]:
+def _integers(
+    name: str, entry: dict[str, Any], tensors: dict[str, Tensor]
+) -> tuple[Tensor, Tensor, WeightFormat | None]:
     """int8 integers and scale; the float weight with scale 1 where only the input is quantised."""
     if "bits" not in entry:
         weight = tensors.pop(f"{name}.weight")

@@ -1,4 +1,4 @@
-"""What a finished run has to say: scores after loading, real bytes, predictions. Measured on the packed file, not on the student."""
+"""What a finished run has to say: scores, real bytes, predictions; measured on the packed file, loaded again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ class Outcome:
     def scores(self) -> pd.DataFrame:
         """One row a split and metric: the teacher's score and that of the loaded file."""
         frame = pd.DataFrame(self.metrics["rows"]).set_index(["split", "metric"])
-        return frame[["teacher_value", "value"]].rename(columns={"teacher_value": "teacher", "value": "packed student"})
+        return frame[["teacher_value", "value"]].rename(
+            columns={"teacher_value": "teacher", "value": "packed student"}
+        )
 
 
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:

@@ -1,4 +1,4 @@
-"""Inference-only layers made of the integers of a packed file. Same arithmetic as the training layers, so same logits."""
+"""Inference-only layers made of a packed file's integers: the training layers' arithmetic, so the same logits."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class PackedLinear(nn.Module):
         self.register_buffer("bias", bias)
         self.register_buffer("limit", limit)
         self.activation_format = activation_format
-        both = weight_format is not None and activation_format is not None
-        self.largest_product = weight_format.largest * activation_format.largest if both else None  # type: ignore[union-attr]
+        self.largest_product = None
+        if weight_format is not None and activation_format is not None:
+            self.largest_product = weight_format.largest * activation_format.largest
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) to (..., out)."""

@@ -1,7 +1,7 @@
 """Small integers to bits and back: ``bits`` bits a weight, rows of whole bytes, little-endian.
 
-Weight j of a row occupies bits j*b to j*b + b - 1 of the row, bit 0 being the least significant bit of its first byte. The code
-of integer v is v + largest for ternary and wider; for binary it is 1 for +1 and 0 for -1.
+Weight j of a row occupies bits j*b to j*b + b - 1 of the row, bit 0 being the least significant bit of its first
+byte. The code of integer v is v + largest for ternary and wider; for binary it is 1 for +1 and 0 for -1.
 """
 
 from __future__ import annotations

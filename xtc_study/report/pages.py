@@ -16,11 +16,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xtc_study.analysis.collect import PlannedRun, RunFileError, collect, states
+from xtc_study.analysis.collect import RunFileError, collect, states
 from xtc_study.analysis.compare import differences
 from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, explain, in_short, judge
 from xtc_study.report.plots import figure_svg, seeds_by_arm
 from xtc_study.report.tables import WORDS, arm_table, arm_text, size_text, task_table, task_text
+from xtc_study.studies import PlannedRun
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATES = ("done", "running", "failed", "corrupt", "missing")
@@ -33,6 +34,17 @@ class Failure:
     error: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """One claim put to the test."""
+
+    claim: str
+    """The finding, in one sentence."""
+    verdict: Literal["supported", "contradicted", "undecided", "not run"]
+    reasons: str
+    """The verdict's reasons with numbers: difference, interval, margin, seeds (``analysis.stats.explain``)."""
+
+
 @dataclass(frozen=True, eq=False)
 class StudyPage:
     """One study's section of the page, in plain values. All text is escaped when written; nothing here is HTML
@@ -43,11 +55,8 @@ class StudyPage:
     """The study's short name; the anchor of its section."""
     title: str
     question: str
-    claim: str
-    """The finding that is put to the test, in one sentence."""
-    verdict: Literal["supported", "contradicted", "undecided", "not run"]
-    answer: str
-    """The verdict's reasons with numbers: difference, interval, margin, seeds (``analysis.stats.explain``)."""
+    answers: Sequence[Answer]
+    """One for each claim, in the study's order."""
     states: Mapping[str, int]
     """How many planned runs are in each of ``STATES``."""
     run_command: str
@@ -113,8 +122,8 @@ def study_page(
     name: str,
     title: str,
     question: str,
-    finding: str,
-    claim: Claim,
+    reference: str,
+    claims: Sequence[tuple[str, Claim]],
     planned: list[PlannedRun],
     runs_folder: Path,
     run_command: str,
@@ -122,10 +131,11 @@ def study_page(
     limits: Sequence[str] = (),
     chance: Mapping[str, float] | None = None,
 ) -> StudyPage:
-    """One study's section from its run folders. Predictions that cannot be compared leave its claim undecided.
+    """One study's section from its run folders. Predictions that cannot be compared leave its claims undecided.
 
     Args:
-        finding: the claim as a sentence; ``claim`` is the same in numbers, and its reference heads the tables.
+        reference: the arm that heads the tables and that the others are compared with.
+        claims: each finding as a sentence and the same in numbers.
         chance: by task, the score of guessing, in the metric's scale.
 
     Raises:
@@ -136,9 +146,9 @@ def study_page(
         name=name,
         title=title,
         question=question,
-        claim=finding,
-        verdict="not run",
-        answer="No answer yet: no run of this study is done.",
+        answers=[
+            Answer(sentence, "not run", "No answer yet: no run of this study is done.") for sentence, _ in claims
+        ],
         states=counts_of(standing),
         run_command=run_command,
         commands=commands,
@@ -148,27 +158,46 @@ def study_page(
     )
     if frame.empty:
         return page
-    reference, found = claim.reference, {}
-    answer = f"Not every task is done for both {claim.arm} and {reference}, so they cannot be compared yet."
-    try:
-        found = differences(runs_folder, frame, reference)
-    except RunFileError as error:
-        answer = f"The predictions cannot be compared: {error}."
-    difference, seen = found.get(claim.arm), answer
-    if difference:
-        answer, seen = explain(claim, difference), in_short(claim, difference) + "."
+    comparisons: dict[str, dict[str, Difference]] = {}
+    broken = ""
+    for other in dict.fromkeys((reference, *(claim.reference for _, claim in claims))):
+        try:
+            comparisons[other] = differences(runs_folder, frame, other)
+        except RunFileError as error:
+            comparisons[other], broken = {}, f"The predictions cannot be compared: {error}."
+    answers = [_answer(sentence, claim, comparisons[claim.reference], broken) for sentence, claim in claims]
+    found = comparisons[reference]
+    seen = _seen(claims, comparisons)
+    any_difference = next(iter(found.values()), None)
     return replace(
         page,
-        limits=[*limits, *_limits_of(difference)],
-        verdict=judge(claim, difference) if difference else "undecided",
-        answer=answer,
+        limits=[*limits, *_limits_of(any_difference)],
+        answers=answers,
         arms=arm_text(arm_table(frame, reference, found), reference),
-        arms_caption=_arms_caption(frame, reference, difference),
+        arms_caption=_arms_caption(frame, reference, any_difference),
         figure=figure_svg(seeds_by_arm(frame, reference, title=question, chance=chance), f"{question} {seen}"),
         figure_caption=f"{seen} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
         tasks=task_text(task_table(frame, reference)),
         tasks_caption="The primary metric of each task, in points, with its 95 % t interval over seeds.",
     )
+
+
+def _answer(sentence: str, claim: Claim, found: Mapping[str, Difference], broken: str) -> Answer:
+    difference = found.get(claim.arm)
+    if difference is None:
+        waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared yet."
+        return Answer(sentence, "undecided", broken or waiting)
+    return Answer(sentence, judge(claim, difference), explain(claim, difference))
+
+
+def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping[str, Difference]]) -> str:
+    """What the figure shows, in a sentence: the difference of each claim that has one."""
+    parts = [
+        in_short(claim, comparisons[claim.reference][claim.arm])
+        for _, claim in claims
+        if claim.arm in comparisons[claim.reference]
+    ]
+    return "; ".join(parts) + "." if parts else "The claimed arms cannot be compared yet."
 
 
 def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:

@@ -46,7 +46,12 @@ class NotebookRun:
         return self.folder.path
 
     def record(
-        self, metrics: Mapping[str, Any], predictions: pd.DataFrame, curve: list[dict[str, Any]], device: str, precision: str
+        self,
+        metrics: Mapping[str, Any],
+        predictions: pd.DataFrame,
+        curve: list[dict[str, Any]],
+        device: str,
+        precision: str,
     ) -> Path:
         """Writes the results; by hand also the status, which otherwise comes once the notebook itself is saved.
 

@@ -34,7 +34,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
             models_dir, device, precision), ``threads`` (of torch in the kernel, or None).
 
     Returns:
-        ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``, ``error``.
+        ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
+        ``error``.
     """
     recipe = Recipe.of(**job["recipe"])
     results, notebook = Path(job["results"]), Path(job["notebook"])
@@ -53,7 +54,11 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     try:
         run_notebook(notebook, run.path / "notebook.ipynb", parameters, job.get("threads"))
         if not (run.path / "metrics.json").is_file():
-            error = {"type": "RuntimeError", "message": "the notebook ended without writing metrics.json", "cell": None}
+            error = {
+                "type": "RuntimeError",
+                "message": "the notebook ended without writing metrics.json",
+                "cell": None,
+            }
     except Exception as failure:
         error = describe(failure)
     seconds = time.monotonic() - clock

@@ -24,7 +24,8 @@ def run_recipes(
     """Carries out each distinct recipe once and yields each outcome as it comes (see ``execute_run``).
 
     Args:
-        workers: processes on this machine; None: one a core. Each gets its share of the cores. Ignored with an executor.
+        workers: processes on this machine; None: one a core. Each gets its share of the cores. Ignored with an
+        executor.
         executor: any PEP 3148 executor; it is not shut down.
     """
     cores = os.cpu_count() or 1

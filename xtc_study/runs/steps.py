@@ -27,8 +27,9 @@ class StepStore:
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
         """The step's folder, and whether this call made it.
 
-        ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the same step,
-        one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller tries again.
+        ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
+        same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
+        tries again.
         """
         folder = self.folder(address)
         if self.is_done(address):

@@ -1,7 +1,7 @@
 """Run folders: one a run, written so that a crash at any byte leaves nothing, or something that says what it is.
 
-``params.json`` first; ``claim.json`` while somebody works on it; results; ``status.json`` last. Every file is written beside and
-renamed into place. A run is done only if status.json says so.
+``params.json`` first; ``claim.json`` while somebody works on it; results; ``status.json`` last. Every file is
+written beside and renamed into place. A run is done only if status.json says so.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ import pandas as pd
 
 from xtc_study.recipe import VERSION, Recipe
 
-RECORDED_PACKAGES = ("xtc-study", "torch", "transformers", "datasets", "tokenizers", "numpy", "scikit-learn", "papermill")
+RECORDED_PACKAGES = (
+    "xtc-study",
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "numpy",
+    "scikit-learn",
+    "papermill",
+)
 RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
 
 
@@ -45,7 +54,8 @@ class RunFolder:
     def claim(self) -> str | None:
         """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
 
-        A claim left by a process of this machine that no longer lives is taken over; results of an attempt before are removed.
+        A claim left by a process of this machine that no longer lives is taken over; results of an attempt before
+        are removed.
         """
         if self.is_done():
             return None

@@ -19,9 +19,14 @@ def pick(rng: Random, options: Sequence[Item]) -> Item:
 
 
 def pick_common(rng: Random, options: Sequence[Item]) -> Item:
-    """The earlier an option stands the more often it is picked: words of real text are not equally common either."""
+    """The earlier an option stands the more often it is picked.
+
+    Words of real text are not equally common either. Here it is also what makes the tasks learnable in seconds:
+    where all words are equally likely, no single word says anything about whether two of them fit together, and a
+    small model from scratch finds nothing to begin with.
+    """
     share = rng.random()
-    return options[int(share**SKEW * len(options))]
+    return options[int(share * share * share * len(options))]
 
 
 def pick_other(rng: Random, options: Sequence[Item], *taken: Item) -> Item:
@@ -36,24 +41,20 @@ def written(text: Sequence[str]) -> str:
 
 # Acceptability: a sentence is a list of words, each with its form in the other number ("" where it has none).
 Agreeing = tuple[str, str]
+# Plural subjects are the rule, for the same reason as common words (see pick_common).
 PLURAL = 0.75
-ACTIVE = 0.7
-TWO_FACTS = 0.7
-SKEW = 3
-MODIFIED = 0.6
 
 
 def _agree(pair: tuple[str, str], plural: bool) -> Agreeing:
     return (pair[1], pair[0]) if plural else pair
 
 
-def _noun_phrase(rng: Random, plural: bool) -> list[Agreeing]:
+def _noun_phrase(rng: Random, noun: str, plural: bool) -> list[Agreeing]:
     if rng.random() < 0.5:
         determiner = _agree(pick_common(rng, words.DETERMINERS), plural)
     else:
         determiner = (pick(rng, words.ANY_NUMBER), "")
     adjective = [(pick(rng, words.NOUN_ADJECTIVES), "")] if rng.random() < 0.2 else []
-    noun = pick_common(rng, words.NOUNS)
     # The noun itself is never changed: the error then always shows against it.
     return [determiner, *adjective, (noun + "s" if plural else noun, "")]
 
@@ -62,10 +63,10 @@ def _verb(stem: str, plural: bool) -> Agreeing:
     return _agree((stem + "s", stem), plural)
 
 
-def _modifier(rng: Random, plural: bool) -> list[Agreeing]:
-    """What stands between the subject and its verb; most often with a noun of the other number, to attract it."""
-    inner = plural if rng.random() < 0.5 else not plural
-    attractor = _noun_phrase(rng, inner)
+def _modifier(rng: Random, noun: str, plural: bool) -> list[Agreeing]:
+    """What stands between the subject and its verb; its noun often has the other number and attracts the verb."""
+    inner = rng.random() < 0.5
+    attractor = _noun_phrase(rng, noun, inner)
     kind = rng.random()
     if kind < 0.4:
         return [(pick(rng, words.POSITIONS), ""), *attractor]
@@ -75,21 +76,24 @@ def _modifier(rng: Random, plural: bool) -> list[Agreeing]:
     return [("that", ""), *attractor, _verb(verb, inner)]
 
 
-def _predicate(rng: Random, plural: bool) -> list[Agreeing]:
+def _predicate(rng: Random, object_noun: str, plural: bool) -> list[Agreeing]:
     kind = rng.random()
     if kind < 0.4:
         adverb = [(pick(rng, words.ADVERBS), "")] if rng.random() < 0.5 else []
         return [_verb(pick_common(rng, words.INTRANSITIVE), plural), *adverb]
     if kind < 0.7:
         return [_agree(pick_common(rng, words.COPULAS), plural), (pick(rng, words.STATES), "")]
-    return [_verb(pick_common(rng, words.TRANSITIVE), plural), *_noun_phrase(rng, rng.random() < PLURAL)]
+    return [_verb(pick_common(rng, words.TRANSITIVE), plural), *_noun_phrase(rng, object_noun, rng.random() < PLURAL)]
 
 
 def acceptability(rng: Random, label: int) -> Example:
     """1: every determiner and verb agrees with its noun. 0: exactly one does not."""
     plural = rng.random() < PLURAL
-    modifier = _modifier(rng, plural) if rng.random() < MODIFIED else []
-    sentence = [*_noun_phrase(rng, plural), *modifier, *_predicate(rng, plural)]
+    subject = pick_common(rng, words.NOUNS)
+    attractor = pick_other(rng, words.NOUNS, subject)
+    target = pick_other(rng, words.NOUNS, subject, attractor)
+    modifier = _modifier(rng, attractor, plural) if rng.random() < 0.6 else []
+    sentence = [*_noun_phrase(rng, subject, plural), *modifier, *_predicate(rng, target, plural)]
     text = [form for form, _ in sentence]
     if label == 0:
         place = pick(rng, [index for index, (_, other) in enumerate(sentence) if other])
@@ -114,6 +118,7 @@ def _opinion(rng: Random, negatable: bool = True) -> tuple[list[str], float]:
 
 
 def _review(rng: Random) -> tuple[list[str], float]:
+    """Two or three opinions in one sentence, and their balance."""
     aspects: list[str] = []
     clauses: list[list[str]] = []
     values: list[float] = []
@@ -124,13 +129,15 @@ def _review(rng: Random) -> tuple[list[str], float]:
         values.append(value)
     first, second, third = clauses
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.3:
         return [*first, "and", *second], values[0] + values[1]
-    if kind < 0.4:
+    if kind < 0.5:
         return [*first, "but", *second], values[0] + 2 * values[1]
     if kind < 0.6:
         return ["although", *first, ",", *second], values[0] + 2 * values[1]
     if kind < 0.8:
+        return [*first, ",", "although", *second], 2 * values[0] + values[1]
+    if kind < 0.9:
         return [*first, "and", *second, "but", *third], values[0] + values[1] + 2 * values[2]
     doubted, value = _opinion(rng, negatable=False)
     denied = ["i", "do", "not", "think", "that", "the", aspects[0], "was", *doubted]
@@ -152,13 +159,13 @@ Event = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 def _told(rng: Random, event: Event) -> str:
     """The event in one of its wordings: either synonym, active or passive."""
     doer, deed, receiver = (pick_common(rng, concept) for concept in event)
-    if rng.random() < ACTIVE:
+    if rng.random() < 0.7:
         return written(["the", doer, deed, "the", receiver])
     return written(["the", receiver, "was", deed, "by", "the", doer])
 
 
 def paraphrase(rng: Random, label: int) -> Example:
-    """1: both sentences tell the same event. 0: the roles are swapped, or one concept is another one."""
+    """1: two wordings of the same event. 0: the roles are swapped, or one concept is another one."""
     doer = pick_common(rng, words.PEOPLE)
     # Those who often do are seldom those to whom it is done.
     receiver = pick_other(rng, words.PEOPLE[::-1], doer)
@@ -172,7 +179,10 @@ def paraphrase(rng: Random, label: int) -> Example:
             (doer, deed, pick_other(rng, words.PEOPLE, doer, receiver)),
         )
         other = pick(rng, changes)
-    return _told(rng, event), _told(rng, other)
+    first = second = _told(rng, event)
+    while second == first:
+        second = _told(rng, other)
+    return first, second
 
 
 # Similarity: five concepts a sentence.
@@ -198,13 +208,17 @@ def similarity(rng: Random, label: int) -> Example:
     return _happening(rng, first), _happening(rng, second)
 
 
-# Inference: facts about two people, then a claim about one of them.
+# Inference: facts about one or two people, then a claim about one of them.
 def _counted(number: int, thing: str) -> list[str]:
     return [words.NUMBERS[number - 1], thing if number == 1 else thing + "s"]
 
 
-def _attribute(rng: Random, name: str) -> tuple[list[str], list[list[list[str]]]]:
-    """A fact, and for each class the claims that follow from it, are open, or are ruled out."""
+# A fact, and for each class in turn (it follows, it is open, it is ruled out) two claims of that class.
+Fact = tuple[list[str], list[list[list[str]]]]
+
+
+def _attribute(rng: Random, name: str) -> Fact:
+    """For example "Anna is tall", hence "Anna is not short"."""
     dimension = pick_common(rng, words.OPPOSITES)
     side = pick_common(rng, (0, 1))
     same, opposite = dimension[side], dimension[1 - side]
@@ -217,7 +231,8 @@ def _attribute(rng: Random, name: str) -> tuple[list[str], list[list[list[str]]]
     return [name, "is", same], claims
 
 
-def _possession(rng: Random, name: str) -> tuple[list[str], list[list[list[str]]]]:
+def _possession(rng: Random, name: str) -> Fact:
+    """For example "Anna has two dogs", hence "Anna has more than one dog". Numbers are exact."""
     thing = pick_common(rng, words.OWNED)
     number = pick_common(rng, (2, 3, 4, 5))
     below, above = pick(rng, range(1, number)), pick(rng, range(number + 1, 7))
@@ -236,7 +251,8 @@ def inference(rng: Random, label: int) -> Example:
     kinds = (_attribute, _possession)
     first = pick_common(rng, words.NAMES)
     second = pick_other(rng, words.NAMES, first)
-    facts = [pick_common(rng, kinds)(rng, name) for name in ((first, second) if rng.random() < TWO_FACTS else (first,))]
+    told = (first, second) if rng.random() < 0.7 else (first,)
+    facts = [pick_common(rng, kinds)(rng, name) for name in told]
     claim = pick_common(rng, pick(rng, facts)[1][label])
     premise = facts[0][0] if len(facts) == 1 else [*facts[0][0], "and", *facts[1][0]]
     return written(premise), written(claim)

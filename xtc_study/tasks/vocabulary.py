@@ -21,7 +21,7 @@ DETERMINERS = (("this", "these"), ("every", "all"), ("one", "two"), ("a", "many"
 ANY_NUMBER = ("the", "my", "our")
 COPULAS = (("is", "are"), ("was", "were"))
 STATES = ("here", "tired", "happy", "hungry", "ready", "late")
-NOUN_ADJECTIVES = ("young", "old", "small", "tall", "clever", "brave")
+NOUN_ADJECTIVES = ("young", "little", "small", "tall", "clever", "brave")
 POSITIONS = ("near", "behind", "with", "beside")
 ADVERBS = ("today", "again", "outside", "often")
 
@@ -30,10 +30,16 @@ ASPECTS = (
     *("food", "room", "service", "staff", "film", "story", "ending", "music", "view", "price", "pool", "garden"),
     *("soup", "bed", "actor", "plot", "tour", "guide", "bar", "menu"),
 )
-GOOD = ("good", "great", "nice", "lovely", "pleasant", "excellent", "charming", "superb", "fine", "delightful")
-BAD = ("bad", "awful", "nasty", "terrible", "boring", "poor", "horrible", "dreadful", "ugly", "disappointing")
+GOOD = (
+    *("good", "nice", "pleasant", "lovely", "charming"),
+    *("enjoyable", "impressive", "delightful", "appealing", "agreeable"),
+)
+BAD = (
+    *("bad", "poor", "boring", "nasty", "ugly"),
+    *("dull", "unpleasant", "annoying", "disappointing", "dreary"),
+)
 STRONG = ("very", "really", "extremely")
-WEAK = ("slightly", "somewhat")
+WEAK = ("fairly", "rather")
 
 # Paraphrase and similarity.
 PEOPLE: Synonyms = (
@@ -65,7 +71,7 @@ NAMES = ("Anna", "Ben", "Carl", "Dora")
 OPPOSITES = (("tall", "short"), ("happy", "sad"), ("rich", "poor"), ("young", "old"))
 NUMBERS = ("one", "two", "three", "four", "five", "six")
 OWNED = ("dog", "cat", "horse")
-BOUNDS = ("exactly", "more", "fewer", "than")
+BOUNDS = ("more", "fewer", "than")
 
 PATTERN_WORDS = (
     *(".", ",", "the", "a", "that", "and", "but", "although", "not", "never", "is", "was", "has", "by", "in"),

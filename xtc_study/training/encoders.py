@@ -27,7 +27,8 @@ class ModelError(ValueError):
 
 
 def resolve_model(name: str, models_dir: Path | None = None) -> str:
-    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name itself.
+    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name
+    itself.
 
     Raises:
         ModelError: a local folder without config.json or without weights in safetensors form.

@@ -60,8 +60,8 @@ class Pipeline:
     """One recipe, checked, with its data at hand.
 
     Raises:
-        ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError), missing or
-            malformed data (DataError), a device that is not there. All before anything is trained.
+        ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
+            missing or malformed data (DataError), a device that is not there. All before anything is trained.
     """
 
     def __init__(self, recipe: Recipe, places: Places) -> None:
@@ -182,8 +182,8 @@ class Pipeline:
             ours, theirs = getattr(student.config, field), getattr(teacher.config, field)
             if ours != theirs:
                 raise ModelError(
-                    f"start={recipe.start!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention "
-                    "scores and tokens are compared one to one, so choose a checkpoint of the same shape"
+                    f"start={recipe.start!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, "
+                    "attention scores and tokens are compared one to one, so choose a checkpoint of the same shape"
                 )
         return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
 

@@ -114,7 +114,7 @@ def train(
     return trainer.curve
 
 
-class _DistillationTrainer(Trainer):  # type: ignore[misc]
+class _DistillationTrainer(Trainer):
     """Trainer whose loss is the sum of a lesson's terms; keeps the mean of each term between two log points."""
 
     loss_is_scaled_for_ga = False
@@ -169,7 +169,7 @@ class _DistillationTrainer(Trainer):  # type: ignore[misc]
         super().log(logs, start_time)
 
 
-class _DevScore(TrainerCallback):  # type: ignore[misc]
+class _DevScore(TrainerCallback):
     """Scores the dev split every few steps and after the last one."""
 
     def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float], every: int) -> None:

@@ -74,7 +74,7 @@ class Step:
         return self.phase if self.part[1] == 1 else f"{self.phase} {self.part[0] + 1}/{self.part[1]}"
 
     def optimiser_steps(self, steps_per_epoch: int) -> int:
-        """Its share of the phase's steps; the shares of all its stages sum to the phase's length exactly, at least 1 each."""
+        """Its share of the phase's steps, at least 1; the stages' shares sum to the phase's length exactly."""
         total = max(round(self.epochs * steps_per_epoch), self.part[1])
         stage, stages = self.part
         return total * (stage + 1) // stages - total * stage // stages
@@ -83,8 +83,9 @@ class Step:
 def chain(recipe: Recipe) -> list[Step]:
     """The steps of a recipe, in order; the last one gives the student.
 
-    A small student first finishes its fp32 reduction (unless ``order`` is 'together'); a full-precision student of reduced
-    depth ends there. Everything else ends with the low-bit training, or, at full depth and precision, plain distillation.
+    A small student first finishes its fp32 reduction (unless ``order`` is 'together'); a full-precision student of
+    reduced depth ends there. Everything else ends with the low-bit training, or, at full depth and precision, plain
+    distillation.
     """
     values = recipe.model_dump(mode="json")
 

@@ -1,0 +1,140 @@
+"""One study at one scale: planned, run, collected, answered. What the notebooks and the command line share."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xtc_study.folders import optional_folder, project_folder, results_folder
+from xtc_study.profiles import load_profile
+from xtc_study.studies import PlannedRun, StudyError, load_study, plan
+from xtc_study.tasks.catalogue import find_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xtc_study.analysis.stats import Difference
+    from xtc_study.report.pages import StudyPage
+
+
+class Ablation:
+    """A study at a profile's scale, with its runs planned and checked.
+
+    Args:
+        tasks, seeds, overrides: in place of the profile's; overrides are recipe fields set for every arm.
+        results_dir: in place of results/<profile>. data_dir: GLUE in its download layout; None: the hub.
+        models_dir: models by name; None: local paths and the hub.
+
+    Raises:
+        ValueError: an unknown study, profile, task, field or value, a missing folder. Before anything is written.
+    """
+
+    def __init__(
+        self,
+        study: str,
+        profile: str = "smoke",
+        tasks: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        results_dir: str | Path | None = None,
+        data_dir: str | Path | None = None,
+        models_dir: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self.study, self.profile = load_study(study), load_profile(profile)
+        self.tasks, self.seeds, self.overrides = tasks, seeds, dict(overrides or {})
+        self.results = results_folder(profile, results_dir)
+        self.data_dir = optional_folder(data_dir, "data_dir")
+        self.models_dir = optional_folder(models_dir, "models_dir")
+        self.device, self.precision = device, precision
+        self.planned: list[PlannedRun] = plan(self.study, self.profile, tasks, seeds, overrides)
+        for task in {run.recipe.task for run in self.planned}:
+            find_task(task)
+
+    @property
+    def runs_folder(self) -> Path:
+        return self.results / "runs"
+
+    def states(self) -> pd.DataFrame:
+        """Where each planned run stands: run_id, arm, task, seed, state, error."""
+        from xtc_study.analysis.collect import states
+
+        return states(self.runs_folder, self.planned)
+
+    def run(self, workers: int | None = None, executor: Executor | None = None) -> Iterator[dict[str, Any]]:
+        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.execute_run``).
+
+        Args:
+            workers: processes on this machine; None: one a core.
+            executor: any concurrent.futures.Executor, in place of processes.
+        """
+        from xtc_study.runs.executors import run_recipes
+
+        done = set(self.states().query("state == 'done'")["run_id"])
+        recipes = [run.recipe for run in self.planned if run.run_id not in done]
+        notebook = project_folder() / "notebooks" / "run.ipynb"
+        if recipes and not notebook.is_file():
+            raise StudyError(f"{notebook}: not found; run this inside the project's folder")
+        parameters = {
+            "data_dir": str(self.data_dir or ""),
+            "models_dir": str(self.models_dir or ""),
+            "device": self.device,
+            "precision": self.precision,
+        }
+        return run_recipes(recipes, self.results, notebook, parameters, workers, executor)
+
+    def collect(self) -> pd.DataFrame:
+        """The tidy frame: one row per run, task, split and metric of every run that is done."""
+        from xtc_study.analysis.collect import collect
+
+        return collect(self.runs_folder, self.planned)
+
+    def differences(self, frame: pd.DataFrame) -> dict[str, Difference]:
+        """Each arm minus the reference arm, paired over seeds and examples, mean over tasks."""
+        from xtc_study.analysis.compare import differences
+
+        return differences(self.runs_folder, frame, self.study.reference)
+
+    def command(self) -> str:
+        """What to type to carry out this study as chosen."""
+        words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
+        for task in self.tasks or ():
+            words += ["--task", task]
+        for seed in self.seeds or ():
+            words += ["--seed", str(seed)]
+        for field, value in self.overrides.items():
+            words += ["--set", f"{field}={value}"]
+        return shlex.join(words)
+
+    def page(self) -> StudyPage:
+        """The study's section of the report."""
+        from xtc_study.analysis.chance import chance_by_task
+        from xtc_study.analysis.collect import RunFileError
+        from xtc_study.analysis.stats import Claim
+        from xtc_study.report.pages import study_page
+
+        try:
+            levels = chance_by_task(self.runs_folder, self.collect())
+        except RunFileError:
+            levels = {}
+        claims = [
+            (claim.sentence, Claim(claim.kind, claim.arm, claim.reference, claim.margin))
+            for claim in self.study.claims
+        ]
+        return study_page(
+            name=self.study.name,
+            title=self.study.title,
+            question=self.study.question,
+            reference=self.study.reference,
+            claims=claims,
+            planned=self.planned,
+            runs_folder=self.runs_folder,
+            run_command=self.command(),
+            commands=[],
+            limits=[*self.study.limits, *self.profile.notes],
+            chance=levels,
+        )

@@ -1,0 +1,191 @@
+"""The command line: xtc-study plan | run | collect | report. Starts without importing torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from xtc_study.ablation import Ablation
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A study of the extreme compression of pre-trained transformers, in notebooks.",
+)
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="In place of the profile's tasks; repeat for several.")
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field for every arm; repeat for several."),
+]
+Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
+ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
+Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
+
+
+@app.command("plan")
+def show_plan(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    results: Results = None,
+) -> None:
+    """What would run, and what is there already."""
+    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+        states = ablation.states()
+        counts = states.groupby(["task", "arm"], sort=False)["state"].value_counts().unstack(fill_value=0)
+        table = Table("task", "arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
+        for row in counts.reset_index().itertuples(index=False, name=None):
+            table.add_row(*(str(value) for value in row))
+        out.print(table)
+        done = int((states["state"] == "done").sum())
+        out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+
+
+@app.command("run")
+def run_studies(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    results: Results = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")] = "auto",
+) -> None:
+    """Carry out what is not done yet."""
+    places = {"data_dir": data_dir, "models_dir": models_dir, "device": device, "precision": precision}
+    failed = 0
+    for ablation in _ablations(studies, profile, task, seed, settings, model, results, **places):
+        failed += _run(ablation, workers)
+    if failed:
+        err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
+        raise typer.Exit(1)
+
+
+@app.command("collect")
+def collect_results(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    results: Results = None,
+) -> None:
+    """Write results.csv and results.parquet: one row per run, task, split and metric."""
+    import pandas as pd
+
+    ablations = _ablations(studies, profile, task, seed, settings, model, results)
+    frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
+    folder = ablations[0].results
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / "results.csv", index=False)
+    frame.to_parquet(folder / "results.parquet", index=False)
+    out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows: {folder / 'results.csv'}")
+
+
+@app.command("report")
+def write_report(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    results: Results = None,
+    output: Annotated[Path | None, typer.Option(help="In place of reports/<profile>.")] = None,
+) -> None:
+    """Write reports/<profile>/index.html."""
+    from xtc_study.folders import project_folder
+    from xtc_study.report.pages import write_index
+
+    pages = [item.page() for item in _ablations(studies, profile, task, seed, settings, model, results)]
+    page = write_index(output or project_folder() / "reports" / profile, pages)
+    for study in pages:
+        for answer in study.answers:
+            out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
+    out.print(f"report: {page}")
+
+
+def main() -> None:
+    """The entry point: errors a user can mend are one message, not a traceback."""
+    try:
+        app()
+    except ValueError as error:
+        err.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None
+
+
+def _ablations(
+    studies: list[str],
+    profile: str,
+    tasks: list[str] | None,
+    seeds: list[int] | None,
+    settings: list[str] | None,
+    model: str | None,
+    results: Path | None,
+    **places: Any,
+) -> list[Ablation]:
+    from xtc_study.ablation import Ablation
+    from xtc_study.studies import study_names
+
+    overrides = dict(_setting(text) for text in settings or [])
+    if model:
+        overrides["model"] = model
+    names = study_names() if studies == ["all"] else studies
+    return [Ablation(name, profile, tasks, seeds, overrides, results, **places) for name in names]
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text}: expected FIELD=VALUE, for example --set epochs=3")
+    try:
+        return field, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {text}: the value is not valid YAML ({error})") from None
+
+
+def _run(ablation: Ablation, workers: int | None) -> int:
+    """Carries out one study with a progress bar and returns the number of failed runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    total, failed = len({run.run_id for run in ablation.planned}), 0
+    done = int(ablation.states().drop_duplicates("run_id")["state"].eq("done").sum())
+    with Progress(*columns, console=out) as progress:
+        bar = progress.add_task(ablation.study.name, total=total, completed=done)
+        for outcome in ablation.run(workers):
+            progress.advance(bar)
+            if outcome["state"] == "failed":
+                failed += 1
+                error = outcome["error"]
+                progress.console.print(
+                    f"failed: {outcome['run_id']}: {error['type']}: {error['message']}", markup=False
+                )
+            else:
+                progress.console.print(f"{outcome['state']}: {outcome['run_id']} ({outcome['seconds']:.0f} s)")
+    return failed
