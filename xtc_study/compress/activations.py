@@ -19,7 +19,7 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: the range is learned in training."""
+    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: a range learned in training."""
 
     bits: int = 8
     scale: str = "token"

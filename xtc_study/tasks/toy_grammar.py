@@ -104,7 +104,7 @@ def acceptability(rng: Random, label: int) -> Example:
 # Sentiment: each opinion has a strength, and the clause that the sentence stresses counts twice.
 def _opinion(rng: Random, negatable: bool = True) -> tuple[list[str], float]:
     sign = pick(rng, (1, -1))
-    word = pick(rng, words.GOOD if sign > 0 else words.BAD)
+    word = pick_common(rng, words.GOOD if sign > 0 else words.BAD)
     kind = rng.random()
     if kind < 0.3:
         return [word], sign
@@ -129,13 +129,13 @@ def _review(rng: Random) -> tuple[list[str], float]:
         values.append(value)
     first, second, third = clauses
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.25:
         return [*first, "and", *second], values[0] + values[1]
-    if kind < 0.5:
+    if kind < 0.4:
         return [*first, "but", *second], values[0] + 2 * values[1]
-    if kind < 0.6:
+    if kind < 0.5:
         return ["although", *first, ",", *second], values[0] + 2 * values[1]
-    if kind < 0.8:
+    if kind < 0.7:
         return [*first, ",", "although", *second], 2 * values[0] + values[1]
     if kind < 0.9:
         return [*first, "and", *second, "but", *third], values[0] + values[1] + 2 * values[2]
@@ -234,9 +234,9 @@ def _attribute(rng: Random, name: str) -> Fact:
 def _possession(rng: Random, name: str) -> Fact:
     """For example "Anna has two dogs", hence "Anna has more than one dog". Numbers are exact."""
     thing = pick_common(rng, words.OWNED)
-    number = pick_common(rng, (2, 3, 4, 5))
-    below, above = pick(rng, range(1, number)), pick(rng, range(number + 1, 7))
-    other, any_number = pick_other(rng, words.OWNED, thing), pick(rng, (2, 3, 4, 5))
+    number = pick_common(rng, (2, 3, 4))
+    below, above = pick(rng, range(1, number)), pick(rng, range(number + 1, 6))
+    other, any_number = pick_other(rng, words.OWNED, thing), pick(rng, (2, 3, 4))
     has, more, fewer = [name, "has"], ["more", "than"], ["fewer", "than"]
     claims = [
         [[*has, *more, *_counted(below, thing)], [*has, *fewer, *_counted(above, thing)]],
@@ -248,11 +248,13 @@ def _possession(rng: Random, name: str) -> Fact:
 
 def inference(rng: Random, label: int) -> Example:
     """0: the claim follows from the facts. 1: the facts leave it open. 2: the facts rule it out."""
-    kinds = (_attribute, _possession)
     first = pick_common(rng, words.NAMES)
     second = pick_other(rng, words.NAMES, first)
-    told = (first, second) if rng.random() < 0.7 else (first,)
-    facts = [pick_common(rng, kinds)(rng, name) for name in told]
+    kinds = (_attribute, _possession) if rng.random() < 0.7 else (_possession, _attribute)
+    facts = [kinds[0](rng, first)]
+    if rng.random() < 0.7:
+        # Two facts of one kind are the hard case: only the name tells them apart.
+        facts.append(kinds[0 if rng.random() < 0.2 else 1](rng, second))
     claim = pick_common(rng, pick(rng, facts)[1][label])
     premise = facts[0][0] if len(facts) == 1 else [*facts[0][0], "and", *facts[1][0]]
     return written(premise), written(claim)

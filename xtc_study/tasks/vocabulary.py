@@ -67,9 +67,9 @@ MANNERS: Synonyms = (
 )
 
 # Inference.
-NAMES = ("Anna", "Ben", "Carl", "Dora")
+NAMES = ("Anna", "Ben", "Carl", "Dora", "Emil", "Fay")
 OPPOSITES = (("tall", "short"), ("happy", "sad"), ("rich", "poor"), ("young", "old"))
-NUMBERS = ("one", "two", "three", "four", "five", "six")
+NUMBERS = ("one", "two", "three", "four", "five")
 OWNED = ("dog", "cat", "horse")
 BOUNDS = ("more", "fewer", "than")
 

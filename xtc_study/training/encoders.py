@@ -54,18 +54,22 @@ def resolve_model(name: str, models_dir: Path | None = None) -> str:
 
 
 class EncoderShape(NamedTuple):
-    """What planning and checks need to know of an encoder before its weights are read."""
+    """What checks need to know of an encoder before its weights are read."""
 
-    depth: int
-    width: int
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    vocab_size: int
 
 
 def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
-    """The encoder's layers and hidden size, read from its configuration alone."""
-    if name == BUILTIN:
-        return EncoderShape(BUILTIN_CONFIG["num_hidden_layers"], BUILTIN_CONFIG["hidden_size"])
-    config = _config(resolve_model(name, models_dir))
-    return EncoderShape(int(config.num_hidden_layers), int(config.hidden_size))
+    """The encoder's shape, read from its configuration alone.
+
+    Raises:
+        ModelError: the model is not to be had.
+    """
+    config = _builtin_config() if name == BUILTIN else _config(resolve_model(name, models_dir))
+    return EncoderShape(*(int(getattr(config, field)) for field in EncoderShape._fields))
 
 
 def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
@@ -85,14 +89,11 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
     Raises:
         ModelError: the model is not to be had, or has no weights.
     """
-    from transformers import AutoModelForSequenceClassification, BertConfig, BertForSequenceClassification, set_seed
+    from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, set_seed
 
     set_seed(seed)
     if name == BUILTIN:
-        config = BertConfig(
-            **BUILTIN_CONFIG, vocab_size=len(load_tokenizer(name)), pad_token_id=0, num_labels=task.num_labels
-        )
-        return BertForSequenceClassification(config)
+        return BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
     source = resolve_model(name, models_dir)
     try:
         return AutoModelForSequenceClassification.from_pretrained(
@@ -100,6 +101,12 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
         )
     except OSError as error:
         raise _not_found(name, error) from error
+
+
+def _builtin_config(**fields: Any) -> Any:
+    from transformers import BertConfig
+
+    return BertConfig(**BUILTIN_CONFIG, vocab_size=len(load_tokenizer(BUILTIN)), pad_token_id=0, **fields)
 
 
 def _config(source: str) -> Any:

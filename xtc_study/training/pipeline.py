@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
-from xtc_study.training.encoders import ModelError, encoder_shape, load_encoder, load_tokenizer, resolve_model
+from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
 from xtc_study.training.predict import scores
 from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
@@ -67,10 +68,11 @@ class Pipeline:
     def __init__(self, recipe: Recipe, places: Places) -> None:
         self.recipe, self.places = recipe, places
         self.task: Task = find_task(recipe.task)
-        self.depth, width = encoder_shape(recipe.model, places.models_dir)
-        layer_map(self.depth, recipe.layers)
+        shape = encoder_shape(recipe.model, places.models_dir)
+        self.depth = shape.num_hidden_layers
+        layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
-            resolve_model(recipe.start, places.models_dir)
+            _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
         self.text = load_task(recipe.task, places.data_dir)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.padding = Padding(self.tokenizer, self.task)
@@ -79,7 +81,7 @@ class Pipeline:
         }
         self.train_rows = encoded["train"]
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
-        self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, width)
+        self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe)
 
@@ -149,9 +151,8 @@ class Pipeline:
             split = {first_split: self.dev[first_split]}
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
-        return train(
-            model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, folder / "trainer", dev_score
-        )
+        with TemporaryDirectory(dir=folder) as own:
+            return train(model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, Path(own), dev_score)
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""
@@ -178,13 +179,6 @@ class Pipeline:
         if recipe.start == "pretrained":
             return reduced(load_encoder(recipe.model, self.task, recipe.seed, models_dir), layers)
         student = load_encoder(recipe.start, self.task, recipe.seed, models_dir)
-        for field in ("hidden_size", "num_attention_heads", "vocab_size"):
-            ours, theirs = getattr(student.config, field), getattr(teacher.config, field)
-            if ours != theirs:
-                raise ModelError(
-                    f"start={recipe.start!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, "
-                    "attention scores and tokens are compared one to one, so choose a checkpoint of the same shape"
-                )
         return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
 
     def _read(self, step: Step) -> Any:
@@ -197,3 +191,15 @@ class Pipeline:
             make_low_bit(model, self.recipe)
         model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
         return model.to(torch.device(self.arithmetic.device)).eval()
+
+
+def _check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
+    for field in ("hidden_size", "num_attention_heads", "vocab_size"):
+        ours, theirs = getattr(start, field), getattr(teacher, field)
+        if ours != theirs:
+            raise ModelError(
+                f"start={name!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention scores "
+                "and tokens are compared one to one, so choose a checkpoint of the same shape"
+            )
+    if start.num_hidden_layers < depth:
+        raise ModelError(f"start={name!r}: it has {start.num_hidden_layers} layers, the student needs {depth}")

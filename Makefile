@@ -1,0 +1,31 @@
+# make demo: a 1-bit student, its file and the report, on built-in data. make test: everything the project promises.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= 12_bits
+PROFILE ?= smoke
+
+.PHONY: demo test lab install clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/xtc-study run $(STUDY) --profile $(PROFILE)
+	$(BIN)/xtc-study collect $(STUDY) --profile $(PROFILE)
+	$(BIN)/xtc-study report $(STUDY) --profile $(PROFILE)
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+lab: install
+	$(BIN)/jupyter lab notebooks
+
+clean:
+	rm -rf .venv build *.egg-info results/smoke reports/smoke

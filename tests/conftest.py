@@ -1,0 +1,81 @@
+"""Offline, one thread, and tiny encoders with random weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PAD = {"bert": 0, "roberta": 1, "distilbert": 0}
+SHAPE = {
+    "vocab_size": 101,
+    "max_position_embeddings": 40,
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "initializer_range": 0.2,
+}
+DISTILBERT_SHAPE = {
+    "vocab_size": 101,
+    "max_position_embeddings": 40,
+    "dim": 32,
+    "n_heads": 4,
+    "hidden_dim": 64,
+    "initializer_range": 0.2,
+}
+
+
+@pytest.fixture(params=["bert", "roberta", "distilbert"])
+def family(request: pytest.FixtureRequest) -> str:
+    """Each family of encoders in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Any]:
+    """``tiny(family, layers=4, labels=3, seed=0)``: a sequence classifier, in evaluation mode, no parameter of it zero."""
+
+    def make(family: str = "bert", layers: int = 4, labels: int = 3, seed: int = 0) -> Any:
+        import torch
+        import transformers
+
+        if family == "distilbert":
+            config: Any = transformers.DistilBertConfig(
+                **DISTILBERT_SHAPE, n_layers=layers, num_labels=labels, pad_token_id=PAD[family]
+            )
+            kind: Any = transformers.DistilBertForSequenceClassification
+        else:
+            config_kind: Any = transformers.BertConfig if family == "bert" else transformers.RobertaConfig
+            config = config_kind(**SHAPE, num_hidden_layers=layers, num_labels=labels, pad_token_id=PAD[family])
+            bert, roberta = transformers.BertForSequenceClassification, transformers.RobertaForSequenceClassification
+            kind = bert if family == "bert" else roberta
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = kind(config)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(0.1 * torch.randn_like(parameter))  # biases start at zero otherwise
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batch() -> Callable[[str], dict[str, Any]]:
+    """``batch(family)``: three padded sentences of 9, 6 and 4 pieces, with their attention mask."""
+
+    def make(family: str = "bert") -> dict[str, Any]:
+        import torch
+
+        generator = torch.Generator().manual_seed(1)
+        ids = torch.randint(5, 101, (3, 9), generator=generator)
+        mask = (torch.arange(9) < torch.tensor([[9], [6], [4]])).long()
+        return {"input_ids": torch.where(mask.bool(), ids, PAD[family]), "attention_mask": mask}
+
+    return make

@@ -1,0 +1,83 @@
+"""What a run has to say, on a small real training: measured on the loaded file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import DatasetDict
+
+import xtc_study
+from xtc_study.deploy import outcome as module
+from xtc_study.deploy.outcome import ReloadError, measure, wrong_examples
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.training import pipeline as pipeline_module
+from xtc_study.training.metrics import score
+from xtc_study.training.pipeline import Pipeline, Places
+
+
+@pytest.fixture(scope="module", params=["toy-inference", "toy-similarity"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    folder = tmp_path_factory.mktemp("outcome")
+    text = load_task(request.param)
+    little = DatasetDict({split: rows.select(range(64 if split == "train" else 48)) for split, rows in text.items()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir: little)
+        recipe = Recipe.of(task=request.param, batch_size=16, max_length=48, teacher_epochs=2, epochs=1)
+        pipeline = Pipeline(recipe, Places(folder / "steps"))
+    teacher, student = pipeline.teacher(), pipeline.student()
+    return pipeline, teacher, student, measure(pipeline, teacher, student, folder / "model"), folder
+
+
+def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) -> None:
+    pipeline, _, _, outcome, _ = trained
+    assert [row["metric"] for row in outcome.metrics["rows"]] == list(pipeline.task.metrics)
+    frame = outcome.predictions
+    assert frame["idx"].tolist() == list(range(48)) and frame["label"].tolist() == pipeline.text["dev"]["label"][:]
+    for row in outcome.metrics["rows"]:
+        assert row["value"] == score(row["metric"], frame["label"], frame["prediction"])
+        assert row["teacher_value"] == score(row["metric"], frame["label"], frame["teacher_prediction"])
+        assert row["n_examples"] == 48
+    assert outcome.metrics["rows"][0]["best_value"] >= outcome.metrics["rows"][0]["value"] - 1e-9
+
+
+def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...]) -> None:
+    pipeline, _, student, outcome, folder = trained
+    loaded = xtc_study.load(folder / "model")
+    batch = pipeline.padding([pipeline.dev["dev"][index] for index in range(48)])
+    batch.pop("labels")
+    with torch.inference_mode():
+        assert torch.equal(loaded(**batch).logits, student.model(**batch).logits)
+    assert outcome.metrics["size_bytes"] == (folder / "model" / "model.safetensors").stat().st_size
+    assert outcome.metrics["teacher_size_bytes"] > 10 * outcome.metrics["size_bytes"]
+    assert outcome.metrics["size_bytes"] > outcome.metrics["size_bytes_paper"]
+
+
+def test_wrong_examples_are_wrong(trained: tuple[Any, ...]) -> None:
+    pipeline, _, _, outcome, _ = trained
+    table = wrong_examples(pipeline, outcome, count=5)
+    assert list(table.columns[:2]) == ["sentence1", "sentence2"] and 0 < len(table) <= 5
+    if pipeline.task.is_regression:
+        off = (table["prediction"] - table["label"]).abs()
+        assert off.is_monotonic_decreasing
+    else:
+        assert (table["prediction"] != table["label"]).all() and set(table["label"]) <= set(pipeline.task.labels)
+
+
+def test_a_file_that_does_not_give_the_same_logits_is_refused(
+    trained: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, teacher, student, _, _ = trained
+
+    def damaged(folder: Path) -> Any:
+        model = xtc_study.load(folder)
+        with torch.no_grad():
+            model.classifier.bias[0] += 1e-6
+        return model
+
+    monkeypatch.setattr(module, "load", damaged)
+    with pytest.raises(ReloadError, match="split dev: the loaded model's logits differ"):
+        measure(pipeline, teacher, student, tmp_path)

@@ -1,0 +1,95 @@
+"""One run through papermill, with a notebook of three cells: how it ends is what the folder says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.execute import execute_run
+from xtc_study.runs.executors import run_recipes
+
+RECIPE = Recipe.of(task="toy-sentiment")
+
+RECORD = """
+from pathlib import Path
+import pandas as pd
+from xtc_study.recipe import Recipe
+from xtc_study.runs.by_notebook import NotebookRun
+run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
+"""
+FINISH = """
+import os
+metrics = {"rows": [], "threads": os.environ.get("OMP_NUM_THREADS")}
+run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
+"""
+
+
+def notebook(folder: Path, *cells: str) -> Path:
+    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
+    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
+    path = folder / "template {x}.ipynb"
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[parameters, *map(new_code_cell, cells)], metadata=kernel), path)
+    return path
+
+
+def job(folder: Path, template: Path, **fields: Any) -> dict[str, Any]:
+    return {"recipe": RECIPE.model_dump(mode="json"), "results": str(folder), "notebook": str(template), **fields}
+
+
+def test_a_run_ends_done_with_its_notebook_and_is_not_repeated(tmp_path: Path) -> None:
+    template = notebook(tmp_path, RECORD, FINISH)
+    outcome = execute_run(job(tmp_path, template, threads=1))
+    folder = tmp_path / "runs" / RECIPE.run_id
+    assert outcome["state"] == "done" and outcome["run_id"] == RECIPE.run_id and outcome["seconds"] > 0
+    assert json.loads((folder / "status.json").read_text())["state"] == "done"
+    assert json.loads((folder / "metrics.json").read_text())["threads"] == "1"
+    assert nbformat.read(folder / "notebook.ipynb", 4).cells[-1]["execution_count"] == 4
+    assert not (folder / "claim.json").exists() and not list(folder.glob("*.partial"))
+    assert execute_run(job(tmp_path, template))["state"] == "skipped"
+
+
+def test_a_failing_cell_is_a_failed_run_that_says_why_and_can_be_tried_again(tmp_path: Path) -> None:
+    outcome = execute_run(job(tmp_path, notebook(tmp_path, RECORD, "raise FloatingPointError('loss is <nan>')")))
+    folder = tmp_path / "runs" / RECIPE.run_id
+    assert outcome["state"] == "failed"
+    assert json.loads((folder / "status.json").read_text())["state"] == "failed"
+    error = json.loads((folder / "error.json").read_text())
+    assert (error["type"], error["message"], error["cell"]) == ("FloatingPointError", "loss is <nan>", 4)
+    assert "raise FloatingPointError" in "\n".join(error["traceback"]) and "\x1b" not in str(error)
+    assert execute_run(job(tmp_path, notebook(tmp_path, RECORD, FINISH)))["state"] == "done"
+    assert not (folder / "error.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("cells", "parameters", "message"),
+    [
+        ([RECORD], {}, "ended without writing metrics.json"),
+        ([RECORD, FINISH], {"precison": "fp32"}, "unknown parameter precison"),
+        (["import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], {}, "died"),
+    ],
+    ids=["no results", "unknown parameter", "killed kernel"],
+)
+def test_other_ends_are_failures_too(
+    cells: list[str], parameters: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    outcome = execute_run(job(tmp_path, notebook(tmp_path, *cells), parameters=parameters))
+    assert outcome["state"] == "failed" and message in outcome["error"]["message"]
+
+
+def test_recipes_run_once_each_in_processes_and_on_any_executor(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    template = notebook(tmp_path, RECORD, FINISH)
+    recipes = [Recipe.of(task="toy-sentiment", seed=seed) for seed in (0, 1, 0)]
+    outcomes = list(run_recipes(recipes, tmp_path, template, {}, workers=2))
+    assert sorted(one["state"] for one in outcomes) == ["done", "done"]
+    with ThreadPoolExecutor(1) as pool:
+        more = list(run_recipes([*recipes, Recipe.of(task="cola")], tmp_path, template, {}, executor=pool))
+    assert sorted(one["state"] for one in more) == ["done", "skipped", "skipped"]

@@ -1,0 +1,34 @@
+"""Tokenising and padding, on the built-in vocabulary."""
+
+from __future__ import annotations
+
+import torch
+
+from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.vocabulary import toy_tokenizer
+
+
+def test_rows_keep_their_own_length_and_batches_pad_to_their_longest() -> None:
+    task, tokenizer = find_task("toy-inference"), toy_tokenizer()
+    text = load_task("toy-inference")["dev"].select(range(8))
+    rows = tokenised(text, task, tokenizer, 48)
+    for original, row in zip(text, rows, strict=True):
+        assert row["length"] == len(row["input_ids"]) == sum(row["attention_mask"])
+        assert row["labels"] == original["label"]
+        first = tokenizer(original["sentence1"])["input_ids"]
+        assert row["input_ids"][: len(first)] == first
+        assert row["token_type_ids"] == [0] * len(first) + [1] * (row["length"] - len(first))
+    batch = Padding(tokenizer, task)([rows[index] for index in range(3)])
+    longest = max(rows[index]["length"] for index in range(3))
+    assert batch["input_ids"].shape == (3, longest)
+    assert set(batch) == {"input_ids", "attention_mask", "token_type_ids", "labels"}
+    assert batch["attention_mask"].sum(1).tolist() == [rows[index]["length"] for index in range(3)]
+    assert batch["labels"].dtype == torch.long
+
+
+def test_long_inputs_are_cut_and_regression_targets_are_floats() -> None:
+    task, tokenizer = find_task("toy-similarity"), toy_tokenizer()
+    rows = tokenised(load_task("toy-similarity")["dev"].select(range(4)), task, tokenizer, 8)
+    assert max(rows["length"]) == 8
+    assert Padding(tokenizer, task)([rows[0], rows[1]])["labels"].dtype == torch.float32

@@ -1,0 +1,26 @@
+"""Every task by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from xtc_study.tasks.catalogue import TASKS, find_task, load_task
+from xtc_study.training.metrics import METRICS
+
+
+def test_the_eight_glue_tasks_and_one_generated_task_a_shape() -> None:
+    assert set(TASKS) == {
+        *("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"),
+        *("toy-acceptability", "toy-sentiment", "toy-paraphrase", "toy-similarity", "toy-inference"),
+    }
+    for name, task in TASKS.items():
+        assert task.name == name and set(task.metrics) <= set(METRICS) and task.question.endswith("?")
+    assert TASKS["mnli"].eval_splits == ("matched", "mismatched")
+    assert TASKS["stsb"].num_labels == 1 and TASKS["stsb"].is_regression
+
+
+def test_an_unknown_task_is_named_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="task='imdb': unknown; expected one of cola, sst2"):
+        find_task("imdb")
+    with pytest.raises(ValueError, match=r"task='\.\./rte'"):
+        load_task("../rte")

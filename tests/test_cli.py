@@ -1,0 +1,69 @@
+"""The command line: what a user types, what comes back, and what a mistake says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from xtc_study.cli import app, main
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_plan_counts_every_run_and_writes_nothing(tmp_path: Path) -> None:
+    output = run("plan", "12_bits", "--seed", "0", "--seed", "1", "--results", str(tmp_path / "results"))
+    assert "16 runs planned, 0 done, 16 to do" in output
+    assert not (tmp_path / "results").exists()
+
+
+def test_plan_starts_without_torch() -> None:
+    code = (
+        "import sys; from xtc_study.cli import app; from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['plan', '12_bits']).exit_code == 0\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plan", "13_bits"], "study='13_bits': expected one of 12_bits"),
+        (["plan", "12_bits", "--profile", "huge"], "profile='huge': expected one of mini, paper, smoke"),
+        (["plan", "12_bits", "--task", "nli"], "task='nli': unknown; expected one of cola"),
+        (["plan", "12_bits", "--set", "epoch=3"], "unknown recipe field 'epoch'"),
+        (["plan", "12_bits", "--set", "epochs=0"], "epochs=0: Input should be greater than 0"),
+        (["plan", "12_bits", "--set", "epochs"], "--set epochs: expected FIELD=VALUE"),
+        (["plan", "12_bits", "--set", "epochs=[1"], "not valid YAML"),
+        (["plan", "12_bits", "--set", "weight_bits=2"], "study 12_bits varies it"),
+        (["plan", "12_bits", "--set", "layers=[3, 1]"], "layers=[3, 1]: expected teacher layers in rising order"),
+        (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_message_that_names_the_value(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["xtc-study", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
+    results = ["--results", str(tmp_path / "results")]
+    assert "0 runs, 0 rows" in run("collect", "12_bits", *results)
+    header = (tmp_path / "results" / "results.csv").read_text().splitlines()
+    assert len(header) == 1 and header[0].startswith("study,arm,run_id,task,split,metric")
+    output = run("report", "all", *results, "--output", str(tmp_path / "report"))
+    assert "not run" in output
+    assert "xtc-study run 12_bits" in (tmp_path / "report" / "index.html").read_text()

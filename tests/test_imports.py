@@ -1,0 +1,48 @@
+"""Planning, status and reports start in a second: they import neither torch nor transformers."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import xtc_study.runs
+
+LIGHT = [
+    "xtc_study.recipe",
+    "xtc_study.profiles",
+    "xtc_study.studies",
+    "xtc_study.folders",
+    "xtc_study.tasks.task",
+    "xtc_study.tasks.catalogue",
+    "xtc_study.training.steps",
+    "xtc_study.training.metrics",
+    *(f"xtc_study.runs.{module.name}" for module in pkgutil.iter_modules(xtc_study.runs.__path__)),
+]
+PROGRAM = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+    heavy = [module for module in ("torch", "transformers", "datasets") if module in sys.modules]
+    if heavy:
+        sys.exit(f"{name} imports {', '.join(heavy)}")
+"""
+
+
+def test_light_modules_import_no_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *LIGHT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_module_that_imports_torch_would_be_found() -> None:
+    command = [sys.executable, "-c", PROGRAM.replace("torch", "fractions"), "fractions"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "fractions imports fractions" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["store", "steps", "parameters", "by_notebook", "execute", "executors"])
+def test_every_part_of_runs_is_checked(name: str) -> None:
+    assert f"xtc_study.runs.{name}" in LIGHT

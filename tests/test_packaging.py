@@ -1,0 +1,67 @@
+"""pyproject.toml, environment.yml and constraints.txt tell one story."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from xtc_study import __version__
+
+ROOT = Path(__file__).parents[1]
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "types-PyYAML": "types-pyyaml"}
+
+
+def pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_environment_yml_asks_for_the_same_ranges_as_pyproject() -> None:
+    project = pyproject()["project"]
+    wanted = {f"python{project['requires-python']}", "pip"}
+    for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
+        name, bound = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", requirement).groups()
+        wanted.add(CONDA_NAMES.get(name, name) + bound)
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert {entry for entry in listed if isinstance(entry, str)} == wanted
+
+
+def test_constraints_pin_versions_inside_the_ranges() -> None:
+    from packaging.requirements import Requirement
+
+    project = pyproject()["project"]
+    ranges = {}
+    for text in project["dependencies"] + project["optional-dependencies"]["test"]:
+        requirement = Requirement(text)
+        ranges[requirement.name] = requirement.specifier
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+    assert len(pins) > 10
+    for pin in pins:
+        name, version = pin.split("==")
+        assert version in ranges.get(name, version), pin
+
+
+def test_versions_agree() -> None:
+    assert pyproject()["project"]["version"] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+
+
+def test_notebooks_are_committed_without_outputs_and_say_their_parameters() -> None:
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    assert len(paths) >= 2
+    for path in paths:
+        notebook = json.loads(path.read_text())
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        assert not any(cell["outputs"] or cell["execution_count"] for cell in code), path
+        assert sum("parameters" in cell["metadata"].get("tags", []) for cell in code) == 1, path
+        assert notebook["metadata"]["kernelspec"]["name"] == "python3", path
+
+
+def test_every_study_names_a_notebook_that_exists() -> None:
+    from xtc_study.studies import load_study, study_names
+
+    for name in study_names():
+        assert (ROOT / "notebooks" / load_study(name).notebook).is_file(), name

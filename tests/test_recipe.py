@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from xtc_study.recipe import VERSION, Recipe, RecipeError, canonical_json, digest
+
+DEFAULTS: dict[str, Any] = {
+    "model": "builtin:tiny",
+    "seed": 0,
+    "batch_size": 32,
+    "max_length": 128,
+    "teacher_epochs": 3,
+    "teacher_learning_rate": 2e-5,
+    "layers": None,
+    "start": "teacher",
+    "order": "reduce-then-quantise",
+    "reduce_stages": 1,
+    "reduce_epochs": 3,
+    "reduce_learning_rate": 5e-5,
+    "weight_bits": 1,
+    "embedding_bits": None,
+    "activation_bits": 8,
+    "granularity": "tensor",
+    "quantise_pooler": True,
+    "activation_scale": "token",
+    "activation_range": "dynamic",
+    "weight_clip": None,
+    "stages": 1,
+    "epochs": 3,
+    "learning_rate": 2e-5,
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "pad_in_loss": False,
+    "teacher_dropout": False,
+}
+
+
+def test_defaults_are_part_of_every_run_id() -> None:
+    values = Recipe.of(task="cola").model_dump(mode="json")
+    assert values.pop("task") == "cola"
+    assert (VERSION, values) == (1, DEFAULTS), (
+        "A default changed, so recipes that leave it out mean another model under the id they had: bump VERSION in "
+        "xtc_study/recipe.py, then this literal. A new field whose default is what was done before needs no new VERSION."
+    )
+
+
+def test_a_pinned_run_id() -> None:
+    assert Recipe.of(task="toy").run_id == "toy-all-w1a8-s1-seed0-99a1b3e1ac"
+    text = '{"task":"toy","version":1}'
+    assert Recipe.of(task="toy").run_id.endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
+
+
+@pytest.mark.parametrize(
+    ("fields", "slug"),
+    [
+        ({}, "mnli-all-w1a8-s1-seed0-"),
+        ({"layers": 6, "weight_bits": 2, "activation_bits": 32, "stages": 3, "seed": 7}, "mnli-6l-w2a32-s3-seed7-"),
+        ({"layers": [1, 4, 7]}, "mnli-l1.4.7-w1a8-s1-seed0-"),
+    ],
+    ids=["defaults", "a count", "a list"],
+)
+def test_the_slug_says_what_varies(fields: dict, slug: str) -> None:
+    assert re.fullmatch(re.escape(slug) + "[0-9a-f]{10}", Recipe.of(task="mnli", **fields).run_id)
+
+
+def test_the_run_id_is_a_safe_folder_name() -> None:
+    run_id = Recipe.of(task="../My Task/" + "x" * 200, layers=list(range(40))).run_id
+    assert re.fullmatch(r"[a-z0-9._-]{1,91}", run_id)
+    assert run_id != Recipe.of(task="../My Task/" + "x" * 200, layers=list(range(41))).run_id
+
+
+OTHERS: dict[str, Any] = {
+    "model": "m", "seed": 1, "batch_size": 16, "max_length": 64, "teacher_epochs": 1, "teacher_learning_rate": 1e-3,
+    "layers": 5, "start": "pretrained", "order": "together", "reduce_stages": 2, "reduce_epochs": 1,
+    "reduce_learning_rate": 1e-3, "weight_bits": 2, "embedding_bits": 8, "activation_bits": 4, "granularity": "row",
+    "quantise_pooler": False, "activation_scale": "tensor", "weight_clip": 2.5, "stages": 2, "epochs": 1,
+    "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True, "teacher_dropout": True,
+}  # fmt: skip
+
+
+def test_every_field_shapes_the_run_id() -> None:
+    assert {*OTHERS, "task", "activation_range"} == set(Recipe.model_fields)
+    recipes = [Recipe.of(task="cola"), Recipe.of(task="sst2")]
+    recipes += [Recipe.of(task="cola", **{field: value}) for field, value in OTHERS.items()]
+    recipes += [Recipe.of(task="cola", activation_scale="tensor", activation_range="static")]
+    assert len({recipe.run_id for recipe in recipes}) == len(recipes)
+
+
+def test_equal_values_give_equal_ids() -> None:
+    one = Recipe.of(task="cola", epochs=6, layers=[1, 3], weight_decay=0)
+    other = Recipe.of(weight_decay=0.0, layers=(1, 3), epochs=6.0, task="cola")
+    assert one.run_id == other.run_id
+    assert Recipe.of(task="cola", **DEFAULTS).run_id == Recipe.of(task="cola").run_id
+
+
+def test_the_run_id_is_the_same_in_every_process() -> None:
+    fields = {"task": "mnli", "layers": [1, 3], "learning_rate": 3e-5, "weight_clip": 2.5, "epochs": 1.5}
+    program = (
+        "import json, sys; from xtc_study.recipe import Recipe; print(Recipe.of(**json.loads(sys.argv[1])).run_id)"
+    )
+    ids = {Recipe.of(**fields).run_id}
+    for hash_seed, order in (("1", fields), ("2", dict(reversed(fields.items())))):
+        command = [sys.executable, "-c", program, json.dumps(order)]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        ids.add(done.stdout.strip())
+    assert len(ids) == 1
+
+
+def test_scientific_leaves_defaults_out() -> None:
+    assert Recipe.of(task="cola", seed=0, weight_bits=1).scientific() == {"task": "cola"}
+    assert Recipe.of(task="cola", layers=[1, 3], epochs=6, seed=2).scientific() == {
+        "task": "cola",
+        "layers": [1, 3],
+        "epochs": 6,
+        "seed": 2,
+    }
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("task", " ", "expected a name"),
+    ("task", 3, "valid string"),
+    ("model", "a\nb", "expected a name"),
+    ("start", "", "expected a name"),
+    ("seed", -1, "greater than or equal to 0"),
+    ("seed", 2**31, "less than"),
+    ("seed", 1.5, "valid integer"),
+    ("seed", "1", "expected a number, not text"),
+    ("seed", True, "not true or false"),
+    ("batch_size", 0, "greater than or equal to 1"),
+    ("max_length", 3, "greater than or equal to 4"),
+    ("teacher_epochs", 0, "greater than 0"),
+    ("epochs", -1, "greater than 0"),
+    ("epochs", float("inf"), "finite"),
+    ("epochs", float("nan"), ""),
+    ("epochs", None, "valid number"),
+    ("reduce_epochs", "3", "expected a number, not text"),
+    ("learning_rate", 0, "greater than 0"),
+    ("teacher_learning_rate", True, "not true or false"),
+    ("reduce_learning_rate", "2e-5", "expected a number, not text"),
+    ("layers", 0, "expected a count of at least 1"),
+    ("layers", "6", "expected a number, not text"),
+    ("layers", 2.5, "expected a count of at least 1"),
+    ("layers", True, "not true or false"),
+    ("layers", [], "at least one teacher layer"),
+    ("layers", [3, 1], "rising order"),
+    ("layers", [1, 1], "rising order"),
+    ("layers", {"a": 1}, "expected a count of at least 1"),
+    ("layers", ["1", "3"], "expected"),
+    ("layers", [True, 3], "expected"),
+    ("order", "reverse", "reduce-then-quantise"),
+    ("reduce_stages", 4, "0, 1, 2 or 3"),
+    ("stages", -1, "0, 1, 2 or 3"),
+    ("stages", None, "0, 1, 2 or 3"),
+    ("weight_bits", 0, "expected 1 (binary), 2 (ternary), 3 to 8, or 32"),
+    ("weight_bits", 9, "expected 1 (binary)"),
+    ("weight_bits", 16, "expected 1 (binary)"),
+    ("weight_bits", 1.5, "expected 1 (binary)"),
+    ("weight_bits", "1", "expected"),
+    ("weight_bits", None, "valid integer"),
+    ("embedding_bits", 12, "expected 1 (binary)"),
+    ("activation_bits", 1, "expected 2 to 8, or 32"),
+    ("activation_bits", 16, "expected 2 to 8, or 32"),
+    ("granularity", "column", "'group:N'"),
+    ("granularity", "group:0", "'group:N'"),
+    ("granularity", "group:", "'group:N'"),
+    ("granularity", "group:-1", "'group:N'"),
+    ("granularity", "group:64\n", "'group:N'"),
+    ("quantise_pooler", "perhaps", "valid boolean"),
+    ("quantise_pooler", None, "valid boolean"),
+    ("activation_scale", "row", "'token' or 'tensor'"),
+    ("activation_range", "fixed", "'dynamic' or 'static'"),
+    ("weight_clip", 0, "greater than 0"),
+    ("warmup", 1, "less than 1"),
+    ("warmup", -0.1, "greater than or equal to 0"),
+    ("weight_decay", -1, "greater than or equal to 0"),
+    ("pad_in_loss", 2, "valid boolean"),
+    ("teacher_dropout", "x", "valid boolean"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "expected"), BAD, ids=[f"{field}={value!r}" for field, value, _ in BAD])
+def test_a_bad_value_is_named_with_its_field(field: str, value: Any, expected: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.of(**{"task": "cola", field: value})
+    message = str(caught.value)
+    assert f"{field}={value!r}: " in message
+    assert expected in message
+
+
+def test_one_line_a_wrong_field() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.of(task="cola", seed=-1, weight_bits=9, layers=[-1])
+    lines = str(caught.value).splitlines()
+    assert sorted(line.partition("=")[0] for line in lines) == ["layers", "seed", "weight_bits"]
+
+
+def test_the_task_is_required() -> None:
+    with pytest.raises(RecipeError, match="task: is required"):
+        Recipe.of()
+
+
+def test_unknown_fields_are_named_with_those_there_are() -> None:
+    with pytest.raises(RecipeError, match=r"'bits', 'lr'; the fields are: task, model, .*learning_rate"):
+        Recipe.of(task="cola", lr=1, bits=2)
+
+
+def test_a_static_range_needs_one_scale_a_tensor() -> None:
+    with pytest.raises(RecipeError, match="activation_range 'static' needs activation_scale 'tensor'"):
+        Recipe.of(task="cola", activation_range="static")
+    assert Recipe.of(task="cola", activation_range="static", activation_scale="tensor").activation_range == "static"
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe.of(task="cola").seed = 3  # type: ignore[misc]
+
+
+def test_from_names_takes_what_is_a_field() -> None:
+    names = {"task": "cola", "weight_bits": 2, "results_dir": "x", "__name__": "__main__", "json": json}
+    assert Recipe.from_names(names) == Recipe.of(task="cola", weight_bits=2)
+
+
+def test_embeddings_follow_the_weights_unless_told() -> None:
+    assert Recipe.of(task="cola", weight_bits=2).embedding_bits_used == 2
+    assert Recipe.of(task="cola", weight_bits=2, embedding_bits=8).embedding_bits_used == 8
+
+
+@pytest.mark.parametrize(
+    ("fields", "low"),
+    [
+        ({"weight_bits": 32, "activation_bits": 32}, False),
+        ({"weight_bits": 32, "activation_bits": 8}, True),
+        ({"weight_bits": 32, "activation_bits": 32, "embedding_bits": 8}, True),
+        ({"weight_bits": 1, "activation_bits": 32, "embedding_bits": 32}, True),
+    ],
+    ids=["none", "activations", "embeddings", "weights"],
+)
+def test_what_is_low_bit(fields: dict, low: bool) -> None:
+    assert Recipe.of(task="cola", **fields).is_low_bit is low
+
+
+def test_canonical_json() -> None:
+    values = {"b": 2.0, "a": [1.5, None, True], "c": {"y": (1, 2), "x": "é"}, "d": 2e-5}
+    assert canonical_json(values) == '{"a":[1.5,null,true],"b":2,"c":{"x":"\\u00e9","y":[1,2]},"d":2e-05}'
+    assert digest(values) == hashlib.sha256(canonical_json(values).encode()).hexdigest()[:10]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}], ids=str)
+def test_canonical_json_refuses_what_json_cannot_hold(value: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        canonical_json({"a": [value]})
+
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), PLAIN, max_size=4))
+def test_canonical_json_keeps_the_values_whatever_their_order(values: dict) -> None:
+    text = canonical_json(values)
+    assert json.loads(text) == values
+    assert canonical_json(dict(reversed(values.items()))) == text

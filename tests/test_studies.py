@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from xtc_study import studies
+from xtc_study.profiles import load_profile, profile_names
+from xtc_study.recipe import RecipeError
+from xtc_study.studies import Study, StudyError, load_study, plan, study_names
+
+
+@pytest.mark.parametrize("profile", profile_names())
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_can_be_planned_at_every_scale(name: str, profile: str) -> None:
+    study = load_study(name)
+    runs = plan(study, load_profile(profile))
+    arms = [arm.name for arm in study.arms]
+    assert len(set(arms)) == len(arms)
+    assert {run.arm for run in runs} == set(arms)
+    assert {run.study for run in runs} == {name}
+    assert all(run.run_id == run.recipe.run_id for run in runs)
+    assert len({run.run_id for run in runs}) == len(runs), "two arms of a study are one and the same run"
+    paired = {(run.recipe.task, run.recipe.seed) for run in runs}
+    assert len(runs) == len(paired) * len(arms), "every arm has the same tasks and seeds"
+
+
+def test_the_study_of_bits_at_the_smoke_scale() -> None:
+    runs = plan(load_study("12_bits"), load_profile("smoke"))
+    assert len(runs) == 2 * 3 * 4
+    assert [run.arm for run in runs[:4]] == ["32-bit", "8-bit", "2-bit", "1-bit"]
+    assert [(run.recipe.task, run.recipe.seed) for run in runs[::4]] == [
+        (task, seed) for task in ("toy-sentiment", "toy-inference") for seed in (0, 1, 2)
+    ]
+    assert [(run.recipe.weight_bits, run.recipe.activation_bits) for run in runs[:4]] == [
+        (32, 32),
+        (8, 8),
+        (2, 8),
+        (1, 8),
+    ]
+    assert {run.recipe.epochs for run in runs} == {1}
+
+
+def test_unknown_study() -> None:
+    with pytest.raises(StudyError, match=r"study='99_none': expected one of .*12_bits"):
+        load_study("99_none")
+
+
+CLAIM = {"sentence": "s", "kind": "lower", "arm": "low", "reference": "high", "margin": 0.01, "source": "x"}
+SOUND: dict[str, Any] = {
+    "title": "t",
+    "question": "q",
+    "notebook": "n.ipynb",
+    "arms": [{"name": "high", "set": {"weight_bits": 8}}, {"name": "low", "set": {"weight_bits": 1}}],
+    "reference": "high",
+    "claims": [CLAIM],
+}
+
+
+def study(**fields: Any) -> Study:
+    return Study(name="own", **{**SOUND, **fields})
+
+
+SMOKE = load_profile("smoke")
+
+
+def test_tasks_and_seeds_asked_for() -> None:
+    runs = plan(study(), SMOKE, tasks=["cola"], seeds=[7, 8])
+    assert [(run.recipe.task, run.recipe.seed, run.arm) for run in runs] == [
+        ("cola", 7, "high"),
+        ("cola", 7, "low"),
+        ("cola", 8, "high"),
+        ("cola", 8, "low"),
+    ]
+
+
+def test_what_a_study_changes_at_a_profile() -> None:
+    special = {"smoke": {"tasks": ["rte"], "seeds": [4], "recipe": {"learning_rate": 0.5}}}
+    runs = plan(study(profiles=special), SMOKE)
+    assert {(run.recipe.task, run.recipe.seed, run.recipe.learning_rate) for run in runs} == {("rte", 4, 0.5)}
+    elsewhere = plan(study(profiles=special), load_profile("mini"))
+    assert {run.recipe.learning_rate for run in elsewhere} == {2e-4}
+
+
+def test_who_sets_a_field_last() -> None:
+    """profile < study < study at the profile < the caller < arm."""
+    own = study(
+        fixed={"batch_size": 1, "max_length": 11, "stages": 2},
+        profiles={"smoke": {"recipe": {"max_length": 22, "stages": 3}}},
+    )
+    recipe = plan(own, SMOKE, overrides={"stages": 0})[0].recipe
+    assert (recipe.batch_size, recipe.max_length, recipe.stages, recipe.weight_bits) == (1, 22, 0, 8)
+    assert recipe.teacher_epochs == SMOKE.recipe["teacher_epochs"]
+
+
+def test_an_arms_own_budget() -> None:
+    arms = [{"name": "high", "budget": "A"}, {"name": "low", "budget": "C"}]
+    runs = plan(study(arms=arms), SMOKE, tasks=["cola"], seeds=[0])
+    assert [(run.recipe.epochs, run.recipe.reduce_epochs) for run in runs] == [(1, 1), (6, 6)]
+
+
+def test_what_the_arms_vary_cannot_be_set_for_all() -> None:
+    with pytest.raises(StudyError, match="weight_bits: study own varies it"):
+        plan(study(), SMOKE, overrides={"weight_bits": 2})
+
+
+@pytest.mark.parametrize("field", ["epochs", "reduce_epochs"])
+def test_epochs_cannot_be_set_for_all_where_the_arms_vary_the_budget(field: str) -> None:
+    arms = [{"name": "high", "budget": "A"}, {"name": "low", "budget": "C"}]
+    with pytest.raises(StudyError, match=f"{field}: study own varies it"):
+        plan(study(arms=arms), SMOKE, overrides={field: 2})
+
+
+@pytest.mark.parametrize("field", ["task", "seed"])
+def test_tasks_and_seeds_are_no_overrides(field: str) -> None:
+    """They would give every task and seed of the plan one and the same run."""
+    with pytest.raises(StudyError, match=field):
+        plan(study(), SMOKE, overrides={field: {"task": "rte", "seed": 3}[field]})
+
+
+def test_bad_fields_are_named() -> None:
+    with pytest.raises(RecipeError, match="unknown recipe field 'lr'"):
+        plan(study(), SMOKE, overrides={"lr": 1})
+    with pytest.raises(RecipeError, match="weight_bits=9"):
+        plan(study(arms=[{"name": "high", "set": {"weight_bits": 9}}, {"name": "low"}]), SMOKE)
+    with pytest.raises(StudyError, match="study own, profile smoke: unknown key task"):
+        plan(study(profiles={"smoke": {"task": "cola"}}), SMOKE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package folder whose studies the test writes."""
+    (tmp_path / "studies").mkdir()
+    monkeypatch.setattr(studies, "files", lambda package: tmp_path)
+    load_study.cache_clear()
+    study_names.cache_clear()
+    yield tmp_path / "studies"
+    load_study.cache_clear()
+    study_names.cache_clear()
+
+
+def test_a_study_of_ones_own(folder: Path) -> None:
+    (folder / "own.yml").write_text(yaml.safe_dump(SOUND))
+    assert study_names() == ("own",)
+    assert load_study("own") == study()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"arms": SOUND["arms"][:1]}, "own: arms", id="one arm"),
+        pytest.param({"claims": []}, "own: claims", id="no claim"),
+        pytest.param({"claims": [{**CLAIM, "kind": "better"}]}, r"own: claims\.0\.kind", id="unknown kind"),
+        pytest.param({"claims": [{**CLAIM, "margin": -1}]}, r"own: claims\.0\.margin", id="negative margin"),
+        pytest.param({"claims": [{**CLAIM, "arm": "none"}]}, "arm 'none' is not one of high, low", id="unknown arm"),
+        pytest.param({"claims": [{**CLAIM, "reference": "x"}]}, "arm 'x'", id="unknown reference of a claim"),
+        pytest.param({"reference": "y"}, "arm 'y'", id="unknown reference"),
+        pytest.param({"arms": [SOUND["arms"][0]] * 2 + SOUND["arms"][1:]}, "high", id="an arm's name twice"),
+        pytest.param({"colour": "red"}, "own: colour", id="unknown key"),
+        pytest.param({"notebook": None}, "own: notebook", id="no notebook"),
+    ],
+)
+def test_a_study_that_is_not_well_formed(folder: Path, change: dict, message: str) -> None:
+    (folder / "own.yml").write_text(yaml.safe_dump({**SOUND, **change}))
+    with pytest.raises(StudyError, match=message):
+        load_study("own")

@@ -1,0 +1,130 @@
+"""A recipe carried out on a little of a generated task: chain, reuse, checks before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import DatasetDict
+
+from xtc_study.compress.layers import LowBitLinear
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.tasks.task import DataError
+from xtc_study.training import pipeline as module
+from xtc_study.training.encoders import ModelError, load_encoder, load_tokenizer
+from xtc_study.training.pipeline import Pipeline, Places
+
+QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs": 1, "epochs": 1}
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every task has 64 training and 48 dev examples."""
+
+    def load(name: str, data_dir: Path | None = None) -> DatasetDict:
+        text = load_task(name, data_dir)
+        return DatasetDict({split: rows.select(range(64 if split == "train" else 48)) for split, rows in text.items()})
+
+    monkeypatch.setattr(module, "load_task", load)
+
+
+def recipe(**fields: Any) -> Recipe:
+    return Recipe.of(**{"task": "toy-sentiment", **QUICK, **fields})
+
+
+@pytest.mark.usefixtures("little")
+def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_path: Path) -> None:
+    lesson = Pipeline(recipe(layers=3, stages=2), Places(tmp_path))
+    assert [step.title for step in lesson.steps] == ["teacher", "reduce", "quantise 1/2", "quantise 2/2"]
+    teacher, student = lesson.teacher(), lesson.student()
+    assert student.reused == 0 and student.seconds > 0
+    assert teacher.model.config.num_hidden_layers == 6 and student.model.config.num_hidden_layers == 3
+    linears = [part for part in student.model.modules() if isinstance(part, LowBitLinear)]
+    assert len(linears) == 3 * 6 + 1 and {part.weight_format.bits for part in linears} == {1}
+    assert {(point["phase"], point["stage"]) for point in student.curve} == {
+        ("reduce", 1),
+        ("quantise", 1),
+        ("quantise", 2),
+    }
+    again = Pipeline(recipe(layers=3, stages=2), Places(tmp_path)).student()
+    assert again.reused == 3 and again.seconds == student.seconds
+    state = student.model.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.model.state_dict().items())
+    other = Pipeline(recipe(layers=3, stages=1, weight_bits=2), Places(tmp_path))
+    assert other.teacher().reused == 1 and other.student().reused == 1  # teacher and reduction are shared
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize(
+    ("fields", "phases"),
+    [
+        ({"weight_bits": 32, "activation_bits": 32}, ["quantise"]),
+        ({"weight_bits": 32, "activation_bits": 32, "layers": 2}, ["reduce"]),
+        ({"layers": [1, 5], "order": "together"}, ["quantise"]),
+        ({"layers": 2, "start": "pretrained", "stages": 0}, ["reduce", "quantise"]),
+        ({"task": "toy-similarity"}, ["quantise"]),
+    ],
+    ids=["plain distillation", "reduction alone", "in one go", "from pre-trained layers", "regression"],
+)
+def test_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path) -> None:
+    lesson = Pipeline(recipe(**fields), Places(tmp_path))
+    student = lesson.student()
+    assert [step.phase for step in lesson.steps] == ["teacher", *phases]
+    scores = lesson.scores(student.model)["dev"]
+    assert set(scores) == set(lesson.task.metrics) and all(-1 <= value <= 1 for value in scores.values())
+
+
+@pytest.mark.usefixtures("little")
+def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Path) -> None:
+    task = module.find_task("toy-sentiment")
+    for name, seed in (("first", 1), ("second", 2)):
+        load_encoder("builtin:tiny", task, seed).save_pretrained(tmp_path / "models" / name)
+        load_tokenizer("builtin:tiny").save_pretrained(tmp_path / "models" / name)
+    places = Places(tmp_path / "steps", models_dir=tmp_path / "models")
+    student = Pipeline(recipe(model="first", start="second", layers=3), places).student()
+    assert student.model.config.num_hidden_layers == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"task": "nope"}, ValueError, "task='nope': unknown"),
+        ({"layers": 7}, ValueError, "layers=7: expected 1 to 6, the teacher's depth"),
+        ({"layers": [0, 6]}, ValueError, r"layers=\[0, 6\]: \[6\] outside the teacher's layers 0 to 5"),
+        ({"task": "cola"}, DataError, "cola.*--data-dir"),
+        ({"model": "builtin:huge"}, ModelError, "the only built-in encoder is 'builtin:tiny'"),
+        ({"model": "./nowhere"}, ModelError, "no such folder"),
+        ({"model": "nobody/nothing"}, ModelError, "neither a local folder nor to be had from the hub"),
+        ({"start": "./nowhere"}, ModelError, "no such folder"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_mistakes_are_found_before_anything_is_trained_or_written(
+    fields: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        Pipeline(recipe(**fields), Places(tmp_path / "steps"))
+    assert not (tmp_path / "steps").exists()
+
+
+def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
+    load_encoder("builtin:tiny", module.find_task("toy-sentiment"), 0).config.save_pretrained(tmp_path / "empty")
+    (tmp_path / "empty" / "pytorch_model.bin").write_bytes(b"pickled")
+    with pytest.raises(ModelError, match=r"has no weights \(\*\.safetensors\)"):
+        Pipeline(recipe(model=str(tmp_path / "empty")), Places(tmp_path / "steps"))
+
+
+@pytest.mark.usefixtures("little")
+def test_a_start_of_another_shape_is_refused(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path / "other")
+    with pytest.raises(ModelError, match="its hidden_size is 32, the teacher's is 64"):
+        Pipeline(recipe(layers=2, start=str(tmp_path / "other")), Places(tmp_path / "steps"))
+    assert not (tmp_path / "steps").exists()

@@ -1,0 +1,83 @@
+"""One training: what is optimised, for how long, and what a diverging loss says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.vocabulary import toy_tokenizer
+from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.encoders import load_encoder
+from xtc_study.training.stage import Lesson, Schedule, train
+
+TASK = find_task("toy-sentiment")
+CPU = Arithmetic("cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def rows() -> Any:
+    return tokenised(load_task(TASK.name)["train"].select(range(64)), TASK, toy_tokenizer(), 32)
+
+
+def schedule(steps: int = 6, learning_rate: float = 1e-3) -> Schedule:
+    return Schedule(steps, 16, learning_rate, warmup=0.0, weight_decay=0.01, seed=0)
+
+
+def encoder(seed: int) -> Any:
+    return load_encoder("builtin:tiny", TASK, seed)
+
+
+def fit(model: Any, rows: Any, lesson: Lesson, folder: Path, **changed: Any) -> list[dict[str, Any]]:
+    return train(
+        model, rows, Padding(toy_tokenizer(), TASK), lesson, schedule(**changed), CPU, folder, lambda student: 0.5
+    )
+
+
+@pytest.mark.parametrize(
+    "terms", [("labels",), ("attention", "hidden"), ("attention", "hidden", "logits"), ("logits",)], ids="+".join
+)
+def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], rows: Any, tmp_path: Path) -> None:
+    student, teacher = encoder(0), encoder(1)
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    frozen = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
+    lesson = Lesson(terms, None if terms == ("labels",) else teacher, tuple(range(6)))
+    curve = fit(student, rows, lesson, tmp_path)
+    assert {point["term"] for point in curve} == {*terms, "learning rate", "dev score"}
+    assert max(point["step"] for point in curve) == 6
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in student.state_dict().items())
+    assert all(torch.equal(tensor, frozen[name]) for name, tensor in teacher.state_dict().items())
+    assert student.config._attn_implementation != "xtc_scores"
+
+
+def test_distillation_brings_the_student_closer(rows: Any, tmp_path: Path) -> None:
+    curve = fit(
+        encoder(0), rows, Lesson(("attention", "hidden", "logits"), encoder(1), tuple(range(6))), tmp_path, steps=40
+    )
+    hidden = [point["value"] for point in curve if point["term"] == "hidden"]
+    assert hidden[-1] < 0.5 * hidden[0]
+
+
+def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_hidden_states(rows: Any, tmp_path: Path) -> None:
+    lesson = Lesson(("attention", "hidden"), encoder(0), tuple(range(6)))
+    curve = fit(encoder(0), rows, lesson, tmp_path, steps=1)
+    assert [point["value"] for point in curve if point["term"] in lesson.terms] == [0.0, 0.0]
+
+
+def test_the_same_seed_gives_the_same_student(rows: Any, tmp_path: Path) -> None:
+    first, second = encoder(0), encoder(0)
+    for model in (first, second):
+        fit(model, rows, Lesson(("labels",)), tmp_path)
+    assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
+
+
+def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp_path: Path) -> None:
+    model = encoder(0)
+    with torch.no_grad():
+        model.classifier.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="the labels loss is nan at step 1: lower the learning rate"):
+        fit(model, rows, Lesson(("labels",)), tmp_path)
