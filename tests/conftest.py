@@ -39,7 +39,7 @@ def family(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Any]:
-    """``tiny(family, layers=4, labels=3, seed=0)``: a sequence classifier, in evaluation mode, no parameter of it zero."""
+    """``tiny(family, layers=4, labels=3, seed=0)``: a classifier in evaluation mode, no parameter of it zero."""
 
     def make(family: str = "bert", layers: int = 4, labels: int = 3, seed: int = 0) -> Any:
         import torch

@@ -51,7 +51,7 @@ def test_defaults_are_part_of_every_run_id() -> None:
     assert values.pop("task") == "cola"
     assert (VERSION, values) == (1, DEFAULTS), (
         "A default changed, so recipes that leave it out mean another model under the id they had: bump VERSION in "
-        "xtc_study/recipe.py, then this literal. A new field whose default is what was done before needs no new VERSION."
+        "xtc_study/recipe.py, then this literal. A new field whose default does what was done before needs no bump."
     )
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from xtc_study.compress.layers import LowBitLinear
 from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.deploy.checkpoint import WEIGHTS as FILE
 from xtc_study.deploy.checkpoint import CheckpointError, load, save_packed
 from xtc_study.recipe import Recipe
 
@@ -53,6 +52,11 @@ def student(tiny: Callable[..., Any], batch: Callable[..., Any]) -> Callable[...
     return make
 
 
+def weights_of(folder: Path) -> Path:
+    (path,) = folder.glob("*.safetensors")
+    return path
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", FORMATS)
 def test_reloads_bit_for_bit(
@@ -61,7 +65,7 @@ def test_reloads_bit_for_bit(
     model = student(family, **FORMATS[name])
     before = model(**batch(family)).logits
     size = save_packed(model, tmp_path)
-    assert size == (tmp_path / FILE).stat().st_size
+    assert size == weights_of(tmp_path).stat().st_size
     loaded = load(tmp_path)
     assert not loaded.training
     assert torch.equal(loaded(**batch(family)).logits, before)
@@ -90,7 +94,7 @@ def nbytes(entry: dict[str, Any]) -> int:
     return int(end - start)
 
 
-# The tiny BERT: 101 words and, in each of 4 layers, four 32 x 32 linears, one 64 x 32 and one 32 x 64; the pooler 32 x 32.
+# The tiny BERT: 101 words; in each of 4 layers four linears 32 x 32, one 64 x 32, one 32 x 64; the pooler 32 x 32.
 WEIGHTS = 101 * 32 + 4 * (4 * 32 * 32 + 2 * 32 * 64) + 32 * 32
 
 
@@ -99,7 +103,7 @@ def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed
     assert packed_bytes == WEIGHTS * bits // 8
     model = student("bert", weight_bits=bits)
     size = save_packed(model, tmp_path)
-    entries, data = header(tmp_path / FILE)
+    entries, data = header(weights_of(tmp_path))
     packed = {name: entry for name, entry in entries.items() if name.endswith(".weight_packed")}
     assert len(packed) == 26
     assert {entry["dtype"] for entry in packed.values()} == {"U8"}
@@ -117,7 +121,7 @@ def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed
 def test_full_precision_has_every_parameter(student: Callable[..., Any], tmp_path: Path) -> None:
     model = student("bert", weight_bits=32, activation_bits=32)
     size = save_packed(model, tmp_path)
-    _, data = header(tmp_path / FILE)
+    _, data = header(weights_of(tmp_path))
     assert size == data + 4 * sum(parameter.numel() for parameter in model.parameters())
     assert "quantization_config" not in json.loads((tmp_path / "config.json").read_text())
 
@@ -189,7 +193,7 @@ def edit_config(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 
 
 def edit_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
-    path = folder / FILE
+    path = weights_of(folder)
     tensors = dict(load_file(path))
     change(tensors)
     path.unlink()
@@ -213,21 +217,25 @@ def test_missing_folder(tmp_path: Path) -> None:
     rejected(tmp_path / "none", "config.json: not found")
 
 
-@pytest.mark.parametrize("file", ["config.json", FILE])
-def test_missing_file(packed: Path, file: str) -> None:
-    (packed / file).unlink()
-    rejected(packed, f"{re.escape(file)}: not found")
+def test_missing_configuration(packed: Path) -> None:
+    (packed / "config.json").unlink()
+    rejected(packed, r"config\.json: not found")
+
+
+def test_missing_weights(packed: Path) -> None:
+    weights_of(packed).unlink()
+    rejected(packed, r"safetensors: not found")
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", b"\xff" * 64], ids=["empty", "text", "binary"])
 def test_weights_that_are_no_safetensors(packed: Path, content: bytes) -> None:
-    (packed / FILE).write_bytes(content)
+    weights_of(packed).write_bytes(content)
     rejected(packed, "not a readable safetensors file")
 
 
 @pytest.mark.parametrize("kept", [4, 100, -1])
 def test_truncated_weights(packed: Path, kept: int) -> None:
-    path = packed / FILE
+    path = weights_of(packed)
     path.write_bytes(path.read_bytes()[:kept])
     rejected(packed, "not a readable safetensors file")
 
@@ -347,7 +355,7 @@ def test_another_width_of_an_inputs_only_checkpoint(student: Callable[..., Any],
 
 
 def test_transformers_alone_refuses_a_packed_folder(packed: Path) -> None:
-    """Its own loader knows no such quantisation; drawing new weights in place of the packed ones would be silent garbage."""
+    """Its loader knows no such quantisation; new random weights in place of the packed ones would be garbage."""
     from transformers import AutoModelForSequenceClassification
 
     with pytest.raises((OSError, ValueError, RuntimeError)):

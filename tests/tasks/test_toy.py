@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -65,12 +66,13 @@ def test_data_does_not_depend_on_hash_randomisation() -> None:
         "from xtc_study.tasks.toy import _rows, TOY_TASKS; import hashlib;"
         "print(hashlib.sha256(repr([_rows(name, 300) for name in TOY_TASKS]).encode()).hexdigest())"
     )
-    seen = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
-        ).stdout
-        for seed in ("1", "2")
-    }
+    seen = set()
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
+        seen.add(done.stdout)
     assert len(seen) == 1
 
 

@@ -23,24 +23,24 @@ REGRESSION = Task("t", "?", ("sentence",), (), ("pearson",))
 
 @pytest.fixture
 def models(tiny: Callable[..., Any], tmp_path: Path) -> Path:
-    """A folder that holds one model, ``org/small``, with two labels."""
-    tiny("bert", layers=3, labels=2).save_pretrained(tmp_path / "models" / "org" / "small")
+    """A folder that holds one pre-trained model without a classifier, ``org/small``."""
+    tiny("bert", layers=3).bert.save_pretrained(tmp_path / "models" / "org" / "small")
     return tmp_path / "models"
 
 
 def test_a_model_by_name_below_the_models_folder(models: Path) -> None:
     assert Path(resolve_model("org/small", models)) == models / "org" / "small"
-    assert encoder_shape("org/small", models) == (3, 32)
+    shape = encoder_shape("org/small", models)
+    assert (shape.num_hidden_layers, shape.hidden_size, shape.num_attention_heads, shape.vocab_size) == (3, 32, 4, 101)
 
 
 def test_a_model_by_its_own_folder(models: Path) -> None:
     folder = str(models / "org" / "small")
     assert resolve_model(folder) == folder
-    assert encoder_shape(folder) == (3, 32)
+    assert encoder_shape(folder).num_hidden_layers == 3
 
 
 def test_a_linked_model_below_the_models_folder(models: Path, tmp_path: Path) -> None:
-    (models / "linked").symlink_to(models / "org" / "small")
     elsewhere = tmp_path / "elsewhere"
     (models / "org" / "small").rename(elsewhere)
     (models / "org" / "small").symlink_to(elsewhere)
@@ -84,6 +84,9 @@ def test_a_hub_name_without_a_network() -> None:
         encoder_shape("no-org/no-model")
     with pytest.raises(ModelError, match="model='no-org/no-model'"):
         load_encoder("no-org/no-model", CLASSES, 0)
+
+
+def test_a_tokenizer_that_is_not_to_be_had() -> None:
     with pytest.raises(ModelError, match="model='no-org/no-model'"):
         load_tokenizer("no-org/no-model")
 
@@ -91,25 +94,33 @@ def test_a_hub_name_without_a_network() -> None:
 @pytest.mark.parametrize(("task", "outputs"), [(CLASSES, 3), (REGRESSION, 1)], ids=["classes", "regression"])
 def test_the_classifier_has_the_tasks_outputs(models: Path, task: Task, outputs: int) -> None:
     for name in (BUILTIN, "org/small"):
-        if name == BUILTIN or outputs != 2:
-            model = load_encoder(name, task, 0, models)
-            assert model.classifier.out_features == model.config.num_labels == outputs
-            assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        model = load_encoder(name, task, 0, models)
+        assert model.classifier.out_features == model.config.num_labels == outputs
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 def test_the_encoder_is_the_saved_one_and_only_the_classifier_is_drawn(models: Path, tiny: Callable[..., Any]) -> None:
-    saved = tiny("bert", layers=3, labels=2).state_dict()
-    one, other = (load_encoder("org/small", CLASSES, seed, models).state_dict() for seed in (0, 1))
+    saved = tiny("bert", layers=3).state_dict()
+    one, same, other = (load_encoder("org/small", CLASSES, seed, models).state_dict() for seed in (0, 0, 1))
+    assert set(one) == set(saved)
     for name, tensor in one.items():
-        if name.startswith("classifier."):
-            continue
-        assert torch.equal(tensor, saved[name])
-        assert torch.equal(tensor, other[name])
+        assert torch.equal(tensor, same[name])
+        if not name.startswith("classifier."):
+            assert torch.equal(tensor, saved[name])
+            assert torch.equal(tensor, other[name])
     assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
 
 
+def test_a_model_whose_classifier_is_for_other_labels(models: Path, tiny: Callable[..., Any]) -> None:
+    tiny("bert", labels=2).save_pretrained(models / "two-labels")
+    model = load_encoder("two-labels", CLASSES, 0, models)
+    assert model.classifier.out_features == 3
+    assert torch.equal(model.bert.pooler.dense.weight, tiny("bert", labels=2).bert.pooler.dense.weight)
+
+
 def test_the_builtin_encoder() -> None:
-    assert encoder_shape(BUILTIN) == (6, 64)
+    shape = encoder_shape(BUILTIN)
+    assert (shape.num_hidden_layers, shape.hidden_size) == (6, 64)
     one, same, other = (load_encoder(BUILTIN, CLASSES, seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(one[name], same[name]) for name in one)
     words = "bert.embeddings.word_embeddings.weight"

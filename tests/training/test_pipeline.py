@@ -128,3 +128,27 @@ def test_a_start_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="its hidden_size is 32, the teacher's is 64"):
         Pipeline(recipe(layers=2, start=str(tmp_path / "other")), Places(tmp_path / "steps"))
     assert not (tmp_path / "steps").exists()
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize("family", ["roberta", "distilbert"])
+def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path) -> None:
+    import transformers
+
+    tokenizer = load_tokenizer("builtin:tiny")
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # these families know no segments
+    tokenizer.save_pretrained(tmp_path / family)
+    common = {"vocab_size": len(tokenizer), "max_position_embeddings": 64, "pad_token_id": 0}
+    if family == "roberta":
+        shape = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64}
+        model: Any = transformers.RobertaForSequenceClassification(transformers.RobertaConfig(**common, **shape))
+    else:
+        shape = {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
+        model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**common, **shape))
+    model.save_pretrained(tmp_path / family)
+    lesson = Pipeline(recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path / "steps"))
+    student = lesson.student()
+    assert [step.phase for step in lesson.steps] == ["teacher", "reduce", "quantise"]
+    assert type(student.model) is type(model) and student.model.config.num_hidden_layers == 2
+    assert {part.weight_format.bits for part in student.model.modules() if isinstance(part, LowBitLinear)} == {1}
+    assert {point["term"] for point in student.curve} >= {"attention", "hidden", "logits"}

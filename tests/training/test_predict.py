@@ -61,7 +61,9 @@ def test_logits_come_in_the_order_of_the_rows() -> None:
     assert logits.dtype == np.float32
     assert logits.tolist() == [[word, length] for word, length in zip(words, lengths, strict=True)]
     assert [len(batch) for batch in model.batches] == [64, 64, 22]
-    assert sum(model.batches, []) == sorted(lengths), "sentences of like length share a batch"
+    assert [length for batch in model.batches for length in batch] == sorted(lengths), (
+        "sentences of like length share a batch"
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])

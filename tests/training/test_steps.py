@@ -95,8 +95,9 @@ def addresses(**fields: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"weight_bits": 2}, {"layers": 6}, {"stages": 3}, {"epochs": 9}, {"learning_rate": 1e-3}, {"start": "pretrained"},
-        {"granularity": "row"}, {"pad_in_loss": True}, {"teacher_dropout": True}, {"order": "together"},
+        {"weight_bits": 2}, {"layers": 6}, {"stages": 3}, {"epochs": 9}, {"learning_rate": 1e-3},
+        {"start": "pretrained"}, {"granularity": "row"}, {"pad_in_loss": True}, {"teacher_dropout": True},
+        {"order": "together"},
         {"reduce_epochs": 9}, {"activation_bits": 4}, {"quantise_pooler": False},
     ],
     ids=str,
@@ -108,8 +109,8 @@ def test_every_arm_of_a_study_shares_its_teacher(fields: dict) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"seed": 1}, {"task": "rte"}, {"model": "other"}, {"batch_size": 16}, {"max_length": 64}, {"teacher_epochs": 1},
-        {"teacher_learning_rate": 1e-3}, {"warmup": 0.2}, {"weight_decay": 0},
+        {"seed": 1}, {"task": "rte"}, {"model": "other"}, {"batch_size": 16}, {"max_length": 64},
+        {"teacher_epochs": 1}, {"teacher_learning_rate": 1e-3}, {"warmup": 0.2}, {"weight_decay": 0},
     ],
     ids=str,
 )  # fmt: skip

@@ -31,9 +31,9 @@ class _StraightThroughLinear(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> Tensor:
         activation = layer.quantized_input(x, limit)
-        quantized = layer.quantized_weight()
+        quantized = layer.quantized_weight(dtype)
         x_hat = activation.integers if activation.scale is None else activation.integers * activation.scale
-        ctx.save_for_backward(x_hat.to(dtype), dequantize(quantized).to(dtype), weight)
+        ctx.save_for_backward(x_hat.to(dtype), *quantized, weight)
         ctx.clip = layer.weight_format.clip if layer.weight_format else None
         ctx.has_bias = bias is not None
         return integer_first_linear(
@@ -42,10 +42,15 @@ class _StraightThroughLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x_hat, w_hat, weight = ctx.saved_tensors
-        grad = grad.to(w_hat.dtype)
+        x_hat, integers, scale, weight = ctx.saved_tensors
+        grad = grad.to(x_hat.dtype)
         flat = grad.reshape(-1, grad.shape[-1])
-        grad_x = grad @ w_hat if ctx.needs_input_grad[0] else None
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            if scale.shape[1] == 1:  # one scale a row or for all: cheaper to scale the gradient than the weights
+                grad_x = (grad * scale.reshape(-1).to(grad.dtype)) @ integers
+            else:
+                grad_x = grad @ dequantize(Quantized(integers, scale)).to(grad.dtype)
         grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
         if ctx.clip is not None:
             grad_weight = grad_weight * (weight.abs() <= ctx.clip)
@@ -79,11 +84,11 @@ class LowBitLinear(nn.Linear):
             return None
         return self.weight_format.largest * self.activation_format.largest
 
-    def quantized_weight(self) -> Quantized:
+    def quantized_weight(self, dtype: torch.dtype = torch.float32) -> Quantized:
         """Integers (out, in) and scale; the weight itself with scale 1 when it is not quantised."""
         if self.weight_format is None:
-            return Quantized(self.weight.detach(), self.weight.new_ones(1, 1))
-        return quantize_weight(self.weight, self.weight_format)
+            return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
+        return quantize_weight(self.weight, self.weight_format, dtype)
 
     def quantized_input(self, x: Tensor, limit: Tensor | None) -> QuantizedActivation:
         """Integers and scale of x, shape (..., in); x itself with scale None when it is not quantised."""

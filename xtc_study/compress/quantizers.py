@@ -42,7 +42,7 @@ class WeightFormat:
 
 
 class Quantized(NamedTuple):
-    """``integers`` has the weight's shape and dtype float32; ``scale`` is (1 or rows, groups a row), float32."""
+    """``integers`` has the weight's shape and holds whole numbers; ``scale`` is (1 or rows, groups a row), float32."""
 
     integers: Tensor
     scale: Tensor
@@ -65,39 +65,44 @@ def grouped(weight: Tensor, granularity: str) -> Tensor:
     return weight.reshape(rows, columns // size, size)
 
 
-def binary(groups: Tensor) -> Quantized:
+def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
     """scale = mean|w| of the group, integer = sign(w) with sign(0) = +1."""
-    scale = groups.abs().mean(-1)
-    return Quantized(torch.where(groups >= 0, 1.0, -1.0), scale)
+    scale = torch.linalg.vector_norm(groups, 1, -1) / groups.shape[-1]
+    return Quantized(groups.ge(0).to(dtype).mul_(2).sub_(1), scale)
 
 
-def ternary(groups: Tensor) -> Quantized:
+def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
     """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept."""
     magnitude = groups.abs()
-    kept = magnitude > TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
-    scale = (magnitude * kept).sum(-1) / kept.sum(-1).clamp(min=1)
-    return Quantized(groups.sign() * kept, scale)
+    threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
+    kept = magnitude > threshold
+    scale = magnitude.mul_(kept).sum(-1) / kept.sum(-1).clamp(min=1)
+    return Quantized((groups > threshold).to(dtype).sub_((groups < -threshold).to(dtype)), scale)
 
 
-def symmetric(groups: Tensor, largest: int) -> Quantized:
+def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) -> Quantized:
     """scale = max|w| / largest, integer = round(w / scale); no weight is clipped."""
     scale = groups.abs().amax(-1) / largest
     step = torch.where(scale > 0, scale, 1.0).unsqueeze(-1)
-    return Quantized((groups / step).round().clamp(-largest, largest), scale)
+    return Quantized((groups / step).round_().clamp_(-largest, largest).to(dtype), scale)
 
 
-def quantize_weight(weight: Tensor, form: WeightFormat) -> Quantized:
-    """Integers and scales of a weight matrix of shape (rows, columns)."""
+def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+    """Integers and scales of a weight matrix of shape (rows, columns).
+
+    Args:
+        dtype: of the integers; bfloat16 holds them exactly too, in half the memory.
+    """
     weight = weight.detach().float()
     if form.clip is not None:
         weight = weight.clamp(-form.clip, form.clip)
     groups = grouped(weight, form.granularity)
     if form.bits == 1:
-        integers, scale = binary(groups)
+        integers, scale = binary(groups, dtype)
     elif form.bits == 2:
-        integers, scale = ternary(groups)
+        integers, scale = ternary(groups, dtype)
     else:
-        integers, scale = symmetric(groups, form.largest)
+        integers, scale = symmetric(groups, form.largest, dtype)
     return Quantized(integers.reshape(weight.shape), scale)
 
 

@@ -97,7 +97,12 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
     source = resolve_model(name, models_dir)
     try:
         return AutoModelForSequenceClassification.from_pretrained(
-            source, num_labels=task.num_labels, use_safetensors=True, trust_remote_code=False, dtype="float32"
+            source,
+            num_labels=task.num_labels,
+            ignore_mismatched_sizes=True,  # a classifier of another task is drawn anew
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype="float32",
         )
     except OSError as error:
         raise _not_found(name, error) from error

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.by_notebook import ClaimError, NotebookRun
+from xtc_study.runs.store import RunFolder
+
+RECIPE = Recipe.of(task="cola")
+PREDICTIONS = pd.DataFrame({"idx": [0], "prediction": [1.0]})
+
+
+@pytest.fixture
+def another_process() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate(b"\n")
+
+
+def record(run: NotebookRun, accuracy: float = 0.5) -> Path:
+    return run.record({"accuracy": accuracy}, PREDICTIONS, [], "cpu", "fp32")
+
+
+def metrics(run: NotebookRun) -> dict:
+    return json.loads((run.path / "metrics.json").read_text())
+
+
+def test_by_hand_it_claims_and_finishes(tmp_path: Path) -> None:
+    run = NotebookRun(tmp_path, RECIPE)
+    assert run.by_hand
+    assert not run.done_before
+    assert run.path == tmp_path / "runs" / RECIPE.run_id
+    assert (run.path / "claim.json").is_file()
+    assert record(run) == run.path
+    assert run.folder.is_done()
+    assert metrics(run) == {"accuracy": 0.5}
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert (environment["device"], environment["precision"]) == ("cpu", "fp32")
+
+
+def test_a_run_done_before_is_left_as_it_is(tmp_path: Path) -> None:
+    record(NotebookRun(tmp_path, RECIPE), 0.5)
+    again = NotebookRun(tmp_path, RECIPE)
+    assert again.done_before
+    record(again, 0.9)
+    assert metrics(again) == {"accuracy": 0.5}
+    assert again.folder.is_done()
+    assert not (again.path / "claim.json").exists()
+
+
+def test_by_hand_a_cell_may_be_run_again(tmp_path: Path) -> None:
+    NotebookRun(tmp_path, RECIPE)
+    again = NotebookRun(tmp_path, RECIPE)
+    record(again)
+    assert again.folder.is_done()
+
+
+def test_by_hand_not_while_another_process_is_at_it(tmp_path: Path, another_process: int) -> None:
+    folder = tmp_path / "runs" / RECIPE.run_id
+    folder.mkdir(parents=True)
+    claim = {"token": "theirs", "host": socket.gethostname(), "pid": another_process, "started": ""}
+    (folder / "claim.json").write_text(json.dumps(claim))
+    with pytest.raises(ClaimError, match=f"run {RECIPE.run_id}: another process is at it"):
+        NotebookRun(tmp_path, RECIPE)
+
+
+def test_for_a_caller_it_leaves_the_status_to_the_caller(tmp_path: Path) -> None:
+    token = RunFolder(tmp_path / "runs", RECIPE).claim()
+    assert token
+    run = NotebookRun(tmp_path, RECIPE, token)
+    assert not run.by_hand
+    record(run)
+    assert metrics(run) == {"accuracy": 0.5}
+    assert not run.folder.is_done()
+    assert (run.path / "claim.json").is_file()
+
+
+@pytest.mark.parametrize("content", [None, '{"token": "other"}', "{", "[]", "{}"], ids=str)
+def test_a_claim_that_is_not_the_one_passed_on(tmp_path: Path, content: str | None) -> None:
+    folder = tmp_path / "runs" / RECIPE.run_id
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "claim.json").write_text(content)
+    with pytest.raises(ClaimError, match="the claim passed on is not the one in its folder"):
+        NotebookRun(tmp_path, RECIPE, "mine")

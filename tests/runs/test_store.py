@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.store import RESULT_FILES, RunFolder, environment, now, write_json
+
+RECIPE = Recipe.of(task="cola", weight_bits=2)
+PREDICTIONS = pd.DataFrame({"idx": [0, 1], "label": [1, 0], "prediction": [1.0, 1.0]})
+CURVE = [{"phase": "quantise", "stage": 1, "step": 5, "term": "hidden", "value": 0.25}]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "runs", RECIPE)
+
+
+@pytest.fixture
+def other() -> Iterator[int]:
+    """The id of another process of this machine that lives until the test is over."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    yield process.pid
+    process.communicate(b"\n")
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def read(run: RunFolder, name: str) -> Any:
+    return json.loads((run.path / name).read_text())
+
+
+def hold(run: RunFolder, pid: int, host: str | None = None) -> None:
+    """Claims the run as another process would have."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    claim = {"token": "theirs", "host": host or socket.gethostname(), "pid": pid, "started": now()}
+    (run.path / "claim.json").write_text(json.dumps(claim))
+
+
+def finish(run: RunFolder, state: str = "done") -> None:
+    run.write_results({"dev": {"accuracy": 0.5}}, PREDICTIONS, CURVE, {"device": "cpu"})
+    run.finish(state, now(), 1.25)
+
+
+def test_a_claim_says_who_and_what(run: RunFolder) -> None:
+    token = run.claim()
+    assert token
+    claim, params = read(run, "claim.json"), read(run, "params.json")
+    assert (claim["token"], claim["host"], claim["pid"]) == (token, socket.gethostname(), os.getpid())
+    assert params == {"version": 1, "run_id": RECIPE.run_id, "recipe": RECIPE.model_dump(mode="json")}
+    assert Recipe.of(**params["recipe"]).run_id == run.path.name == RECIPE.run_id
+    assert not run.is_done()
+
+
+def test_what_a_living_process_holds_is_not_claimed(run: RunFolder, other: int) -> None:
+    hold(run, other)
+    assert run.claim() is None
+    assert run.claim() is None
+    assert read(run, "claim.json")["token"] == "theirs"
+
+
+def test_what_another_machine_holds_is_not_claimed(run: RunFolder) -> None:
+    hold(run, dead_process(), host="another-machine")
+    assert run.claim() is None
+
+
+def test_what_a_dead_process_left_is_taken_over(run: RunFolder) -> None:
+    hold(run, dead_process())
+    write_json(run.path / "metrics.json", {"old": 1})
+    token = run.claim()
+    assert token
+    assert read(run, "claim.json")["token"] == token
+    assert not (run.path / "metrics.json").exists()
+
+
+def test_a_half_written_claim_is_believed_while_it_is_young(run: RunFolder) -> None:
+    run.path.mkdir(parents=True)
+    path = run.path / "claim.json"
+    path.write_text('{"token": "th')
+    assert run.claim() is None
+    os.utime(path, (time.time() - 60,) * 2)
+    assert run.claim() is not None
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '{"host": "x"}', '{"host": "x", "pid": null}'])
+def test_a_claim_that_says_nothing_does_not_hold_for_ever(run: RunFolder, content: str) -> None:
+    run.path.mkdir(parents=True)
+    (run.path / "claim.json").write_text(content)
+    os.utime(run.path / "claim.json", (time.time() - 60,) * 2)
+    assert run.claim() is not None
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import pandas as pd
+from xtc_study.recipe import Recipe
+from xtc_study.runs.store import RunFolder, now
+run = RunFolder(Path(sys.argv[1]), Recipe.of(task="cola", weight_bits=2))
+print("ready", flush=True)
+what = sys.stdin.readline().strip()
+token = run.claim()
+if what == "finish" and token:
+    run.write_results({"by": "another"}, pd.DataFrame({"idx": [0]}), [], {})
+    run.finish("done", now(), 1.0)
+print(token, flush=True)
+sys.stdin.readline()
+"""
+
+
+class Another:
+    """Another process that claims the run when told to, and lives on."""
+
+    def __init__(self, run: RunFolder) -> None:
+        command = [sys.executable, "-c", PROGRAM, str(run.path.parent)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.told = False
+
+    def ready(self) -> None:
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "ready\n"
+
+    def tell(self, what: str) -> None:
+        assert self.process.stdin
+        self.told = True
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+
+    def answers(self, seconds: float) -> bool:
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
+
+    def token(self) -> str | None:
+        assert self.process.stdout
+        text = self.process.stdout.readline().strip()
+        return None if text == "None" else text
+
+
+@pytest.fixture
+def another(run: RunFolder) -> Iterator[Callable[[], Another]]:
+    made: list[Another] = []
+
+    def make() -> Another:
+        made.append(Another(run))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.communicate("\n\n")
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["free", "left by a dead process"])
+def test_of_processes_at_once_one_gets_it(run: RunFolder, another: Callable[[], Another], stale: bool) -> None:
+    if stale:
+        hold(run, dead_process())
+    processes = [another() for _ in range(3)]
+    for process in processes:
+        process.ready()
+    for process in processes:
+        process.tell("claim")
+    tokens = [process.token() for process in processes]
+    assert [token for token in tokens if token] == [read(run, "claim.json")["token"]]
+
+
+def test_of_threads_at_once_one_gets_it(run: RunFolder) -> None:
+    """An executor may be a pool of threads."""
+    barrier = Barrier(8)
+
+    def claim(_: int) -> str | None:
+        barrier.wait()
+        return RunFolder(run.path.parent, RECIPE).claim()
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [token for token in pool.map(claim, range(8)) if token]
+    assert winners == [read(run, "claim.json")["token"]]
+
+
+def test_a_stale_claim_is_taken_over_once(run: RunFolder, another: Callable[[], Another]) -> None:
+    """Between finding the holder dead and removing its claim, somebody else may have taken it over."""
+    hold(run, dead_process())
+    rival = another()
+    rival.ready()
+
+    class Slow(RunFolder):
+        def _holder_lives(self, *args: Any) -> bool:
+            lives = super()._holder_lives(*args)
+            if not rival.told:
+                rival.tell("claim")
+                rival.answers(1)  # it may have to wait for us instead
+            return lives
+
+    tokens = [Slow(run.path.parent, RECIPE).claim(), rival.token()]
+    assert [token for token in tokens if token] == [read(run, "claim.json")["token"]]
+
+
+def test_a_run_finished_while_it_is_claimed_keeps_its_results(run: RunFolder, another: Callable[[], Another]) -> None:
+    """Between finding the run not done and claiming it, its holder may have finished it."""
+    rival = another()
+    rival.ready()
+
+    class Slow(RunFolder):
+        def is_done(self) -> bool:
+            done = super().is_done()
+            if not rival.told:
+                rival.tell("finish")
+                rival.answers(1)
+            return done
+
+    ours, theirs = Slow(run.path.parent, RECIPE).claim(), rival.token()
+    if theirs:
+        assert ours is None
+        assert run.is_done()
+        assert read(run, "metrics.json") == {"by": "another"}
+    else:
+        assert read(run, "claim.json")["token"] == ours
+
+
+def test_a_run_from_claim_to_done(run: RunFolder) -> None:
+    run.claim()
+    finish(run)
+    assert run.is_done()
+    assert not (run.path / "claim.json").exists()
+    assert read(run, "metrics.json") == {"dev": {"accuracy": 0.5}}
+    assert read(run, "environment.json") == {"device": "cpu"}
+    pd.testing.assert_frame_equal(pd.read_parquet(run.path / "predictions.parquet"), PREDICTIONS)
+    assert (run.path / "curve.csv").read_text() == "phase,stage,step,term,value\nquantise,1,5,hidden,0.25\n"
+    status = read(run, "status.json")
+    assert (status["state"], status["duration_s"]) == ("done", 1.25)
+    assert status["started"] <= status["ended"]
+    assert not list(run.path.glob("*.partial"))
+    assert run.claim() is None, "a done run is not claimed again"
+    assert run.is_done()
+
+
+def test_results_alone_are_not_done(run: RunFolder) -> None:
+    run.claim()
+    run.write_results({}, PREDICTIONS, CURVE, {})
+    assert not run.is_done()
+    assert not (run.path / "status.json").exists()
+
+
+def test_the_status_is_written_last(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    replace = os.replace
+
+    def record(source: Any, target: Any) -> None:
+        if Path(target).name != "claim.json":
+            written.append(Path(target).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", record)
+    run.claim()
+    run.write_results({}, PREDICTIONS, CURVE, {})
+    run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
+    assert written[0] == "params.json"
+    assert written[-2:] == ["error.json", "status.json"]
+    assert sorted(written) == sorted([*RESULT_FILES, "params.json"])
+
+
+def test_a_failed_run_is_claimed_again_without_its_old_results(run: RunFolder) -> None:
+    run.claim()
+    run.write_results({}, PREDICTIONS, CURVE, {})
+    run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
+    assert not run.is_done()
+    assert read(run, "error.json")["message"] == "m"
+    assert run.claim() is not None
+    assert (run.path / "claim.json").is_file()
+    assert not [name for name in RESULT_FILES if (run.path / name).exists()]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"state": "do', b"[]", b'"done"', b'{"state": "failed"}', b"\xff\xfe"])
+def test_a_corrupt_status_is_not_done(run: RunFolder, content: bytes) -> None:
+    run.claim()
+    finish(run)
+    (run.path / "status.json").write_bytes(content)
+    assert not run.is_done()
+    assert run.claim() is not None
+
+
+def test_no_status_is_not_done(run: RunFolder) -> None:
+    assert not run.is_done()
+
+
+def test_json_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": {1}})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [item.name for item in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    def crash(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(OSError, match="no space"):
+        write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_the_environment() -> None:
+    found = environment("cpu", "fp32")
+    assert (found["device"], found["precision"]) == ("cpu", "fp32")
+    assert found["python"] == sys.version.split()[0]
+    assert {"torch", "transformers", "numpy"} <= set(found["packages"])
+    json.dumps(found, allow_nan=False)
