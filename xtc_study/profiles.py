@@ -81,10 +81,13 @@ def load_profile(name: str) -> Profile:
         raise ProfileError(f"profile={name!r}: expected one of {', '.join(profile_names())}")
     text = (files("xtc_study") / "profiles" / f"{name}.yml").read_text(encoding="utf-8")
     try:
-        profile = Profile(name=name, **yaml.safe_load(text))
+        profile = Profile(**{**(yaml.safe_load(text) or {}), "name": name})
     except ValidationError as error:
         first = error.errors()[0]
         raise ProfileError(f"profile {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for budget, table in profile.budgets.items():
+        if "default" not in table:
+            raise ProfileError(f"profile {name}: budgets.{budget}: 'default' is missing")
     for task in profile.tasks:
         Recipe.of(**profile.fields(task, profile.seeds[0]))
     return profile

@@ -93,6 +93,8 @@ class Recipe(BaseModel):
             raise ValueError("expected a value, not true or false")
         if info.field_name not in NAMES and isinstance(value, str):
             raise ValueError("expected a number, not text")
+        if isinstance(value, list | tuple) and any(isinstance(item, bool | str) for item in value):
+            raise ValueError("expected whole numbers")
         return value
 
     @field_validator("weight_bits", "embedding_bits", mode="before")
@@ -157,7 +159,8 @@ class Recipe(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise RecipeError("\n".join(dict.fromkeys(_readable(item) for item in error.errors()))) from None
+            lines = {str(item["loc"][:1]): _readable(item, fields) for item in reversed(error.errors())}
+            raise RecipeError("\n".join(reversed(lines.values()))) from None
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> Recipe:
@@ -213,11 +216,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _readable(item: Any) -> str:
+def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     field = str(item["loc"][0]) if item["loc"] else "recipe"
     message = item["msg"].removeprefix("Value error, ")
     if field == "layers" and item["type"] != "value_error":
         message = "expected a count of at least 1, a list of teacher layers (from 0), or null for all of them"
     if not item["loc"]:
         return message
-    return f"{field}={item['input']!r}: {message}" if item["type"] != "missing" else f"{field}: is required"
+    return f"{field}: is required" if item["type"] == "missing" else f"{field}={fields.get(field)!r}: {message}"

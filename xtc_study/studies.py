@@ -99,6 +99,9 @@ def load_study(name: str) -> Study:
         first = error.errors()[0]
         raise StudyError(f"study {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     arms = [arm.name for arm in study.arms]
+    twice = sorted({arm for arm in arms if arms.count(arm) > 1})
+    if twice:
+        raise StudyError(f"study {name}: more than one arm is called {', '.join(twice)}")
     named = [study.reference, *(claim.arm for claim in study.claims), *(claim.reference for claim in study.claims)]
     for arm in named:
         if arm not in arms:
@@ -123,6 +126,11 @@ def plan(
     """
     special = profile_part(study, profile)
     varied = {field for arm in study.arms for field in arm.set}
+    if len({arm.budget for arm in study.arms}) > 1:
+        varied |= {"epochs", "reduce_epochs"}
+    per_run = sorted({"task", "seed"} & set(overrides or {}))
+    if per_run:
+        raise StudyError(f"{', '.join(per_run)}: differs from run to run; choose tasks and seeds instead")
     clash = sorted(varied & set(overrides or {}))
     if clash:
         raise StudyError(f"{', '.join(clash)}: study {study.name} varies it; it cannot be set for every arm")

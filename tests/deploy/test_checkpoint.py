@@ -104,17 +104,15 @@ def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed
     model = student("bert", weight_bits=bits)
     size = save_packed(model, tmp_path)
     entries, data = header(weights_of(tmp_path))
-    packed = {name: entry for name, entry in entries.items() if name.endswith(".weight_packed")}
+    packed = {name: entry for name, entry in entries.items() if entry["dtype"] == "U8"}
     assert len(packed) == 26
-    assert {entry["dtype"] for entry in packed.values()} == {"U8"}
     assert sum(map(nbytes, packed.values())) == packed_bytes
     words = "bert.embeddings.word_embeddings"
-    assert packed[f"{words}.weight_packed"]["shape"] == [101, 4 * bits]
+    assert packed[f"{words}.weight"]["shape"] == [101 * 4 * bits]
     scales = [entry for name, entry in entries.items() if name.endswith(".weight_scale")]
     assert sum(map(nbytes, scales)) == 4 * (101 + 25)
-    replaced = {name.removesuffix("_packed") for name in packed}
-    assert not replaced & set(entries), "no packed weight is there in full precision too"
-    rest = [parameter.numel() for name, parameter in model.named_parameters() if name not in replaced]
+    assert all(name.endswith(".weight") for name in packed)
+    rest = [parameter.numel() for name, parameter in model.named_parameters() if name not in packed]
     assert size == data + packed_bytes + 4 * (101 + 25) + 4 * sum(rest)
 
 
@@ -303,7 +301,7 @@ def test_an_entry_that_does_not_fit(packed: Path, entry: dict) -> None:
     [
         "classifier.weight",
         "bert.embeddings.LayerNorm.bias",
-        f"{QUERY}.weight_packed",
+        f"{QUERY}.weight",
         f"{QUERY}.weight_scale",
         f"{QUERY}.bias",
         f"{QUERY}.input_range.limit",
@@ -315,7 +313,7 @@ def test_a_missing_tensor(packed: Path, name: str) -> None:
     rejected(packed, re.escape(name.rpartition(".")[2]))
 
 
-@pytest.mark.parametrize("name", ["extra", f"{QUERY}.weight", f"{WORDS}.bias", f"{QUERY}.zero_point"])
+@pytest.mark.parametrize("name", ["extra", f"{QUERY}.weight_packed", f"{WORDS}.bias", f"{QUERY}.zero_point"])
 def test_a_surplus_tensor(packed: Path, name: str) -> None:
     edit_tensors(packed, lambda tensors: tensors.update({name: torch.zeros(32, 32)}))
     rejected(packed, re.escape(name))
@@ -330,10 +328,10 @@ def test_a_surplus_tensor(packed: Path, name: str) -> None:
         pytest.param(f"{QUERY}.weight_scale", torch.ones(1, 1), id="one scale for groups"),
         pytest.param(f"{QUERY}.weight_scale", torch.ones(32, 4), id="more groups"),
         pytest.param(f"{QUERY}.weight_scale", torch.ones(32, 2, dtype=torch.float64), id="scale of another dtype"),
-        pytest.param(f"{QUERY}.weight_packed", torch.zeros(32, 9, dtype=torch.uint8), id="longer rows"),
-        pytest.param(f"{QUERY}.weight_packed", torch.zeros(31, 8, dtype=torch.uint8), id="fewer rows"),
-        pytest.param(f"{QUERY}.weight_packed", torch.zeros(32, 8, dtype=torch.int8), id="codes of another dtype"),
-        pytest.param(f"{QUERY}.weight_packed", torch.full((32, 8), 255, dtype=torch.uint8), id="codes of no weight"),
+        pytest.param(f"{QUERY}.weight", torch.zeros(32 * 9, dtype=torch.uint8), id="longer rows"),
+        pytest.param(f"{QUERY}.weight", torch.zeros(31 * 8, dtype=torch.uint8), id="fewer rows"),
+        pytest.param(f"{QUERY}.weight", torch.zeros(32 * 8, dtype=torch.int8), id="codes of another dtype"),
+        pytest.param(f"{QUERY}.weight", torch.full((32 * 8,), 255, dtype=torch.uint8), id="codes of no weight"),
         pytest.param(f"{QUERY}.input_range.limit", torch.ones(32), id="limit"),
         pytest.param(f"{WORDS}.weight_scale", torch.ones(1, 1), id="one scale for the table"),
     ],
@@ -350,16 +348,18 @@ def test_another_depth(packed: Path) -> None:
 
 def test_another_width_of_an_inputs_only_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
     save_packed(student("bert", weight_bits=32, activation_bits=8), tmp_path)
-    edit_tensors(tmp_path, lambda tensors: tensors.update({f"{QUERY}.weight": torch.zeros(64, 32)}))
+    edit_tensors(tmp_path, lambda tensors: tensors.update({f"{QUERY}.weight": torch.zeros(64 * 32)}))
     rejected(tmp_path, re.escape(QUERY))
 
 
-def test_transformers_alone_refuses_a_packed_folder(packed: Path) -> None:
+@pytest.mark.parametrize("bits", [1, 2, 8, 32])
+def test_transformers_alone_refuses_a_packed_folder(student: Callable[..., Any], bits: int, tmp_path: Path) -> None:
     """Its loader knows no such quantisation; new random weights in place of the packed ones would be garbage."""
     from transformers import AutoModelForSequenceClassification
 
-    with pytest.raises((OSError, ValueError, RuntimeError)):
-        AutoModelForSequenceClassification.from_pretrained(packed)
+    save_packed(student("bert", weight_bits=bits, activation_bits=8), tmp_path)
+    with pytest.raises(RuntimeError, match="mismatch"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path)
 
 
 def test_transformers_alone_loads_a_full_precision_folder(

@@ -12,11 +12,12 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.vocabulary import toy_tokenizer
 from xtc_study.training.arithmetic import Arithmetic
-from xtc_study.training.encoders import load_encoder
+from xtc_study.training.encoders import BUILTIN_CONFIG, load_encoder
 from xtc_study.training.stage import Lesson, Schedule, train
 
 TASK = find_task("toy-sentiment")
 CPU = Arithmetic("cpu", "fp32")
+LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], row
     student, teacher = encoder(0), encoder(1)
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     frozen = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    lesson = Lesson(terms, None if terms == ("labels",) else teacher, tuple(range(6)))
+    lesson = Lesson(terms, None if terms == ("labels",) else teacher, LAYERS)
     curve = fit(student, rows, lesson, tmp_path)
     assert {point["term"] for point in curve} == {*terms, "learning rate", "dev score"}
     assert max(point["step"] for point in curve) == 6
@@ -55,15 +56,13 @@ def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], row
 
 
 def test_distillation_brings_the_student_closer(rows: Any, tmp_path: Path) -> None:
-    curve = fit(
-        encoder(0), rows, Lesson(("attention", "hidden", "logits"), encoder(1), tuple(range(6))), tmp_path, steps=40
-    )
+    curve = fit(encoder(0), rows, Lesson(("attention", "hidden", "logits"), encoder(1), LAYERS), tmp_path, steps=40)
     hidden = [point["value"] for point in curve if point["term"] == "hidden"]
     assert hidden[-1] < 0.5 * hidden[0]
 
 
 def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_hidden_states(rows: Any, tmp_path: Path) -> None:
-    lesson = Lesson(("attention", "hidden"), encoder(0), tuple(range(6)))
+    lesson = Lesson(("attention", "hidden"), encoder(0), LAYERS)
     curve = fit(encoder(0), rows, lesson, tmp_path, steps=1)
     assert [point["value"] for point in curve if point["term"] in lesson.terms] == [0.0, 0.0]
 

@@ -30,10 +30,10 @@ def integer_linear(integers: Tensor, weights: Tensor, largest_product: int | Non
     if slice_size >= inner:
         return F.linear(integers, weights)
     parts = zip(integers.split(slice_size, -1), weights.split(slice_size, -1), strict=True)
-    first, *rest = (F.linear(part, weight) for part, weight in parts)
-    for part in rest:
-        first = first + part
-    return first
+    total = torch.zeros((), dtype=torch.int32, device=integers.device)
+    for part, weight in parts:
+        total = total + F.linear(part, weight).int()  # slices may sum beyond 2^24, which float32 would round
+    return total.to(torch.float32)
 
 
 def integer_first_linear(

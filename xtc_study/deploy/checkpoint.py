@@ -1,8 +1,9 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
-``config.json`` says under ``quantization_config`` how each packed module is stored; ``model.safetensors`` holds
-``<module>.weight_packed`` (uint8, rows of whole bytes), ``<module>.weight_scale`` (float32) and every other tensor
-in float32.
+``config.json`` says under ``quantization_config`` how each packed module is stored. ``model.safetensors`` holds its bits as
+``<module>.weight`` (uint8, one dimension: rows of whole bytes end to end), ``<module>.weight_scale`` (float32), and every
+other tensor in float32. One dimension on purpose: a loader that does not know the format meets a shape it cannot use and
+says so, where another name would let it draw new weights.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from torch import Tensor, nn
 from xtc_study.compress.activations import ActivationFormat
 from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.lowbit import replace
-from xtc_study.compress.quantizers import WeightFormat, quantize_weight
+from xtc_study.compress.quantizers import WeightFormat, grouped, quantize_weight
 from xtc_study.deploy.packed_layers import PackedEmbedding, PackedLinear
-from xtc_study.deploy.packing import pack, unpack
+from xtc_study.deploy.packing import bytes_per_row, pack, unpack
 
 METHOD = "xtc"
 FORMAT_VERSION = 1
@@ -73,25 +74,32 @@ def load(folder: str | Path) -> Any:
 
     folder = Path(folder)
     packed = _read_packed_modules(folder)
-    tensors = _read_tensors(folder / WEIGHTS)
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    file = folder / WEIGHTS
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: describes no model transformers knows ({error})") from None
+    tensors = _read_tensors(file)
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # known to this loader only; from_config would look for a quantizer
     model = AutoModelForSequenceClassification.from_config(config)
     for name, entry in packed.items():
         try:
-            model.get_submodule(name)
+            module = model.get_submodule(name)
         except AttributeError:
             raise CheckpointError(f"{folder / 'config.json'}: no module {name!r} in this architecture") from None
-        replace(model, name, _packed_module(name, entry, tensors, folder))
+        try:
+            replace(model, name, _packed_module(name, entry, tensors, module))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{file}: module {name!r} does not fit its entry: {error}") from None
     own = {name: tensor for name, tensor in model.state_dict().items() if not _belongs_to(name, packed)}
     missing, surplus = sorted(set(own) - set(tensors)), sorted(set(tensors) - set(own))
     if missing or surplus:
-        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
+        raise CheckpointError(f"{file}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
     for name, target in own.items():
         if target.shape != tensors[name].shape:
             raise CheckpointError(
-                f"{folder / WEIGHTS}: {name} has shape {list(tensors[name].shape)}, expected {list(target.shape)}"
+                f"{file}: {name} has shape {list(tensors[name].shape)}, expected {list(target.shape)}"
             )
     model.load_state_dict(tensors, strict=False)
     return model.eval()
@@ -103,15 +111,16 @@ def _weight_entry(weight: Tensor, form: WeightFormat) -> dict[str, Any]:
 
 def _pack_weight(name: str, weight: Tensor, form: WeightFormat, tensors: dict[str, Tensor]) -> None:
     integers, scale = quantize_weight(weight, form)
-    del tensors[f"{name}.weight"]
     codes = pack(integers.to(torch.int8).cpu().numpy(), form.bits)
-    tensors[f"{name}.weight_packed"] = torch.from_numpy(codes)
+    tensors[f"{name}.weight"] = torch.from_numpy(codes).reshape(-1)
     tensors[f"{name}.weight_scale"] = scale.cpu().contiguous()
 
 
 def _store_linear(name: str, module: LowBitLinear, tensors: dict[str, Tensor]) -> dict[str, Any]:
     entry: dict[str, Any] = {"kind": "linear", "shape": list(module.weight.shape)}
-    if module.weight_format is not None:
+    if module.weight_format is None:
+        tensors[f"{name}.weight"] = tensors[f"{name}.weight"].reshape(-1)
+    else:
         _pack_weight(name, module.weight, module.weight_format, tensors)
         entry |= _weight_entry(module.weight, module.weight_format)
     if module.activation_format is not None:
@@ -133,13 +142,18 @@ def _read_packed_modules(folder: Path) -> dict[str, Any]:
     packing = config.get("quantization_config") if isinstance(config, dict) else None
     if packing is None:
         return {}
+    if not isinstance(packing, dict):
+        raise CheckpointError(f"{path}: quantization_config is {packing!r}, expected a mapping")
     if packing.get("quant_method") != METHOD:
         raise CheckpointError(f"{path}: quant_method {packing.get('quant_method')!r}; this loader reads {METHOD!r}")
     if packing.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads {FORMAT_VERSION}"
         )
-    return dict(packing["modules"])
+    modules = packing.get("modules")
+    if not isinstance(modules, dict):
+        raise CheckpointError(f"{path}: quantization_config has no mapping 'modules'")
+    return modules
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -151,38 +165,47 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def _packed_module(name: str, entry: dict[str, Any], tensors: dict[str, Tensor], folder: Path) -> nn.Module:
-    try:
-        integers, scale, form = _integers(name, entry, tensors)
-        if entry["kind"] == "embedding":
-            return PackedEmbedding(integers, scale)
-        activation = entry.get("activation")
-        limit = tensors.pop(f"{name}.input_range.limit", None)
-        return PackedLinear(
-            integers,
-            scale,
-            tensors.pop(f"{name}.bias", None),
-            form,
-            ActivationFormat(**activation) if activation else None,
-            limit,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {error}") from None
+def _packed_module(name: str, entry: dict[str, Any], tensors: dict[str, Tensor], module: nn.Module) -> nn.Module:
+    """The packed layer that takes the place of ``module``."""
+    kinds = {"linear": nn.Linear, "embedding": nn.Embedding}
+    if not isinstance(module, kinds[entry["kind"]]):
+        raise ValueError(f"kind {entry['kind']!r}, but the architecture has a {type(module).__name__}")
+    if entry["shape"] != list(module.weight.shape):
+        raise ValueError(f"shape {entry['shape']}, but the architecture has {list(module.weight.shape)}")
+    integers, scale, form = _integers(name, entry, tensors)
+    if entry["kind"] == "embedding":
+        return PackedEmbedding(integers, scale)
+    fields = entry.get("activation")
+    activation = ActivationFormat(**fields) if fields else None
+    bias = None if module.bias is None else _of_shape(f"{name}.bias", tuple(module.bias.shape), tensors)
+    static = activation is not None and activation.static
+    limit = _of_shape(f"{name}.input_range.limit", (), tensors) if static else None
+    return PackedLinear(integers, scale, bias, form, activation, limit)
 
 
 def _integers(
     name: str, entry: dict[str, Any], tensors: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor, WeightFormat | None]:
     """int8 integers and scale; the float weight with scale 1 where only the input is quantised."""
+    rows, columns = entry["shape"]
     if "bits" not in entry:
-        weight = tensors.pop(f"{name}.weight")
+        weight = _of_shape(f"{name}.weight", (rows * columns,), tensors).reshape(rows, columns)
         return weight, weight.new_ones(1, 1), None
     form = WeightFormat(entry["bits"], entry["granularity"])
-    rows, columns = entry["shape"]
-    codes, scale = tensors.pop(f"{name}.weight_packed"), tensors.pop(f"{name}.weight_scale")
-    if codes.dtype != torch.uint8 or codes.ndim != 2 or codes.shape[0] != rows:
-        raise ValueError(f"weight_packed is {codes.dtype} {list(codes.shape)}, expected uint8 [{rows}, bytes a row]")
+    groups = grouped(torch.empty(rows, columns, device="meta"), form.granularity)
+    scale = _of_shape(f"{name}.weight_scale", tuple(groups.shape[:2]), tensors)
+    width = bytes_per_row(columns, form.bits)
+    codes = _of_shape(f"{name}.weight", (rows * width,), tensors, torch.uint8).reshape(rows, width)
     return torch.from_numpy(unpack(codes.numpy(), columns, form.bits)), scale, form
+
+
+def _of_shape(
+    name: str, shape: tuple[int, ...], tensors: dict[str, Tensor], dtype: torch.dtype = torch.float32
+) -> Tensor:
+    tensor = tensors.pop(name)
+    if tensor.dtype != dtype or tensor.shape != shape:
+        raise ValueError(f"{name} is {tensor.dtype} {list(tensor.shape)}, expected {dtype} {list(shape)}")
+    return tensor
 
 
 def _belongs_to(name: str, packed: dict[str, Any]) -> bool:

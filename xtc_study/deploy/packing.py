@@ -29,7 +29,10 @@ def pack(integers: Integers, bits: int) -> Bytes:
         ValueError: an integer outside the format.
     """
     largest = largest_integer(bits)
-    values = np.asarray(integers, dtype=np.int8)
+    given = np.asarray(integers)
+    values = given.astype(np.int8)
+    if not np.array_equal(values, given):
+        raise ValueError(f"{bits}-bit weights must be whole numbers of -127 to 127")
     if bits == 1:
         if not np.isin(values, (-1, 1)).all():
             raise ValueError("binary weights must be -1 or +1")

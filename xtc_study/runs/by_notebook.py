@@ -34,7 +34,7 @@ class NotebookRun:
         self.started, self._clock = now(), time.monotonic()
         if self.by_hand:
             self.done_before = self.folder.is_done()
-            if not self.done_before and self.folder.claim() is None:
+            if not self.done_before and self.folder.claim(again=True) is None:
                 raise ClaimError(f"run {recipe.run_id}: another process is at it; wait, or stop that process")
         else:
             self.done_before = False

@@ -21,21 +21,29 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
     """
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as error:
+        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParameterError(f"{notebook}: not a readable notebook ({error})") from None
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
     if len(tagged) != 1:
         raise ParameterError(f"{notebook}: expected one cell tagged 'parameters', found {len(tagged)}")
     source = "".join(tagged[0]["source"])
+    try:
+        body = ast.parse(source).body
+    except SyntaxError as error:
+        raise ParameterError(f"{notebook}: the parameters cell is no Python ({error})") from None
     parameters = {}
-    for node in ast.parse(source).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if not isinstance(target, ast.Name) or value is None:
+    for node in body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        target, value = targets[0], node.value
+        if isinstance(node, ast.AugAssign) or len(targets) != 1 or not isinstance(target, ast.Name):
+            raise ParameterError(f"{notebook}: line {node.lineno} of the parameters cell must be 'name = literal'")
+        if value is None:
             continue
         try:
             parameters[target.id] = ast.literal_eval(value)
-        except ValueError:
+        except (ValueError, TypeError):
             raise ParameterError(f"{notebook}: parameter {target.id} must be a plain literal") from None
     return parameters
 

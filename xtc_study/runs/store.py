@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from xtc_study.recipe import VERSION, Recipe
 
@@ -37,6 +38,10 @@ RECORDED_PACKAGES = (
 RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
 
 
+_held: set[str] = set()
+"""Tokens of the claims this process took: a dead process may have had the same id."""
+
+
 class RunFolder:
     """The folder of one recipe's run below ``runs``."""
 
@@ -51,8 +56,11 @@ class RunFolder:
             return False
         return isinstance(status, dict) and status.get("state") == "done"
 
-    def claim(self) -> str | None:
+    def claim(self, again: bool = False) -> str | None:
         """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
+
+        Args:
+            again: also take what this very process holds, say a notebook cell that is run again.
 
         A claim left by a process of this machine that no longer lives is taken over; results of an attempt before
         are removed.
@@ -60,23 +68,18 @@ class RunFolder:
         if self.is_done():
             return None
         self.path.mkdir(parents=True, exist_ok=True)
-        token = uuid.uuid4().hex
-        claim = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "started": now()}
-        for _ in range(2):
-            try:
-                with (self.path / "claim.json").open("x", encoding="utf-8") as file:
-                    json.dump(claim, file)
-                break
-            except FileExistsError:
-                if self._holder_lives():
-                    return None
-                (self.path / "claim.json").unlink(missing_ok=True)
-        else:
-            return None
-        for name in RESULT_FILES:
-            (self.path / name).unlink(missing_ok=True)
-        params = {"version": VERSION, "run_id": self.recipe.run_id, "recipe": self.recipe.model_dump(mode="json")}
-        write_json(self.path / "params.json", params)
+        with FileLock(self.path / "claim.lock"):  # to look and to take are one act
+            held = (self.path / "claim.json").exists() and self._holder_lives(again)
+            if held or self.is_done():
+                return None
+            token = uuid.uuid4().hex
+            claim = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "started": now()}
+            write_json(self.path / "claim.json", claim)
+            _held.add(token)
+            for name in RESULT_FILES:
+                (self.path / name).unlink(missing_ok=True)
+            params = {"version": VERSION, "run_id": self.recipe.run_id, "recipe": self.recipe.model_dump(mode="json")}
+            write_json(self.path / "params.json", params)
         return token
 
     def write_results(
@@ -103,7 +106,7 @@ class RunFolder:
         write_json(self.path / "status.json", status)
         (self.path / "claim.json").unlink(missing_ok=True)
 
-    def _holder_lives(self) -> bool:
+    def _holder_lives(self, again: bool = False) -> bool:
         try:
             claim = json.loads((self.path / "claim.json").read_text(encoding="utf-8"))
             host, pid = str(claim["host"]), int(claim["pid"])
@@ -113,7 +116,7 @@ class RunFolder:
         if host != socket.gethostname():
             return True
         if pid == os.getpid():
-            return False  # an earlier attempt of this very process, say a cell that is run again
+            return not again and claim.get("token") in _held
         try:
             os.kill(pid, 0)
         except ProcessLookupError:

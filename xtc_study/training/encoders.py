@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ BUILTIN = "builtin:tiny"
 
 BUILTIN_CONFIG: dict[str, Any] = {
     "hidden_size": 64,
-    "num_hidden_layers": 6,
+    "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "intermediate_size": 256,
     "max_position_embeddings": 64,
@@ -80,7 +81,11 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
         return toy_tokenizer()
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(resolve_model(name, models_dir), trust_remote_code=False)
+    source = resolve_model(name, models_dir)
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except OSError as error:
+        raise _not_found(name, error) from error
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
@@ -135,5 +140,6 @@ def _inside(folder: Path | None, name: str) -> Path | None:
     """``folder/name`` unless the name would lead out of the folder."""
     if folder is None:
         return None
-    candidate = (folder / name).resolve()
-    return candidate if candidate.is_relative_to(folder.resolve()) else None
+    root = os.path.abspath(folder)
+    candidate = Path(os.path.normpath(os.path.join(root, name)))  # a link the user put there may lead elsewhere
+    return candidate if candidate.is_relative_to(root) else None

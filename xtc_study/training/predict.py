@@ -23,13 +23,15 @@ def predict(model: Any, rows: Any, padding: Any) -> Logits:
     model.eval()
     device = next(iter(model.state_dict().values())).device
     parts = []
-    with torch.inference_mode():
-        for start in range(0, len(order), BATCH_SIZE):
-            batch = padding([rows[int(index)] for index in order[start : start + BATCH_SIZE]])
-            batch.pop("labels")
-            inputs = {name: tensor.to(device) for name, tensor in batch.items()}
-            parts.append(model(**inputs).logits.float().cpu().numpy())
-    model.train(was_training)
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), BATCH_SIZE):
+                batch = padding([rows[int(index)] for index in order[start : start + BATCH_SIZE]])
+                batch.pop("labels")
+                inputs = {name: tensor.to(device) for name, tensor in batch.items()}
+                parts.append(model(**inputs).logits.float().cpu().numpy())
+    finally:
+        model.train(was_training)
     logits = np.concatenate(parts)
     in_row_order = np.empty_like(logits)
     in_row_order[order] = logits

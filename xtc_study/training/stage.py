@@ -104,7 +104,7 @@ def train(
         callbacks=[],
     )
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
-    trainer.add_callback(_DevScore(trainer, evaluate, max(schedule.steps // EVALUATIONS, 1)))
+    trainer.add_callback(_DevScore(trainer, evaluate))
     if lesson.teacher is not None:
         lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
     with ExitStack() as stack:
@@ -170,12 +170,14 @@ class _DistillationTrainer(Trainer):
 
 
 class _DevScore(TrainerCallback):
-    """Scores the dev split every few steps and after the last one."""
+    """Scores the dev split at evenly spaced steps, the last one included."""
 
-    def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float], every: int) -> None:
-        self.trainer, self.evaluate, self.every = trainer, evaluate, every
+    def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float]) -> None:
+        self.trainer, self.evaluate = trainer, evaluate
+        steps = trainer.args.max_steps
+        self.at = {-(-steps * (part + 1) // EVALUATIONS) for part in range(EVALUATIONS)}
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+        if state.global_step in self.at:
             point = {"step": state.global_step, "term": "dev score", "value": self.evaluate(model)}
             self.trainer.curve.append(point)
