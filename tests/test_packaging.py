@@ -65,3 +65,15 @@ def test_every_study_names_a_notebook_that_exists() -> None:
 
     for name in study_names():
         assert (ROOT / "notebooks" / load_study(name).notebook).is_file(), name
+
+
+def test_the_run_notebook_is_by_default_a_run_of_the_smoke_profile() -> None:
+    from xtc_study.profiles import load_profile
+    from xtc_study.recipe import Recipe
+    from xtc_study.runs.parameters import read_parameters
+    from xtc_study.studies import load_study, plan
+
+    names = read_parameters(ROOT / "notebooks" / "run.ipynb")
+    assert set(Recipe.model_fields) <= set(names), "a recipe field without a parameter cannot be set in the notebook"
+    planned = plan(load_study("12_bits"), load_profile("smoke"), seeds=[0])
+    assert Recipe.from_names(names).run_id in {run.run_id for run in planned if run.arm == "1-bit"}

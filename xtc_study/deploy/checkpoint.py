@@ -1,9 +1,9 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
-``config.json`` says under ``quantization_config`` how each packed module is stored. ``model.safetensors`` holds its bits as
-``<module>.weight`` (uint8, one dimension: rows of whole bytes end to end), ``<module>.weight_scale`` (float32), and every
-other tensor in float32. One dimension on purpose: a loader that does not know the format meets a shape it cannot use and
-says so, where another name would let it draw new weights.
+``config.json`` says under ``quantization_config`` how each packed module is stored. ``model.safetensors`` holds its
+bits as ``<module>.weight`` (uint8, one dimension: rows of whole bytes end to end), ``<module>.weight_scale``
+(float32), and every other tensor in float32. One dimension on purpose: a loader that does not know the format meets a
+shape it cannot use and says so, where another name would let it draw new weights.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def _packed_module(name: str, entry: dict[str, Any], tensors: dict[str, Tensor], module: nn.Module) -> nn.Module:
     """The packed layer that takes the place of ``module``."""
     kinds = {"linear": nn.Linear, "embedding": nn.Embedding}
-    if not isinstance(module, kinds[entry["kind"]]):
+    if not isinstance(module, nn.Linear | nn.Embedding) or not isinstance(module, kinds[entry["kind"]]):
         raise ValueError(f"kind {entry['kind']!r}, but the architecture has a {type(module).__name__}")
     if entry["shape"] != list(module.weight.shape):
         raise ValueError(f"shape {entry['shape']}, but the architecture has {list(module.weight.shape)}")
@@ -177,7 +177,11 @@ def _packed_module(name: str, entry: dict[str, Any], tensors: dict[str, Tensor],
         return PackedEmbedding(integers, scale)
     fields = entry.get("activation")
     activation = ActivationFormat(**fields) if fields else None
-    bias = None if module.bias is None else _of_shape(f"{name}.bias", tuple(module.bias.shape), tensors)
+    bias = (
+        None
+        if not isinstance(module, nn.Linear) or module.bias is None
+        else _of_shape(f"{name}.bias", tuple(module.bias.shape), tensors)
+    )
     static = activation is not None and activation.static
     limit = _of_shape(f"{name}.input_range.limit", (), tensors) if static else None
     return PackedLinear(integers, scale, bias, form, activation, limit)

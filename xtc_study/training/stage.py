@@ -15,6 +15,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction import hidden_state_map
 from xtc_study.compress.taps import tapped
+from xtc_study.tasks.order import LikeLengths
 from xtc_study.training.arithmetic import Arithmetic
 
 POINTS = 40
@@ -83,8 +84,6 @@ def train(
         lr_scheduler_type="linear",
         optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
         seed=schedule.seed,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         logging_steps=max(schedule.steps // POINTS, 1),
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -126,6 +125,10 @@ class _DistillationTrainer(Trainer):
         self.curve: list[CurvePoint] = []
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return LikeLengths(rows["length"], self.args.per_device_train_batch_size, self.args.seed)
 
     def compute_loss(
         self,
