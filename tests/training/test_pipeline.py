@@ -61,7 +61,7 @@ def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_p
 @pytest.mark.parametrize(
     ("fields", "phases"),
     [
-        ({"weight_bits": 32, "activation_bits": 32}, ["quantise"]),
+        ({"weight_bits": 32, "activation_bits": 32}, ["distil"]),
         ({"weight_bits": 32, "activation_bits": 32, "layers": 2}, ["reduce"]),
         ({"layers": [1, 3], "order": "together"}, ["quantise"]),
         ({"layers": 2, "start": "pretrained", "stages": 0}, ["reduce", "quantise"]),

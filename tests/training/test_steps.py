@@ -21,7 +21,7 @@ FULL = {"weight_bits": 32, "activation_bits": 32}
     ("fields", "titles"),
     [
         pytest.param({}, ["teacher", "quantise"], id="1 bit"),
-        pytest.param(FULL, ["teacher", "quantise"], id="all layers in full precision: plain distillation"),
+        pytest.param(FULL, ["teacher", "distil"], id="all layers in full precision: plain distillation"),
         pytest.param({"stages": 0}, ["teacher", "quantise"], id="labels alone"),
         pytest.param({"stages": 2}, ["teacher", "quantise 1/2", "quantise 2/2"], id="two stages"),
         pytest.param({"stages": 3}, ["teacher", "quantise 1/3", "quantise 2/3", "quantise 3/3"], id="three stages"),

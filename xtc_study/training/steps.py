@@ -41,7 +41,7 @@ class Step:
     """One training of the chain."""
 
     phase: str
-    """teacher, reduce or quantise."""
+    """teacher, reduce, quantise, or distil (a student of full depth and precision)."""
     terms: tuple[str, ...]
     """The loss terms it trains on."""
     epochs: float
@@ -103,7 +103,7 @@ def chain(recipe: Recipe) -> list[Step]:
         if not recipe.is_low_bit:
             return steps
     params = pick(*SHAPE, *LOW_BIT)
-    return steps + _phase("quantise", recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
+    return steps + _phase("quantise" if recipe.is_low_bit else "distil", recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
 
 
 def _phase(
