@@ -39,7 +39,7 @@ def test_run_notebook(results: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", study_names())
 def test_ablation_notebook(name: str, results: Path, tmp_path: Path) -> None:
-    chosen = {"results_dir": str(results), "tasks": ["toy-sentiment"], "seeds": [0, 1]}
+    chosen = {"results_dir": str(results), "tasks": ["toy-inference"], "seeds": [0, 1]}
     path = tmp_path / load_study(name).notebook
     papermill.execute_notebook(str(NOTEBOOKS / path.name), str(path), chosen, prepare_only=True, progress_bar=False)
     nbval(path)
