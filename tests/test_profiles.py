@@ -21,7 +21,7 @@ def test_the_profiles_there_are() -> None:
 @pytest.mark.parametrize(
     ("name", "model", "tasks"),
     [
-        ("smoke", "builtin:tiny", ["toy-sentiment", "toy-inference"]),
+        ("smoke", "builtin:tiny", ["toy-acceptability", "toy-inference"]),
         ("mini", "sentence-transformers/all-MiniLM-L6-v2", ["cola", "sst2", "mrpc", "stsb", "rte"]),
         ("paper", "google-bert/bert-base-uncased", GLUE),
     ],
