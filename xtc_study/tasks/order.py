@@ -14,8 +14,8 @@ WINDOW = 8
 class LikeLengths(Sampler[int]):
     """Row numbers, a new random order each epoch, in which each ``batch_size`` neighbours have like lengths.
 
-    Rows are shuffled, cut into windows of WINDOW batches, sorted by length inside each window, and the window's batches
-    are shuffled. transformers' own length grouping sorts 50 batches together and gives them longest first.
+    Rows are shuffled, cut into windows of WINDOW batches, sorted by length inside each window, and the window's
+    batches are shuffled. transformers' own length grouping sorts 50 batches together and gives them longest first.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:

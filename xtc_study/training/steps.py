@@ -103,7 +103,8 @@ def chain(recipe: Recipe) -> list[Step]:
         if not recipe.is_low_bit:
             return steps
     params = pick(*SHAPE, *LOW_BIT)
-    return steps + _phase("quantise" if recipe.is_low_bit else "distil", recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
+    phase = "quantise" if recipe.is_low_bit else "distil"
+    return steps + _phase(phase, recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
 
 
 def _phase(
