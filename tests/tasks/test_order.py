@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def test_inside_a_window_no_batch_straddles_another_in_length(lengths: list[int]
     window = rows[: WINDOW * batch]
     batches = [[lengths[row] for row in window[at : at + batch]] for at in range(0, len(window), batch)]
     ranges = sorted((min(part), max(part)) for part in batches)
-    assert all(left[1] <= right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in pairwise(ranges))
 
 
 def test_epochs_differ_and_the_seed_decides() -> None:
