@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.by_notebook import ClaimError, NotebookRun
@@ -16,13 +13,6 @@ from xtc_study.runs.store import RunFolder
 
 RECIPE = Recipe.of(task="cola")
 PREDICTIONS = pd.DataFrame({"idx": [0], "prediction": [1.0]})
-
-
-@pytest.fixture
-def another_process() -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process.pid
-    process.communicate(b"\n")
 
 
 def record(run: NotebookRun, accuracy: float = 0.5) -> Path:
@@ -63,13 +53,24 @@ def test_by_hand_a_cell_may_be_run_again(tmp_path: Path) -> None:
     assert again.folder.is_done()
 
 
-def test_by_hand_not_while_another_process_is_at_it(tmp_path: Path, another_process: int) -> None:
+def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / RECIPE.run_id
     folder.mkdir(parents=True)
-    claim = {"token": "theirs", "host": socket.gethostname(), "pid": another_process, "started": ""}
-    (folder / "claim.json").write_text(json.dumps(claim))
-    with pytest.raises(ClaimError, match=f"run {RECIPE.run_id}: another process is at it"):
+    with (
+        FileLock(folder / "claim.lock"),
+        pytest.raises(ClaimError, match=f"run {RECIPE.run_id}: another process is at it"),
+    ):
         NotebookRun(tmp_path, RECIPE)
+
+
+def test_a_run_taken_over_meanwhile_records_nothing(tmp_path: Path) -> None:
+    token = RunFolder(tmp_path / "runs", RECIPE).claim()
+    assert token
+    run = NotebookRun(tmp_path, RECIPE, token)
+    (run.path / "claim.json").write_text('{"token": "theirs"}')
+    with pytest.raises(ClaimError, match="not the one in its folder"):
+        record(run)
+    assert not (run.path / "metrics.json").exists()
 
 
 def test_for_a_caller_it_leaves_the_status_to_the_caller(tmp_path: Path) -> None:

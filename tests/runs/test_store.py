@@ -6,11 +6,8 @@ import select
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import pandas as pd
@@ -29,29 +26,8 @@ def run(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "runs", RECIPE)
 
 
-@pytest.fixture
-def other() -> Iterator[int]:
-    """The id of another process of this machine that lives until the test is over."""
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process.pid
-    process.communicate(b"\n")
-
-
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def read(run: RunFolder, name: str) -> Any:
     return json.loads((run.path / name).read_text())
-
-
-def hold(run: RunFolder, pid: int, host: str | None = None) -> None:
-    """Claims the run as another process would have."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    claim = {"token": "theirs", "host": host or socket.gethostname(), "pid": pid, "started": now()}
-    (run.path / "claim.json").write_text(json.dumps(claim))
 
 
 def finish(run: RunFolder, state: str = "done") -> None:
@@ -67,44 +43,6 @@ def test_a_claim_says_who_and_what(run: RunFolder) -> None:
     assert params == {"version": 1, "run_id": RECIPE.run_id, "recipe": RECIPE.model_dump(mode="json")}
     assert Recipe.of(**params["recipe"]).run_id == run.path.name == RECIPE.run_id
     assert not run.is_done()
-
-
-def test_what_a_living_process_holds_is_not_claimed(run: RunFolder, other: int) -> None:
-    hold(run, other)
-    assert run.claim() is None
-    assert run.claim() is None
-    assert read(run, "claim.json")["token"] == "theirs"
-
-
-def test_what_another_machine_holds_is_not_claimed(run: RunFolder) -> None:
-    hold(run, dead_process(), host="another-machine")
-    assert run.claim() is None
-
-
-def test_what_a_dead_process_left_is_taken_over(run: RunFolder) -> None:
-    hold(run, dead_process())
-    write_json(run.path / "metrics.json", {"old": 1})
-    token = run.claim()
-    assert token
-    assert read(run, "claim.json")["token"] == token
-    assert not (run.path / "metrics.json").exists()
-
-
-def test_a_half_written_claim_is_believed_while_it_is_young(run: RunFolder) -> None:
-    run.path.mkdir(parents=True)
-    path = run.path / "claim.json"
-    path.write_text('{"token": "th')
-    assert run.claim() is None
-    os.utime(path, (time.time() - 60,) * 2)
-    assert run.claim() is not None
-
-
-@pytest.mark.parametrize("content", ["null", "[]", '{"host": "x"}', '{"host": "x", "pid": null}'])
-def test_a_claim_that_says_nothing_does_not_hold_for_ever(run: RunFolder, content: str) -> None:
-    run.path.mkdir(parents=True)
-    (run.path / "claim.json").write_text(content)
-    os.utime(run.path / "claim.json", (time.time() - 60,) * 2)
-    assert run.claim() is not None
 
 
 PROGRAM = """
@@ -163,50 +101,6 @@ def another(run: RunFolder) -> Iterator[Callable[[], Another]]:
     yield make
     for one in made:
         one.process.communicate("\n\n")
-
-
-@pytest.mark.parametrize("stale", [False, True], ids=["free", "left by a dead process"])
-def test_of_processes_at_once_one_gets_it(run: RunFolder, another: Callable[[], Another], stale: bool) -> None:
-    if stale:
-        hold(run, dead_process())
-    processes = [another() for _ in range(3)]
-    for process in processes:
-        process.ready()
-    for process in processes:
-        process.tell("claim")
-    tokens = [process.token() for process in processes]
-    assert [token for token in tokens if token] == [read(run, "claim.json")["token"]]
-
-
-def test_of_threads_at_once_one_gets_it(run: RunFolder) -> None:
-    """An executor may be a pool of threads."""
-    barrier = Barrier(8)
-
-    def claim(_: int) -> str | None:
-        barrier.wait()
-        return RunFolder(run.path.parent, RECIPE).claim()
-
-    with ThreadPoolExecutor(8) as pool:
-        winners = [token for token in pool.map(claim, range(8)) if token]
-    assert winners == [read(run, "claim.json")["token"]]
-
-
-def test_a_stale_claim_is_taken_over_once(run: RunFolder, another: Callable[[], Another]) -> None:
-    """Between finding the holder dead and removing its claim, somebody else may have taken it over."""
-    hold(run, dead_process())
-    rival = another()
-    rival.ready()
-
-    class Slow(RunFolder):
-        def _holder_lives(self, *args: Any) -> bool:
-            lives = super()._holder_lives(*args)
-            if not rival.told:
-                rival.tell("claim")
-                rival.answers(1)  # it may have to wait for us instead
-            return lives
-
-    tokens = [Slow(run.path.parent, RECIPE).claim(), rival.token()]
-    assert [token for token in tokens if token] == [read(run, "claim.json")["token"]]
 
 
 def test_a_run_finished_while_it_is_claimed_keeps_its_results(run: RunFolder, another: Callable[[], Another]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import holder
 from xtc_study.runs.store import RunFolder, environment, now
 
 
@@ -30,7 +30,7 @@ class NotebookRun:
 
     def __init__(self, results: Path, recipe: Recipe, claim: str = "") -> None:
         self.folder = RunFolder(results / "runs", recipe)
-        self.by_hand = not claim
+        self.claim, self.by_hand = claim, not claim
         self.started, self._clock = now(), time.monotonic()
         if self.by_hand:
             self.done_before = self.folder.is_done()
@@ -38,8 +38,7 @@ class NotebookRun:
                 raise ClaimError(f"run {recipe.run_id}: another process is at it; wait, or stop that process")
         else:
             self.done_before = False
-            if self._claimed_token() != claim:
-                raise ClaimError(f"run {recipe.run_id}: the claim passed on is not the one in its folder")
+            self._check(claim)
 
     @property
     def path(self) -> Path:
@@ -58,14 +57,13 @@ class NotebookRun:
         A run that was done before is left as it is.
         """
         if not self.done_before:
+            if not self.by_hand:
+                self._check(self.claim)  # our caller may have died, and somebody else taken over
             self.folder.write_results(metrics, predictions, curve, environment(device, precision))
             if self.by_hand:
                 self.folder.finish("done", self.started, time.monotonic() - self._clock)
         return self.path
 
-    def _claimed_token(self) -> str | None:
-        try:
-            token = json.loads((self.path / "claim.json").read_text(encoding="utf-8"))["token"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return str(token)
+    def _check(self, claim: str) -> None:
+        if holder(self.path).get("token") != claim:
+            raise ClaimError(f"run {self.path.name}: the claim passed on is not the one in its folder")

@@ -40,10 +40,13 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     recipe = Recipe.of(**job["recipe"])
     results, notebook = Path(job["results"]), Path(job["notebook"])
     run = RunFolder(results / "runs", recipe)
-    token = run.claim()
+    started, clock = now(), time.monotonic()
+    try:
+        token = run.claim()
+    except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
+        return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
     if token is None:
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": 0.0, "error": None}
-    started, clock = now(), time.monotonic()
     parameters = {
         **recipe.model_dump(mode="json"),
         **job.get("parameters", {}),
@@ -62,7 +65,10 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     except Exception as failure:
         error = describe(failure)
     seconds = time.monotonic() - clock
-    run.finish("failed" if error else "done", started, seconds, error)
+    try:
+        run.finish("failed" if error else "done", started, seconds, error)
+    except OSError as failure:
+        error = error or describe(failure)
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import is_held
 from xtc_study.runs.execute import execute_run
+from xtc_study.runs.store import RunFolder
+
+POLL_SECONDS = 2.0
+"""How often runs that another runner holds are looked at again."""
+
+DEATHS = 3
+"""A run whose worker process dies so often, with no neighbour to blame, is given up."""
+
+Outcome = dict[str, Any]
+"""run_id, state (done, failed, or elsewhere: somebody else carried it out), seconds, error."""
 
 
 def run_recipes(
@@ -20,29 +35,114 @@ def run_recipes(
     parameters: Mapping[str, Any],
     workers: int | None = None,
     executor: Executor | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Carries out each distinct recipe once and yields each outcome as it comes (see ``execute_run``).
+) -> Iterator[Outcome]:
+    """Carries out each distinct recipe once and yields each outcome as it comes.
+
+    Several runners may do this at once on one folder: each run is claimed by one of them, and a runner ends when every
+    run is done, by whomever. A run whose runner dies is taken over by the others. A run that fails does not stop the
+    rest.
 
     Args:
         workers: processes on this machine; None: one a core. Each gets its share of the cores. Ignored with an
-        executor.
+            executor.
         executor: any PEP 3148 executor; it is not shut down.
     """
     cores = os.cpu_count() or 1
-    workers = min(workers or cores, max(len(recipes), 1))
-    jobs = [
-        {
+    distinct = list({recipe.run_id: recipe for recipe in recipes}.values())
+    workers = min(workers or cores, max(len(distinct), 1))
+    jobs = {
+        recipe.run_id: {
             "recipe": recipe.model_dump(mode="json"),
             "results": str(results),
             "notebook": str(notebook),
             "parameters": dict(parameters),
             "threads": max(cores // workers, 1) if executor is None else None,
         }
-        for recipe in {recipe.run_id: recipe for recipe in recipes}.values()
-    ]
-    if executor is not None:
-        yield from (future.result() for future in as_completed([executor.submit(execute_run, job) for job in jobs]))
+        for recipe in distinct
+    }
+    folders = {recipe.run_id: RunFolder(results / "runs", recipe) for recipe in distinct}
+    while jobs:
+        elsewhere = []
+        round_of = _on_executor(jobs, executor) if executor is not None else _on_processes(jobs, workers)
+        for outcome in round_of:
+            if outcome["state"] == "skipped" and not folders[outcome["run_id"]].is_done():
+                elsewhere.append(outcome["run_id"])
+                continue
+            yield {**outcome, "state": "elsewhere"} if outcome["state"] == "skipped" else outcome
+        jobs = {run_id: jobs[run_id] for run_id in elsewhere}
+        waiting = set(jobs)
+        while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
+            time.sleep(POLL_SECONDS)
+
+
+def _on_executor(jobs: Mapping[str, Mapping[str, Any]], executor: Executor) -> Iterator[Outcome]:
+    futures = {executor.submit(execute_run, job): run_id for run_id, job in jobs.items()}
+    for future in as_completed(futures):
+        yield _outcome(future, futures[future])
+
+
+def _on_processes(jobs: Mapping[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
+    """One spawned process a worker. When one is killed its pool breaks, and takes its neighbours along: the runs that
+    were cut off are then tried one at a time, so that one that kills its worker is found out, and the rest go on.
+    """
+    left = dict(jobs)
+    while left:
+        yield from _in_one_pool(left, workers)
+        for run_id in [run_id for run_id in left if _was_cut_off(jobs[run_id], run_id)]:
+            alone = {run_id: left.pop(run_id)}
+            for _ in range(DEATHS):
+                yield from _in_one_pool(alone, 1)
+            if alone:
+                yield _failure(run_id, "WorkerDied", f"its worker process died {DEATHS} times, alone; out of memory?")
+
+
+def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
+    """Carries out what is ``left`` until done or until a worker dies; what came to an end is removed from it."""
+    if not left:
         return
     # Spawned, not forked: a fork of a process that has started torch's threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from (future.result() for future in as_completed([pool.submit(execute_run, job) for job in jobs]))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
+        futures: dict[Future[Outcome], str] = {}
+        for run_id, job in left.items():
+            try:
+                futures[pool.submit(execute_run, job)] = run_id
+            except BrokenProcessPool:  # a worker died while we were still handing out work
+                break
+        for future in as_completed(futures):
+            run_id = futures[future]
+            if not isinstance(future.exception(), BrokenProcessPool):
+                del left[run_id]
+                yield _outcome(future, run_id)
+
+
+def _was_cut_off(job: Mapping[str, Any], run_id: str) -> bool:
+    """Whether a process that is gone was at this run: its claim lies there and nobody holds it."""
+    folder = Path(job["results"]) / "runs" / run_id
+    return (folder / "claim.json").is_file() and not is_held(folder)
+
+
+def _outcome(future: Future[Outcome], run_id: str) -> Outcome:
+    error = future.exception()
+    return _failure(run_id, type(error).__name__, str(error)) if error is not None else future.result()
+
+
+def _failure(run_id: str, kind: str, message: str) -> Outcome:
+    return {
+        "run_id": run_id,
+        "state": "failed",
+        "seconds": 0.0,
+        "error": {"type": kind, "message": message, "cell": None},
+    }
+
+
+def _die_with_parent() -> None:
+    """Ends this worker when its runner is gone, however it went; its kernel then ends too."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent watch").start()

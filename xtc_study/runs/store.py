@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-import socket
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -21,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock
 
 from xtc_study.recipe import VERSION, Recipe
+from xtc_study.runs.claims import held, take
 
 RECORDED_PACKAGES = (
     "xtc-study",
@@ -36,10 +33,6 @@ RECORDED_PACKAGES = (
     "papermill",
 )
 RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
-
-
-_held: set[str] = set()
-"""Tokens of the claims this process took: a dead process may have had the same id."""
 
 
 class RunFolder:
@@ -59,28 +52,32 @@ class RunFolder:
     def claim(self, again: bool = False) -> str | None:
         """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
 
-        Args:
-            again: also take what this very process holds, say a notebook cell that is run again.
+        Results of an attempt before are removed.
 
-        A claim left by a process of this machine that no longer lives is taken over; results of an attempt before
-        are removed.
+        Args:
+            again: also take what this very process holds, say for a notebook cell that is run again.
+
+        Raises:
+            OSError: the folder cannot be written.
         """
         if self.is_done():
             return None
         self.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path / "claim.lock"):  # to look and to take are one act
-            held = (self.path / "claim.json").exists() and self._holder_lives(again)
-            if held or self.is_done():
+        claim = take(self.path, again)
+        if claim is None:
+            return None
+        try:
+            if self.is_done():  # its holder finished it between our look and our claim
+                claim.release()
                 return None
-            token = uuid.uuid4().hex
-            claim = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "started": now()}
-            write_json(self.path / "claim.json", claim)
-            _held.add(token)
             for name in RESULT_FILES:
                 (self.path / name).unlink(missing_ok=True)
-            params = {"version": VERSION, "run_id": self.recipe.run_id, "recipe": self.recipe.model_dump(mode="json")}
-            write_json(self.path / "params.json", params)
-        return token
+            values = self.recipe.model_dump(mode="json")
+            write_json(self.path / "params.json", {"version": VERSION, "run_id": self.recipe.run_id, "recipe": values})
+        except BaseException:
+            claim.release()
+            raise
+        return claim.token
 
     def write_results(
         self,
@@ -99,37 +96,16 @@ class RunFolder:
         os.replace(partial, self.path / "predictions.parquet")
 
     def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
-        """Writes error.json where there is one, then status.json, then drops the claim."""
-        if error is not None:
-            write_json(self.path / "error.json", error)
-        status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
-        write_json(self.path / "status.json", status)
-        (self.path / "claim.json").unlink(missing_ok=True)
-
-    def _holder_lives(self, again: bool = False) -> bool:
+        """Writes error.json where there is one, then status.json, then gives the claim up."""
         try:
-            claim = json.loads((self.path / "claim.json").read_text(encoding="utf-8"))
-            host, pid = str(claim["host"]), int(claim["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
-            # Half-written, so just made or left by a crash: young ones are believed.
-            return self._claim_age() < 10
-        if host != socket.gethostname():
-            return True
-        if pid == os.getpid():
-            return not again and claim.get("token") in _held
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
-    def _claim_age(self) -> float:
-        try:
-            return time.time() - (self.path / "claim.json").stat().st_mtime
-        except OSError:
-            return 0.0
+            if error is not None:
+                write_json(self.path / "error.json", error)
+            status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
+            write_json(self.path / "status.json", status)
+        finally:
+            claim = held(self.path)
+            if claim is not None:
+                claim.release()
 
 
 def environment(device: str, precision: str) -> dict[str, Any]:

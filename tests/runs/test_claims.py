@@ -1,0 +1,169 @@
+"""One process at a time, whatever happens to the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from xtc_study.runs import claims
+from xtc_study.runs.claims import STALE_SECONDS, held, holder, is_held, take
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from xtc_study.runs.claims import take
+folder = Path(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+claim = take(folder)
+print(claim.token if claim else "", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Another:
+    """Another process that claims the folder when told to, and lives until it is killed or the test is over."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-c", PROGRAM, str(folder)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.line() == "ready"
+
+    def line(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def tell(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[Callable[[], Another]]:
+    made: list[Another] = []
+
+    def make() -> Another:
+        made.append(Another(tmp_path))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kill()
+
+
+@pytest.fixture(autouse=True)
+def nothing_held() -> Iterator[None]:
+    yield
+    for claim in list(claims._held.values()):
+        claim.release()
+
+
+def elsewhere(folder: Path, beat: str = "t 1") -> None:
+    (folder / "claim.json").write_text(json.dumps({"token": "t", "host": "another-machine", "pid": os.getpid()}))
+    (folder / "heartbeat").write_text(beat)
+
+
+def test_a_claim_is_held_once_and_can_be_given_up(tmp_path: Path) -> None:
+    claim = take(tmp_path)
+    assert claim is not None and held(tmp_path) is claim and holder(tmp_path)["token"] == claim.token
+    assert is_held(tmp_path) and take(tmp_path) is None
+    renewed = take(tmp_path, again=True)
+    assert renewed is not None and renewed.token != claim.token == claim.token and is_held(tmp_path)
+    renewed.release()
+    assert not is_held(tmp_path) and held(tmp_path) is None and holder(tmp_path) == {}
+    assert take(tmp_path) is not None
+
+
+def test_what_another_process_holds_is_free_when_it_is_killed(tmp_path: Path, another: Callable[[], Another]) -> None:
+    rival = another()
+    rival.tell()
+    token = rival.line()
+    assert token and holder(tmp_path)["token"] == token and holder(tmp_path)["pid"] == rival.process.pid
+    assert is_held(tmp_path) and take(tmp_path) is None and take(tmp_path, again=True) is None
+    rival.kill()
+    assert not is_held(tmp_path)
+    claim = take(tmp_path)
+    assert claim is not None and holder(tmp_path)["token"] == claim.token
+
+
+def test_of_processes_at_once_one_gets_it(tmp_path: Path, another: Callable[[], Another]) -> None:
+    rivals = [another() for _ in range(3)]
+    for rival in rivals:
+        rival.tell()
+    tokens = [token for token in (rival.line() for rival in rivals) if token]
+    assert tokens == [holder(tmp_path)["token"]]
+
+
+def test_of_threads_at_once_one_gets_it(tmp_path: Path) -> None:
+    """An executor may be a pool of threads."""
+    barrier = Barrier(8)
+
+    def claim(_: int) -> str | None:
+        barrier.wait()
+        got = take(tmp_path)
+        return got.token if got else None
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [token for token in pool.map(claim, range(8)) if token]
+    assert winners == [holder(tmp_path)["token"]]
+
+
+@pytest.mark.parametrize("content", ['{"token": "th', "null", "[]", '{"host": 3}', ""])
+def test_a_damaged_claim_holds_nobody_up(tmp_path: Path, content: str) -> None:
+    (tmp_path / "claim.json").write_text(content)
+    assert take(tmp_path) is not None
+
+
+def test_a_process_id_used_again_holds_nobody_up(tmp_path: Path) -> None:
+    import socket
+
+    dead = {"token": "theirs", "host": socket.gethostname(), "pid": os.getpid()}
+    (tmp_path / "claim.json").write_text(json.dumps(dead))
+    assert not is_held(tmp_path) and take(tmp_path) is not None
+
+
+def test_another_machine_is_respected_while_its_heart_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(claims.time, "monotonic", lambda: now[0])
+    elsewhere(tmp_path)
+    for beat in range(3):
+        (tmp_path / "heartbeat").write_text(f"t {beat}")
+        assert is_held(tmp_path) and take(tmp_path) is None
+        now[0] += STALE_SECONDS - 1
+        assert take(tmp_path) is None
+    now[0] += 1
+    assert not is_held(tmp_path) and take(tmp_path) is not None
+
+
+def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
+    claim = take(tmp_path)
+    assert claim is not None
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "heartbeat").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    token, count = (tmp_path / "heartbeat").read_text().split()
+    assert token == claim.token and int(count) >= 1
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_and_nothing_is_held(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError):
+        take(tmp_path / "file")
+    assert held(tmp_path / "file") is None

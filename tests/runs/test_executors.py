@@ -1,0 +1,129 @@
+"""Runs carried out by real processes, some of which are killed. The notebook takes a second and trains nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.store import RunFolder
+
+CELL = """
+import time
+from pathlib import Path
+import pandas as pd
+from xtc_study.recipe import Recipe
+from xtc_study.runs.by_notebook import NotebookRun
+run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
+time.sleep(1)
+run.record({"rows": []}, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
+"""
+
+RUNNER = """
+import sys
+from pathlib import Path
+from xtc_study.recipe import Recipe
+from xtc_study.runs.executors import run_recipes
+if __name__ == "__main__":
+    folder, count = Path(sys.argv[1]), int(sys.argv[2])
+    recipes = [Recipe.of(task="cola", seed=seed) for seed in range(count)]
+    for outcome in run_recipes(recipes, folder / "results", folder / "template.ipynb", {}, workers=2):
+        print(outcome["state"], outcome["run_id"], flush=True)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
+    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(new_notebook(cells=[parameters, new_code_cell(CELL)], metadata=kernel), tmp_path / "template.ipynb")
+    (tmp_path / "runner.py").write_text(RUNNER)
+    return tmp_path
+
+
+def start(folder: Path, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(folder / "runner.py"), str(folder), str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def runs(folder: Path, count: int) -> list[RunFolder]:
+    return [RunFolder(folder / "results" / "runs", Recipe.of(task="cola", seed=seed)) for seed in range(count)]
+
+
+def test_two_runners_share_the_work_and_repeat_nothing(folder: Path) -> None:
+    runners = [start(folder, 6), start(folder, 6)]
+    said = [line for runner in runners for line in runner.communicate(timeout=120)[0].splitlines()]
+    states = Counter(line.split()[0] for line in said)
+    assert states == {"done": 6, "elsewhere": 6}
+    assert len({line for line in said if line.startswith("done")}) == 6
+    assert all(run.is_done() for run in runs(folder, 6))
+
+
+def test_a_killed_worker_is_replaced_and_its_run_done(folder: Path) -> None:
+    runner = start(folder, 4)
+    worker = _wait_for(lambda: next(iter(_claimers(folder)), None))
+    os.kill(worker, signal.SIGKILL)
+    said = runner.communicate(timeout=120)[0].splitlines()
+    assert Counter(line.split()[0] for line in said) == {"done": 4}
+    assert all(run.is_done() for run in runs(folder, 4))
+
+
+def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder: Path) -> None:
+    runner = start(folder, 4)
+    _wait_for(lambda: len(_claimers(folder)) == 2)
+    family = psutil.Process(runner.pid).children(recursive=True)
+    os.kill(runner.pid, signal.SIGKILL)
+    runner.wait()
+    _wait_for(lambda: not any(_alive(process) for process in family))
+    said = start(folder, 4).communicate(timeout=120)[0].splitlines()
+    assert {line.split()[0] for line in said} <= {"done", "elsewhere"} and len(said) == 4
+    assert all(run.is_done() for run in runs(folder, 4))
+
+
+def test_a_run_that_kills_every_worker_is_given_up_and_the_others_are_done(folder: Path) -> None:
+    template = nbformat.read(folder / "template.ipynb", 4)
+    template.cells[-1].source = (
+        "import os, psutil, signal\n"
+        "if seed == 1:\n"
+        "    os.kill(psutil.Process(os.getpid()).ppid(), signal.SIGKILL)\n" + CELL
+    )
+    nbformat.write(template, folder / "template.ipynb")
+    said = start(folder, 3).communicate(timeout=120)[0].splitlines()
+    assert Counter(line.split()[0] for line in said) == {"done": 2, "failed": 1}
+    assert [run.is_done() for run in runs(folder, 3)] == [True, False, True]
+
+
+def _claimers(folder: Path) -> list[int]:
+    found = []
+    for path in (folder / "results").glob("runs/*/claim.json"):
+        try:
+            found.append(json.loads(path.read_text())["pid"])
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _wait_for(condition):  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within a minute")
