@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 import torch
 
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.vocabulary import toy_tokenizer
+from xtc_study.training import stage
 from xtc_study.training.arithmetic import Arithmetic
 from xtc_study.training.encoders import BUILTIN_CONFIG, load_encoder
 from xtc_study.training.stage import Lesson, Schedule, train
 
 TASK = find_task("toy-sentiment")
 CPU = Arithmetic("cpu", "fp32")
+PADDING = Padding(toy_tokenizer(), TASK)
 LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
 
@@ -34,9 +38,7 @@ def encoder(seed: int) -> Any:
 
 
 def fit(model: Any, rows: Any, lesson: Lesson, folder: Path, **changed: Any) -> list[dict[str, Any]]:
-    return train(
-        model, rows, Padding(toy_tokenizer(), TASK), lesson, schedule(**changed), CPU, folder, lambda student: 0.5
-    )
+    return train(model, rows, PADDING, lesson, schedule(**changed), CPU, folder, lambda student: 0.5)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,48 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp
         model.classifier.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="the labels loss is nan at step 1: lower the learning rate"):
         fit(model, rows, Lesson(("labels",)), tmp_path)
+
+
+@pytest.mark.parametrize("low_bit", [False, True], ids=["teacher", "1-bit student"])
+def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
+    low_bit: bool, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch."""
+
+    def model() -> Any:
+        made = encoder(0)
+        for part in made.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.1
+        if low_bit:
+            make_low_bit(made, Recipe.of(task=TASK.name))
+        return made
+
+    terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
+    lesson = Lesson(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
+    whole = model()
+    torch.manual_seed(0)
+    curve = fit(whole, rows, lesson, tmp_path / "whole", steps=12)
+
+    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    calls = []
+
+    def cut_off(student: Any) -> float:
+        calls.append(student)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.5
+
+    torch.manual_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        train(model(), rows, PADDING, lesson, schedule(12), CPU, tmp_path / "cut", cut_off)
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-7"]
+    resumed = model()
+    torch.manual_seed(99)  # what the new process draws before must not matter
+    again = fit(resumed, rows, lesson, tmp_path / "cut", steps=12)
+    state = whole.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
+    assert [point for point in again if point["term"] == "dev score"] == [
+        point for point in curve if point["term"] == "dev score"
+    ]
+    assert {point["step"] for point in again} == {point["step"] for point in curve}

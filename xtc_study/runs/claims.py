@@ -1,7 +1,8 @@
 """Who carries out a run: one process at a time, on one machine or on many that share a folder.
 
 A claim is an operating-system lock on ``claim.lock``, held as long as the process works on the run. The system drops
-it when the process ends, however it ends, so no clock and no process id need be trusted. ``claim.json`` says who it is.
+it when the process ends, however it ends, so no clock and no process id need be trusted. ``claim.json`` says who it
+is.
 
 Some network file systems do not pass locks on to other machines. A claim of another machine is therefore also
 respected while its ``heartbeat`` counter moves, and is taken over when that has stood still for STALE_SECONDS of our

@@ -24,12 +24,16 @@ class StepStore:
     def is_done(self, address: str) -> bool:
         return (self.folder(address) / "step.json").is_file()
 
+    def checkpoints(self, address: str) -> Path:
+        """Where a training in progress keeps its checkpoints. They outlive a killed process and nothing else."""
+        return self.root / f"{address}.checkpoints"
+
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
         """The step's folder, and whether this call made it.
 
         ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
-        tries again.
+        tries again; if it is killed or interrupted, its checkpoints are.
         """
         folder = self.folder(address)
         if self.is_done(address):
@@ -46,6 +50,10 @@ class StepStore:
                 (partial / "step.json").write_text(json.dumps(record, indent=1, sort_keys=True))
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(partial, folder)
+                shutil.rmtree(self.checkpoints(address), ignore_errors=True)
+            except Exception:
+                shutil.rmtree(self.checkpoints(address), ignore_errors=True)
+                raise
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         return folder, True

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -115,7 +114,7 @@ class Pipeline:
         def make(folder: Path) -> dict[str, Any]:
             model = self._first(step, teacher)
             started = time.monotonic()
-            curve = self._train(step, model, teacher, folder)
+            curve = self._train(step, model, teacher)
             model.save_pretrained(folder)
             (folder / "curve.json").write_text(json.dumps(curve))
             return {
@@ -130,7 +129,7 @@ class Pipeline:
 
         return make
 
-    def _train(self, step: Step, model: Any, teacher: Any, folder: Path) -> list[CurvePoint]:
+    def _train(self, step: Step, model: Any, teacher: Any) -> list[CurvePoint]:
         recipe = self.recipe
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
@@ -151,8 +150,8 @@ class Pipeline:
             split = {first_split: self.dev[first_split]}
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
-        with TemporaryDirectory(dir=folder) as own:
-            return train(model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, Path(own), dev_score)
+        checkpoints = self.store.checkpoints(step.address)
+        return train(model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, checkpoints, dev_score)
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction import hidden_state_map
@@ -20,6 +23,9 @@ from xtc_study.training.arithmetic import Arithmetic
 
 POINTS = 40
 """Points of a loss curve."""
+
+CHECKPOINT_SECONDS = 60.0
+"""How often a training saves itself, so that a killed one goes on from there."""
 
 EVALUATIONS = 5
 """How often the dev splits are scored in one stage, evenly spaced, the last step included."""
@@ -50,6 +56,8 @@ class Schedule:
     seed: int
 
 
+CURVE = "curve.json"
+
 CurvePoint = dict[str, Any]
 """step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
 
@@ -68,7 +76,7 @@ def train(
 
     Args:
         rows: encoded training rows. evaluate: the model's primary dev score.
-        folder: where the Trainer may keep its own files.
+        folder: where checkpoints are kept, and found: a training that was killed goes on from its last one.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
@@ -86,7 +94,8 @@ def train(
         seed=schedule.seed,
         logging_steps=max(schedule.steps // POINTS, 1),
         logging_nan_inf_filter=False,
-        save_strategy="no",
+        save_strategy="no",  # _Checkpoints saves by the clock
+        save_total_limit=1,
         report_to="none",
         disable_tqdm=True,
         use_cpu=arithmetic.device == "cpu",
@@ -104,12 +113,16 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
+    trainer.add_callback(_Checkpoints())
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if last is not None:
+        trainer.curve = json.loads((Path(last) / CURVE).read_text())
     if lesson.teacher is not None:
         lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
     with ExitStack() as stack:
         if ATTENTION in lesson.terms:
             stack.enter_context(tapped(model, lesson.teacher))
-        trainer.train()
+        trainer.train(resume_from_checkpoint=last)
     return trainer.curve
 
 
@@ -155,6 +168,11 @@ class _DistillationTrainer(Trainer):
         loss = torch.stack(list(losses.values())).sum()
         return (loss, student) if return_outputs else loss
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        (folder / CURVE).write_text(json.dumps(self.curve))
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.counted:
             step = self.state.global_step
@@ -184,3 +202,15 @@ class _DevScore(TrainerCallback):
         if state.global_step in self.at:
             point = {"step": state.global_step, "term": "dev score", "value": self.evaluate(model)}
             self.trainer.curve.append(point)
+
+
+class _Checkpoints(TrainerCallback):
+    """Asks the Trainer to save itself every CHECKPOINT_SECONDS."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if time.monotonic() - self.last >= CHECKPOINT_SECONDS and state.global_step < state.max_steps:
+            control.should_save = True
+            self.last = time.monotonic()
