@@ -67,3 +67,34 @@ def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
     output = run("report", "all", *results, "--output", str(tmp_path / "report"))
     assert "not run" in output
     assert "xtc-study run 12_bits" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> None:
+    results = ["--results", str(tmp_path / "results")]
+    output = run("run", "12_bits", "--seed", "0", "--dry-run", "--limit", "3", *results)
+    assert len([line for line in output.splitlines() if line.startswith("toy-")]) == 3
+    assert "10 steps in place of 16, 10 to train" in output
+    assert not (tmp_path / "results").exists()
+    assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
+    assert "24 missing" in run("status", "12_bits", *results)
+    assert run("clean", "12_bits", *results) == ""
+
+
+def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
+    from xtc_study.profiles import load_profile
+    from xtc_study.runs.store import RunFolder
+    from xtc_study.studies import load_study, plan
+
+    planned = plan(load_study("12_bits"), load_profile("smoke"))[0]
+    folder = RunFolder(tmp_path / "runs", planned.recipe)
+    folder.claim()
+    folder.finish("failed", "2026-01-01", 1.0, {"type": "FloatingPointError", "message": "loss [is] nan", "cell": 4})
+    words = ["12_bits", "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, ["status", *words])
+    assert result.exit_code == 1
+    assert f"failed: {planned.run_id}: FloatingPointError: loss [is] nan (cell 4)" in " ".join(result.output.split())
+    assert (
+        f"would remove {folder.path}" in run("clean", *words, "--dry-run").replace("\n", "") and folder.path.exists()
+    )
+    run("clean", *words)
+    assert not folder.path.exists()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from xtc_study.analysis.stats import Difference
     from xtc_study.report.pages import StudyPage
+    from xtc_study.runs.account import Account
 
 
 class Ablation:
@@ -59,23 +60,55 @@ class Ablation:
     def runs_folder(self) -> Path:
         return self.results / "runs"
 
+    def account(self) -> Account:
+        """Steps and training seconds of the study, alone and shared, and what is still to do."""
+        from xtc_study.runs.account import account
+        from xtc_study.runs.steps import StepStore
+
+        recipes = {run.run_id: run.recipe for run in self.planned}
+        return account(list(recipes.values()), StepStore(self.results / "steps"))
+
     def states(self) -> pd.DataFrame:
         """Where each planned run stands: run_id, arm, task, seed, state, error."""
         from xtc_study.analysis.collect import states
 
         return states(self.runs_folder, self.planned)
 
-    def run(self, workers: int | None = None, executor: Executor | None = None) -> Iterator[dict[str, Any]]:
-        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.execute_run``).
+    def to_do(self, only_failed: bool = False, limit: int | None = None, force: bool = False) -> list[PlannedRun]:
+        """The runs that ``run`` would carry out, each once.
+
+        Args:
+            only_failed: leave out what was never tried. limit: the first so many. force: also what is done.
+        """
+        states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
+        wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}
+        runs = {
+            run.run_id: run for run in self.planned if states[run.run_id] in wanted | ({"done"} if force else set())
+        }
+        return list(runs.values())[:limit]
+
+    def run(
+        self,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        only_failed: bool = False,
+        limit: int | None = None,
+        force: bool = False,
+    ) -> Iterator[dict[str, Any]]:
+        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.executors``).
 
         Args:
             workers: processes on this machine; None: one a core.
             executor: any concurrent.futures.Executor, in place of processes.
+            only_failed, limit, force: which runs (see ``to_do``). With force, results there are set aside first.
         """
         from xtc_study.runs.executors import run_recipes
+        from xtc_study.runs.store import RunFolder
 
-        done = set(self.states().query("state == 'done'")["run_id"])
-        recipes = [run.recipe for run in self.planned if run.run_id not in done]
+        recipes = [run.recipe for run in self.to_do(only_failed, limit, force)]
+        if force:
+            for recipe in recipes:
+                RunFolder(self.runs_folder, recipe).reopen()
         notebook = project_folder() / "notebooks" / "run.ipynb"
         if recipes and not notebook.is_file():
             raise StudyError(f"{notebook}: not found; run this inside the project's folder")

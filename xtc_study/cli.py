@@ -1,4 +1,4 @@
-"""The command line: xtc-study plan | run | collect | report. Starts without importing torch."""
+"""The command line: xtc-study plan | run | status | collect | report | clean. Starts without importing torch."""
 
 from __future__ import annotations
 
@@ -60,6 +60,54 @@ def show_plan(
         out.print(table)
         done = int((states["state"] == "done").sum())
         out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+        out.print(_cost(ablation))
+
+
+@app.command("status")
+def show_status(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    results: Results = None,
+) -> None:
+    """Where the runs stand, and why any failed. Exits with 1 if one did."""
+    failed = 0
+    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+        states = ablation.states()
+        counts = states["state"].value_counts()
+        out.print(f"{ablation.study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+        for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
+            failed += 1
+            out.print(f"  {run.state}: {run.run_id}: {run.error}", markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command("clean")
+def clean_up(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    model: Model = None,
+    results: Results = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove the folders of failed runs, and what killed trainings left. Done runs and trained steps stay."""
+    from xtc_study.runs.clean import leftovers, remove
+
+    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+        states = ablation.states()
+        bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
+        found = leftovers(ablation.results, [str(run_id) for run_id in bad])
+        for path in found:
+            out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
+        if not dry_run:
+            remove(found)
 
 
 @app.command("run")
@@ -76,12 +124,27 @@ def run_studies(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")] = "auto",
+    only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
 ) -> None:
-    """Carry out what is not done yet."""
+    """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
+    if only not in (None, "failed"):
+        raise ValueError(f"--only {only}: expected 'failed'")
     places = {"data_dir": data_dir, "models_dir": models_dir, "device": device, "precision": precision}
+    chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force}
     failed = 0
     for ablation in _ablations(studies, profile, task, seed, settings, model, results, **places):
-        failed += _run(ablation, workers)
+        if dry_run:
+            for run in ablation.to_do(**chosen):
+                out.print(run.run_id)
+            out.print(_cost(ablation))
+            continue
+        failed += _run(ablation, workers, keep_going, chosen)
+        if failed and not keep_going:
+            break
     if failed:
         err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
@@ -171,21 +234,33 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ValueError(f"--set {text}: the value is not valid YAML ({error})") from None
 
 
-def _run(ablation: Ablation, workers: int | None) -> int:
+def _cost(ablation: Ablation) -> str:
+    """What the study costs, in steps and, once something was trained here, in seconds of training."""
+    costs = ablation.account()
+    text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
+    if costs.seconds_to_do is not None:
+        text += f", about {costs.seconds_to_do:,.0f} s of training"
+    if costs.share is not None:
+        text += f"; sharing brings the study to {costs.share:.0%} of separate pipelines"
+    return text
+
+
+def _run(ablation: Ablation, workers: int | None, keep_going: bool, chosen: dict[str, Any]) -> int:
     """Carries out one study with a progress bar and returns the number of failed runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    total, failed = len({run.run_id for run in ablation.planned}), 0
-    done = int(ablation.states().drop_duplicates("run_id")["state"].eq("done").sum())
+    failed = 0
     with Progress(*columns, console=out) as progress:
-        bar = progress.add_task(ablation.study.name, total=total, completed=done)
-        for outcome in ablation.run(workers):
+        bar = progress.add_task(ablation.study.name, total=len(ablation.to_do(**chosen)))
+        outcomes = ablation.run(workers, **chosen)
+        for outcome in outcomes:
             progress.advance(bar)
+            text = f"{outcome['state']}: {outcome['run_id']}"
             if outcome["state"] == "failed":
                 failed += 1
-                error = outcome["error"]
-                progress.console.print(
-                    f"failed: {outcome['run_id']}: {error['type']}: {error['message']}", markup=False
-                )
-            else:
-                progress.console.print(f"{outcome['state']}: {outcome['run_id']} ({outcome['seconds']:.0f} s)")
+                text += f": {outcome['error']['type']}: {outcome['error']['message']}"
+            elif outcome["state"] == "done":
+                text += f" ({outcome['seconds']:.0f} s)"
+            progress.console.print(text, markup=False)
+            if failed and not keep_going:
+                break
     return failed

@@ -15,7 +15,7 @@ from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
 from xtc_study.training.encoders import ModelError, load_encoder, load_tokenizer
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import DamagedStepError, Pipeline, Places
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs": 1, "epochs": 1}
 
@@ -152,3 +152,20 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
     assert type(student.model) is type(model) and student.model.config.num_hidden_layers == 2
     assert {part.weight_format.bits for part in student.model.modules() if isinstance(part, LowBitLinear)} == {1}
     assert {point["term"] for point in student.curve} >= {"attention", "hidden", "logits"}
+
+
+@pytest.mark.usefixtures("little")
+@pytest.mark.parametrize(
+    ("file", "content"), [("model.safetensors", b"half"), ("step.json", b"{"), ("step.json", b"")], ids=str
+)
+def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Path) -> None:
+    first = Pipeline(recipe(), Places(tmp_path)).teacher()
+    path = tmp_path / first.step.address / file
+    path.write_bytes(content)
+    if file == "model.safetensors":
+        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be trained again by the next run"):
+            Pipeline(recipe(), Places(tmp_path)).teacher()
+    again = Pipeline(recipe(), Places(tmp_path)).teacher()
+    assert again.reused == 0
+    state = first.model.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.model.state_dict().items())

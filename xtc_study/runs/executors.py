@@ -109,11 +109,14 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
                 futures[pool.submit(execute_run, job)] = run_id
             except BrokenProcessPool:  # a worker died while we were still handing out work
                 break
-        for future in as_completed(futures):
-            run_id = futures[future]
-            if not isinstance(future.exception(), BrokenProcessPool):
-                del left[run_id]
-                yield _outcome(future, run_id)
+        try:
+            for future in as_completed(futures):
+                run_id = futures[future]
+                if not isinstance(future.exception(), BrokenProcessPool):
+                    del left[run_id]
+                    yield _outcome(future, run_id)
+        finally:  # stopped by the caller or by Ctrl-C: what has not begun shall not begin
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _was_cut_off(job: Mapping[str, Any], run_id: str) -> bool:

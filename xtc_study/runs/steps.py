@@ -22,7 +22,8 @@ class StepStore:
         return self.root / address
 
     def is_done(self, address: str) -> bool:
-        return (self.folder(address) / "step.json").is_file()
+        """Whether the step is there; one whose step.json cannot be read is not, and will be made again."""
+        return _read(self.folder(address) / "step.json") is not None
 
     def checkpoints(self, address: str) -> Path:
         """Where a training in progress keeps its checkpoints. They outlive a killed process and nothing else."""
@@ -58,7 +59,31 @@ class StepStore:
                 shutil.rmtree(partial, ignore_errors=True)
         return folder, True
 
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What every finished step's step.json says, by address."""
+        paths = (path for path in sorted(self.root.glob("*/step.json")) if path.parent.suffix != ".partial")
+        found = {path.parent.name: _read(path) for path in paths}
+        return {address: record for address, record in found.items() if record is not None}
+
     def record(self, address: str) -> dict[str, Any]:
-        """What the finished step's step.json says."""
-        record: dict[str, Any] = json.loads((self.folder(address) / "step.json").read_text())
+        """What the finished step's step.json says.
+
+        Raises:
+            KeyError: there is no such step, or it cannot be read.
+        """
+        record = _read(self.folder(address) / "step.json")
+        if record is None:
+            raise KeyError(f"step {address} is not finished")
         return record
+
+    def discard(self, address: str) -> None:
+        """Makes a damaged step count as not done, so that the next run that needs it makes it again."""
+        (self.folder(address) / "step.json").unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None

@@ -79,6 +79,10 @@ class RunFolder:
             raise
         return claim.token
 
+    def reopen(self) -> None:
+        """Takes the status back, so that the run is carried out again. Its steps stay trained."""
+        (self.path / "status.json").unlink(missing_ok=True)
+
     def write_results(
         self,
         metrics: Mapping[str, Any],

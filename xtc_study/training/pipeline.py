@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
@@ -54,6 +55,10 @@ class Trained:
     """Training time of these steps, whenever they were trained."""
     reused: int
     """How many of these steps were there already."""
+
+
+class DamagedStepError(RuntimeError):
+    """A trained step whose files cannot be used any more."""
 
 
 class Pipeline:
@@ -118,7 +123,9 @@ class Pipeline:
             model.save_pretrained(folder)
             (folder / "curve.json").write_text(json.dumps(curve))
             return {
-                "title": step.title,
+                "phase": step.phase,
+                "task": step.task,
+                "epochs": step.epochs / step.part[1],
                 "terms": step.terms,
                 "params": step.params,
                 "parent": step.parent.address if step.parent else None,
@@ -188,7 +195,14 @@ class Pipeline:
         )
         if step.phase == "quantise":
             make_low_bit(model, self.recipe)
-        model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        try:
+            model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+        except (SafetensorError, OSError, RuntimeError) as error:
+            self.store.discard(step.address)
+            reason = (str(error).splitlines() or [""])[0]
+            raise DamagedStepError(
+                f"step {step.address} ({step.title}) is damaged and will be trained again by the next run: {reason}"
+            ) from error
         return model.to(torch.device(self.arithmetic.device)).eval()
 
 

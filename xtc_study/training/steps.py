@@ -69,6 +69,11 @@ class Step:
         return f"{self.phase}-{digest(content)}"
 
     @property
+    def task(self) -> str:
+        """The task of the whole chain: the teacher's."""
+        return str(self.params["task"]) if self.parent is None else self.parent.task
+
+    @property
     def title(self) -> str:
         """What a reader calls it: 'quantise 2/3'."""
         return self.phase if self.part[1] == 1 else f"{self.phase} {self.part[0] + 1}/{self.part[1]}"
