@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from xtc_study.ablation import Ablation
 
 app = typer.Typer(
@@ -124,6 +126,9 @@ def run_studies(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")] = "auto",
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, in place of processes here.")
+    ] = None,
     only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
@@ -131,6 +136,10 @@ def run_studies(
     keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
 ) -> None:
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
+    from contextlib import nullcontext
+
+    from xtc_study.runs.executors import dask_executor
+
     if only not in (None, "failed"):
         raise ValueError(f"--only {only}: expected 'failed'")
     places = {"data_dir": data_dir, "models_dir": models_dir, "device": device, "precision": precision}
@@ -142,7 +151,8 @@ def run_studies(
                 out.print(run.run_id)
             out.print(_cost(ablation))
             continue
-        failed += _run(ablation, workers, keep_going, chosen)
+        with dask_executor(scheduler) if scheduler else nullcontext() as executor:
+            failed += _run(ablation, workers, executor, keep_going, chosen)
         if failed and not keep_going:
             break
     if failed:
@@ -245,13 +255,15 @@ def _cost(ablation: Ablation) -> str:
     return text
 
 
-def _run(ablation: Ablation, workers: int | None, keep_going: bool, chosen: dict[str, Any]) -> int:
+def _run(
+    ablation: Ablation, workers: int | None, executor: Executor | None, keep_going: bool, chosen: dict[str, Any]
+) -> int:
     """Carries out one study with a progress bar and returns the number of failed runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failed = 0
     with Progress(*columns, console=out) as progress:
         bar = progress.add_task(ablation.study.name, total=len(ablation.to_do(**chosen)))
-        outcomes = ablation.run(workers, **chosen)
+        outcomes = ablation.run(workers, executor, **chosen)
         for outcome in outcomes:
             progress.advance(bar)
             text = f"{outcome['state']}: {outcome['run_id']}"

@@ -17,6 +17,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.executors import dask_executor, run_recipes
 from xtc_study.runs.store import RunFolder
 
 CELL = """
@@ -127,3 +128,55 @@ def _wait_for(condition):  # type: ignore[no-untyped-def]
             return value
         time.sleep(0.05)
     raise AssertionError("it did not happen within a minute")
+
+
+def _dask(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
+    log = (folder / f"{words[0]}.log").open("wb")
+    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+
+
+def test_dask_workers_carry_out_every_run_though_one_is_killed(folder: Path) -> None:
+    """A scheduler and two workers, each a process of its own."""
+    address = folder / "scheduler.json"
+    port = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
+    processes = [_dask(folder, "dask_scheduler", *port, "--scheduler-file", str(address))]
+    try:
+        _wait_for(address.exists)
+        name = _wait_for(lambda: _json(address).get("address"))
+        options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
+        processes += [_dask(folder, "dask_worker", name, *options) for _ in range(2)]
+        recipes = [Recipe.of(task="cola", seed=seed) for seed in range(4)]
+        with dask_executor(name) as executor:
+            outcomes = run_recipes(recipes, folder / "results", folder / "template.ipynb", {}, executor=executor)
+            said = [next(outcomes)["state"]]
+            busy = _wait_for(lambda: next(iter(_claimers(folder)), None))
+            os.kill(busy, signal.SIGKILL)
+            said += [outcome["state"] for outcome in outcomes]
+        assert Counter(said) == {"done": 4}
+        assert all(run.is_done() for run in runs(folder, 4))
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def unreachable(address: str, **options: object) -> None:
+        raise OSError("timed out")
+
+    monkeypatch.setattr(distributed, "Client", unreachable)
+    with (
+        pytest.raises(ValueError, match=r"--scheduler tcp://127\.0\.0\.1:1: no Dask scheduler answers"),
+        dask_executor("tcp://127.0.0.1:1"),
+    ):
+        pass
+
+
+def _json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        return {}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,26 @@ def run_recipes(
         waiting = set(jobs)
         while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
             time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """The workers of a Dask scheduler at ``address`` (tcp://host:port) as an executor; needs the extra ``cluster``.
+
+    Raises:
+        ValueError: Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ValueError("--scheduler needs Dask: pip install 'xtc-study[cluster]'") from None
+    try:
+        client = Client(address, timeout=20, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
+    with client:
+        # Not pure: a run that is asked for again is looked at again, not answered from Dask's memory.
+        yield client.get_executor(pure=False)
 
 
 def _on_executor(jobs: Mapping[str, Mapping[str, Any]], executor: Executor) -> Iterator[Outcome]:
