@@ -4,7 +4,7 @@ BIN := .venv/bin
 STUDY ?= 12_bits
 PROFILE ?= smoke
 
-.PHONY: demo test lab install clean
+.PHONY: demo test stress lab install clean
 
 install: .venv/installed
 
@@ -23,6 +23,9 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+stress: install
+	XTC_KILLS=200 $(BIN)/pytest -s tests/runs/test_kills.py
 
 lab: install
 	$(BIN)/jupyter lab notebooks
