@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,10 @@ def test_a_file_that_does_not_give_the_same_logits_is_refused(
     monkeypatch.setattr(module, "load", damaged)
     with pytest.raises(ReloadError, match="split dev: the loaded model's logits differ"):
         measure(pipeline, teacher, student, tmp_path)
+
+
+def test_the_best_dev_score_is_of_the_last_phase(trained: tuple[Any, ...]) -> None:
+    pipeline, teacher, student, _, folder = trained
+    before = {"step": 1, "term": "dev score", "value": 0.99, "phase": "reduce", "stage": 1}
+    outcome = measure(pipeline, teacher, replace(student, curve=[before, *student.curve]), folder / "again")
+    assert outcome.metrics["rows"][0]["best_value"] < 0.99

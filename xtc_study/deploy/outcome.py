@@ -81,7 +81,10 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
     labels = part["label"].to_numpy()
     best = None
     if metric == pipeline.task.primary_metric and split == pipeline.task.eval_splits[0]:
-        best = max(point["value"] for point in student.curve if point["term"] == "dev score")
+        last = student.step.phase  # a full-precision reduction on the way is not this student
+        best = max(
+            point["value"] for point in student.curve if point["term"] == "dev score" and point["phase"] == last
+        )
     return {
         "split": split,
         "metric": metric,
