@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from xtc_study import folders
 from xtc_study.folders import optional_folder, project_folder, results_folder
 
 
@@ -26,11 +27,17 @@ def test_the_project_is_found_upwards(project: Path, monkeypatch: pytest.MonkeyP
     assert results_folder("smoke") == project / "results" / "smoke"
 
 
-def test_without_a_project_it_is_the_current_folder(project: Path) -> None:
+def test_elsewhere_it_is_the_checkout_the_package_runs_from(project: Path) -> None:
+    assert project_folder() == Path(folders.__file__).parents[1]
+
+
+def test_without_a_checkout_it_is_the_current_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "__file__", str(project.parent / "site-packages" / "xtc_study" / "folders.py"))
     assert project_folder() == Path.cwd() == project.parent / "elsewhere"
 
 
 def test_a_folder_of_notebooks_alone_is_no_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "__file__", str(project.parent / "site-packages" / "xtc_study" / "folders.py"))
     (project / "pyproject.toml").unlink()
     monkeypatch.chdir(project / "notebooks")
     assert project_folder() == project / "notebooks"

@@ -33,7 +33,7 @@ def test_the_study_of_bits_at_the_smoke_scale() -> None:
     assert len(runs) == 2 * 3 * 4
     assert [run.arm for run in runs[:4]] == ["32-bit", "8-bit", "2-bit", "1-bit"]
     assert [(run.recipe.task, run.recipe.seed) for run in runs[::4]] == [
-        (task, seed) for task in ("toy-sentiment", "toy-inference") for seed in (0, 1, 2)
+        (task, seed) for task in ("toy-acceptability", "toy-inference") for seed in (0, 1, 2)
     ]
     assert [(run.recipe.weight_bits, run.recipe.activation_bits) for run in runs[:4]] == [
         (32, 32),
@@ -93,7 +93,8 @@ def test_who_sets_a_field_last() -> None:
     )
     recipe = plan(own, SMOKE, overrides={"stages": 0})[0].recipe
     assert (recipe.batch_size, recipe.max_length, recipe.stages, recipe.weight_bits) == (1, 22, 0, 8)
-    assert recipe.teacher_epochs == SMOKE.recipe["teacher_epochs"]
+    assert recipe.teacher_epochs == SMOKE.per_task["toy-acceptability"]["teacher_epochs"]
+    assert recipe.teacher_learning_rate == SMOKE.recipe["teacher_learning_rate"]
 
 
 def test_an_arms_own_budget() -> None:

@@ -10,13 +10,13 @@ RESULTS_VARIABLE = "XTC_RESULTS"
 
 
 def project_folder() -> Path:
-    """The nearest folder upwards that holds notebooks/ and pyproject.toml; the current folder if there is none.
+    """The nearest folder upwards that holds notebooks/ and pyproject.toml, else the checkout this package runs from.
 
     A notebook sees its own folder as the current one in JupyterLab and the caller's under papermill; this is the
     same in both.
     """
     here = Path.cwd()
-    for folder in (here, *here.parents):
+    for folder in (here, *here.parents, Path(__file__).parents[1]):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
             return folder
     return here

@@ -153,7 +153,8 @@ def test_dask_workers_carry_out_every_run_though_one_is_killed(folder: Path) -> 
             busy = _wait_for(lambda: next(iter(_claimers(folder)), None))
             os.kill(busy, signal.SIGKILL)
             said += [outcome["state"] for outcome in outcomes]
-        assert Counter(said) == {"done": 4}
+        # An outcome may be lost with the worker that held it; the run is then found done, not carried out again.
+        assert len(said) == 4 and set(said) <= {"done", "elsewhere"}
         assert all(run.is_done() for run in runs(folder, 4))
     finally:
         for process in processes:
