@@ -94,6 +94,7 @@ class Ablation:
         only_failed: bool = False,
         limit: int | None = None,
         force: bool = False,
+        timeout: float | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Carries out what is not done yet and yields each outcome as it comes (see ``runs.executors``).
 
@@ -101,6 +102,7 @@ class Ablation:
             workers: processes on this machine; None: one a core.
             executor: any concurrent.futures.Executor, in place of processes.
             only_failed, limit, force: which runs (see ``to_do``). With force, results there are set aside first.
+            timeout: seconds a notebook cell may take; a run that takes longer has failed.
         """
         from xtc_study.runs.executors import run_recipes
         from xtc_study.runs.store import RunFolder
@@ -118,7 +120,7 @@ class Ablation:
             "device": self.device,
             "precision": self.precision,
         }
-        return run_recipes(recipes, self.results, notebook, parameters, workers, executor)
+        return run_recipes(recipes, self.results, notebook, parameters, workers, executor, timeout)
 
     def collect(self) -> pd.DataFrame:
         """The tidy frame: one row per run, task, split and metric of every run that is done."""
@@ -171,3 +173,14 @@ class Ablation:
             limits=[*self.study.limits, *self.profile.notes],
             chance=levels,
         )
+
+
+def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[dict[str, Any]]:
+    """Carries out a study and returns the outcome of each run that was not done before.
+
+    Args:
+        executor: any concurrent.futures.Executor, say ``Client(cluster).get_executor(pure=False)`` of Dask; None: one
+            process a core.
+        chosen: profile, tasks, seeds and so on, as for ``Ablation``.
+    """
+    return list(Ablation(study, **chosen).run(executor=executor))

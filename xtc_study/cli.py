@@ -133,6 +133,7 @@ def run_studies(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds a notebook cell may take.")] = None,
     keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
 ) -> None:
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
@@ -152,7 +153,7 @@ def run_studies(
             out.print(_cost(ablation))
             continue
         with dask_executor(scheduler) if scheduler else nullcontext() as executor:
-            failed += _run(ablation, workers, executor, keep_going, chosen)
+            failed += _run(ablation, workers, executor, timeout, keep_going, chosen)
         if failed and not keep_going:
             break
     if failed:
@@ -256,14 +257,19 @@ def _cost(ablation: Ablation) -> str:
 
 
 def _run(
-    ablation: Ablation, workers: int | None, executor: Executor | None, keep_going: bool, chosen: dict[str, Any]
+    ablation: Ablation,
+    workers: int | None,
+    executor: Executor | None,
+    timeout: float | None,
+    keep_going: bool,
+    chosen: dict[str, Any],
 ) -> int:
     """Carries out one study with a progress bar and returns the number of failed runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     failed = 0
     with Progress(*columns, console=out) as progress:
         bar = progress.add_task(ablation.study.name, total=len(ablation.to_do(**chosen)))
-        outcomes = ablation.run(workers, executor, **chosen)
+        outcomes = ablation.run(workers, executor, timeout=timeout, **chosen)
         for outcome in outcomes:
             progress.advance(bar)
             text = f"{outcome['state']}: {outcome['run_id']}"

@@ -83,6 +83,16 @@ def test_other_ends_are_failures_too(
     assert outcome["state"] == "failed" and message in outcome["error"]["message"]
 
 
+def test_a_cell_that_takes_too_long_is_a_failure_and_what_it_printed_is_kept(tmp_path: Path) -> None:
+    template = notebook(tmp_path, RECORD, "import time\nprint('step 1 of 9', flush=True)\ntime.sleep(60)", FINISH)
+    outcome = execute_run(job(tmp_path, template, timeout=2))
+    folder = tmp_path / "runs" / RECIPE.run_id
+    assert outcome["state"] == "failed" and outcome["seconds"] < 30
+    assert "timed out" in json.loads((folder / "error.json").read_text())["message"]
+    assert "step 1 of 9" in (folder / "log.txt").read_text()
+    assert execute_run(job(tmp_path, notebook(tmp_path, RECORD, FINISH), timeout=60))["state"] == "done"
+
+
 def test_recipes_run_once_each_in_processes_and_on_any_executor(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.parameters import checked_parameters
@@ -31,7 +31,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
-            models_dir, device, precision), ``threads`` (of torch in the kernel, or None).
+            models_dir, device, precision), ``threads`` (of torch in the kernel, or None), ``timeout`` (seconds a cell
+            may take, or None).
 
     Returns:
         ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
@@ -55,7 +56,10 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     }
     error = None
     try:
-        run_notebook(notebook, run.path / "notebook.ipynb", parameters, job.get("threads"))
+        with (run.path / "log.txt").open("w", encoding="utf-8") as log:
+            run_notebook(
+                notebook, run.path / "notebook.ipynb", parameters, job.get("threads"), job.get("timeout"), log
+            )
         if not (run.path / "metrics.json").is_file():
             error = {
                 "type": "RuntimeError",
@@ -72,8 +76,18 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
 
-def run_notebook(notebook: Path, output: Path, parameters: Mapping[str, Any], threads: int | None = None) -> None:
+def run_notebook(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    threads: int | None = None,
+    timeout: float | None = None,
+    log: TextIO | None = None,
+) -> None:
     """Executes a notebook into ``output`` with checked parameters, its kernel in the notebook's own folder.
+
+    Args:
+        timeout: seconds a cell may take. log: gets what the cells print, as they print it.
 
     Raises:
         ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
@@ -100,6 +114,9 @@ def run_notebook(notebook: Path, output: Path, parameters: Mapping[str, Any], th
             progress_bar=False,
             resources={"metadata": {"path": str(notebook.parent)}},
             config=config,
+            execution_timeout=timeout,
+            stdout_file=log,
+            stderr_file=log,
         )
 
 

@@ -36,6 +36,7 @@ def run_recipes(
     parameters: Mapping[str, Any],
     workers: int | None = None,
     executor: Executor | None = None,
+    timeout: float | None = None,
 ) -> Iterator[Outcome]:
     """Carries out each distinct recipe once and yields each outcome as it comes.
 
@@ -47,6 +48,7 @@ def run_recipes(
         workers: processes on this machine; None: one a core. Each gets its share of the cores. Ignored with an
             executor.
         executor: any PEP 3148 executor; it is not shut down.
+        timeout: seconds a notebook cell may take; a run that takes longer has failed.
     """
     cores = os.cpu_count() or 1
     distinct = list({recipe.run_id: recipe for recipe in recipes}.values())
@@ -58,6 +60,7 @@ def run_recipes(
             "notebook": str(notebook),
             "parameters": dict(parameters),
             "threads": max(cores // workers, 1) if executor is None else None,
+            "timeout": timeout,
         }
         for recipe in distinct
     }
