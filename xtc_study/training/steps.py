@@ -7,6 +7,7 @@ every recipe that shares a prefix of the chain shares its trained models.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from xtc_study.recipe import VERSION, Recipe, digest
@@ -53,7 +54,7 @@ class Step:
     """Every recipe field that shapes the result."""
     parent: Step | None
 
-    @property
+    @cached_property
     def address(self) -> str:
         """Name of the step's folder: its phase and the hash of all that shaped it."""
         content = {
