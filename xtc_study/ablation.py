@@ -101,7 +101,7 @@ class Ablation:
         Args:
             workers: processes on this machine; None: one a core.
             executor: any concurrent.futures.Executor, in place of processes.
-            only_failed, limit, force: which runs (see ``to_do``). With force, results there are set aside first.
+            only_failed, limit, force: which runs (see ``to_do``).
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
         """
         from xtc_study.runs.executors import run_recipes

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -266,19 +270,51 @@ def _run(
 ) -> int:
     """Carries out one study with a progress bar and returns the number of failed runs."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    failed = 0
+    to_do, failed = ablation.to_do(**chosen), 0
     with Progress(*columns, console=out) as progress:
-        bar = progress.add_task(ablation.study.name, total=len(ablation.to_do(**chosen)))
-        outcomes = ablation.run(workers, executor, timeout=timeout, **chosen)
-        for outcome in outcomes:
-            progress.advance(bar)
-            text = f"{outcome['state']}: {outcome['run_id']}"
-            if outcome["state"] == "failed":
-                failed += 1
-                text += f": {outcome['error']['type']}: {outcome['error']['message']}"
-            elif outcome["state"] == "done":
-                text += f" ({outcome['seconds']:.0f} s)"
-            progress.console.print(text, markup=False)
-            if failed and not keep_going:
-                break
+        bar = progress.add_task(ablation.study.name, total=len(to_do))
+        with _bars_of_runs(progress, [ablation.runs_folder / run.run_id for run in to_do]):
+            for outcome in ablation.run(workers, executor, timeout=timeout, **chosen):
+                progress.advance(bar)
+                text = f"{outcome['state']}: {outcome['run_id']}"
+                if outcome["state"] == "failed":
+                    failed += 1
+                    text += f": {outcome['error']['type']}: {outcome['error']['message']}"
+                elif outcome["state"] == "done":
+                    text += f" ({outcome['seconds']:.0f} s)"
+                progress.console.print(text, markup=False)
+                if failed and not keep_going:
+                    break
     return failed
+
+
+@contextmanager
+def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
+    """A bar for each run in progress inside the block, by the cells of its notebook; on a terminal only."""
+    from xtc_study.runs.progress import in_progress
+
+    if not progress.console.is_terminal:
+        yield
+        return
+    stop = Event()
+    bars: dict[str, TaskID] = {}
+
+    def watch() -> None:
+        while not stop.wait(1.0):
+            now = {run.run_id: run for run in in_progress(folders)}
+            for run_id in [run_id for run_id in bars if run_id not in now]:
+                progress.remove_task(bars.pop(run_id))
+            for run_id, run in now.items():
+                if run_id not in bars:
+                    bars[run_id] = progress.add_task(f"  {escape(run_id)}", total=run.cells)
+                progress.update(bars[run_id], completed=run.done)
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        for task in bars.values():
+            progress.remove_task(task)

@@ -43,11 +43,11 @@ class RunFolder:
         self.path = runs / recipe.run_id
 
     def is_done(self) -> bool:
-        try:
-            status = json.loads((self.path / "status.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        """Whether status.json says so, and the files it vouches for can be read; else the run is carried out again."""
+        status = _read(self.path / "status.json")
+        if status is None or status.get("state") != "done":
             return False
-        return isinstance(status, dict) and status.get("state") == "done"
+        return all(_read(self.path / f"{name}.json") is not None for name in ("params", "metrics", "environment"))
 
     def claim(self, again: bool = False) -> str | None:
         """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
@@ -139,6 +139,14 @@ def now() -> str:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes beside and renames, so that a reader sees the old file or the new one, never half of it."""
     _replace(path, (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,0 +1,30 @@
+"""Progress from live notebooks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from xtc_study.runs.progress import RunProgress, in_progress
+
+
+def test_claimed_runs_with_a_readable_notebook(tmp_path: Path) -> None:
+    def cell(kind: str, status: str) -> dict:
+        return {"cell_type": kind, "metadata": {"papermill": {"status": status}}}
+
+    cells = [cell("markdown", "completed"), *(cell("code", status) for status in ("completed", "running", "pending"))]
+    texts = {
+        "live": json.dumps({"cells": cells}),
+        "half": '{"cells": [',
+        "other": "[]",
+        "idle": json.dumps({"cells": cells}),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notebook.ipynb").write_text(text)
+        if name != "idle":
+            (tmp_path / name / "claim.json").write_text("{}")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "claim.json").write_text("{}")
+    folders = [tmp_path / name for name in (*texts, "begun", "gone")]
+    assert in_progress(folders) == [RunProgress("live", 1, 3)]

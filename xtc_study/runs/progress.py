@@ -1,0 +1,30 @@
+"""How far the runs in progress are, read from their live notebooks: papermill saves one after each cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class RunProgress(NamedTuple):
+    run_id: str
+    done: int
+    """Code cells that have ended."""
+    cells: int
+
+
+def in_progress(folders: Iterable[Path]) -> list[RunProgress]:
+    """One entry for each of these run folders that is claimed and whose notebook can be read just now."""
+    found = []
+    for folder in folders:
+        if not (folder / "claim.json").is_file():
+            continue
+        try:
+            cells = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+            states = [cell["metadata"]["papermill"]["status"] for cell in cells if cell["cell_type"] == "code"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not begun, or half written at this moment
+        found.append(RunProgress(folder.name, states.count("completed"), len(states)))
+    return found
