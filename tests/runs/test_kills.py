@@ -74,7 +74,7 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     runner = start()
     while sum(killed.values()) < KILLS and not all(run.is_done() for run in runs):
         # Long enough between kills for some runs to come to an end, short enough to hit every moment of one.
-        time.sleep(rng.uniform(0.2, 2.5 if KILLS > 50 else 1.5))
+        time.sleep(rng.uniform(0.2, 1.5))
         look()
         kind, process = _victim(runner, rng)
         if process is None:
