@@ -20,7 +20,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
 
 KILLS = int(os.environ.get("XTC_KILLS", "6"))
-RUNS = 24 if KILLS > 50 else 8
+RUNS, WORK_SECONDS = (24, 3.0) if KILLS > 50 else (8, 0.3)
 
 CELL = """
 import time
@@ -29,7 +29,7 @@ import pandas as pd
 from xtc_study.recipe import Recipe
 from xtc_study.runs.by_notebook import NotebookRun
 run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
-time.sleep(0.3)
+time.sleep(WORK)
 rows = [{"split": "dev", "metric": "accuracy", "value": seed / 100, "n_examples": 500}]
 sizes = {"size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
 run.record({"rows": rows, **sizes}, pd.DataFrame({"idx": range(500), "seed": seed}), [], "cpu", "fp32")
@@ -52,7 +52,10 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
     parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(new_notebook(cells=[parameters, new_code_cell(CELL)], metadata=kernel), tmp_path / "template.ipynb")
+    nbformat.write(
+        new_notebook(cells=[parameters, new_code_cell(CELL.replace("WORK", str(WORK_SECONDS)))], metadata=kernel),
+        tmp_path / "template.ipynb",
+    )
     (tmp_path / "runner.py").write_text(RUNNER)
     runs = [RunFolder(tmp_path / "results" / "runs", Recipe.of(task="cola", seed=seed)) for seed in range(RUNS)]
     first_done: dict[Path, tuple[int, int]] = {}
@@ -71,20 +74,22 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
         command = [sys.executable, str(tmp_path / "runner.py"), str(tmp_path), str(RUNS)]
         return psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    runner = start()
+    runner, kind = start(), "kernel"
     while sum(killed.values()) < KILLS and not all(run.is_done() for run in runs):
-        # Long enough between kills for some runs to come to an end, short enough to hit every moment of one.
-        time.sleep(rng.uniform(0.2, 1.5))
         look()
-        kind, process = _victim(runner, rng)
-        if process is None:
-            runner = start()  # it had come to an end: some runs had failed, as their kernels were killed
+        process = _victim(runner, kind, rng)
+        if process is None:  # not there yet, or the runner came to an end: some runs failed, as kernels were killed
+            if runner.poll() is not None:
+                runner = start()
+            time.sleep(0.05)
             continue
+        time.sleep(rng.uniform(0, WORK_SECONDS + 0.5))
         try:
             os.kill(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
         killed[kind] += 1
+        kind = rng.choice(list(killed))
         if process.pid == runner.pid:
             runner.wait()
             runner = start()
@@ -102,20 +107,18 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     assert sum(killed.values()) > 0
 
 
-def _victim(runner: psutil.Popen, rng: random.Random) -> tuple[str, psutil.Process | None]:
-    """A random living process of the runner's family, each kind as likely as another."""
-    kinds: dict[str, list[psutil.Process]] = {"kernel": [], "worker": [], "runner": []}
+def _victim(runner: psutil.Popen, kind: str, rng: random.Random) -> psutil.Process | None:
+    """A random living process of that kind in the runner's family."""
+    if runner.poll() is not None:
+        return None
+    if kind == "runner":
+        return runner
+    sign = {"kernel": "ipykernel_launcher", "worker": "spawn_main"}[kind]
+    found = []
     try:
-        if runner.poll() is not None:
-            return "", None
-        kinds["runner"].append(runner)
         for process in runner.children(recursive=True):
-            command = " ".join(process.cmdline())
-            if "ipykernel_launcher" in command:
-                kinds["kernel"].append(process)
-            elif "spawn_main" in command:
-                kinds["worker"].append(process)
+            if sign in " ".join(process.cmdline()):
+                found.append(process)
     except psutil.NoSuchProcess:
-        pass
-    kind = rng.choice([kind for kind, found in kinds.items() if found])
-    return kind, rng.choice(kinds[kind])
+        return None
+    return rng.choice(found) if found else None
