@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,9 +150,21 @@ def test_another_machine_is_respected_while_its_heart_beats(tmp_path: Path, monk
     assert not is_held(tmp_path) and take(tmp_path) is not None
 
 
-def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import time
+@pytest.mark.parametrize("jump", [-10 * 365 * 86400, 10 * 365 * 86400], ids=["ten years back", "ten years on"])
+def test_a_clock_that_jumps_frees_nothing_and_holds_nothing_up(
+    tmp_path: Path, another: Callable[[], Another], jump: int
+) -> None:
+    rival = another()
+    rival.tell()
+    rival.line()
+    for name in ("claim.json", "claim.lock"):  # as files look after the clock was set
+        os.utime(tmp_path / name, (max(0, time.time() + jump),) * 2)
+    assert is_held(tmp_path) and take(tmp_path) is None
+    rival.kill()
+    assert not is_held(tmp_path) and take(tmp_path) is not None
 
+
+def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
     claim = take(tmp_path)
     assert claim is not None

@@ -63,11 +63,12 @@ def runs(folder: Path, count: int) -> list[RunFolder]:
     return [RunFolder(folder / "results" / "runs", Recipe.of(task="cola", seed=seed)) for seed in range(count)]
 
 
-def test_two_runners_share_the_work_and_repeat_nothing(folder: Path) -> None:
-    runners = [start(folder, 6), start(folder, 6)]
+@pytest.mark.parametrize("count", [2, 4])
+def test_runners_on_one_folder_share_the_work_and_repeat_nothing(folder: Path, count: int) -> None:
+    runners = [start(folder, 6) for _ in range(count)]
     said = [line for runner in runners for line in runner.communicate(timeout=120)[0].splitlines()]
     states = Counter(line.split()[0] for line in said)
-    assert states == {"done": 6, "elsewhere": 6}
+    assert states == {"done": 6, "elsewhere": 6 * (count - 1)}
     assert len({line for line in said if line.startswith("done")}) == 6
     assert all(run.is_done() for run in runs(folder, 6))
 
