@@ -169,3 +169,17 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
     assert again.reused == 0
     state = first.model.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.model.state_dict().items())
+
+
+@pytest.mark.usefixtures("little")
+def test_a_checkpoint_whose_weights_are_damaged_fails_once_and_is_gone(tmp_path: Path) -> None:
+    lesson = Pipeline(recipe(), Places(tmp_path))
+    checkpoint = lesson.store.checkpoints(lesson.steps[0].address) / "checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "curve.json").write_text("[]")
+    (checkpoint / "trainer_state.json").write_text("{")
+    (checkpoint / "model.safetensors").write_bytes(b"half")
+    with pytest.raises(Exception, match=r"(?i)header|safetensors|json|expecting"):
+        lesson.teacher()
+    assert not checkpoint.exists()
+    assert Pipeline(recipe(), Places(tmp_path)).teacher().reused == 0

@@ -127,3 +127,15 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
         point for point in curve if point["term"] == "dev score"
     ]
     assert {point["step"] for point in again} == {point["step"] for point in curve}
+
+
+@pytest.mark.parametrize("curve", [None, b"[{"], ids=["cut off before its end", "damaged"])
+def test_a_checkpoint_that_is_not_whole_is_not_used(curve: bytes | None, rows: Any, tmp_path: Path) -> None:
+    whole, again = encoder(0), encoder(0)
+    fit(whole, rows, Lesson(("labels",)), tmp_path / "whole")
+    (tmp_path / "cut" / "checkpoint-3").mkdir(parents=True)
+    (tmp_path / "cut" / "checkpoint-3" / "model.safetensors").write_bytes(b"half")
+    if curve is not None:
+        (tmp_path / "cut" / "checkpoint-3" / "curve.json").write_bytes(curve)
+    fit(again, rows, Lesson(("labels",)), tmp_path / "cut")
+    assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in again.state_dict().items())

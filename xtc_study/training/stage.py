@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction import hidden_state_map
@@ -114,9 +114,7 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if last is not None:
-        trainer.curve = json.loads((Path(last) / CURVE).read_text())
+    last, trainer.curve = _last_checkpoint(folder)
     if lesson.teacher is not None:
         lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
     with ExitStack() as stack:
@@ -124,6 +122,16 @@ def train(
             stack.enter_context(tapped(model, lesson.teacher))
         trainer.train(resume_from_checkpoint=last)
     return trainer.curve
+
+
+def _last_checkpoint(folder: Path) -> tuple[str | None, list[CurvePoint]]:
+    """The newest whole checkpoint and its curve. The curve is written last: a checkpoint without one was cut off and goes."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        try:
+            return str(path), json.loads((path / CURVE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(path, ignore_errors=True)
+    return None, []
 
 
 class _DistillationTrainer(Trainer):
