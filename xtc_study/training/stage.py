@@ -125,7 +125,7 @@ def train(
 
 
 def _last_checkpoint(folder: Path) -> tuple[str | None, list[CurvePoint]]:
-    """The newest whole checkpoint and its curve. The curve is written last: a checkpoint without one was cut off and goes."""
+    """The newest whole checkpoint and its curve. The curve is written last; a checkpoint without one was cut off."""
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
             return str(path), json.loads((path / CURVE).read_text(encoding="utf-8"))
