@@ -253,7 +253,7 @@ def _cost(ablation: Ablation) -> str:
     """What the study costs, in steps and, once something was trained here, in seconds of training."""
     costs = ablation.account()
     text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
-    if costs.seconds_to_do is not None:
+    if costs.steps_to_do and costs.seconds_to_do is not None:
         text += f", about {costs.seconds_to_do:,.0f} s of training"
     if costs.share is not None:
         text += f"; sharing brings the study to {costs.share:.0%} of separate pipelines"

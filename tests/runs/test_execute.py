@@ -8,7 +8,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from templates import write_template
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.execute import execute_run
@@ -31,12 +31,7 @@ run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 
 
 def notebook(folder: Path, *cells: str) -> Path:
-    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
-    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
-    path = folder / "template {x}.ipynb"
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(new_notebook(cells=[parameters, *map(new_code_cell, cells)], metadata=kernel), path)
-    return path
+    return write_template(folder / "template {x}.ipynb", *cells)
 
 
 def job(folder: Path, template: Path, **fields: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from templates import write_template
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.executors import dask_executor, run_recipes
@@ -46,10 +46,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
-    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(new_notebook(cells=[parameters, new_code_cell(CELL)], metadata=kernel), tmp_path / "template.ipynb")
+    write_template(tmp_path / "template.ipynb", CELL)
     (tmp_path / "runner.py").write_text(RUNNER)
     return tmp_path
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from templates import write_template
 
 from xtc_study.analysis.collect import collect, states
 from xtc_study.recipe import Recipe
@@ -35,14 +34,9 @@ run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 
 def template(folder: Path, fault: str = "") -> Path:
     """A notebook whose run of seed 1 meets the fault."""
-    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
-    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
     lines = fault.splitlines() or ["pass"]
     body = CELL.replace("FAULT", "\n".join(["if seed == 1:", *("    " + line for line in lines)]))
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path = folder / "template.ipynb"
-    nbformat.write(new_notebook(cells=[parameters, new_code_cell(body)], metadata=kernel), path)
-    return path
+    return write_template(folder / "template.ipynb", body)
 
 
 def carry_out(folder: Path, results: Path, fault: str = "", **options: Any) -> dict[int, dict[str, Any]]:

@@ -11,10 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-import nbformat
 import pandas as pd
 import psutil
-from nbformat.v4 import new_code_cell, new_notebook
+from templates import write_template
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
@@ -49,13 +48,7 @@ if __name__ == "__main__":
 
 
 def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
-    fields = "\n".join(f"{field} = None" for field in Recipe.model_fields)
-    parameters = new_code_cell(f"{fields}\nresults_dir = ''\nclaim = ''", metadata={"tags": ["parameters"]})
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(
-        new_notebook(cells=[parameters, new_code_cell(CELL.replace("WORK", str(WORK_SECONDS)))], metadata=kernel),
-        tmp_path / "template.ipynb",
-    )
+    write_template(tmp_path / "template.ipynb", CELL.replace("WORK", str(WORK_SECONDS)))
     (tmp_path / "runner.py").write_text(RUNNER)
     runs = [RunFolder(tmp_path / "results" / "runs", Recipe.of(task="cola", seed=seed)) for seed in range(RUNS)]
     first_done: dict[Path, tuple[int, int]] = {}
