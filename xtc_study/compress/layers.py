@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from xtc_study.compress.activations import ActivationFormat, QuantizedActivation, StaticRange, quantize_activation
 from xtc_study.compress.integer_first import integer_first_linear
 from xtc_study.compress.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
+from xtc_study.compress.straight_through import StraightThrough
 
 
 class _StraightThroughLinear(torch.autograd.Function):
@@ -105,18 +106,6 @@ class LowBitLinear(nn.Linear):
         return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Forward: the quantised rows. Backward: the gradient, unchanged, to the latent rows."""
-
-    @staticmethod
-    def forward(ctx: Any, latent: Tensor, quantised: Tensor) -> Tensor:
-        return quantised
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return grad, None
-
-
 class LowBitEmbedding(nn.Embedding):
     """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table."""
 
@@ -133,7 +122,7 @@ class LowBitEmbedding(nn.Embedding):
         """ids (...) to (..., embedding_dim)."""
         rows = F.embedding(ids, self.weight, self.padding_idx)
         flat = rows.detach().reshape(-1, rows.shape[-1])
-        return _StraightThrough.apply(rows, dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape))
+        return StraightThrough.apply(rows, dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape))
 
 
 def arithmetic_dtype(x: Tensor) -> torch.dtype:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from xtc_study.compress.activations import ActivationFormat
+from xtc_study.compress.attention import quantise_attention
 from xtc_study.compress.encoder import encoder_parts
 from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantizers import WeightFormat, grouped
@@ -53,6 +54,8 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
+    if recipe.quantise_attention:
+        quantise_attention(model, recipe.activation_bits)
 
 
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:

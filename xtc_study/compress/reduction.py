@@ -17,18 +17,21 @@ class LayersError(ValueError):
     """Layers the teacher does not have."""
 
 
-def layer_map(teacher_depth: int, layers: int | Sequence[int] | None) -> tuple[int, ...]:
+def layer_map(teacher_depth: int, layers: int | str | Sequence[int] | None) -> tuple[int, ...]:
     """The teacher layer (from 0) that each student layer copies and learns from.
 
     A count is spread evenly. With s = depth // count >= 2: the last layer of each block of s, and what is left over
     is shared by both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise: layer round((i+1)
-    depth / count) - 1.
+    depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.
     """
     if layers is None:
         return tuple(range(teacher_depth))
+    if isinstance(layers, str):
+        part, whole = map(int, layers.split("/"))
+        layers = max(round(teacher_depth * part / whole), 1)
     if isinstance(layers, int):
         if not 1 <= layers <= teacher_depth:
             raise LayersError(f"layers={layers}: expected 1 to {teacher_depth}, the teacher's depth")

@@ -6,7 +6,7 @@ No model file is copied or patched: a model switched to ``xtc_scores`` computes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,17 +27,21 @@ def attention_with_scores(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    probabilities: Callable[[Tensor], Tensor] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
     """Attention output (batch, queries, heads, width) and the scores, taken before the mask is added.
 
-    query, key, value: (batch, heads, positions, width). attention_mask: additive, or None.
+    query, key, value: (batch, heads, positions, width). attention_mask: additive, or None. probabilities: applied to
+    the probabilities before their product with the values.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
-    probabilities = F.dropout(masked.softmax(-1), dropout, module.training)
-    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), scores
+    weights = F.dropout(masked.softmax(-1), dropout, module.training)
+    if probabilities is not None:
+        weights = probabilities(weights)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), scores
 
 
 AttentionInterface.register(NAME, attention_with_scores)
@@ -46,12 +50,16 @@ AttentionMaskInterface.register(NAME, eager_mask)
 
 @contextmanager
 def tapped(*models: Any) -> Iterator[None]:
-    """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models."""
-    before = [model.config._attn_implementation for model in models]
+    """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
+
+    A model whose attention is quantised gives its scores anyway and is left as it is.
+    """
+    plain = [model for model in models if not model.config._attn_implementation.startswith("xtc_")]
+    before = [model.config._attn_implementation for model in plain]
     try:
-        for model in models:
+        for model in plain:
             model.set_attn_implementation(NAME)
         yield
     finally:
-        for model, implementation in zip(models, before, strict=True):
+        for model, implementation in zip(plain, before, strict=True):
             model.set_attn_implementation(implementation)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xtc_study.compress.activations import ActivationFormat
+from xtc_study.compress.attention import restore_attention
 from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.lowbit import replace
 from xtc_study.compress.quantizers import WeightFormat, grouped, quantize_weight
@@ -83,6 +84,7 @@ def load(folder: str | Path) -> Any:
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # known to this loader only; from_config would look for a quantizer
     model = AutoModelForSequenceClassification.from_config(config)
+    restore_attention(model)
     for name, entry in packed.items():
         try:
             module = model.get_submodule(name)
