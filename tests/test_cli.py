@@ -20,7 +20,7 @@ def run(*words: str) -> str:
 
 def test_plan_counts_every_run_and_writes_nothing(tmp_path: Path) -> None:
     output = run("plan", "12_bits", "--seed", "0", "--seed", "1", "--results", str(tmp_path / "results"))
-    assert "16 runs planned, 0 done, 16 to do" in output
+    assert "24 runs planned, 0 done, 24 to do" in output
     assert not (tmp_path / "results").exists()
 
 
@@ -36,7 +36,7 @@ def test_plan_starts_without_torch() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["plan", "13_bits"], "study='13_bits': expected one of 12_bits"),
+        (["plan", "13_bits"], "study='13_bits': expected one of 10_stages"),
         (["plan", "12_bits", "--profile", "huge"], "profile='huge': expected one of mini, paper, smoke"),
         (["plan", "12_bits", "--task", "nli"], "task='nli': unknown; expected one of cola"),
         (["plan", "12_bits", "--set", "epoch=3"], "unknown recipe field 'epoch'"),
@@ -45,6 +45,9 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--set", "epochs=[1"], "not valid YAML"),
         (["plan", "12_bits", "--set", "weight_bits=2"], "study 12_bits varies it"),
         (["plan", "12_bits", "--set", "layers=[3, 1]"], "layers=[3, 1]: expected teacher layers in rising order"),
+        (["plan", "12_bits", "--axis", "depth=2"], "--axis depth: no such axis in 12_bits; there are: activations"),
+        (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
+        (["plan", "16_which_layers", "--axis", "layers=[9, 7]"], "layers=[9, 7]: expected teacher layers in rising"),
         (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -73,10 +76,10 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     results = ["--results", str(tmp_path / "results")]
     output = run("run", "12_bits", "--seed", "0", "--dry-run", "--limit", "3", *results)
     assert len([line for line in output.splitlines() if line.startswith("toy-")]) == 3
-    assert "10 steps in place of 16, 10 to train" in output
+    assert "13 steps in place of 24, 13 to train" in output
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
-    assert "24 missing" in run("status", "12_bits", *results)
+    assert "36 missing" in run("status", "12_bits", *results)
     assert run("clean", "12_bits", *results) == ""
 
 

@@ -76,4 +76,4 @@ def test_the_run_notebook_is_by_default_a_run_of_the_smoke_profile() -> None:
     names = read_parameters(ROOT / "notebooks" / "run.ipynb")
     assert set(Recipe.model_fields) <= set(names), "a recipe field without a parameter cannot be set in the notebook"
     planned = plan(load_study("12_bits"), load_profile("smoke"), seeds=[0])
-    assert Recipe.from_names(names).run_id in {run.run_id for run in planned if run.arm == "1-bit"}
+    assert Recipe.from_names(names).run_id in {run.run_id for run in planned if run.arm == "1-bit, A8"}

@@ -21,7 +21,7 @@ def test_the_profiles_there_are() -> None:
 @pytest.mark.parametrize(
     ("name", "model", "tasks"),
     [
-        ("smoke", "builtin:tiny", ["toy-acceptability", "toy-inference"]),
+        ("smoke", "builtin:tiny", ["toy-inference"]),
         ("mini", "sentence-transformers/all-MiniLM-L6-v2", ["cola", "sst2", "mrpc", "stsb", "rte"]),
         ("paper", "google-bert/bert-base-uncased", GLUE),
     ],
@@ -31,7 +31,7 @@ def test_model_tasks_and_seeds(name: str, model: str, tasks: list[str]) -> None:
     assert profile.name == name
     assert profile.recipe["model"] == model
     assert profile.tasks == tasks
-    assert profile.seeds == [0, 1, 2]
+    assert profile.seeds == ([0, 1] if name == "smoke" else [0, 1, 2])
     assert profile.description
 
 
@@ -39,13 +39,13 @@ def test_model_tasks_and_seeds(name: str, model: str, tasks: list[str]) -> None:
 def test_every_budget_gives_every_task_a_recipe(name: str) -> None:
     profile = load_profile(name)
     assert profile.budget in profile.budgets
-    assert list(profile.budgets) == ["A", "B", "C"]
+    assert list(profile.budgets) == ["A", "B", "C", "D"][: len(profile.budgets)] and len(profile.budgets) >= 3
     for task in profile.tasks:
         assert task in TASKS
         for budget in profile.budgets:
             recipe = Recipe.of(**profile.fields(task, 5, budget))
             assert (recipe.task, recipe.seed, recipe.epochs) == (task, 5, profile.epochs(task, budget))
-        epochs = [profile.epochs(task, budget) for budget in "ABC"]
+        epochs = [profile.epochs(task, budget) for budget in profile.budgets]
         assert epochs == sorted(set(epochs)), "a larger budget trains longer"
 
 

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "activation_bits": 8,
     "granularity": "tensor",
     "quantise_pooler": True,
+    "quantise_attention": False,
     "activation_scale": "token",
     "activation_range": "dynamic",
     "weight_clip": None,
@@ -84,8 +85,9 @@ OTHERS: dict[str, Any] = {
     "model": "m", "seed": 1, "batch_size": 16, "max_length": 64, "teacher_epochs": 1, "teacher_learning_rate": 1e-3,
     "layers": 5, "start": "pretrained", "order": "together", "reduce_stages": 2, "reduce_epochs": 1,
     "reduce_learning_rate": 1e-3, "weight_bits": 2, "embedding_bits": 8, "activation_bits": 4, "granularity": "row",
-    "quantise_pooler": False, "activation_scale": "tensor", "weight_clip": 2.5, "stages": 2, "epochs": 1,
-    "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True, "teacher_dropout": True,
+    "quantise_pooler": False, "quantise_attention": True, "activation_scale": "tensor", "weight_clip": 2.5,
+    "stages": 2, "epochs": 1, "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True,
+    "teacher_dropout": True,
 }  # fmt: skip
 
 

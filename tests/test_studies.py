@@ -10,7 +10,7 @@ import yaml
 from xtc_study import studies
 from xtc_study.profiles import load_profile, profile_names
 from xtc_study.recipe import RecipeError
-from xtc_study.studies import Study, StudyError, load_study, plan, study_names
+from xtc_study.studies import Study, StudyError, load_study, plan, study_at, study_names
 
 
 @pytest.mark.parametrize("profile", profile_names())
@@ -18,7 +18,7 @@ from xtc_study.studies import Study, StudyError, load_study, plan, study_names
 def test_every_study_can_be_planned_at_every_scale(name: str, profile: str) -> None:
     study = load_study(name)
     runs = plan(study, load_profile(profile))
-    arms = [arm.name for arm in study.arms]
+    arms = study_at(study, profile).arm_names
     assert len(set(arms)) == len(arms)
     assert {run.arm for run in runs} == set(arms)
     assert {run.study for run in runs} == {name}
@@ -29,19 +29,16 @@ def test_every_study_can_be_planned_at_every_scale(name: str, profile: str) -> N
 
 
 def test_the_study_of_bits_at_the_smoke_scale() -> None:
-    runs = plan(load_study("12_bits"), load_profile("smoke"))
-    assert len(runs) == 2 * 3 * 4
-    assert [run.arm for run in runs[:4]] == ["32-bit", "8-bit", "2-bit", "1-bit"]
-    assert [(run.recipe.task, run.recipe.seed) for run in runs[::4]] == [
-        (task, seed) for task in ("toy-acceptability", "toy-inference") for seed in (0, 1, 2)
-    ]
-    assert [(run.recipe.weight_bits, run.recipe.activation_bits) for run in runs[:4]] == [
-        (32, 32),
-        (8, 8),
-        (2, 8),
-        (1, 8),
-    ]
-    assert {run.recipe.epochs for run in runs} == {1}
+    runs = plan(load_study("12_bits"), load_profile("smoke"), tasks=["rte"], seeds=[5])
+    assert [run.arm for run in runs[:4]] == ["32-bit, A32", "32-bit, A8", "32-bit, A4", "8-bit, A32"]
+    pairs = [(run.recipe.weight_bits, run.recipe.activation_bits) for run in runs]
+    assert pairs == [(weights, activations) for weights in (32, 8, 2, 1) for activations in (32, 8, 4)]
+    assert {(run.recipe.task, run.recipe.seed, run.recipe.epochs) for run in runs} == {("rte", 5, 1)}
+
+
+def test_the_paper_scale_asks_for_at_least_a_thousand_runs() -> None:
+    runs = [run for name in study_names() for run in plan(load_study(name), load_profile("paper"))]
+    assert len({run.run_id for run in runs}) >= 1000
 
 
 def test_unknown_study() -> None:
@@ -93,14 +90,14 @@ def test_who_sets_a_field_last() -> None:
     )
     recipe = plan(own, SMOKE, overrides={"stages": 0})[0].recipe
     assert (recipe.batch_size, recipe.max_length, recipe.stages, recipe.weight_bits) == (1, 22, 0, 8)
-    assert recipe.teacher_epochs == SMOKE.per_task["toy-acceptability"]["teacher_epochs"]
+    assert recipe.teacher_epochs == SMOKE.recipe["teacher_epochs"]
     assert recipe.teacher_learning_rate == SMOKE.recipe["teacher_learning_rate"]
 
 
 def test_an_arms_own_budget() -> None:
-    arms = [{"name": "high", "budget": "A"}, {"name": "low", "budget": "C"}]
+    arms = [{"name": "high", "set": {"budget": "A"}}, {"name": "low", "set": {"budget": "C"}}]
     runs = plan(study(arms=arms), SMOKE, tasks=["cola"], seeds=[0])
-    assert [(run.recipe.epochs, run.recipe.reduce_epochs) for run in runs] == [(1, 1), (6, 6)]
+    assert [(run.recipe.epochs, run.recipe.reduce_epochs) for run in runs] == [(1, 1), (4, 4)]
 
 
 def test_what_the_arms_vary_cannot_be_set_for_all() -> None:
@@ -110,7 +107,7 @@ def test_what_the_arms_vary_cannot_be_set_for_all() -> None:
 
 @pytest.mark.parametrize("field", ["epochs", "reduce_epochs"])
 def test_epochs_cannot_be_set_for_all_where_the_arms_vary_the_budget(field: str) -> None:
-    arms = [{"name": "high", "budget": "A"}, {"name": "low", "budget": "C"}]
+    arms = [{"name": "high", "set": {"budget": "A"}}, {"name": "low", "set": {"budget": "C"}}]
     with pytest.raises(StudyError, match=f"{field}: study own varies it"):
         plan(study(arms=arms), SMOKE, overrides={field: 2})
 
@@ -160,6 +157,10 @@ def test_a_study_of_ones_own(folder: Path) -> None:
         pytest.param({"claims": [{**CLAIM, "reference": "x"}]}, "arm 'x'", id="unknown reference of a claim"),
         pytest.param({"reference": "y"}, "arm 'y'", id="unknown reference"),
         pytest.param({"arms": [SOUND["arms"][0]] * 2 + SOUND["arms"][1:]}, "high", id="an arm's name twice"),
+        pytest.param({"axes": {"a": {"x": {}, "y": {}}}}, "has axes and arms", id="axes and arms"),
+        pytest.param(
+            {"profiles": {"smoke": {"reference": "z"}}}, "profile smoke: arm 'z'", id="a profile's reference"
+        ),
         pytest.param({"colour": "red"}, "own: colour", id="unknown key"),
         pytest.param({"notebook": None}, "own: notebook", id="no notebook"),
     ],
@@ -168,3 +169,33 @@ def test_a_study_that_is_not_well_formed(folder: Path, change: dict, message: st
     (folder / "own.yml").write_text(yaml.safe_dump({**SOUND, **change}))
     with pytest.raises(StudyError, match=message):
         load_study("own")
+
+
+GRID: dict[str, Any] = {
+    "arms": [],
+    "axes": {
+        "weights": {"1-bit": {"weight_bits": 1}, "2-bit": {"weight_bits": 2}},
+        "depth": {"all": {"layers": None}, "half": {"layers": "1/2"}},
+    },
+    "reference": "1-bit, all",
+    "claims": [{**CLAIM, "arm": "1-bit, half", "reference": "1-bit, all"}],
+}
+
+
+def test_the_points_of_an_axis_can_be_chosen() -> None:
+    runs = plan(study(**GRID), SMOKE, tasks=["rte"], seeds=[0], axes={"depth": ["half", 3], "weights": ["2-bit"]})
+    assert [(run.arm, run.recipe.layers) for run in runs] == [("2-bit, half", "1/2"), ("2-bit, 3", 3)]
+    assert {run.recipe.weight_bits for run in runs} == {2}
+
+
+def test_claims_follow_the_arms_that_are_left() -> None:
+    whole = study_at(study(**GRID), "smoke")
+    assert (whole.reference, len(whole.claims)) == ("1-bit, all", 1)
+    cut = study_at(study(**GRID), "smoke", {"depth": ["half"]})
+    assert (cut.arm_names, cut.reference, cut.claims) == (["1-bit, half", "2-bit, half"], "1-bit, half", [])
+
+
+def test_an_axis_may_be_another_at_one_profile() -> None:
+    special = {"smoke": {"axes": {"depth": {"all": {"layers": None}, "half": {"layers": 1}, "3/4": {"layers": 3}}}}}
+    assert len(study_at(study(**GRID, profiles=special), "smoke").arms) == 6
+    assert len(study_at(study(**GRID, profiles=special), "mini").arms) == 4

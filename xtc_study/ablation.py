@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from xtc_study.folders import optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
-from xtc_study.studies import PlannedRun, StudyError, load_study, plan
+from xtc_study.recipe import Recipe
+from xtc_study.studies import PlannedRun, StudyError, load_study, plan, study_at
 from xtc_study.tasks.catalogue import find_task
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from xtc_study.analysis.stats import Difference
     from xtc_study.report.pages import StudyPage
     from xtc_study.runs.account import Account
+    from xtc_study.runs.step_times import StepTimes
 
 
 class Ablation:
@@ -26,6 +29,7 @@ class Ablation:
 
     Args:
         tasks, seeds, overrides: in place of the profile's; overrides are recipe fields set for every arm.
+        axes: the points to keep of some of the study's axes, or others (see ``arms.chosen_axes``).
         results_dir: in place of results/<profile>. data_dir: GLUE in its download layout; None: the hub.
         models_dir: models by name; None: local paths and the hub.
 
@@ -45,14 +49,16 @@ class Ablation:
         models_dir: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
+        axes: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
-        self.study, self.profile = load_study(study), load_profile(profile)
-        self.tasks, self.seeds, self.overrides = tasks, seeds, dict(overrides or {})
+        self.profile = load_profile(profile)
+        self.study = study_at(load_study(study), profile, axes)
+        self.tasks, self.seeds, self.overrides, self.axes = tasks, seeds, dict(overrides or {}), dict(axes or {})
         self.results = results_folder(profile, results_dir)
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
         self.device, self.precision = device, precision
-        self.planned: list[PlannedRun] = plan(self.study, self.profile, tasks, seeds, overrides)
+        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, tasks, seeds, overrides, axes)
         for task in {run.recipe.task for run in self.planned}:
             find_task(task)
 
@@ -62,11 +68,13 @@ class Ablation:
 
     def account(self) -> Account:
         """Steps and training seconds of the study, alone and shared, and what is still to do."""
-        from xtc_study.runs.account import account
-        from xtc_study.runs.steps import StepStore
+        return account_of([self])
 
-        recipes = {run.run_id: run.recipe for run in self.planned}
-        return account(list(recipes.values()), StepStore(self.results / "steps"))
+    def step_times(self) -> StepTimes | None:
+        """Measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""
+        from xtc_study.runs.step_times import read_step_times
+
+        return read_step_times(self.results, self.planned[0].recipe.model)
 
     def states(self) -> pd.DataFrame:
         """Where each planned run stands: run_id, arm, task, seed, state, error."""
@@ -104,23 +112,7 @@ class Ablation:
             only_failed, limit, force: which runs (see ``to_do``).
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
         """
-        from xtc_study.runs.executors import run_recipes
-        from xtc_study.runs.store import RunFolder
-
-        recipes = [run.recipe for run in self.to_do(only_failed, limit, force)]
-        if force:
-            for recipe in recipes:
-                RunFolder(self.runs_folder, recipe).reopen()
-        notebook = project_folder() / "notebooks" / "run.ipynb"
-        if recipes and not notebook.is_file():
-            raise StudyError(f"{notebook}: not found; run this inside the project's folder")
-        parameters = {
-            "data_dir": str(self.data_dir or ""),
-            "models_dir": str(self.models_dir or ""),
-            "device": self.device,
-            "precision": self.precision,
-        }
-        return run_recipes(recipes, self.results, notebook, parameters, workers, executor, timeout)
+        return run_together([self], workers, executor, only_failed, limit, force, timeout)
 
     def collect(self) -> pd.DataFrame:
         """The tidy frame: one row per run, task, split and metric of every run that is done."""
@@ -143,6 +135,8 @@ class Ablation:
             words += ["--seed", str(seed)]
         for field, value in self.overrides.items():
             words += ["--set", f"{field}={value}"]
+        for axis, points in self.axes.items():
+            words += ["--axis", f"{axis}={','.join(map(str, points))}"]
         return shlex.join(words)
 
     def page(self) -> StudyPage:
@@ -173,6 +167,60 @@ class Ablation:
             limits=[*self.study.limits, *self.profile.notes],
             chance=levels,
         )
+
+
+def run_together(
+    ablations: Sequence[Ablation],
+    workers: int | None = None,
+    executor: Executor | None = None,
+    only_failed: bool = False,
+    limit: int | None = None,
+    force: bool = False,
+    timeout: float | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
+
+    Args:
+        ablations: with the same results folder, places, device and precision.
+        limit: of each study. The rest as for ``Ablation.run``.
+    """
+    from xtc_study.runs.executors import run_recipes
+    from xtc_study.runs.store import RunFolder
+
+    first = ablations[0]
+    recipes = in_turns(
+        list({run.run_id: run.recipe for one in ablations for run in one.to_do(only_failed, limit, force)}.values())
+    )
+    if force:
+        for recipe in recipes:
+            RunFolder(first.runs_folder, recipe).reopen()
+    notebook = project_folder() / "notebooks" / "run.ipynb"
+    if recipes and not notebook.is_file():
+        raise StudyError(f"{notebook}: not found; run this inside the project's folder")
+    parameters = {
+        "data_dir": str(first.data_dir or ""),
+        "models_dir": str(first.models_dir or ""),
+        "device": first.device,
+        "precision": first.precision,
+    }
+    return run_recipes(recipes, first.results, notebook, parameters, workers, executor, timeout)
+
+
+def account_of(ablations: Sequence[Ablation]) -> Account:
+    """Steps and training seconds of several studies of one profile, each alone and all shared."""
+    from xtc_study.runs.account import account
+    from xtc_study.runs.steps import StepStore
+
+    recipes = {run.run_id: run.recipe for one in ablations for run in one.planned}
+    return account(list(recipes.values()), StepStore(ablations[0].results / "steps"), ablations[0].step_times())
+
+
+def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Tasks and seeds by turns, so that workers begin with different teachers instead of waiting for one."""
+    groups: dict[tuple[str, int], list[Recipe]] = {}
+    for recipe in recipes:
+        groups.setdefault((recipe.task, recipe.seed), []).append(recipe)
+    return [recipe for turn in itertools.zip_longest(*groups.values()) for recipe in turn if recipe is not None]
 
 
 def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[dict[str, Any]]:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
+from xtc_study.terminal import carry_out, cost_text
 
+if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
 
 app = typer.Typer(
@@ -40,9 +35,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field for every arm; repeat for several."),
 ]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
+]
 Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
 ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
 
 
@@ -53,20 +53,40 @@ def show_plan(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
+    models_dir: ModelsDir = None,
     results: Results = None,
+    every_run: Annotated[bool, typer.Option("--list", help="A line for every run: its state and its id.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
+    ] = False,
+    device: Device = "auto",
 ) -> None:
-    """What would run, and what is there already."""
-    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+    """What would run, what is there already, and what it will cost."""
+    from xtc_study.ablation import account_of
+
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, models_dir=models_dir)
+    if measure:
+        _measure(ablations, device)
+    runs: dict[str, str] = {}
+    for ablation in ablations:
         states = ablation.states()
-        counts = states.groupby(["task", "arm"], sort=False)["state"].value_counts().unstack(fill_value=0)
-        table = Table("task", "arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
+        runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
+        counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
+        table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
         for row in counts.reset_index().itertuples(index=False, name=None):
-            table.add_row(*(str(value) for value in row))
+            table.add_row(*(escape(str(value)) for value in row))
         out.print(table)
+        if every_run:
+            for run in states.itertuples():
+                out.print(f"{run.state:8} {run.run_id}", markup=False)
         done = int((states["state"] == "done").sum())
         out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
-        out.print(_cost(ablation))
+    if len(ablations) > 1:
+        done = sum(state == "done" for state in runs.values())
+        out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
 
 
 @app.command("status")
@@ -76,12 +96,13 @@ def show_status(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
     results: Results = None,
 ) -> None:
     """Where the runs stand, and why any failed. Exits with 1 if one did."""
     failed = 0
-    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+    for ablation in _ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         counts = states["state"].value_counts()
         out.print(f"{ablation.study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -99,6 +120,7 @@ def clean_up(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
     results: Results = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
@@ -106,7 +128,7 @@ def clean_up(
     """Remove the folders of failed runs, and what killed trainings left. Done runs and trained steps stay."""
     from xtc_study.runs.clean import leftovers, remove
 
-    for ablation in _ablations(studies, profile, task, seed, settings, model, results):
+    for ablation in _ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
         found = leftovers(ablation.results, [str(run_id) for run_id in bad])
@@ -123,12 +145,13 @@ def run_studies(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     results: Results = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")] = "auto",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, in place of processes here.")
@@ -143,23 +166,21 @@ def run_studies(
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
     from contextlib import nullcontext
 
+    from xtc_study.ablation import account_of
     from xtc_study.runs.executors import dask_executor
 
     if only not in (None, "failed"):
         raise ValueError(f"--only {only}: expected 'failed'")
     places = {"data_dir": data_dir, "models_dir": models_dir, "device": device, "precision": precision}
     chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force}
-    failed = 0
-    for ablation in _ablations(studies, profile, task, seed, settings, model, results, **places):
-        if dry_run:
-            for run in ablation.to_do(**chosen):
-                out.print(run.run_id)
-            out.print(_cost(ablation))
-            continue
-        with dask_executor(scheduler) if scheduler else nullcontext() as executor:
-            failed += _run(ablation, workers, executor, timeout, keep_going, chosen)
-        if failed and not keep_going:
-            break
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places)
+    if dry_run:
+        for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
+            out.print(run_id, markup=False)
+        out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+        return
+    with dask_executor(scheduler) if scheduler else nullcontext() as executor:
+        failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
     if failed:
         err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
@@ -172,13 +193,14 @@ def collect_results(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
     results: Results = None,
 ) -> None:
     """Write results.csv and results.parquet: one row per run, task, split and metric."""
     import pandas as pd
 
-    ablations = _ablations(studies, profile, task, seed, settings, model, results)
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results)
     frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
     folder = ablations[0].results
     folder.mkdir(parents=True, exist_ok=True)
@@ -194,6 +216,7 @@ def write_report(
     task: Tasks = None,
     seed: Seeds = None,
     settings: Settings = None,
+    axis: Axes = None,
     model: Model = None,
     results: Results = None,
     output: Annotated[Path | None, typer.Option(help="In place of reports/<profile>.")] = None,
@@ -202,7 +225,7 @@ def write_report(
     from xtc_study.folders import project_folder
     from xtc_study.report.pages import write_index
 
-    pages = [item.page() for item in _ablations(studies, profile, task, seed, settings, model, results)]
+    pages = [item.page() for item in _ablations(studies, profile, task, seed, settings, axis, model, results)]
     page = write_index(output or project_folder() / "reports" / profile, pages)
     for study in pages:
         for answer in study.answers:
@@ -225,96 +248,48 @@ def _ablations(
     tasks: list[str] | None,
     seeds: list[int] | None,
     settings: list[str] | None,
+    axes: list[str] | None,
     model: str | None,
     results: Path | None,
     **places: Any,
 ) -> list[Ablation]:
+    """The chosen studies. A chosen axis holds for those that have it; it is an error if none has."""
     from xtc_study.ablation import Ablation
-    from xtc_study.studies import study_names
+    from xtc_study.arms import ArmError
+    from xtc_study.settings import axis_points, setting
+    from xtc_study.studies import load_study, study_names
 
-    overrides = dict(_setting(text) for text in settings or [])
+    overrides = dict(setting(text) for text in settings or [])
+    points = dict(axis_points(text) for text in axes or [])
     if model:
         overrides["model"] = model
     names = study_names() if studies == ["all"] else studies
-    return [Ablation(name, profile, tasks, seeds, overrides, results, **places) for name in names]
+    known = {name: set(load_study(name).axes) for name in names}
+    unknown = sorted(set(points) - set().union(*known.values()))
+    if unknown:
+        having = ", ".join(sorted(set().union(*known.values()))) or "none"
+        raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
+    return [
+        Ablation(
+            name,
+            profile,
+            tasks,
+            seeds,
+            overrides,
+            results,
+            axes={axis: points[axis] for axis in points if axis in known[name]},
+            **places,
+        )
+        for name in names
+    ]
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text}: expected FIELD=VALUE, for example --set epochs=3")
-    try:
-        return field, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {text}: the value is not valid YAML ({error})") from None
+def _measure(ablations: list[Ablation], device: str) -> None:
+    """Measures training steps of each model the studies name and keeps the result beside their runs."""
+    from xtc_study.runs.step_times import write_step_times
+    from xtc_study.training.step_time import measure_step_times
 
-
-def _cost(ablation: Ablation) -> str:
-    """What the study costs, in steps and, once something was trained here, in seconds of training."""
-    costs = ablation.account()
-    text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
-    if costs.steps_to_do and costs.seconds_to_do is not None:
-        text += f", about {costs.seconds_to_do:,.0f} s of training"
-    if costs.share is not None:
-        text += f"; sharing brings the study to {costs.share:.0%} of separate pipelines"
-    return text
-
-
-def _run(
-    ablation: Ablation,
-    workers: int | None,
-    executor: Executor | None,
-    timeout: float | None,
-    keep_going: bool,
-    chosen: dict[str, Any],
-) -> int:
-    """Carries out one study with a progress bar and returns the number of failed runs."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    to_do, failed = ablation.to_do(**chosen), 0
-    with Progress(*columns, console=out) as progress:
-        bar = progress.add_task(ablation.study.name, total=len(to_do))
-        with _bars_of_runs(progress, [ablation.runs_folder / run.run_id for run in to_do]):
-            for outcome in ablation.run(workers, executor, timeout=timeout, **chosen):
-                progress.advance(bar)
-                text = f"{outcome['state']}: {outcome['run_id']}"
-                if outcome["state"] == "failed":
-                    failed += 1
-                    text += f": {outcome['error']['type']}: {outcome['error']['message']}"
-                elif outcome["state"] == "done":
-                    text += f" ({outcome['seconds']:.0f} s)"
-                progress.console.print(text, markup=False)
-                if failed and not keep_going:
-                    break
-    return failed
-
-
-@contextmanager
-def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
-    """A bar for each run in progress inside the block, by the cells of its notebook; on a terminal only."""
-    from xtc_study.runs.progress import in_progress
-
-    if not progress.console.is_terminal:
-        yield
-        return
-    stop = Event()
-    bars: dict[str, TaskID] = {}
-
-    def watch() -> None:
-        while not stop.wait(1.0):
-            now = {run.run_id: run for run in in_progress(folders)}
-            for run_id in [run_id for run_id in bars if run_id not in now]:
-                progress.remove_task(bars.pop(run_id))
-            for run_id, run in now.items():
-                if run_id not in bars:
-                    bars[run_id] = progress.add_task(f"  {escape(run_id)}", total=run.cells)
-                progress.update(bars[run_id], completed=run.done)
-
-    watcher = Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-        for task in bars.values():
-            progress.remove_task(task)
+    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
+        out.print(f"measuring training steps of {model}", markup=False)
+        times = measure_step_times(model, ablations[0].models_dir, device)
+        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)

@@ -15,11 +15,12 @@ VERSION = 1
 
 FULL_PRECISION = 32
 
-FLAGS = ("quantise_pooler", "pad_in_loss", "teacher_dropout")
+FLAGS = ("quantise_pooler", "quantise_attention", "pad_in_loss", "teacher_dropout")
 NAMES = ("task", "model", "start", "order", "granularity", "activation_scale", "activation_range", *FLAGS)
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[str, Field(pattern=r"^[1-9]\d{0,2}/[1-9]\d{0,2}$")]
 
 
 class RecipeError(ValueError):
@@ -47,8 +48,9 @@ class Recipe(BaseModel):
     teacher_epochs: Positive = 3
     teacher_learning_rate: Positive = 2e-5
 
-    layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """Student depth: a count, the list of teacher layers to keep (from 0), or None for all of them."""
+    layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
+    """Student depth: a count, a share of the teacher's depth (``1/2``), the list of teacher layers to keep (from 0),
+    or None for all of them."""
     start: str = "teacher"
     """Where the student's weights come from: ``teacher`` (fine-tuned), ``pretrained``, or a hub name or folder."""
     order: Literal["reduce-then-quantise", "together"] = "reduce-then-quantise"
@@ -67,6 +69,8 @@ class Recipe(BaseModel):
     """One scale per ``tensor``, per ``row``, or per ``group:N`` (N weights of a row)."""
     quantise_pooler: bool = True
     """Whether the dense layer before the classifier is low-bit too (BinaryBERT: yes; the released XTC configs: no)."""
+    quantise_attention: bool = False
+    """Whether queries, keys, values and attention probabilities get activation_bits too (TernaryBERT yes, XTC no)."""
     activation_scale: Literal["token", "tensor"] = "token"
     activation_range: Literal["dynamic", "static"] = "dynamic"
     weight_clip: Positive | None = None
@@ -91,7 +95,8 @@ class Recipe(BaseModel):
         # A YAML 'yes' or a quoted '1' would pass as a number otherwise.
         if info.field_name not in FLAGS and isinstance(value, bool):
             raise ValueError("expected a value, not true or false")
-        if info.field_name not in NAMES and isinstance(value, str):
+        text_is_fine = info.field_name in NAMES or (info.field_name == "layers" and "/" in str(value))
+        if not text_is_fine and isinstance(value, str):
             raise ValueError("expected a number, not text")
         if isinstance(value, list | tuple) and any(isinstance(item, bool | str) for item in value):
             raise ValueError("expected whole numbers")
@@ -121,6 +126,10 @@ class Recipe(BaseModel):
     @field_validator("layers")
     @classmethod
     def _distinct_layers(cls, layers: Any) -> Any:
+        if isinstance(layers, str):
+            part, whole = map(int, layers.split("/"))
+            if part > whole:
+                raise ValueError("expected a share of at most 1/1 of the teacher's layers")
         if isinstance(layers, tuple):
             if not layers:
                 raise ValueError("expected at least one teacher layer; use null to keep all of them")
@@ -142,6 +151,8 @@ class Recipe(BaseModel):
                 "activation_range 'static' needs activation_scale 'tensor': a range fixed in training "
                 "cannot know the tokens of a new sentence"
             )
+        if self.quantise_attention and self.activation_bits == FULL_PRECISION:
+            raise ValueError("quantise_attention needs activation_bits of 2 to 8: at 32 there is nothing to quantise")
         return self
 
     @classmethod
@@ -188,8 +199,8 @@ class Recipe(BaseModel):
     def _slug(self) -> str:
         if self.layers is None:
             depth = "all"
-        elif isinstance(self.layers, int):
-            depth = f"{self.layers}l"
+        elif isinstance(self.layers, int | str):
+            depth = f"{self.layers}l".replace("/", "of")
         else:
             depth = "l" + ".".join(map(str, self.layers))
         text = f"{self.task}-{depth}-w{self.weight_bits}a{self.activation_bits}-s{self.stages}-seed{self.seed}"
@@ -220,7 +231,9 @@ def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     field = str(item["loc"][0]) if item["loc"] else "recipe"
     message = item["msg"].removeprefix("Value error, ")
     if field == "layers" and item["type"] != "value_error":
-        message = "expected a count of at least 1, a list of teacher layers (from 0), or null for all of them"
+        message = (
+            "expected a count of at least 1, a share such as 1/2, a list of teacher layers (from 0), or null for all"
+        )
     if not item["loc"]:
         return message
     return f"{field}: is required" if item["type"] == "missing" else f"{field}={fields.get(field)!r}: {message}"

@@ -11,8 +11,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, with_arm
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
+
+CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits"}
+"""What a study may have otherwise at one profile."""
 
 
 class StudyError(ValueError):
@@ -21,17 +25,6 @@ class StudyError(ValueError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Arm(_Strict):
-    """One setting of the axis."""
-
-    name: str
-    """What a reader calls it: '1-bit'."""
-    set: dict[str, Any] = {}
-    """The recipe fields that make it."""
-    budget: str | None = None
-    """A budget of the profile, where the arm needs another than the profile's own."""
 
 
 class ClaimSpec(_Strict):
@@ -56,13 +49,21 @@ class Study(_Strict):
     notebook: str
     fixed: dict[str, Any] = {}
     """Recipe fields that every arm shares."""
-    arms: Annotated[list[Arm], Field(min_length=2)]
+    axes: dict[str, Annotated[dict[str, dict[str, Any]], Field(min_length=1)]] = {}
+    """Axis to label to recipe fields: the arms are every combination. Or else ``arms``."""
+    arms: list[Arm] = []
     reference: str
     """The arm the others are compared with; first row of every table."""
     claims: Annotated[list[ClaimSpec], Field(min_length=1)]
+    """One family: their p-values are adjusted together (Holm)."""
     limits: list[str] = []
     profiles: dict[str, dict[str, Any]] = {}
-    """By profile: tasks, seeds, or recipe fields under 'recipe', where the study needs others."""
+    """By profile what differs there: tasks, seeds, recipe fields under 'recipe', axes (each replaces the axis of its
+    name), arms, reference, claims, limits (added to the others)."""
+
+    @property
+    def arm_names(self) -> list[str]:
+        return [arm.name for arm in self.arms]
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,54 @@ def load_study(name: str) -> Study:
     try:
         study = Study(name=name, **yaml.safe_load(text))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise StudyError(f"study {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    arms = [arm.name for arm in study.arms]
+        raise _not_well_formed(name, error) from None
+    study_at(study)
+    for profile in study.profiles:
+        study_at(study, profile)
+    return study
+
+
+def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None) -> Study:
+    """The study as it is at a profile, its arms written out.
+
+    Args:
+        profile: None: without what any profile changes.
+        axes: the points to keep of some axes (see ``arms.chosen_axes``). Claims about arms that are then gone are
+            left out, and where the reference is gone the first arm takes its place.
+
+    Raises:
+        StudyError, ArmError: arms, axes, claims or reference that do not fit together.
+    """
+    special = profile_part(study, profile) if profile else {}
+    values = study.model_dump(exclude={"profiles"})
+    values["axes"] = {**values["axes"], **special.get("axes", {})}
+    values["limits"] = [*study.limits, *special.get("limits", [])]
+    values |= {key: special[key] for key in ("arms", "reference", "claims") if key in special}
+    if axes:
+        values["axes"] = chosen_axes(values["axes"], axes)
+    if values["axes"] and values["arms"]:
+        raise StudyError(f"study {study.name}: has axes and arms; expected one of them")
+    values["arms"] = values["arms"] or grid(values["axes"])
+    try:
+        found = Study(**values)
+    except ValidationError as error:
+        raise _not_well_formed(study.name, error) from None
+    arms = found.arm_names
+    if len(arms) < 2 and not axes:
+        raise StudyError(f"study {study.name}: arms: expected at least two, got {', '.join(arms) or 'none'}")
     twice = sorted({arm for arm in arms if arms.count(arm) > 1})
     if twice:
-        raise StudyError(f"study {name}: more than one arm is called {', '.join(twice)}")
-    named = [study.reference, *(claim.arm for claim in study.claims), *(claim.reference for claim in study.claims)]
+        raise StudyError(f"study {study.name}: more than one arm is called {', '.join(twice)}")
+    if axes:
+        kept = [claim for claim in found.claims if {claim.arm, claim.reference} <= set(arms)]
+        reference = found.reference if found.reference in arms else arms[0]
+        return found.model_copy(update={"claims": kept, "reference": reference})
+    named = [found.reference, *(claim.arm for claim in found.claims), *(claim.reference for claim in found.claims)]
     for arm in named:
         if arm not in arms:
-            raise StudyError(f"study {name}: arm {arm!r} is not one of {', '.join(arms)}")
-    return study
+            where = f", profile {profile}" if profile else ""
+            raise StudyError(f"study {study.name}{where}: arm {arm!r} is not one of {', '.join(arms)}")
+    return found
 
 
 def plan(
@@ -115,44 +153,50 @@ def plan(
     tasks: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    axes: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[PlannedRun]:
     """The runs of a study at a profile's scale: every task, seed and arm, in that order.
 
     Args:
         overrides: recipe fields set for every run, before the arms set theirs.
+        axes: the points to keep of some axes, or others.
 
     Raises:
-        RecipeError, StudyError: a field or value that is not legal, or an override of what the arms vary.
+        RecipeError, StudyError, ArmError: a field, value or point that is not legal, or an override of what the arms
+            vary.
     """
-    special = profile_part(study, profile)
-    varied = {field for arm in study.arms for field in arm.set}
-    if len({arm.budget for arm in study.arms}) > 1:
-        varied |= {"epochs", "reduce_epochs"}
+    special = profile_part(study, profile.name)
+    arms = study_at(study, profile.name, axes).arms
     per_run = sorted({"task", "seed"} & set(overrides or {}))
     if per_run:
         raise StudyError(f"{', '.join(per_run)}: differs from run to run; choose tasks and seeds instead")
-    clash = sorted(varied & set(overrides or {}))
+    clash = sorted(varied_fields(arms) & set(overrides or {}))
     if clash:
         raise StudyError(f"{', '.join(clash)}: study {study.name} varies it; it cannot be set for every arm")
     runs = []
     for task in tasks or special.get("tasks") or profile.tasks:
         for seed in special.get("seeds") or profile.seeds if seeds is None else seeds:
-            for arm in study.arms:
-                fields = profile.fields(task, seed, arm.budget)
-                fields |= study.fixed | special.get("recipe", {}) | dict(overrides or {}) | arm.set
-                recipe = Recipe.of(**fields)
+            for arm in arms:
+                fields = profile.fields(task, seed, arm.set.get(BUDGET) or special.get(BUDGET))
+                fields |= study.fixed | special.get("recipe", {}) | dict(overrides or {})
+                recipe = Recipe.of(**with_arm(fields, arm))
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
 
 
-def profile_part(study: Study, profile: Profile) -> dict[str, Any]:
+def profile_part(study: Study, profile: str) -> dict[str, Any]:
     """What the study changes at this profile.
 
     Raises:
-        StudyError: something other than tasks, seeds and recipe.
+        StudyError: a key that no profile may change.
     """
-    special = study.profiles.get(profile.name, {})
-    unknown = sorted(set(special) - {"tasks", "seeds", "recipe"})
+    special = study.profiles.get(profile, {})
+    unknown = sorted(set(special) - CHANGEABLE)
     if unknown:
-        raise StudyError(f"study {study.name}, profile {profile.name}: unknown key {', '.join(unknown)}")
+        raise StudyError(f"study {study.name}, profile {profile}: unknown key {', '.join(unknown)}")
     return special
+
+
+def _not_well_formed(name: str, error: ValidationError) -> StudyError:
+    first = error.errors()[0]
+    return StudyError(f"study {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")

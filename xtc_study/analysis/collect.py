@@ -106,11 +106,11 @@ def predictions(runs_folder: Path, run_id: str) -> pd.DataFrame:
     return frame.sort_values(["split", "idx"], ignore_index=True)
 
 
-def compact_layers(layers: int | tuple[int, ...] | None) -> str:
-    """``all``, a count (``3``), or the kept teacher layers (``1.3.5``; a single kept layer is ``1.``)."""
+def compact_layers(layers: int | str | tuple[int, ...] | None) -> str:
+    """``all``, a count (``3``), a share (``1/2``), or the kept teacher layers (``1.3.5``; a single one is ``1.``)."""
     if layers is None:
         return "all"
-    if isinstance(layers, int):
+    if isinstance(layers, int | str):
         return str(layers)
     return ".".join(map(str, layers)) + ("." if len(layers) == 1 else "")
 

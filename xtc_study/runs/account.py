@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.step_times import StepTimes
 from xtc_study.runs.steps import StepStore
 from xtc_study.training.steps import Step, chain
 
@@ -31,10 +32,11 @@ class Account:
         return self.seconds_shared / self.seconds_alone
 
 
-def account(recipes: Sequence[Recipe], store: StepStore) -> Account:
+def account(recipes: Sequence[Recipe], store: StepStore, times: StepTimes | None = None) -> Account:
     """The account of these recipes. A step that was not trained yet is estimated from those that were.
 
-    The estimate is the mean training time per epoch of steps of the same phase and task, else of the same phase.
+    The estimate is the mean training time per epoch of steps of the same phase and task; else it comes from
+    ``times``, steps measured for this; else from steps of the same phase.
     """
     alone = [step for recipe in recipes for step in chain(recipe)]
     shared = {step.address: step for step in alone}
@@ -50,10 +52,9 @@ def account(recipes: Sequence[Recipe], store: StepStore) -> Account:
         for step in steps:
             seconds = known.get(step.address)
             if seconds is None:
-                rate = rates.get((step.phase, str(step.task)), rates.get((step.phase, "")))
-                if rate is None:
-                    return None
-                seconds = rate * step.epochs / step.part[1]
+                seconds = _estimate(step, rates, times)
+            if seconds is None:
+                return None
             total += seconds
         return total
 
@@ -65,6 +66,14 @@ def account(recipes: Sequence[Recipe], store: StepStore) -> Account:
         seconds_shared=cost(list(shared.values())),
         seconds_to_do=cost(list(to_do.values())),
     )
+
+
+def _estimate(step: Step, rates: dict[tuple[str, str], float], times: StepTimes | None) -> float | None:
+    rate = rates.get((step.phase, str(step.task)))
+    if rate is None and times is not None:
+        return times.seconds(step)
+    rate = rates.get((step.phase, "")) if rate is None else rate
+    return None if rate is None else rate * step.epochs / step.part[1]
 
 
 def _rates(records: dict[str, dict]) -> dict[tuple[str, str], float]:

@@ -32,6 +32,10 @@ class Task:
     """Names from ``xtc_study.training.metrics``; the first is the primary metric."""
     eval_splits: tuple[str, ...] = ("dev",)
     """MNLI has two: ``matched`` and ``mismatched``."""
+    train_rows: int | None = None
+    """Training examples, where known before they are read: what a plan's estimate counts with."""
+    typical_length: int | None = None
+    """Word pieces of a row of a mean batch, padding included; None: not measured, a plan takes the longest."""
 
     @property
     def is_regression(self) -> bool:

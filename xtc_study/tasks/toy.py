@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ TRAIN_EXAMPLES = 5000
 DEV_EXAMPLES = 600
 
 TOY_TASKS: dict[str, Task] = {
-    task.name: task
+    task.name: replace(task, train_rows=TRAIN_EXAMPLES)
     for task in (
         Task(
             name="toy-acceptability",

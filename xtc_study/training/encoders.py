@@ -23,6 +23,9 @@ BUILTIN_CONFIG: dict[str, Any] = {
 """A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
 
 
+BERT_BASE = ("google-bert/bert-base-uncased", "bert-base-uncased")
+
+
 class ModelError(ValueError):
     """A model that cannot be loaded. The message names it and the fix."""
 
@@ -111,6 +114,26 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
         )
     except OSError as error:
         raise _not_found(name, error) from error
+
+
+def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
+    """A sequence classifier of the encoder's shape with random weights: for measuring, not for training.
+
+    Raises:
+        ModelError: the model's configuration is not to be had.
+    """
+    from transformers import AutoModelForSequenceClassification, BertConfig
+
+    config = _builtin_config() if name == BUILTIN else None
+    if config is None:
+        try:
+            config = _config(resolve_model(name, models_dir))
+        except ModelError:
+            if name not in BERT_BASE:
+                raise
+            config = BertConfig()  # transformers' defaults are BERT-base: it can be measured without the hub
+    config.num_labels = num_labels
+    return AutoModelForSequenceClassification.from_config(config)
 
 
 def _builtin_config(**fields: Any) -> Any:

@@ -109,6 +109,8 @@ def chain(recipe: Recipe) -> list[Step]:
         if not recipe.is_low_bit:
             return steps
     params = pick(*SHAPE, *LOW_BIT)
+    if recipe.quantise_attention:  # a field of later date: only where it matters, so that older steps keep their names
+        params |= pick("quantise_attention")
     phase = "quantise" if recipe.is_low_bit else "distil"
     return steps + _phase(phase, recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
 

@@ -1,0 +1,113 @@
+"""Arms: the settings a study compares, written out one by one or as the product of its axes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+BUDGET = "budget"
+"""Not a recipe field: names a budget of the profile, which sets epochs and reduce_epochs."""
+TIMES = re.compile(r"x(\d+(?:\.\d+)?)")
+"""``x2``: twice what the profile gives, so that one study fits encoders of every size."""
+
+Axis = Mapping[str, Mapping[str, Any]]
+"""Label to the fields it sets: ``{"1-bit": {"weight_bits": 1}}``."""
+
+
+class ArmError(ValueError):
+    """An axis or arm that does not exist or does not fit. The message names it and what there is."""
+
+
+class Arm(BaseModel):
+    """One setting: every task and seed is run with it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    """What a reader calls it: ``1-bit, budget C``."""
+    set: dict[str, Any] = {}
+    """The recipe fields that make it, and ``budget``. ``x2`` is twice the profile's value."""
+    factors: dict[str, str] = {}
+    """Axis to label, where the arm is a cell of a grid."""
+
+
+def grid(axes: Mapping[str, Axis]) -> list[Arm]:
+    """Every combination of the axes' labels, the last axis fastest. An arm is named by its labels.
+
+    Raises:
+        ArmError: two axes set the same field.
+    """
+    owners: dict[str, str] = {}
+    for name, axis in axes.items():
+        for field in sorted({field for fields in axis.values() for field in fields}):
+            if owners.setdefault(field, name) != name:
+                raise ArmError(f"axes {owners[field]} and {name} both set {field}")
+    arms = []
+    for labels in itertools.product(*axes.values()):
+        factors = dict(zip(axes, labels, strict=True))
+        fields = {field: value for name, label in factors.items() for field, value in axes[name][label].items()}
+        arms.append(Arm(name=", ".join(labels), set=fields, factors=factors))
+    return arms
+
+
+def chosen_axes(axes: Mapping[str, Axis], chosen: Mapping[str, Sequence[Any]]) -> dict[str, Axis]:
+    """The axes with only the chosen points, in the order chosen.
+
+    Args:
+        chosen: axis to points. A point is a label of the axis or, where every label of the axis sets one and the same
+            field, any value of that field.
+
+    Raises:
+        ArmError: an unknown axis, an axis without points, or a point that is neither.
+    """
+    unknown = sorted(set(chosen) - set(axes))
+    if unknown:
+        raise ArmError(f"axis {', '.join(unknown)}: unknown; this study has {', '.join(axes) or 'no axes'}")
+    return {name: _points(name, axis, chosen[name]) if name in chosen else axis for name, axis in axes.items()}
+
+
+def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
+    if isinstance(points, str) or not points:
+        raise ArmError(f"axis {name}={points!r}: expected a list of points, for example {list(axis)[:2]}")
+    fields = {field for fields in axis.values() for field in fields}
+    found: dict[str, Mapping[str, Any]] = {}
+    for point in points:
+        if str(point) in axis:
+            found[str(point)] = axis[str(point)]
+        elif len(fields) == 1:
+            found[str(point)] = {next(iter(fields)): point}
+        else:
+            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}")
+    return found
+
+
+def varied_fields(arms: Sequence[Arm]) -> set[str]:
+    """The recipe fields in which the arms differ from each other by intent."""
+    varied = {field for arm in arms for field in arm.set}
+    return varied - {BUDGET} | ({"epochs", "reduce_epochs"} if BUDGET in varied else set())
+
+
+def with_arm(fields: Mapping[str, Any], arm: Arm) -> dict[str, Any]:
+    """Recipe fields with those of the arm, ``x2`` resolved against the value that was there.
+
+    Raises:
+        ArmError: ``x2`` for a field that is no number before the arm sets it.
+    """
+    merged = dict(fields)
+    for field, value in arm.set.items():
+        if field == BUDGET:
+            continue
+        times = TIMES.fullmatch(value) if isinstance(value, str) else None
+        if times is not None:
+            before = fields.get(field)
+            if isinstance(before, bool) or not isinstance(before, int | float):
+                raise ArmError(
+                    f"arm {arm.name}: {field}={value!r} multiplies the profile's value, which is {before!r}"
+                )
+            value = float(f"{before * float(times[1]):.6g}")  # 3e-5, not 3.0000000000000004e-5, is what gets hashed
+        merged[field] = value
+    return merged

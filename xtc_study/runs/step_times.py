@@ -1,0 +1,111 @@
+"""How long a training step takes here, measured once for a model, to estimate trainings nobody has run yet.
+
+``training/step_time.py`` measures; this file keeps the measurement and reads costs off it. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from xtc_study.recipe import digest
+from xtc_study.runs.store import write_json
+from xtc_study.tasks.catalogue import find_task
+from xtc_study.training.steps import Step
+
+KINDS = ("forward", "teacher", "distil", "quantise")
+"""The teacher's forward pass alone; a step on labels; of a full-precision student with its teacher; of a 1-bit one."""
+
+
+class Point(BaseModel):
+    """One kind of step at one length of input."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    length: int
+    """Word pieces of each row of the batch, padding included."""
+    seconds: float
+    """Median of a step."""
+
+
+class StepTimes(BaseModel):
+    """Measured steps of one model on one device."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    depth: int
+    batch_size: int
+    device: str
+    """What computed it, in words: ``NVIDIA H100``."""
+    precision: str
+    peak_bytes: int | None = None
+    """Most memory the device held in the longest 1-bit step; None where it cannot be told."""
+    points: list[Point]
+
+    def seconds(self, step: Step) -> float | None:
+        """Estimated training time of a step of a chain; None where the task's size is not known.
+
+        A step's time is taken as linear in the word pieces of its batch, and a student's share of it as proportional
+        to its depth.
+        """
+        root = step
+        while root.parent is not None:
+            root = root.parent
+        task, batch_size = find_task(step.task), int(root.params["batch_size"])
+        if task.train_rows is None:
+            return None
+        length = min(task.typical_length or root.params["max_length"], root.params["max_length"])
+        steps = step.optimiser_steps(-(-task.train_rows // batch_size))
+        kind = {"teacher": "teacher", "quantise": "quantise"}.get(step.phase, "distil")
+        if step.terms == ("labels",):
+            kind = "teacher" if kind != "quantise" else kind
+        at = batch_size * length
+        whole, forward = self._at(kind, at), self._at("forward", at)
+        if kind == "teacher":
+            one = whole * (self._share(step.params.get("layers")) if step.phase != "teacher" else 1.0)
+        else:
+            one = forward + (whole - forward) * self._share(step.params.get("layers"))
+        return steps * one
+
+    def _at(self, kind: str, pieces: float) -> float:
+        """Seconds of that kind for a batch of so many word pieces: the line through the shortest and the longest."""
+        points = sorted((self.batch_size * point.length, point.seconds) for point in self.points if point.kind == kind)
+        (x0, y0), (x1, y1) = points[0], points[-1]
+        slope = (y1 - y0) / (x1 - x0) if x1 > x0 else y0 / x0
+        return max(y0 + slope * (pieces - x0), 0.0)
+
+    def _share(self, layers: int | str | Sequence[int] | None) -> float:
+        if layers is None:
+            return 1.0
+        if isinstance(layers, str):
+            part, whole = map(int, layers.split("/"))
+            return part / whole
+        return (layers if isinstance(layers, int) else len(layers)) / self.depth
+
+
+def step_times_file(results: Path, model: str) -> Path:
+    """Where the measurement of a model lies. The name is a hash: a model's name may hold anything."""
+    return results / f"step_times-{digest({'model': model})}.json"
+
+
+def write_step_times(results: Path, times: StepTimes) -> Path:
+    results.mkdir(parents=True, exist_ok=True)
+    path = step_times_file(results, times.model)
+    write_json(path, times.model_dump(mode="json"))
+    return path
+
+
+def read_step_times(results: Path, model: str) -> StepTimes | None:
+    """The measurement, or None if there is none that can be read."""
+    try:
+        content: Any = json.loads(step_times_file(results, model).read_text(encoding="utf-8"))
+        times = StepTimes(**content)
+    except (OSError, ValueError, TypeError, ValidationError):
+        return None
+    return times if {point.kind for point in times.points} >= set(KINDS) else None

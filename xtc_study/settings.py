@@ -1,0 +1,48 @@
+"""What people type behind ``--set`` and ``--axis``: text to plain values."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+"""YAML takes ``2e-4`` for text; people mean a number."""
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """``learning_rate=2e-4`` to its field and value.
+
+    Raises:
+        ValueError: no ``=``, or a value that is not valid YAML.
+    """
+    field, equals, value = text.partition("=")
+    if not equals or not field.strip():
+        raise ValueError(f"--set {text}: expected FIELD=VALUE, for example --set epochs=3")
+    return field.strip(), _value(f"--set {text}", value)
+
+
+def axis_points(text: str) -> tuple[str, list[Any]]:
+    """``depth=depth 1/2,3,[0,3]`` to the axis and its points.
+
+    Raises:
+        ValueError: no ``=``, no point, or points that are not valid YAML.
+    """
+    axis, equals, points = text.partition("=")
+    if not equals or not axis.strip() or not points.strip():
+        raise ValueError(f"--axis {text}: expected AXIS=POINT,POINT, for example --axis weights=1-bit,2-bit")
+    return axis.strip(), list(_value(f"--axis {text}", f"[{points}]"))
+
+
+def _value(where: str, text: str) -> Any:
+    try:
+        return _numbers(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: the value is not valid YAML ({str(error).splitlines()[0]})") from None
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and NUMBER.fullmatch(value) else value

@@ -1,0 +1,139 @@
+"""Measures training steps of a model on the device at hand, on made-up batches, to plan what trainings will cost."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, LOGITS, distillation_terms
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.reduction import hidden_state_map, layer_map
+from xtc_study.compress.taps import tapped
+from xtc_study.recipe import Recipe
+from xtc_study.runs.step_times import Point, StepTimes
+from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
+from xtc_study.training.encoders import untrained_encoder
+
+LENGTHS = (32, 128)
+REPEATS = 3
+TERMS = (ATTENTION, HIDDEN, LOGITS)
+
+
+def measure_step_times(
+    model: str,
+    models_dir: Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int = 32,
+    lengths: tuple[int, ...] = LENGTHS,
+) -> StepTimes:
+    """Median seconds of each kind of step, with random weights of the model's shape.
+
+    Raises:
+        ModelError: the model's configuration is not to be had.
+        ValueError: a device that is not there.
+    """
+    teacher = untrained_encoder(model, models_dir)
+    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
+    lengths = tuple(min(length, teacher.config.max_position_embeddings) for length in lengths)
+    teacher.to(arithmetic.device).eval()
+    points = [
+        Point(kind="forward", length=length, seconds=_median(_forward(teacher, batch_size, length, arithmetic)))
+        for length in lengths
+    ]
+    peak = None
+    for kind in ("teacher", "distil", "quantise"):
+        student = untrained_encoder(model, models_dir)
+        if kind == "quantise":
+            make_low_bit(student, Recipe.of(task="cola", weight_bits=1))
+        student.to(arithmetic.device).train()
+        for length in lengths:
+            if arithmetic.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            step = _step(student, None if kind == "teacher" else teacher, batch_size, length, arithmetic)
+            points.append(Point(kind=kind, length=length, seconds=_median(step)))
+            if arithmetic.device == "cuda":
+                peak = torch.cuda.max_memory_allocated()
+    return StepTimes(
+        model=model,
+        depth=teacher.config.num_hidden_layers,
+        batch_size=batch_size,
+        device=_in_words(arithmetic.device),
+        precision=arithmetic.precision,
+        peak_bytes=peak,
+        points=points,
+    )
+
+
+def _batch(model: Any, batch_size: int, length: int, device: str) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, model.config.vocab_size, (batch_size, length), generator=generator)
+    return {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
+
+
+def _forward(teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
+    inputs = _batch(teacher, batch_size, length, arithmetic.device)
+
+    def once() -> None:
+        with torch.no_grad(), arithmetic.autocast(), tapped(teacher):
+            teacher(**inputs, output_attentions=True, output_hidden_states=True)
+
+    return once
+
+
+def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
+    """One optimiser step: on labels without a teacher, with every distillation term otherwise."""
+    inputs = _batch(student, batch_size, length, arithmetic.device)
+    labels = torch.zeros(batch_size, dtype=torch.long, device=arithmetic.device)
+    fused = arithmetic.device in ("cpu", "cuda")
+    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=fused)
+    layers = layer_map(student.config.num_hidden_layers, None)
+    terms = (LABELS,) if teacher is None else TERMS
+    want: dict[str, bool] = {} if teacher is None else {"output_attentions": True, "output_hidden_states": True}
+
+    def once() -> None:
+        with tapped(*(model for model in (student, teacher) if model is not None)), arithmetic.autocast():
+            taught = None
+            if teacher is not None:
+                with torch.no_grad():
+                    taught = teacher(**inputs, **want)
+            output = student(**inputs, **want)
+            losses = distillation_terms(
+                terms, output, taught, layers, hidden_state_map(layers), inputs["attention_mask"], labels
+            )
+            loss = torch.stack(list(losses.values())).sum()
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return once
+
+
+def _median(once: Callable[[], None]) -> float:
+    once()  # the first pays for what is set up once
+    seconds = []
+    for _ in range(REPEATS):
+        _wait()
+        started = time.perf_counter()
+        once()
+        _wait()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _in_words(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
