@@ -6,7 +6,7 @@ Scores and differences are in the metric's own scale, [-1, 1]: 0.01 is one point
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -45,6 +45,8 @@ class Difference:
     """Summed over the tasks."""
     resamples: int
     rng_seed: int
+    drawn: Array = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    """(resamples,): the difference in each resample, which p-values are counted from."""
 
     @property
     def seeds_resampled(self) -> bool:
@@ -161,6 +163,24 @@ def holm(p_values: Sequence[float] | Array) -> Array:
     return adjusted
 
 
+def p_not_above(difference: Difference, bound: float) -> float:
+    """One-sided bootstrap p-value of "the difference is at most ``bound``": the share of resamples that are.
+
+    One is added above and below, so that it is never 0 (Davison and Hinkley 1997, eq. 4.11).
+    """
+    return float((1 + np.count_nonzero(difference.drawn <= bound)) / (1 + len(difference.drawn)))
+
+
+def p_not_below(difference: Difference, bound: float) -> float:
+    """One-sided bootstrap p-value of "the difference is at least ``bound``"."""
+    return float((1 + np.count_nonzero(difference.drawn >= bound)) / (1 + len(difference.drawn)))
+
+
+def p_no_difference(difference: Difference) -> float:
+    """Two-sided bootstrap p-value of "there is no difference": twice the smaller one-sided one, at most 1."""
+    return min(1.0, 2 * min(p_not_above(difference, 0.0), p_not_below(difference, 0.0)))
+
+
 def multi_bootstrap(
     metric: str, labels: Array, arm: Array, reference: Array, *, resamples: int = 2000, rng_seed: int = 0
 ) -> Difference:
@@ -195,7 +215,8 @@ def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, r
     rng = np.random.default_rng(rng_seed)
     observed, drawn = zip(*(_differences(sample, resamples, rng) for sample in samples), strict=True)
     tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.percentile(np.mean(drawn, axis=0), [tail, 100 - tail])
+    each = np.mean(drawn, axis=0)
+    low, high = np.percentile(each, [tail, 100 - tail])
     return Difference(
         mean=float(np.mean(observed)),
         low=float(low),
@@ -204,6 +225,7 @@ def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, r
         n_examples=sum(len(sample.labels) for sample in samples),
         resamples=resamples,
         rng_seed=rng_seed,
+        drawn=each,
     )
 
 

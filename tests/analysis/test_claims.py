@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from xtc_study.analysis.claims import answers, p_text, p_values, verdicts
+from xtc_study.analysis.stats import Claim, Difference, multi_bootstrap, p_no_difference, p_not_above, p_not_below
+
+Kind = Literal["equivalent", "lower", "higher"]
+
+
+def difference(drawn: np.ndarray, seeds: int = 3) -> Difference:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Difference(float(drawn.mean()), float(low), float(high), seeds, 100, len(drawn), 0, drawn)
+
+
+def around(mean: float, spread: float = 0.001, n: int = 999) -> Difference:
+    return difference(mean + spread * np.linspace(-1, 1, n))
+
+
+def claim(kind: Kind, margin: float = 0.01) -> Claim:
+    return Claim(kind, "arm", "reference", margin)
+
+
+def test_p_values_by_hand() -> None:
+    """Of 9 resamples 2 are at most 0 and 8 at least 0 (one is 0)."""
+    found = difference(np.array([-2.0, 0.0, 1, 2, 3, 4, 5, 6, 7]))
+    assert p_not_above(found, 0.0) == pytest.approx(3 / 10)
+    assert p_not_below(found, 0.0) == pytest.approx(9 / 10)
+    assert p_no_difference(found) == pytest.approx(6 / 10)
+
+
+def test_the_bootstrap_keeps_its_resamples() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 80).astype(float)
+    arm, reference = (np.where(rng.random((3, 80)) < right, labels, 1 - labels) for right in (0.9, 0.7))
+    found = multi_bootstrap("accuracy", labels, arm, reference, resamples=400)
+    assert found.drawn.shape == (400,)
+    assert np.percentile(found.drawn, [2.5, 97.5]) == pytest.approx([found.low, found.high])
+
+
+@pytest.mark.parametrize(
+    ("kind", "mean", "verdict"),
+    [
+        ("equivalent", 0.0, "supported"),
+        ("equivalent", 0.5, "supported"),
+        ("equivalent", -0.02, "contradicted"),
+        ("equivalent", -0.01, "undecided"),
+        ("lower", -0.02, "supported"),
+        ("lower", 0.0, "contradicted"),
+        ("higher", 0.02, "supported"),
+        ("higher", 0.0, "contradicted"),
+        ("higher", 0.01, "undecided"),
+    ],
+)
+def test_one_claim_is_judged_as_its_interval_is(kind: Kind, mean: float, verdict: str) -> None:
+    assert [found for found, _ in verdicts([(claim(kind), around(mean))])] == [verdict]
+
+
+def test_a_family_is_stricter_than_one_claim() -> None:
+    """2 % of the resamples contradict: enough alone at 2.5 %, not among three claims."""
+    drawn = np.concatenate([np.full(19, -0.02), np.full(980, 0.0)])
+    item = (claim("equivalent"), difference(drawn))
+    assert verdicts([item])[0] == ("supported", pytest.approx(0.02))
+    assert verdicts([item] * 3)[0] == ("undecided", pytest.approx(0.06))
+    sure = (claim("equivalent"), around(0.0))
+    assert [verdict for verdict, _ in verdicts([item, sure])] == ["supported", "supported"], "step down: 0.02 x 1"
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert verdicts([(claim("equivalent"), replace(around(0.0), n_seeds=1))])[0][0] == "undecided"
+
+
+@pytest.mark.parametrize("kind", ["equivalent", "lower", "higher"])
+def test_a_claim_and_its_opposite_are_not_both_likely(kind: Kind) -> None:
+    for mean in np.linspace(-0.03, 0.03, 13):
+        p_false, p_true = p_values(claim(kind), around(float(mean), 0.01))
+        assert p_false + p_true >= 1 - 1e-9, "no resample speaks against both"
+
+
+def test_answers_in_words() -> None:
+    claims = [("They are alike.", claim("equivalent")), ("It is far.", Claim("lower", "other", "reference", 0.0))]
+    found = answers(claims, {"reference": {"arm": around(0.0)}})
+    assert [answer.verdict for answer in found] == ["supported", "undecided"]
+    assert "P-value of 'the claim is false': 0.001" in found[0].reasons
+    assert "3 seeds, 100 examples" in found[0].reasons and "claimed: at most 1 point below" in found[0].reasons
+    assert "Not every task is done for both other and reference" in found[1].reasons
+    assert [answer.verdict for answer in answers(claims, {}, nothing_done=True)] == ["not run", "not run"]
+    (told,) = answers(claims[:1], {"reference": {}}, broken="The file is gone.")
+    assert told.reasons == "The file is gone."
+
+
+def test_small_p_values_are_not_zero() -> None:
+    assert (p_text(0.0004), p_text(0.0312), p_text(1.0)) == ("< 0.001", "0.031", "1.000")

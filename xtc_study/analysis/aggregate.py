@@ -1,0 +1,54 @@
+"""One number for several tasks that a single odd run cannot move, with its interval (Agarwal et al., NeurIPS 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import trim_mean
+
+from xtc_study.analysis.stats import CONFIDENCE, Interval
+
+Array = npt.NDArray[np.float64]
+
+
+def interquartile_mean(scores: Array) -> float:
+    """The mean of the middle half of all scores, (seeds, tasks) taken together (rliable's IQM)."""
+    return float(trim_mean(np.asarray(scores, dtype=np.float64), 0.25, axis=None))
+
+
+def probability_of_improvement(arm: Array, reference: Array) -> float:
+    """How likely a run of the arm beats one of the reference, mean over tasks; ties count half.
+
+    Args:
+        arm, reference: (seeds, tasks); the numbers of seeds may differ.
+    """
+    better = (arm[:, None, :] > reference[None, :, :]).mean((0, 1))
+    equal = (arm[:, None, :] == reference[None, :, :]).mean((0, 1))
+    return float((better + equal / 2).mean())
+
+
+def stratified_interval(
+    scores: Array,
+    statistic: Callable[[Array], float] = interquartile_mean,
+    *,
+    resamples: int = 2000,
+    rng_seed: int = 0,
+) -> Interval:
+    """The statistic and its 95 % percentile interval, seeds drawn with replacement within each task.
+
+    Args:
+        scores: (seeds, tasks). The bounds are NaN for one seed.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    seeds, tasks = scores.shape
+    observed = statistic(scores)
+    if seeds < 2:
+        return Interval(observed, float("nan"), float("nan"), seeds)
+    rng = np.random.default_rng(rng_seed)
+    draws = rng.integers(seeds, size=(resamples, seeds, tasks))
+    values = [statistic(scores[rows, np.arange(tasks)]) for rows in draws]
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return Interval(observed, float(low), float(high), seeds)
