@@ -49,6 +49,15 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
         (["plan", "16_which_layers", "--axis", "layers=[9, 7]"], "layers=[9, 7]: expected teacher layers in rising"),
         (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
+        (["run", "12_bits", "--synonyms", "nowhere.tsv"], "synonyms='nowhere.tsv': no such file"),
+        (
+            ["run", "12_bits", "--task", "cola", "--set", "augmentation=synonyms"],
+            "augmentation='synonyms' of task 'cola' needs a synonym table: give one with --synonyms FILE",
+        ),
+        (
+            ["run", "12_bits", "--task", "toy-inference", "--set", "augmentation=synonyms"],
+            "no word of 'toy-inference' can be replaced without changing the answer",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -75,6 +75,7 @@ def test_fields_of_one_task() -> None:
         "reduce_learning_rate": 5e-5,
         "epochs": 3,
         "reduce_epochs": 3,
+        "augmentation_copies": 30,
         "task": "cola",
         "seed": 2,
     }
@@ -143,3 +144,10 @@ def test_a_profile_with_a_field_no_recipe_has(folder: Path) -> None:
     (folder / "own.yml").write_text(yaml.safe_dump({**SOUND, "recipe": {"lr": 1}}))
     with pytest.raises(RecipeError, match="unknown recipe field 'lr'"):
         load_profile("own")
+
+
+@pytest.mark.parametrize("profile", ["mini", "paper"])
+def test_variants_a_sentence_are_tinyberts(profile: str) -> None:
+    copies = {"cola": 30, "mrpc": 30, "stsb": 30, "rte": 30, "sst2": 20, "qnli": 20, "mnli": 10, "qqp": 10}
+    for task in load_profile(profile).tasks:
+        assert Recipe.of(**load_profile(profile).fields(task, 0)).augmentation_copies == copies[task]

@@ -44,6 +44,10 @@ DEFAULTS: dict[str, Any] = {
     "weight_decay": 0.01,
     "pad_in_loss": False,
     "teacher_dropout": False,
+    "augmentation": "none",
+    "augmentation_copies": 10,
+    "augmentation_probability": 0.4,
+    "augmentation_candidates": 15,
 }
 
 
@@ -91,11 +95,27 @@ OTHERS: dict[str, Any] = {
 }  # fmt: skip
 
 
+AUGMENTED: dict[str, Any] = {
+    "augmentation_copies": 30,
+    "augmentation_probability": 1,
+    "augmentation_candidates": 5,
+}
+
+
+def test_without_augmentation_its_numbers_are_no_part_of_a_run() -> None:
+    """A profile may say how many variants its tasks get; arms that make none keep their ids."""
+    assert Recipe.of(task="cola", **AUGMENTED).run_id == Recipe.of(task="cola").run_id
+
+
 def test_every_field_shapes_the_run_id() -> None:
-    assert {*OTHERS, "task", "activation_range"} == set(Recipe.model_fields)
+    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation"} == set(Recipe.model_fields)
     recipes = [Recipe.of(task="cola"), Recipe.of(task="sst2")]
     recipes += [Recipe.of(task="cola", **{field: value}) for field, value in OTHERS.items()]
     recipes += [Recipe.of(task="cola", activation_scale="tensor", activation_range="static")]
+    recipes += [Recipe.of(task="cola", augmentation=method) for method in ("synonyms", "masked-lm")]
+    recipes += [
+        Recipe.of(task="cola", augmentation="synonyms", **{field: value}) for field, value in AUGMENTED.items()
+    ]
     assert len({recipe.run_id for recipe in recipes}) == len(recipes)
 
 

@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.folders import optional_folder, project_folder, results_folder
+from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun, StudyError, load_study, plan, study_at
 from xtc_study.tasks.catalogue import find_task
+from xtc_study.tasks.synonyms import check_synonyms, table_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ class Ablation:
         axes: the points to keep of some of the study's axes, or others (see ``arms.chosen_axes``).
         results_dir: in place of results/<profile>. data_dir: GLUE in its download layout; None: the hub.
         models_dir: models by name; None: local paths and the hub.
+        synonyms: a synonym table, for arms with augmentation; None: a generated task's own.
 
     Raises:
         ValueError: an unknown study, profile, task, field or value, a missing folder. Before anything is written.
@@ -47,6 +49,7 @@ class Ablation:
         results_dir: str | Path | None = None,
         data_dir: str | Path | None = None,
         models_dir: str | Path | None = None,
+        synonyms: str | Path | None = None,
         device: str = "auto",
         precision: str = "auto",
         axes: Mapping[str, Sequence[Any]] | None = None,
@@ -57,6 +60,7 @@ class Ablation:
         self.results = results_folder(profile, results_dir)
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
+        self.synonyms = optional_file(synonyms, "synonyms")
         self.device, self.precision = device, precision
         self.planned: list[PlannedRun] = plan(load_study(study), self.profile, tasks, seeds, overrides, axes)
         for task in {run.recipe.task for run in self.planned}:
@@ -111,6 +115,9 @@ class Ablation:
             executor: any concurrent.futures.Executor, in place of processes.
             only_failed, limit, force: which runs (see ``to_do``).
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
+
+        Raises:
+            DataError: arms that augment with synonyms, and no table of them.
         """
         return run_together([self], workers, executor, only_failed, limit, force, timeout)
 
@@ -183,6 +190,9 @@ def run_together(
     Args:
         ablations: with the same results folder, places, device and precision.
         limit: of each study. The rest as for ``Ablation.run``.
+
+    Raises:
+        DataError: arms that augment with synonyms, and no table of them.
     """
     from xtc_study.runs.executors import run_recipes
     from xtc_study.runs.store import RunFolder
@@ -191,6 +201,8 @@ def run_together(
     recipes = in_turns(
         list({run.run_id: run.recipe for one in ablations for run in one.to_do(only_failed, limit, force)}.values())
     )
+    for recipe in recipes:
+        check_synonyms(recipe, first.synonyms)
     if force:
         for recipe in recipes:
             RunFolder(first.runs_folder, recipe).reopen()
@@ -200,6 +212,7 @@ def run_together(
     parameters = {
         "data_dir": str(first.data_dir or ""),
         "models_dir": str(first.models_dir or ""),
+        "synonyms": str(first.synonyms or ""),
         "device": first.device,
         "precision": first.precision,
     }
@@ -211,8 +224,10 @@ def account_of(ablations: Sequence[Ablation]) -> Account:
     from xtc_study.runs.account import account
     from xtc_study.runs.steps import StepStore
 
+    first = ablations[0]
     recipes = {run.run_id: run.recipe for one in ablations for run in one.planned}
-    return account(list(recipes.values()), StepStore(ablations[0].results / "steps"), ablations[0].step_times())
+    store = StepStore(first.results / "steps")
+    return account(list(recipes.values()), store, first.step_times(), table_hash(first.synonyms))
 
 
 def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:

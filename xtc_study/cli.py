@@ -43,6 +43,9 @@ Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub n
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
 ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Synonyms = Annotated[
+    Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
+]
 Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
 
 
@@ -56,6 +59,7 @@ def show_plan(
     axis: Axes = None,
     model: Model = None,
     models_dir: ModelsDir = None,
+    synonyms: Synonyms = None,
     results: Results = None,
     every_run: Annotated[bool, typer.Option("--list", help="A line for every run: its state and its id.")] = False,
     measure: Annotated[
@@ -66,7 +70,8 @@ def show_plan(
     """What would run, what is there already, and what it will cost."""
     from xtc_study.ablation import account_of
 
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, models_dir=models_dir)
+    places = {"models_dir": models_dir, "synonyms": synonyms}
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places)
     if measure:
         _measure(ablations, device)
     runs: dict[str, str] = {}
@@ -149,6 +154,7 @@ def run_studies(
     model: Model = None,
     data_dir: DataDir = None,
     models_dir: ModelsDir = None,
+    synonyms: Synonyms = None,
     results: Results = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     device: Device = "auto",
@@ -171,9 +177,10 @@ def run_studies(
 
     if only not in (None, "failed"):
         raise ValueError(f"--only {only}: expected 'failed'")
-    places = {"data_dir": data_dir, "models_dir": models_dir, "device": device, "precision": precision}
+    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
+    computes = {"device": device, "precision": precision}
     chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force}
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places)
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
             out.print(run_id, markup=False)

@@ -42,3 +42,17 @@ def optional_folder(path: str | Path | None, what: str) -> Path | None:
     if not folder.is_dir():
         raise ValueError(f"{what}={str(path)!r}: no such folder")
     return folder
+
+
+def optional_file(path: str | Path | None, what: str) -> Path | None:
+    """An absolute path, or None for an empty one.
+
+    Raises:
+        ValueError: the file does not exist.
+    """
+    if not path:
+        return None
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise ValueError(f"{what}={str(path)!r}: no such file")
+    return file

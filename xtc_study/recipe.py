@@ -16,7 +16,9 @@ VERSION = 1
 FULL_PRECISION = 32
 
 FLAGS = ("quantise_pooler", "quantise_attention", "pad_in_loss", "teacher_dropout")
-NAMES = ("task", "model", "start", "order", "granularity", "activation_scale", "activation_range", *FLAGS)
+CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation")
+NAMES = ("task", "model", "start", *CHOICES, *FLAGS)
+AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -79,7 +81,8 @@ class Recipe(BaseModel):
     stages: Literal[0, 1, 2, 3] = 1
     """Distillation stages: 0 trains on labels alone; 1 all terms; 2 and 3 as in the paper."""
     epochs: Positive = 3
-    """Total length of the low-bit training, shared by its stages."""
+    """Total length of the low-bit training, shared by its stages. Passes over the plain data: with augmentation a
+    student takes as many steps, on rows drawn from the larger pool."""
     learning_rate: Positive = 2e-5
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of each stage's steps in which the learning rate rises."""
@@ -88,6 +91,16 @@ class Recipe(BaseModel):
     """Whether padded positions count in the distillation terms, as in the authors' code."""
     teacher_dropout: bool = False
     """Whether the teacher's dropout is on while it teaches, as in TinyBERT's, BinaryBERT's and BiT's code."""
+
+    augmentation: Literal["none", "synonyms", "masked-lm"] = "none"
+    """What students learn from besides the plain rows: variants with words replaced by synonyms, or by what the model
+    itself would write there (TinyBERT). The teacher learns from the plain rows."""
+    augmentation_copies: Count = 10
+    """Variants tried for each sentence (TinyBERT's N; 10 to 30 by task)."""
+    augmentation_probability: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """How likely each word that can be replaced is replaced (TinyBERT's p)."""
+    augmentation_candidates: Count = 15
+    """Words a replacement is drawn from, at most (TinyBERT's M)."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -187,8 +200,13 @@ class Recipe(BaseModel):
         return min(self.weight_bits, self.embedding_bits_used, self.activation_bits) < FULL_PRECISION
 
     def scientific(self) -> dict[str, Any]:
-        """The task and the fields that differ from their defaults: a new field then leaves every old id as it was."""
+        """The task and the fields that differ from their defaults: a new field then leaves every old id as it was.
+
+        Without augmentation its further fields change nothing, and so are no part of it.
+        """
         values = self.model_dump(mode="json", exclude_defaults=True)
+        if self.augmentation == "none":
+            values = {field: value for field, value in values.items() if field not in AUGMENTATION}
         return {"task": self.task, **values}
 
     @property

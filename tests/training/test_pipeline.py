@@ -11,11 +11,12 @@ from datasets import DatasetDict
 
 from xtc_study.compress.layers import LowBitLinear
 from xtc_study.recipe import Recipe
+from xtc_study.runs.steps import DamagedStepError
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
 from xtc_study.training.encoders import ModelError, load_encoder, load_tokenizer
-from xtc_study.training.pipeline import DamagedStepError, Pipeline, Places
+from xtc_study.training.pipeline import Pipeline, Places
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs": 1, "epochs": 1}
 
@@ -163,7 +164,7 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
     path = tmp_path / first.step.address / file
     path.write_bytes(content)
     if file == "model.safetensors":
-        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be trained again by the next run"):
+        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
             Pipeline(recipe(), Places(tmp_path)).teacher()
     again = Pipeline(recipe(), Places(tmp_path)).teacher()
     assert again.reused == 0

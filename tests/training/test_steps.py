@@ -165,9 +165,25 @@ def test_every_recipe_field_shapes_some_step() -> None:
     """A field that reached no step would let a run reuse another recipe's model."""
     covered = {"epochs", "learning_rate", "stages", "reduce_epochs", "reduce_learning_rate", "reduce_stages",
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
-    for step in steps(layers=6):
+    for step in steps(layers=6, augmentation="synonyms", quantise_attention=True):
         covered |= set(step.params)
-    assert covered == set(Recipe.model_fields)
+    assert covered == {*Recipe.model_fields, "synonyms"}
+
+
+@pytest.mark.parametrize("method", ["synonyms", "masked-lm"])
+def test_augmentation_shapes_students_and_leaves_the_teacher(method: str) -> None:
+    plain, other = addresses(layers=6), addresses(layers=6, augmentation=method)
+    assert [title for title in plain if plain[title] != other[title]] == ["reduce", "quantise"]
+    assert addresses(layers=6, augmentation_copies=30) == plain
+    for field, value in (("augmentation_copies", 30), ("augmentation_probability", 0.5)):
+        assert addresses(layers=6, augmentation=method, **{field: value})["reduce"] != other["reduce"]
+
+
+def test_another_synonym_table_gives_other_students() -> None:
+    plain, augmented = Recipe.of(task="cola"), Recipe.of(task="cola", augmentation="synonyms")
+    given = [[step.address for step in chain(augmented, table)] for table in (None, "one", "two")]
+    assert len({students[-1] for students in given}) == 3 and len({students[0] for students in given}) == 1
+    assert [step.address for step in chain(plain, "one")] == [step.address for step in chain(plain)]
 
 
 def test_addresses_are_safe_folder_names_that_last() -> None:

@@ -73,6 +73,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "steps": [step.address for step in pipeline.steps],
         "steps_reused": teacher.reused + student.reused,
         "reload_difference": 0.0,
+        "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
     }
     return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
 

@@ -32,13 +32,18 @@ class Account:
         return self.seconds_shared / self.seconds_alone
 
 
-def account(recipes: Sequence[Recipe], store: StepStore, times: StepTimes | None = None) -> Account:
+def account(
+    recipes: Sequence[Recipe], store: StepStore, times: StepTimes | None = None, synonyms: str | None = None
+) -> Account:
     """The account of these recipes. A step that was not trained yet is estimated from those that were.
 
     The estimate is the mean training time per epoch of steps of the same phase and task; else it comes from
     ``times``, steps measured for this; else from steps of the same phase.
+
+    Args:
+        synonyms: the hash of the synonym table in use (see ``chain``).
     """
-    alone = [step for recipe in recipes for step in chain(recipe)]
+    alone = [step for recipe in recipes for step in chain(recipe, synonyms)]
     shared = {step.address: step for step in alone}
     to_do = {address: step for address, step in shared.items() if not store.is_done(address)}
     records = store.records()

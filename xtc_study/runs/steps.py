@@ -12,6 +12,10 @@ from typing import Any
 from filelock import FileLock
 
 
+class DamagedStepError(RuntimeError):
+    """A step whose files cannot be used any more."""
+
+
 class StepStore:
     """Folders ``root/<address>``, each complete or absent: made beside and renamed into place when finished."""
 
@@ -79,6 +83,14 @@ class StepStore:
     def discard(self, address: str) -> None:
         """Makes a damaged step count as not done, so that the next run that needs it makes it again."""
         (self.folder(address) / "step.json").unlink(missing_ok=True)
+
+    def damaged(self, address: str, title: str, error: Exception) -> DamagedStepError:
+        """Discards the step; the exception to raise, which names it and the reason."""
+        self.discard(address)
+        reason = (str(error).splitlines() or [""])[0]
+        return DamagedStepError(
+            f"step {address} ({title}) is damaged and will be made again by the next run: {reason}"
+        )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtc_study.tasks.task import Task
@@ -26,6 +28,33 @@ def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dat
         return dict(encoded)
 
     return rows.map(encode, batched=True, remove_columns=rows.column_names, keep_in_memory=True)
+
+
+def tokenised_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer: Any, max_length: int) -> None:
+    """The rows of parquet files, tokenised one file at a time into one Arrow file; read it with ``from_disk``.
+
+    Millions of rows then cost no memory: batches are read from the file as they are needed.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from datasets import Dataset
+
+    writer = None
+    try:
+        for file in files:
+            rows = tokenised(Dataset(pq.read_table(file)), task, tokenizer, max_length).data.table
+            writer = writer or pa.ipc.new_stream(target, rows.schema)
+            writer.write_table(rows)
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def from_disk(path: Path) -> Dataset:
+    """Tokenised rows, left on disk."""
+    from datasets import Dataset
+
+    return Dataset.from_file(str(path))
 
 
 class Padding:

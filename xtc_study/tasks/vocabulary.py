@@ -79,6 +79,22 @@ PATTERN_WORDS = (
 )
 """Words of the sentence patterns themselves."""
 
+INTERCHANGEABLE: dict[str, tuple[tuple[str, ...], ...]] = {
+    "toy-acceptability": (
+        *(NOUNS, tuple(noun + "s" for noun in NOUNS), STATES, NOUN_ADJECTIVES, ADVERBS, INTRANSITIVE, TRANSITIVE),
+        *(tuple(verb + "s" for verb in verbs) for verbs in (INTRANSITIVE, TRANSITIVE)),
+    ),
+    "toy-sentiment": (ASPECTS, GOOD, BAD, STRONG, WEAK),
+    "toy-paraphrase": (*PEOPLE, *DEEDS),
+    "toy-similarity": (*PEOPLE, *HANDLINGS, *THINGS, *PLACES, *MANNERS),
+    "toy-inference": (),
+}
+"""Classes of words that may stand for each other, each by itself, without changing the answer of the task.
+
+For agreement that is every noun of the same number; for sentiment every word of the same strength. In an inference
+every word counts, and a name that is changed in one place only makes it another question.
+"""
+
 
 def _all_words() -> list[str]:
     words = {*PATTERN_WORDS, *ANY_NUMBER, *STATES, *NOUN_ADJECTIVES, *POSITIONS, *ADVERBS, *ASPECTS, *GOOD, *BAD}

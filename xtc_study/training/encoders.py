@@ -136,6 +136,39 @@ def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int
     return AutoModelForSequenceClassification.from_config(config)
 
 
+def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
+    """The encoder with the masked-language-model head it was pre-trained with.
+
+    Raises:
+        ModelError: the model is not to be had, or its weights have no such head.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    fix = "choose augmentation='synonyms', or a model with its masked-LM head, such as google-bert/bert-base-uncased"
+    if name == BUILTIN:
+        raise ModelError(f"augmentation='masked-lm': {name!r} is not pre-trained and knows no words; {fix}")
+    source = resolve_model(name, models_dir)
+    try:
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            source, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype="float32"
+        )
+    except OSError as error:
+        raise _not_found(name, error) from error
+    except ValueError as error:  # an architecture that has no masked-LM form
+        reason = (str(error).splitlines() or [""])[0]
+        raise ModelError(
+            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({reason}); {fix}"
+        ) from error
+    # Head and encoder alike: weights that are not in the file were drawn at random.
+    missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if missing:
+        raise ModelError(
+            f"augmentation='masked-lm': model={name!r} has no weights of a masked-LM head (missing: "
+            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); {fix}"
+        )
+    return model
+
+
 def _builtin_config(**fields: Any) -> Any:
     from transformers import BertConfig
 

@@ -20,26 +20,15 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.steps import StepStore
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.task import Task
 from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
+from xtc_study.training.augmentation import AugmentedRows
 from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
+from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
 from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where things are, and what computes: everything about a run that is not part of its recipe."""
-
-    steps: Path
-    """Trained steps are kept here, one folder an address."""
-    data_dir: Path | None = None
-    """A folder in the GLUE download layout; None loads from the hub."""
-    models_dir: Path | None = None
-    """A folder that holds models by name; None: local paths and the hub."""
-    device: str = "auto"
-    precision: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,21 +46,19 @@ class Trained:
     """How many of these steps were there already."""
 
 
-class DamagedStepError(RuntimeError):
-    """A trained step whose files cannot be used any more."""
-
-
 class Pipeline:
     """One recipe, checked, with its data at hand.
 
     Raises:
         ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
-            missing or malformed data (DataError), a device that is not there. All before anything is trained.
+            missing or malformed data (DataError), a device that is not there, augmentation without a source of words.
+            All before anything is trained.
     """
 
     def __init__(self, recipe: Recipe, places: Places) -> None:
         self.recipe, self.places = recipe, places
         self.task: Task = find_task(recipe.task)
+        check_synonyms(recipe, places.synonyms)
         shape = encoder_shape(recipe.model, places.models_dir)
         self.depth = shape.num_hidden_layers
         layers = layer_map(self.depth, recipe.layers)
@@ -87,7 +74,10 @@ class Pipeline:
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
-        self.steps = chain(recipe)
+        self.steps = chain(recipe, table_hash(places.synonyms))
+        self.pool: AugmentedRows | None = None
+        if recipe.augmentation != "none":
+            self.pool = AugmentedRows(recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device)
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
@@ -138,6 +128,7 @@ class Pipeline:
 
     def _train(self, step: Step, model: Any, teacher: Any) -> list[CurvePoint]:
         recipe = self.recipe
+        # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
             steps=step.optimiser_steps(steps_per_epoch),
@@ -147,10 +138,11 @@ class Pipeline:
             weight_decay=recipe.weight_decay,
             seed=recipe.seed,
         )
-        lesson = Lesson(step.terms)
+        lesson, rows = Lesson(step.terms), self.train_rows
         if step.phase != "teacher":
             layers = layer_map(self.depth, recipe.layers)
             lesson = Lesson(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
+            rows = self.train_rows if self.pool is None else self.pool.rows()
         first_split = self.task.eval_splits[0]
 
         def dev_score(student: Any) -> float:
@@ -158,7 +150,7 @@ class Pipeline:
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
         checkpoints = self.store.checkpoints(step.address)
-        return train(model, self.train_rows, self.padding, lesson, schedule, self.arithmetic, checkpoints, dev_score)
+        return train(model, rows, self.padding, lesson, schedule, self.arithmetic, checkpoints, dev_score)
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""
@@ -198,11 +190,7 @@ class Pipeline:
         try:
             model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
         except (SafetensorError, OSError, RuntimeError) as error:
-            self.store.discard(step.address)
-            reason = (str(error).splitlines() or [""])[0]
-            raise DamagedStepError(
-                f"step {step.address} ({step.title}) is damaged and will be trained again by the next run: {reason}"
-            ) from error
+            raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.arithmetic.device)).eval()
 
 

@@ -149,7 +149,7 @@ class _DistillationTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return LikeLengths(rows["length"], self.args.per_device_train_batch_size, self.args.seed)
+        return LikeLengths(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
 
     def compute_loss(
         self,

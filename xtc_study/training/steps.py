@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from xtc_study.recipe import VERSION, Recipe, digest
+from xtc_study.recipe import AUGMENTATION, VERSION, Recipe, digest
 
 STAGE_TERMS: dict[int, tuple[tuple[str, ...], ...]] = {
     0: (("labels",),),
@@ -86,12 +86,16 @@ class Step:
         return total * (stage + 1) // stages - total * stage // stages
 
 
-def chain(recipe: Recipe) -> list[Step]:
+def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     """The steps of a recipe, in order; the last one gives the student.
 
     A small student first finishes its fp32 reduction (unless ``order`` is 'together'); a full-precision student of
     reduced depth ends there. Everything else ends with the low-bit training, or, at full depth and precision, plain
-    distillation.
+    distillation. Students of a recipe with augmentation learn from other rows, so their addresses say which; the
+    teacher's does not.
+
+    Args:
+        synonyms: the hash of the synonym table that augmentation takes its words from; None: the built-in one.
     """
     values = recipe.model_dump(mode="json")
 
@@ -102,13 +106,15 @@ def chain(recipe: Recipe) -> list[Step]:
         "teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, pick(*COMMON), None
     )
     steps = [teacher]
+    rows = {**pick(*AUGMENTATION), "synonyms": synonyms} if recipe.augmentation != "none" else {}
+    shape = {**pick(*SHAPE), **rows}
     if recipe.layers is not None and recipe.order == "reduce-then-quantise":
         steps += _phase(
-            "reduce", recipe.reduce_stages, recipe.reduce_epochs, recipe.reduce_learning_rate, pick(*SHAPE), teacher
+            "reduce", recipe.reduce_stages, recipe.reduce_epochs, recipe.reduce_learning_rate, shape, teacher
         )
         if not recipe.is_low_bit:
             return steps
-    params = pick(*SHAPE, *LOW_BIT)
+    params = {**shape, **pick(*LOW_BIT)}
     if recipe.quantise_attention:  # a field of later date: only where it matters, so that older steps keep their names
         params |= pick("quantise_attention")
     phase = "quantise" if recipe.is_low_bit else "distil"
