@@ -27,7 +27,7 @@ _VARIABLES = {
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 """Each colour becomes a CSS variable with itself as the fallback, so that a dark page shows dark figures."""
-PANEL_WIDTH, PANEL_HEIGHT, _PANELS_A_ROW = 3.1, 2.7, 3
+PANEL_WIDTH, PANEL_HEIGHT, _PAGE_WIDTH = 3.1, 2.7, 10.0
 _LETTERS_AN_INCH = 11
 """Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
 
@@ -68,9 +68,7 @@ def drawing(
     return Drawing(name, heading, caption, alt, inline, file)
 
 
-def figure_svg(
-    figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[str, Mark] | None = None
-) -> str:
+def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[str, Mark] | None = None) -> str:
     """The figure as an SVG element to stand inside a page: the same bytes for the same figure, no date, no script.
 
     Its ids are unique to its content, so that several figures can share a page. ``alt`` is its title and its
@@ -121,7 +119,7 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
     bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
     told = {"alt": alt, **({"caption": caption} if caption else {})}
-    display(bundle, raw=True, metadata={kind: told for kind in ("image/svg+xml", "image/png")})
+    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
 
 
 def _settle(figure: Figure) -> None:
@@ -142,8 +140,8 @@ def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> No
 def grid(
     panels: int, title: str, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, at most three a row, below a wrapped title. Sizes are of a panel, in inches."""
-    columns = min(panels, _PANELS_A_ROW)
+    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches."""
+    columns = min(panels, max(1, int(_PAGE_WIDTH / width)))
     rows = -(-panels // columns)
     padded = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
     figure = Figure(figsize=(width * columns, height * rows + 0.4), layout=padded)

@@ -27,9 +27,11 @@ def differences_by_arm(
     """
     if not found:
         raise ValueError("no difference to draw")
-    margins = {claim.arm: claim for claim in claims if claim.reference == reference and claim.margin}
+    margins = {
+        claim.arm: claim for claim in claims if claim.arm in found and claim.reference == reference and claim.margin
+    }
     with mpl.rc_context(fname=STYLE):
-        figure, (panel,) = grid(1, title, width=7.2, height=_ROW * len(found) + 0.9)
+        figure, (panel,) = grid(1, title, width=5.6, height=_ROW * len(found) + 0.9)
         panel.grid(axis="y", visible=False)
         panel.grid(axis="x", visible=True)
         panel.axvline(0, color=MUTED, linewidth=1.1)
@@ -38,8 +40,8 @@ def differences_by_arm(
             panel.plot([low, high], [row, row], color=INK, linewidth=1.6, solid_capstyle="butt")
             panel.plot(mean, row, "o", color=SERIES[0], markersize=7)
             panel.annotate(
-                points(difference.mean), (mean, row), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=8,
-                color=INK,
+                points(difference.mean), (mean, row), xytext=(0, 7), textcoords="offset points", ha="center",
+                fontsize=8, color=INK,
             )  # fmt: skip
             if arm in margins:
                 claim = margins[arm]
@@ -52,5 +54,5 @@ def differences_by_arm(
         panel.spines["left"].set_color(RULE)
         if margins:
             panel.plot([], [], "--", color=SERIES[1], linewidth=2, label="claimed margin")
-            panel.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+            panel.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
     return figure

@@ -54,7 +54,9 @@ def find_browser() -> str:
         found = shutil.which(name)
         if found:
             return found
-    missing = f"{BROWSER_VARIABLE}={chosen}: no such program" if chosen else f"none of {', '.join(BROWSERS)} is installed"
+    missing = (
+        f"{BROWSER_VARIABLE}={chosen}: no such program" if chosen else f"none of {', '.join(BROWSERS)} is installed"
+    )
     raise FormatError(f"--format pdf needs Chromium or Chrome: {missing}. Install one, or set {BROWSER_VARIABLE}.")
 
 

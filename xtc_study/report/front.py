@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from xtc_study.report.canvas import INK, MARKERS, MUTED, RULE, SERIES, STYLE, Mark, grid
+from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid
 from xtc_study.report.tables import size_word
 
 
@@ -65,7 +66,7 @@ def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
 def score_against_cost(points: Sequence[Point], *, title: str) -> tuple[Figure, dict[str, Mark]]:
     """The front of score against bytes on disk, and beside it against milliseconds if any point has them.
 
-    Colour is the bits of a weight, shape the layers; what is dominated is grey. Every point is marked.
+    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point is marked.
 
     Raises:
         ValueError: no point.
@@ -99,21 +100,38 @@ def _panel(
         if not np.isnan(point.low):
             panel.plot([cost, cost], [100 * point.low, 100 * point.high], color=colour if on else RULE, linewidth=1.2)
         gid = f"mark-{letter}{number}"
-        panel.plot(cost, 100 * point.score, marker, color=colour if on else RULE, markersize=8, gid=gid)
+        panel.plot(
+            cost,
+            100 * point.score,
+            marker,
+            color=colour if on else MUTED,
+            mfc=colour if on else PAPER,
+            markersize=8,
+            gid=gid,
+        )
         marks[gid] = Mark(_says(point), point.href)
     for turn, (cost, score) in enumerate(front):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
+        right = turn >= len(front) / 2 and turn > 0  # labels of the dear half stand left of their points
         panel.annotate(
-            arm, (cost, score), xytext=(7, -12 if turn % 2 else 6), textcoords="offset points", fontsize=8, color=INK
-        )
+            arm, (cost, score), xytext=(-8 if right else 8, -12 if turn % 2 else 6), textcoords="offset points",
+            ha="right" if right else "left", fontsize=8, color=INK,
+        )  # fmt: skip
     panel.set_xscale("log", base=2)
     panel.margins(x=0.14, y=0.14)
-    low, high = panel.get_xlim()
-    ticks = [tick for tick in LogLocator(base=2).tick_values(low, high) if low <= tick <= high]
-    panel.xaxis.set_major_locator(FixedLocator(ticks if len(ticks) > 1 else sorted({low, high})))
+    panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(label)
     panel.set_ylabel("score (points)")
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times powers of ten inside the axis, else its ends; if there are many, only powers."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in (1, 2, 5) if low <= step * 10.0**power <= high]
+    if len(ticks) > 8:
+        ticks = [tick for tick in ticks if math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9)]
+    return ticks if len(ticks) > 1 else [low, high]
 
 
 def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
@@ -137,5 +155,6 @@ def _legend(panel: Axes, points: Sequence[Point]) -> None:
     for kept in layers if len(layers) > 1 else ():
         _, marker = _look(next(point for point in points if point.layers == kept), points)
         handles.append(Line2D([], [], color=MUTED, marker=marker, linestyle="", label=f"layers: {kept}"))
-    handles.append(Line2D([], [], color=RULE, marker="o", linestyle="", label="dominated"))
+    hollow = Line2D([], [], color=MUTED, markerfacecolor=PAPER, marker="o", linestyle="", label="dominated")
+    handles.append(hollow)
     panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1))

@@ -35,7 +35,9 @@ def script() -> str:
     bundle = bundle.replace("<!--", "<\\!--")  # else HTML would read a comment inside the script
     text = f"{bundle}\n{{\nconst DataTable = {name[1]};\n{own}\n}}\n"
     if re.search(r"</script|\r|\0", text, re.IGNORECASE):
-        raise RuntimeError("itables' dt_bundle.js cannot stand inside a page; expected itables 2.x, see constraints.txt")
+        raise RuntimeError(
+            "itables' dt_bundle.js cannot stand inside a page; expected itables 2.x, see constraints.txt"
+        )
     return text
 
 

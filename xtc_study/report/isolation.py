@@ -37,7 +37,7 @@ class Factor:
 
 
 def factors(planned: Sequence[PlannedRun]) -> list[Factor]:
-    """The factors of a study that can be isolated: for each, some arms differ in it alone. From the first task's recipes."""
+    """The factors that can be isolated: for each, some arms differ in it alone. From the first task's recipes."""
     arms = _settings(planned)
     varied = [
         field for field in next(iter(arms.values()), {}) if len({settings[field] for settings in arms.values()}) > 1

@@ -7,6 +7,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,9 +18,11 @@ from urllib.parse import quote
 from xtc_study import __version__
 from xtc_study.report.files import replace_file
 from xtc_study.report.interactive import CSP
-from xtc_study.report.sanitise import safe_html, safe_svg
+from xtc_study.report.sanitise import aligned, safe_html, safe_svg
 
 TEMPLATES = Path(__file__).with_name("templates")
+MANY = 48
+"""More pages than this are made by several processes; a page takes about a tenth of a second."""
 PRIVATE = ("claim", "results_dir")
 """Parameters that say where a run was, not what it was."""
 PLACES = ("data_dir", "models_dir")
@@ -51,31 +55,46 @@ def write_notebook_pages(folder: Path, notebooks: Mapping[Path, NotebookPage]) -
     Raises:
         OSError: the folder cannot be written.
     """
-    written = {}
+    written, to_make = {}, []
     for path, page in notebooks.items():
         if not _PART_OF_THE_ID.fullmatch(page.title):
             continue  # never leave the folder, whatever an id says
         try:
-            content = path.read_bytes()
+            digest = _digest(path.read_bytes(), page, folder)
         except OSError:
             continue
         target = folder / f"{page.title}.html"
-        digest = _digest(content, page, folder)
-        if _made_of(target) != digest:
-            html = _convert(path, content, page, digest, target.parent)
-            if html is None:
-                continue
-            replace_file(target, html)
-        written[page.title] = target
+        if _made_of(target) == digest:
+            written[page.title] = target
+        else:
+            to_make.append((path, page, digest, target))
+    with ExitStack() as stack:
+        if len(to_make) > MANY:
+            made = stack.enter_context(ProcessPoolExecutor()).map(_make, to_make, chunksize=8)
+        else:
+            made = map(_make, to_make)
+        for (_, page, _, target), done in zip(to_make, made, strict=True):
+            if done:
+                written[page.title] = target
     return written
 
 
-def _convert(path: Path, content: bytes, page: NotebookPage, digest: str, folder: Path) -> str | None:
+def _make(job: tuple[Path, NotebookPage, str, Path]) -> bool:
+    """Writes one page; False where the notebook cannot be read."""
+    path, page, digest, target = job
+    html = _convert(path, page, digest, target.parent)
+    if html is not None:
+        replace_file(target, html)
+    return html is not None
+
+
+def _convert(path: Path, page: NotebookPage, digest: str, folder: Path) -> str | None:
     import nbformat
+    from nbconvert.exporters import TemplateExporter
 
     try:
-        notebook = nbformat.reads(content.decode("utf-8"), as_version=4)
-    except (ValueError, nbformat.ValidationError):
+        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError):
         return None
     papermill = notebook.metadata.get("papermill", {})
     seconds = papermill.get("duration")
@@ -91,18 +110,23 @@ def _convert(path: Path, content: bytes, page: NotebookPage, digest: str, folder
         "notebook": quote(Path(os.path.relpath(path, folder)).as_posix()),
         "made": f"{made}. Page made by XTC Study {__version__}.",
     }
-    html, _ = _exporter().from_notebook_node(notebook, resources={"xtc": around})
+    # HTMLExporter's own method parses the finished page once more to add roles and alt texts, which ours has already;
+    # that took most of the time.
+    html, _ = TemplateExporter.from_notebook_node(_exporter(), notebook, resources={"xtc": around})
     return str(html)
 
 
 @cache
 def _exporter() -> Any:
     from nbconvert import HTMLExporter
+    from nbconvert.filters import Highlight2HTML
 
     exporter = HTMLExporter(
         template_name="notebook", extra_template_basedirs=[str(TEMPLATES)], exclude_anchor_links=True
     )
+    exporter.register_filter("highlight_code", Highlight2HTML(pygments_lexer="python3", parent=exporter))
     exporter.register_filter("safe_html", safe_html)
+    exporter.register_filter("aligned", aligned)
     exporter.register_filter("safe_svg", safe_svg)
     exporter.register_filter("told", _told)
     return exporter

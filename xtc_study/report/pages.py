@@ -1,4 +1,4 @@
-"""The report as a folder of pages that need no network: an index, a page a study, a page a run, and what to download."""
+"""The report as a folder of pages that need no network: an index, a page a study, a page a run, and downloads."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def write_report(
     for study in studies:
         linked = study
         if study.runs is not None:
-            names = study.runs.text[study.runs.text.columns[0]]
-            links = {run_id: f"runs/{run_id}.html" for run_id in names if run_id in pages}
+            links = {run_id: pages[run_id] for run_id in study.runs.ids if run_id in pages}
             linked = replace(study, runs=replace(study.runs, links=links))
         downloads = write_downloads(folder, study)
         html = environment.get_template("study.html.j2").render(
@@ -84,7 +83,7 @@ def write_report(
 
 
 def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
-    """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses by name."""
+    """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
     place = folder / f"study-{study.anchor}"
     files: dict[str, str] = {}
     if study.frame is not None:
@@ -115,9 +114,9 @@ def _run_pages(
         if study.runs is None:
             continue
         errors |= {failure.run_id: failure.error for failure in study.failures}
-        for run_id, standing in study.runs.text[["Run", "State"]].itertuples(index=False, name=None):
+        for run_id, now in zip(study.runs.ids, study.runs.text["State"], strict=True):
             belongs.setdefault(run_id, []).append((study.title, f"../{study.href}"))
-            state[run_id] = "stale" if "stale" in (standing, state.get(run_id)) else standing
+            state[run_id] = "stale" if "stale" in (now, state.get(run_id)) else now
     notebooks = {
         runs_folder / run_id / "notebook.ipynb": NotebookPage(
             run_id, tuple(belongs[run_id]), state[run_id], errors.get(run_id, ""), commands.get(run_id, "")
@@ -172,5 +171,6 @@ def _cells(table: PageTable) -> dict[str, Any]:
     return {
         "header": list(text.columns),
         "rows": list(zip(*columns, strict=True)),
+        "ids": table.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
         "words": [column in WORDS for column in text.columns],
     }

@@ -8,16 +8,31 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import setp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from xtc_study.analysis.stats import interval
-from xtc_study.report.canvas import INK, MARKERS, MUTED, RULE, SERIES, STYLE, beside, figure_svg, grid, show
+from xtc_study.report.canvas import (
+    INK,
+    MARKERS,
+    MUTED,
+    PANEL_WIDTH,
+    RULE,
+    SERIES,
+    STYLE,
+    beside,
+    figure_svg,
+    grid,
+    show,
+)
 from xtc_study.report.tables import arms_in_order
 
-__all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "show"]
+__all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
+_UPRIGHT_ARMS, _ARM_WIDTH = 5, 0.42
+"""More names than this stand slanted; inches an arm takes in a panel."""
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -44,20 +59,37 @@ def seeds_by_arm(
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
-        figure, panels = grid(len(groups), title)
-        for panel, ((task, split, metric), rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+        crowded = len(arms) > _UPRIGHT_ARMS
+        figure, panels = grid(len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)))
+        for panel, (key, rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+            task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
             panel.set_title(name)
             panel.set_ylabel(f"{metric} (points)")
             for position, arm in enumerate(arms):
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
-            panel.set_xticks(range(len(arms)), [_wrapped(arm) for arm in arms])
+            panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
+            if crowded:
+                setp(panel.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
             _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
             panel.margins(y=0.12)
             if chance and str(task) in chance:
                 _chance(panel, 100 * chance[str(task)])
     return figure
+
+
+def seeds_finding(frame: pd.DataFrame) -> str:
+    """What ``seeds_by_arm`` shows, in a sentence: where an arm falls furthest below its teacher."""
+    primary = frame[frame["is_primary"]]
+    gaps = primary.assign(gap=100 * (primary["value"] - primary["teacher_value"]))
+    means = gaps.groupby(["task", "arm"], sort=False, as_index=False)["gap"].mean().dropna()
+    if means.empty:
+        return ""
+    task, arm, gap = means.loc[means["gap"].idxmin(), ["task", "arm", "gap"]]
+    if gap >= 0:
+        return "No arm is below its teacher on any task."
+    return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
 
 
 def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:

@@ -15,16 +15,24 @@ _ATTRIBUTES = {
     "td": {"colspan", "rowspan"},
     "*": {"class", "id", "lang"},
 }
+_IMAGE_OF_NOTHING = re.compile(r"<img(?![^>]*\ssrc=)[^>]*>")
+_TABLE = re.compile(r"(<table[^>]*>(?:(?!<tbody|</table).)*)(<tbody(?:(?!</table).)*)</table>", re.DOTALL)
+_ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
+_CELL = re.compile(r"<t[hd](?=[ >])[^>]*>((?:(?!</t[hd]>).)*)</t[hd]>", re.DOTALL)
+_NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?[\d,]*\.?\d+(e[-+]?\d+)?%?|NaN|None|", re.IGNORECASE)
 _SVG = "{http://www.w3.org/2000/svg}"
 _SVG_TAGS = frozenset(
-    "svg g defs path use text tspan title desc rect circle ellipse line polyline polygon clipPath style".split()
+    [
+        *("svg", "g", "defs", "path", "use", "text", "tspan", "title", "desc", "style"),
+        *("rect", "circle", "ellipse", "line", "polyline", "polygon", "clipPath"),
+    ]
 )
 _REFERENCES = ("href", "{http://www.w3.org/1999/xlink}href")
 
 
 def safe_html(html: str) -> str:
     """Only formatting is left: no script, style, form, frame or event; images only where their data is in the page."""
-    return nh3.clean(
+    clean = nh3.clean(
         html,
         tags=set(_TAGS),
         attributes=_ATTRIBUTES,
@@ -32,6 +40,33 @@ def safe_html(html: str) -> str:
         url_schemes={"http", "https", "mailto", "data"},
         clean_content_tags={"script", "style"},
     )
+    return _IMAGE_OF_NOTHING.sub("", clean)
+
+
+def aligned(html: str) -> str:
+    """The tables of sanitised HTML marked ``data-number`` in columns that hold only numbers, their heads included.
+
+    Columns are counted from the right, where the labels of a multi-index do not shift them.
+    """
+    return _TABLE.sub(_align_one, html)
+
+
+def _align_one(table: re.Match[str]) -> str:
+    head, body = table[1], table[2]
+    rows = [[cell[1] for cell in _CELL.finditer(row) if cell[0].startswith("<td")][::-1] for row in _ROW.findall(body)]
+    width = max((len(row) for row in rows), default=0)
+    numeric = [all(_NUMBER.fullmatch(row[at].strip()) for row in rows if at < len(row)) for at in range(width)]
+
+    def mark(row: re.Match[str], kind: str) -> str:
+        cells = [cell for cell in _CELL.finditer(row[0]) if cell[0].startswith(kind)]
+        text = row[0]
+        for at, cell in enumerate(reversed(cells)):  # from the right, so that earlier places stay valid
+            if at < width and numeric[at]:
+                start = cell.start() + len(kind)
+                text = f"{text[:start]} data-number{text[start:]}"
+        return text
+
+    return f"{_ROW.sub(lambda row: mark(row, '<th'), head)}{_ROW.sub(lambda row: mark(row, '<td'), body)}</table>"
 
 
 def safe_svg(svg: str) -> str | None:

@@ -18,7 +18,7 @@ from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.forest import differences_by_arm
 from xtc_study.report.front import Point
 from xtc_study.report.isolation import MAX_LINES, factors, one_at_a_time
-from xtc_study.report.plots import seeds_by_arm
+from xtc_study.report.plots import seeds_by_arm, seeds_finding
 from xtc_study.report.stale import stale_runs
 from xtc_study.report.tables import (
     PageTable,
@@ -180,7 +180,7 @@ def study_page(
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
         figures=_figures(frame, planned, reference, claims, comparisons, chance, question),
         points=points_of(page, frame, arms),
-        seconds={run.run_id: (run.device, run.duration_s) for run in frame.drop_duplicates("run_id").itertuples()},
+        seconds=_seconds(frame),
         frame=frame,
     )
 
@@ -210,7 +210,7 @@ def _figures(
         "seeds",
         "Every seed, task by task",
         f"Score of each seed by arm, one panel a task. {question} {seen}",
-        f"{_lowest(frame)} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
+        f"{seeds_finding(frame)} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
     )
     isolated = factors(planned)
     if len(isolated) > 1:
@@ -227,6 +227,12 @@ def _figures(
     return figures
 
 
+def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    runs = frame.drop_duplicates("run_id")
+    spent = zip(runs["device"].tolist(), runs["duration_s"].tolist(), strict=True)
+    return dict(zip(runs["run_id"].tolist(), spent, strict=True))
+
+
 def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[Point]:
     """The arms that have every task, as points of score against cost.
 
@@ -236,17 +242,17 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
     primary = frame[frame["is_primary"]]
     tasks = sorted(" ".join(pair) for pair in set(zip(primary["task"], primary["split"], strict=True)))
     points = []
-    for arm in arms.itertuples():
-        rows = primary[primary["arm"] == arm.arm]
+    for arm in arms.to_dict("records"):
+        rows = primary[primary["arm"] == arm["arm"]]
         points.append(
             Point(
                 study=page.title,
-                arm=str(arm.arm),
+                arm=str(arm["arm"]),
                 href=page.href,
-                score=arm.score,
-                low=arm.score_low,
-                high=arm.score_high,
-                size_bytes=arm.size_bytes,
+                score=float(arm["score"]),
+                low=float(arm["score_low"]),
+                high=float(arm["score_high"]),
+                size_bytes=float(arm["size_bytes"]),
                 latency_ms=float(rows["latency_ms"].mean()) if "latency_ms" in rows else float("nan"),
                 teacher=float(rows["teacher_value"].mean()),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
@@ -263,7 +269,8 @@ def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str])
         return None
     table = run_table(standing, frame, stale)
     caption = "Every planned run. The score is the primary metric in points, of the file after loading it again."
-    return PageTable(run_text(table), caption, run_order(table), filters=("State", "Arm", "Task"))
+    ids = tuple(table["run_id"])
+    return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
 
 
 def _answer(sentence: str, claim: Claim, found: Mapping[str, Difference], broken: str) -> Answer:
@@ -282,19 +289,6 @@ def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping
         if claim.arm in comparisons[claim.reference]
     ]
     return "; ".join(dict.fromkeys(parts)) + "." if parts else "The claimed arms cannot be compared yet."
-
-
-def _lowest(frame: pd.DataFrame) -> str:
-    """Where an arm falls furthest below its teacher: the finding of the figure of tasks."""
-    primary = frame[frame["is_primary"]]
-    gaps = (primary["value"] - primary["teacher_value"]).groupby([primary["task"], primary["arm"]], sort=False).mean()
-    if gaps.dropna().empty:
-        return ""
-    task, arm = gaps.idxmin()
-    gap = 100 * gaps.min()
-    if gap >= 0:
-        return "No arm is below its teacher on any task."
-    return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
 
 
 def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:

@@ -30,7 +30,11 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
         best = max((point for point in points if point.size_bytes <= limit), key=lambda point: point.score)
         words = f"{best.arm} of \N{LEFT DOUBLE QUOTATION MARK}{best.study}\N{RIGHT DOUBLE QUOTATION MARK}"
         found.append(
-            Card(f"{100 * best.score:.1f} points", f"best under {size_word(limit)}", f"{words}, on disk {size_word(best.size_bytes)}")
+            Card(
+                f"{100 * best.score:.1f} points",
+                f"best under {size_word(limit)}",
+                f"{words}, on disk {size_word(best.size_bytes)}",
+            )
         )
         if not math.isnan(best.teacher):
             loss = 100 * (best.teacher - best.score)
@@ -64,7 +68,9 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
             by_device[device or "unknown device"] = by_device.get(device or "unknown device", 0.0) + seconds
     total = sum(by_device.values()) / 3600
     names = {"cuda": "GPU-hours", "cpu": "hours on a CPU"}
-    note = ", ".join(f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items())
+    note = ", ".join(
+        f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items()
+    )
     label = "GPU-hours of compute" if set(by_device) == {"cuda"} else "hours of compute"
     return f"{total:,.2f}", label, f"{note or 'nothing is done'}; {len(runs)} runs, each counted once"
 
@@ -90,10 +96,16 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     if not beaten:
         finding += " None is beaten in both score and bytes."
     model, *tasks = points[0].comparable
-    scope = f"Score: mean of {', '.join(tasks)}, encoder {model}." if len(tasks) > 1 else f"Score: {tasks[0]}, encoder {model}."
+    scope = (
+        f"Score: mean of {', '.join(tasks)}, encoder {model}."
+        if len(tasks) > 1
+        else f"Score: {tasks[0]}, encoder {model}."
+    )
     others = len({p.runs for p in every}) - len(points)
     if others:
-        scope += f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
+        scope += (
+            f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
+        )
     figure, marks = score_against_cost(points, title="Score against the file's real size")
     picture = drawing(
         figure,

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.stats import Difference, interval, points
 
-WORDS = ("Study", "Arm", "Task", "Metric", "Run", "State", "Started", "Status", "Source", "Setting", "Quantity")
+WORDS = ("Study", "Arm", "Task", "Metric", "Run", "State", "Started", "Status", "Source", "Layers", "On the front")
 """Columns of text that are words; the others are numbers, which line up at the right."""
 ARM_COLUMNS = (
     *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high"),
@@ -22,15 +22,17 @@ MISSING = "\N{EN DASH}"
 
 @dataclass(frozen=True, eq=False)
 class PageTable:
-    """A table of a page: what a reader sees, what each cell sorts by, and where its rows lead. Plain values, no HTML."""
+    """A table of a page: what a reader sees, what each cell sorts by, where its rows lead. Plain values, no HTML."""
 
     text: pd.DataFrame
     """Text in every cell; the first column heads its rows."""
     caption: str
     order: pd.DataFrame | None = None
     """Numbers of the same rows, for those columns whose text does not sort by itself."""
+    ids: tuple[str, ...] = ()
+    """What each row is, where its first cell is only short for it."""
     links: Mapping[str, str] = field(default_factory=dict)
-    """By the text of a row's first cell: a relative address."""
+    """By id: a relative address."""
     filters: tuple[str, ...] = ()
     """Columns with few values, offered as menus."""
 
@@ -149,7 +151,9 @@ def task_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_table(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> pd.DataFrame:
-    """One row a planned run, done or not: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started.
+    """One row a planned run, done or not.
+
+    Columns: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started.
 
     Args:
         standing: ``analysis.collect.states``. frame: ``analysis.collect.collect`` of the same runs; the score is the
@@ -163,11 +167,11 @@ def run_table(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, s
 
 
 def run_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``run_table`` as a reader sees it."""
+    """``run_table`` as a reader sees it; a run is called by its hash, for its name repeats arm, task and seed."""
     started = [MISSING if pd.isna(text) or not text else str(text)[:16].replace("T", " ") for text in table["started"]]
     return pd.DataFrame(
         {
-            "Run": table["run_id"],
+            "Run": table["run_id"].str.rsplit("-", n=1).str[-1],
             "Arm": table["arm"],
             "Task": table["task"],
             "Seed": table["seed"].astype(str),
