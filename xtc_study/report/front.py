@@ -110,15 +110,13 @@ def _panel(
             gid=gid,
         )
         marks[gid] = Mark(_says(point), point.href)
-    for turn, (cost, score) in enumerate(front):
+    for cost, score in front:
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
-        right = turn >= len(front) / 2 and turn > 0  # labels of the dear half stand left of their points
-        panel.annotate(
-            arm, (cost, score), xytext=(-8 if right else 8, -12 if turn % 2 else 6), textcoords="offset points",
-            ha="right" if right else "left", fontsize=8, color=INK,
-        )  # fmt: skip
+        panel.annotate(  # up and to the left nothing can lie: it would beat the point
+            arm, (cost, score), xytext=(-6, 5), textcoords="offset points", ha="right", fontsize=8, color=INK
+        )
     panel.set_xscale("log", base=2)
-    panel.margins(x=0.14, y=0.14)
+    panel.margins(x=0.2, y=0.1)
     panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(label)
