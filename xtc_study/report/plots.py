@@ -8,7 +8,6 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.artist import setp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -18,6 +17,7 @@ from xtc_study.report.canvas import (
     INK,
     MARKERS,
     MUTED,
+    PANEL_HEIGHT,
     PANEL_WIDTH,
     RULE,
     SERIES,
@@ -31,8 +31,8 @@ from xtc_study.report.tables import arms_in_order
 
 __all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
-_UPRIGHT_ARMS, _ARM_WIDTH = 5, 0.42
-"""More names than this stand slanted; inches an arm takes in a panel."""
+_UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
+"""More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -60,7 +60,9 @@ def seeds_by_arm(
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
         crowded = len(arms) > _UPRIGHT_ARMS
-        figure, panels = grid(len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)))
+        figure, panels = grid(
+            len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
+        )
         for panel, (key, rows), (colour, marker) in zip(panels, groups, looks, strict=False):
             task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
@@ -70,7 +72,8 @@ def seeds_by_arm(
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
             panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
             if crowded:
-                setp(panel.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
+                for label in panel.get_xticklabels():
+                    label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
             _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
             panel.margins(y=0.12)

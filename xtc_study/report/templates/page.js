@@ -1,5 +1,10 @@
 // Tables sort and filter. Rows start in the page's own order: the reference first.
 const PAGE = 50;
+const number = (text) => { const value = parseFloat(String(text).replace("\u2212", "-").replaceAll(",", "")); return isNaN(value) ? null : value; };
+const missingLast = (compare) => (a, b) => (a === null || b === null ? (a === null) - (b === null) : compare(a, b));
+DataTable.ext.type.order["number-pre"] = number;
+DataTable.ext.type.order["number-asc"] = missingLast((a, b) => a - b);
+DataTable.ext.type.order["number-desc"] = missingLast((a, b) => b - a);
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.querySelectorAll("thead th")];
   const rows = table.tBodies[0].rows.length;
@@ -7,6 +12,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const long = rows > PAGE;
   const api = new DataTable(table, {
     order: [],
+    columnDefs: [{ type: "number", targets: heads.flatMap((head, index) => (head.classList.contains("number") ? [index] : [])) }],
     autoWidth: false,
     paging: long,
     pageLength: PAGE,
