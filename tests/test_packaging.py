@@ -12,6 +12,7 @@ import yaml
 from xtc_study import __version__
 
 ROOT = Path(__file__).parents[1]
+NOT_ON_CONDA = ("playwright", "axe-playwright-python")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "types-PyYAML": "types-pyyaml"}
 
 
@@ -21,12 +22,13 @@ def pyproject() -> dict:
 
 def test_environment_yml_asks_for_the_same_ranges_as_pyproject() -> None:
     project = pyproject()["project"]
-    wanted = {f"python{project['requires-python']}", "pip"}
+    wanted, by_pip = {f"python{project['requires-python']}", "pip"}, set()
     for requirement in project["dependencies"] + project["optional-dependencies"]["test"]:
         name, bound = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", requirement).groups()
-        wanted.add(CONDA_NAMES.get(name, name) + bound)
+        (by_pip if name in NOT_ON_CONDA else wanted).add(CONDA_NAMES.get(name, name) + bound)
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     assert {entry for entry in listed if isinstance(entry, str)} == wanted
+    assert {entry for entry in listed[-1]["pip"] if not entry.startswith("-")} == by_pip
 
 
 def test_constraints_pin_versions_inside_the_ranges() -> None:

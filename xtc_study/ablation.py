@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from xtc_study.analysis.stats import Difference
-    from xtc_study.report.pages import StudyPage
+    from xtc_study.report.study import StudyPage
     from xtc_study.runs.account import Account
     from xtc_study.runs.step_times import StepTimes
 
@@ -86,16 +86,30 @@ class Ablation:
 
         return states(self.runs_folder, self.planned)
 
-    def to_do(self, only_failed: bool = False, limit: int | None = None, force: bool = False) -> list[PlannedRun]:
+    def to_do(
+        self,
+        only_failed: bool = False,
+        limit: int | None = None,
+        force: bool = False,
+        arms: Sequence[str] | None = None,
+    ) -> list[PlannedRun]:
         """The runs that ``run`` would carry out, each once.
 
         Args:
             only_failed: leave out what was never tried. limit: the first so many. force: also what is done.
+            arms: only these, by name; None: all.
+
+        Raises:
+            StudyError: an arm the study does not have.
         """
+        for arm in arms or ():
+            if arm not in self.study.arm_names:
+                raise StudyError(f"arm={arm!r}: study {self.study.name} has {', '.join(self.study.arm_names)}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}
+        wanted |= {"done"} if force else set()
         runs = {
-            run.run_id: run for run in self.planned if states[run.run_id] in wanted | ({"done"} if force else set())
+            run.run_id: run for run in self.planned if states[run.run_id] in wanted and (not arms or run.arm in arms)
         }
         return list(runs.values())[:limit]
 
@@ -107,19 +121,20 @@ class Ablation:
         limit: int | None = None,
         force: bool = False,
         timeout: float | None = None,
+        arms: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Carries out what is not done yet and yields each outcome as it comes (see ``runs.executors``).
 
         Args:
             workers: processes on this machine; None: one a core.
             executor: any concurrent.futures.Executor, in place of processes.
-            only_failed, limit, force: which runs (see ``to_do``).
+            only_failed, limit, force, arms: which runs (see ``to_do``).
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
         Raises:
             DataError: arms that augment with synonyms, and no table of them.
         """
-        return run_together([self], workers, executor, only_failed, limit, force, timeout)
+        return run_together([self], workers, executor, only_failed, limit, force, timeout, arms)
 
     def collect(self) -> pd.DataFrame:
         """The tidy frame: one row per run, task, split and metric of every run that is done."""
@@ -133,8 +148,8 @@ class Ablation:
 
         return differences(self.runs_folder, frame, self.study.reference)
 
-    def command(self) -> str:
-        """What to type to carry out this study as chosen."""
+    def command(self, arm: str | None = None) -> str:
+        """What to type to carry out this study as chosen, or one arm of it."""
         words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
         for task in self.tasks or ():
             words += ["--task", task]
@@ -144,14 +159,25 @@ class Ablation:
             words += ["--set", f"{field}={value}"]
         for axis, points in self.axes.items():
             words += ["--axis", f"{axis}={','.join(map(str, points))}"]
+        if arm:
+            words += ["--arm", arm]
         return shlex.join(words)
+
+    def run_commands(self) -> dict[str, str]:
+        """By run id, the papermill call that carries out that run alone."""
+        from xtc_study.report.commands import papermill_command
+        from xtc_study.runs.parameters import read_parameters
+
+        notebook = project_folder() / "notebooks" / "run.ipynb"
+        defaults = read_parameters(notebook) if notebook.is_file() else {}
+        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name) for run in self.planned}
 
     def page(self) -> StudyPage:
         """The study's section of the report."""
         from xtc_study.analysis.chance import chance_by_task
         from xtc_study.analysis.collect import RunFileError
         from xtc_study.analysis.stats import Claim
-        from xtc_study.report.pages import study_page
+        from xtc_study.report.study import study_page
 
         try:
             levels = chance_by_task(self.runs_folder, self.collect())
@@ -170,7 +196,7 @@ class Ablation:
             planned=self.planned,
             runs_folder=self.runs_folder,
             run_command=self.command(),
-            commands=[],
+            commands=[(arm, self.command(arm)) for arm in self.study.arm_names],
             limits=[*self.study.limits, *self.profile.notes],
             chance=levels,
         )
@@ -184,6 +210,7 @@ def run_together(
     limit: int | None = None,
     force: bool = False,
     timeout: float | None = None,
+    arms: Sequence[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
 
@@ -198,9 +225,8 @@ def run_together(
     from xtc_study.runs.store import RunFolder
 
     first = ablations[0]
-    recipes = in_turns(
-        list({run.run_id: run.recipe for one in ablations for run in one.to_do(only_failed, limit, force)}.values())
-    )
+    to_do = [run for one in ablations for run in one.to_do(only_failed, limit, force, arms)]
+    recipes = in_turns(list({run.run_id: run.recipe for run in to_do}.values()))
     for recipe in recipes:
         check_synonyms(recipe, first.synonyms)
     if force:

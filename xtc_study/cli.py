@@ -24,6 +24,7 @@ app = typer.Typer(
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
+ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
 ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
     list[str] | None, typer.Option("--task", help="In place of the profile's tasks; repeat for several.")
@@ -163,6 +164,7 @@ def run_studies(
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, in place of processes here.")
     ] = None,
     only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
+    arm: Annotated[list[str] | None, typer.Option("--arm", help="Only this arm; repeat for several.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
@@ -179,7 +181,7 @@ def run_studies(
         raise ValueError(f"--only {only}: expected 'failed'")
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
     computes = {"device": device, "precision": precision}
-    chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force}
+    chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force, "arms": arm}
     ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
@@ -218,7 +220,7 @@ def collect_results(
 
 @app.command("report")
 def write_report(
-    studies: Studies,
+    studies: ReportStudies = None,
     profile: ProfileName = "smoke",
     task: Tasks = None,
     seed: Seeds = None,
@@ -227,17 +229,34 @@ def write_report(
     model: Model = None,
     results: Results = None,
     output: Annotated[Path | None, typer.Option(help="In place of reports/<profile>.")] = None,
+    format: Annotated[str, typer.Option(help="html; or md or pdf beside it.")] = "html",
+    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="A page for each run; unchanged ones stay.")] = True,
+    show: Annotated[bool, typer.Option("--open", help="Show the index in the browser.")] = False,
 ) -> None:
-    """Write reports/<profile>/index.html."""
-    from xtc_study.folders import project_folder
-    from xtc_study.report.pages import write_index
+    """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
+    import webbrowser
 
-    pages = [item.page() for item in _ablations(studies, profile, task, seed, settings, axis, model, results)]
-    page = write_index(output or project_folder() / "reports" / profile, pages)
+    from xtc_study.folders import project_folder
+    from xtc_study.report.formats import check_format, write_format
+    from xtc_study.report.pages import write_report as write_pages
+
+    browser = check_format(format)
+    ablations = _ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
+    pages = [item.page() for item in ablations]
+    index = write_pages(
+        output or project_folder() / "reports" / profile,
+        pages,
+        runs_folder=ablations[0].runs_folder if runs else None,
+        notebooks_folder=ablations[0].results / "notebooks" if runs else None,
+        run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
+    )
     for study in pages:
         for answer in study.answers:
             out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
-    out.print(f"report: {page}")
+    written = write_format(format, index, pages, browser)
+    out.print(f"report: {written}", markup=False)
+    if show:
+        webbrowser.open(written.absolute().as_uri())
 
 
 def main() -> None:

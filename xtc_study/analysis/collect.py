@@ -48,6 +48,7 @@ class _Environment(BaseModel):
     device: str = ""
     precision: str = ""
     packages: dict[str, Any] = {}
+    commit: str | None = None
 
 
 class _Params(BaseModel):
@@ -69,7 +70,8 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
     value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
     higher_is_better, n_examples, every other recipe field, the sizes in bytes, duration_s, device, precision,
-    versions (compact JSON) and started (ISO text). Columns and dtypes are the same for an empty frame.
+    versions (compact JSON), commit (of the code; empty outside git) and started (ISO text).
+    Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -132,6 +134,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "device": environment.device,
         "precision": environment.precision,
         "versions": json.dumps(environment.packages, sort_keys=True, separators=(",", ":")),
+        "commit": environment.commit or "",
         "higher_is_better": True,
     }
     splits: set[str] = set()
@@ -213,6 +216,6 @@ COLUMNS: dict[str, str] = {
     **{field: _dtype(field) for field in Recipe.model_fields if field != "task"},
     **dict.fromkeys(("size_bytes", "size_bytes_paper", "teacher_size_bytes"), "int64"),
     "duration_s": "float64",
-    **dict.fromkeys(("device", "precision", "versions", "started"), "str"),
+    **dict.fromkeys(("device", "precision", "versions", "commit", "started"), "str"),
 }
 """Every column of the tidy frame and its dtype, in order."""

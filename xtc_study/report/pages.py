@@ -1,102 +1,145 @@
-"""One self-contained HTML page for a profile's studies: the answer first, then what it rests on."""
+"""The report as a folder of pages that need no network: an index, a page a study, a page a run, and downloads."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import tempfile
+import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import metadata
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from xtc_study.analysis.collect import RunFileError, collect, states
-from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, explain, in_short, judge
-from xtc_study.report.plots import figure_svg, seeds_by_arm
-from xtc_study.report.tables import WORDS, arm_table, arm_text, size_text, task_table, task_text
-from xtc_study.studies import PlannedRun
+from xtc_study import __version__
+from xtc_study.report.files import replace_file
+from xtc_study.report.interactive import CSP, policy, script
+from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
+from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage
+from xtc_study.report.summary import cards, front_of, standing
+from xtc_study.report.tables import WORDS, PageTable
 
 TEMPLATES = Path(__file__).with_name("templates")
-STATES = ("done", "running", "failed", "corrupt", "missing")
 
 
-@dataclass(frozen=True)
-class Failure:
-    run_id: str
-    state: str
-    error: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One claim put to the test."""
-
-    claim: str
-    """The finding, in one sentence."""
-    verdict: Literal["supported", "contradicted", "undecided", "not run"]
-    reasons: str
-    """The verdict's reasons with numbers: difference, interval, margin, seeds (``analysis.stats.explain``)."""
-
-
-@dataclass(frozen=True, eq=False)
-class StudyPage:
-    """One study's section of the page, in plain values. All text is escaped when written; nothing here is HTML
-    except ``figure``, which only ``report.plots.figure_svg`` may make.
-    """
-
-    name: str
-    """The study's short name; the anchor of its section."""
-    title: str
-    question: str
-    answers: Sequence[Answer]
-    """One for each claim, in the study's order."""
-    states: Mapping[str, int]
-    """How many planned runs are in each of ``STATES``."""
-    run_command: str
-    """What to type to do the missing runs."""
-    arms: pd.DataFrame | None = None
-    """``tables.arm_text``. A table of text: its first column heads its rows."""
-    arms_caption: str = ""
-    figure: str = ""
-    figure_caption: str = ""
-    tasks: pd.DataFrame | None = None
-    """``tables.task_text``."""
-    tasks_caption: str = ""
-    commands: Sequence[tuple[str, str]] = ()
-    """Each arm and the exact command that repeats it."""
-    failures: Sequence[Failure] = ()
-    limits: Sequence[str] = ()
-    provenance: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.figure and not self.figure.startswith("<svg "):
-            raise ValueError(f"{self.name}: the figure must be an SVG element made by figure_svg")
-
-    @property
-    def anchor(self) -> str:
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name) or "study"
-
-
-def write_index(folder: Path, studies: Sequence[StudyPage]) -> Path:
-    """Write ``folder/index.html``, one file that needs no network and no script, and return its path.
+def write_report(
+    folder: Path,
+    studies: Sequence[StudyPage],
+    *,
+    runs_folder: Path | None = None,
+    notebooks_folder: Path | None = None,
+    run_commands: Mapping[str, str] | None = None,
+) -> Path:
+    """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
 
     The folder is named after the profile and made if missing. The same studies give the same bytes; a reader of
-    the old page never sees half of a new one.
+    an old page never sees half of a new one. Pages of runs that have not changed are left alone.
+
+    Args:
+        runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
+        notebooks_folder: executed copies of the studies' own notebooks, named after the study.
+        run_commands: by run id, the command that repeats it.
 
     Raises:
-        ValueError: two studies share an anchor.
+        ValueError: two studies share a page.
         OSError: the folder cannot be written.
     """
     anchors = [study.anchor for study in studies]
     if len(set(anchors)) < len(anchors):
         raise ValueError(f"two studies share a name: {', '.join(sorted(anchors))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = _run_pages(folder, studies, runs_folder, run_commands or {}) if runs_folder else {}
+    executed = _study_notebooks(folder, studies, notebooks_folder) if notebooks_folder else {}
+    environment = _environment()
+    common: dict[str, Any] = {"profile": folder.name, "states": STATES, "version": __version__, "citation": citation()}
+    for study in studies:
+        linked = study
+        if study.runs is not None:
+            links = {run_id: pages[run_id] for run_id in study.runs.ids if run_id in pages}
+            linked = replace(study, runs=replace(study.runs, links=links))
+        downloads = write_downloads(folder, study)
+        html = environment.get_template("study.html.j2").render(
+            study=linked,
+            downloads=downloads,
+            pages=pages,
+            notebook=executed.get(study.name, ""),
+            shown_failures=SHOWN_FAILURES,
+            **common,
+        )
+        replace_file(folder / study.href, html)
+    found = front_of(studies)
+    if found:
+        replace_file(folder / "front.svg", found[0].file)
+    html = environment.get_template("index.html.j2").render(
+        studies=studies,
+        cards=cards(studies) if studies else [],
+        standing=standing(studies),
+        stale=sum(len(study.stale) for study in studies),
+        front=found,
+        **common,
+    )
+    return replace_file(folder / "index.html", html)
+
+
+def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
+    """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
+    place = folder / f"study-{study.anchor}"
+    files: dict[str, str] = {}
+    if study.frame is not None:
+        parquet = io.BytesIO()
+        study.frame.to_parquet(parquet, index=False)
+        replace_file(place / "results.csv", study.frame.to_csv(index=False))
+        replace_file(place / "results.parquet", parquet.getvalue())
+        files |= {"results.csv": f"{place.name}/results.csv", "results.parquet": f"{place.name}/results.parquet"}
+    for figure in study.figures.values():
+        replace_file(place / f"{figure.name}.svg", figure.file)
+        files[f"{figure.name}.svg"] = f"{place.name}/{figure.name}.svg"
+    return files
+
+
+def citation() -> str:
+    """BibTeX of this suite and of the paper whose questions it studies."""
+    return (TEMPLATES / "citation.bib").read_text("utf-8").replace("VERSION", __version__).strip()
+
+
+def _run_pages(
+    folder: Path, studies: Sequence[StudyPage], runs_folder: Path, commands: Mapping[str, str]
+) -> dict[str, str]:
+    """Pages of runs that ended and kept their notebook: address from the index, by run id."""
+    belongs: dict[str, list[tuple[str, str]]] = {}
+    state: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for study in studies:
+        if study.runs is None:
+            continue
+        errors |= {failure.run_id: failure.error for failure in study.failures}
+        for run_id, now in zip(study.runs.ids, study.runs.text["State"], strict=True):
+            belongs.setdefault(run_id, []).append((study.title, f"../{study.href}"))
+            state[run_id] = "stale" if "stale" in (now, state.get(run_id)) else now
+    notebooks = {
+        runs_folder / run_id / "notebook.ipynb": NotebookPage(
+            run_id, tuple(belongs[run_id]), state[run_id], errors.get(run_id, ""), commands.get(run_id, "")
+        )
+        for run_id in belongs
+        if state[run_id] in ("done", "stale", "failed")
+    }
+    written = write_notebook_pages(folder / "runs", notebooks)
+    return {run_id: f"runs/{path.name}" for run_id, path in written.items()}
+
+
+def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path) -> dict[str, str]:
+    """Pages of executed copies of the studies' own notebooks: address from the index, by study."""
+    found = {
+        notebooks / f"{study.name}.ipynb": NotebookPage(study.anchor, ((study.title, f"../{study.href}"),))
+        for study in studies
+        if (notebooks / f"{study.name}.ipynb").is_file()
+    }
+    written = write_notebook_pages(folder / "notebooks", found)
+    return {study.name: f"notebooks/{study.anchor}.html" for study in studies if study.anchor in written}
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -104,186 +147,30 @@ def write_index(folder: Path, studies: Sequence[StudyPage]) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("page.html.j2").render(
-        profile=folder.name,
-        studies=studies,
-        states=STATES,
-        version=metadata.version("xtc-study"),
-        css=Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
-        svg=Markup,
-        table=_table,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    return _replace(folder / "index.html", page)
-
-
-def study_page(
-    *,
-    name: str,
-    title: str,
-    question: str,
-    reference: str,
-    claims: Sequence[tuple[str, Claim]],
-    planned: list[PlannedRun],
-    runs_folder: Path,
-    run_command: str,
-    commands: Sequence[tuple[str, str]] = (),
-    limits: Sequence[str] = (),
-    chance: Mapping[str, float] | None = None,
-) -> StudyPage:
-    """One study's section from its run folders. Predictions that cannot be compared leave its claims undecided.
-
-    Args:
-        reference: the arm that heads the tables and that the others are compared with.
-        claims: each finding as a sentence and the same in numbers.
-        chance: by task, the score of guessing, in the metric's scale.
-
-    Raises:
-        ValueError: an arm has two runs of one task and seed.
-    """
-    frame, standing = collect(runs_folder, planned), states(runs_folder, planned)
-    page = StudyPage(
-        name=name,
-        title=title,
-        question=question,
-        answers=[
-            Answer(sentence, "not run", "No answer yet: no run of this study is done.") for sentence, _ in claims
-        ],
-        states=counts_of(standing),
-        run_command=run_command,
-        commands=commands,
-        failures=failures_of(standing),
-        limits=limits,
-        provenance=provenance_of(frame),
-    )
-    if frame.empty:
-        return page
-    comparisons: dict[str, dict[str, Difference]] = {}
-    broken = ""
-    for other in dict.fromkeys((reference, *(claim.reference for _, claim in claims))):
-        try:
-            comparisons[other] = differences(runs_folder, frame, other)
-        except RunFileError as error:
-            comparisons[other], broken = {}, f"The predictions cannot be compared: {error}."
-    answers = [_answer(sentence, claim, comparisons[claim.reference], broken) for sentence, claim in claims]
-    found = comparisons[reference]
-    seen = _seen(claims, comparisons)
-    any_difference = next(iter(found.values()), None)
-    return replace(
-        page,
-        limits=[*limits, *_limits_of(any_difference)],
-        answers=answers,
-        arms=arm_text(arm_table(frame, reference, found), reference),
-        arms_caption=_arms_caption(frame, reference, any_difference),
-        figure=figure_svg(seeds_by_arm(frame, reference, title=question, chance=chance), f"{question} {seen}"),
-        figure_caption=f"{seen} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
-        tasks=task_text(task_table(frame, reference)),
-        tasks_caption="The primary metric of each task, in points, with its 95 % t interval over seeds.",
-    )
-
-
-def _answer(sentence: str, claim: Claim, found: Mapping[str, Difference], broken: str) -> Answer:
-    difference = found.get(claim.arm)
-    if difference is None:
-        waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared yet."
-        return Answer(sentence, "undecided", broken or waiting)
-    return Answer(sentence, judge(claim, difference), explain(claim, difference))
-
-
-def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping[str, Difference]]) -> str:
-    """What the figure shows, in a sentence: the difference of each claim that has one."""
-    parts = [
-        in_short(claim, comparisons[claim.reference][claim.arm])
-        for _, claim in claims
-        if claim.arm in comparisons[claim.reference]
-    ]
-    return "; ".join(parts) + "." if parts else "The claimed arms cannot be compared yet."
-
-
-def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:
-    """The failed and corrupt runs of ``analysis.collect.states``."""
-    bad = standing[standing["state"].isin(["failed", "corrupt"])]
-    return tuple(Failure(*row) for row in bad[["run_id", "state", "error"]].to_numpy().tolist())
-
-
-def counts_of(standing: pd.DataFrame) -> dict[str, int]:
-    """How many runs are in each of ``STATES``, zeros included."""
-    return {state: int((standing["state"] == state).sum()) for state in STATES}
-
-
-def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
-    """Where the numbers come from, every distinct value listed: devices, precision, dates, hours, package versions.
-
-    Args:
-        frame: rows of ``analysis.collect.collect``.
-    """
-    if frame.empty:
-        return {}
-    runs = frame.drop_duplicates("run_id")
-    packages: dict[str, set[str]] = {}
-    for text in runs["versions"].unique():
-        for package, version in json.loads(text).items():
-            packages.setdefault(package, set()).add(str(version))
-    return {
-        "Device": _distinct(runs["device"]),
-        "Precision": _distinct(runs["precision"]),
-        "Model": _distinct(runs["model"]),
-        "Seeds": _distinct(runs["seed"].sort_values().astype(str)),
-        "Runs started": " to ".join(dict.fromkeys((runs["started"].min()[:10], runs["started"].max()[:10]))),
-        "Compute": f"{runs['duration_s'].sum() / 3600:.2f} h over {len(runs)} runs",
-        "Packages": ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in sorted(packages)),
+    environment.globals |= {
+        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
+        "script": lambda: Markup(script()),
+        "policy": policy,
+        "plain_policy": CSP,
+        "svg": Markup,
+        "cells": _cells,
     }
+    return environment
 
 
-def _limits_of(difference: Difference | None) -> list[str]:
-    if difference is None or difference.n_seeds >= FEW_SEEDS:
-        return []
-    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "one seed"
-    return [
-        f"With {seeds}, intervals of differences are narrower than they should be where seeds differ much "
-        f"({FEW_SEEDS} or more are better)."
-    ]
-
-
-def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | None) -> str:
-    primary = frame[frame["is_primary"]]
-    tasks = len(primary[["task", "split"]].drop_duplicates())
-    caption = "Score: the primary metric" + (f", mean of {tasks} tasks" if tasks > 1 else "") + ", in points."
-    teacher = primary["teacher_value"].mean()
-    caption += " Compression: the teacher's fp32 file over the bytes on disk."
-    if pd.notna(teacher):
-        (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
-        caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
-    if difference:
-        caption += (
-            f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
-            f"(generator seed {difference.rng_seed}), not adjusted for the number of arms."
-        )
-    return caption
-
-
-def _distinct(values: pd.Series) -> str:
-    return ", ".join(dict.fromkeys(text for text in values if text)) or "not recorded"
-
-
-def _table(text: pd.DataFrame) -> dict[str, Any]:
-    """Header, rows and, for each column, whether it is words (left) or numbers (right)."""
+def _cells(table: PageTable) -> dict[str, Any]:
+    """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
+    text = table.text
+    columns = []
+    for name in text.columns:
+        shown = [str(cell) for cell in text[name]]
+        keys: list[str | None] = [None] * len(shown)
+        if table.order is not None and name in table.order:
+            keys = ["" if pd.isna(value) else f"{value:.9g}" for value in table.order[name]]
+        columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
     return {
         "header": list(text.columns),
-        "rows": [[str(cell) for cell in row] for row in text.itertuples(index=False, name=None)],
+        "rows": list(zip(*columns, strict=True)),
+        "ids": table.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
         "words": [column in WORDS for column in text.columns],
     }
-
-
-def _replace(path: Path, text: str) -> Path:
-    """Write beside the file, then rename over it."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private; a report is to be read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path

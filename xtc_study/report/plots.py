@@ -1,41 +1,39 @@
-"""The figures of a study, and how they are put into a page or a notebook."""
+"""The figures of one study and of one run: every seed by arm, and how a loss fell."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import itertools
-import re
-import textwrap
 from collections.abc import Mapping
-from html import escape
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from xtc_study.analysis.stats import interval
+from xtc_study.report.canvas import (
+    INK,
+    MARKERS,
+    MUTED,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    RULE,
+    SERIES,
+    STYLE,
+    beside,
+    figure_svg,
+    grid,
+    show,
+)
 from xtc_study.report.tables import arms_in_order
 
-STYLE = Path(__file__).with_name("xtc.mplstyle")
-INK, MUTED, RULE, PAPER = "#1b1f24", "#5b626b", "#c9ccd1", "#ffffff"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe and Ito's colour-blind palette (2008), without its yellow, which is too light on white."""
-_VARIABLES = {
-    **{INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"},
-    **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
-}
-"""Each colour becomes a CSS variable with itself as the fallback, so that a dark page shows dark figures."""
-_MARKERS = "osD^vPX*"
+__all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
+
+_UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
+"""More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
 _DASHES = ("-", "--", "-.", ":")
-_PANEL_WIDTH, _PANEL_HEIGHT, _PANELS_A_ROW = 3.1, 2.7, 3
-_LETTERS_AN_INCH = 11
-"""Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
 
 
 def seeds_by_arm(
@@ -59,22 +57,42 @@ def seeds_by_arm(
     if not groups:
         raise ValueError("no done run to draw")
     arms = arms_in_order(frame, reference)
-    looks = zip(itertools.cycle(SERIES), itertools.cycle(_MARKERS))
+    looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
-        figure, panels = _grid(len(groups), title)
-        for panel, ((task, split, metric), rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+        crowded = len(arms) > _UPRIGHT_ARMS
+        figure, panels = grid(
+            len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
+        )
+        for panel, (key, rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+            task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
             panel.set_title(name)
             panel.set_ylabel(f"{metric} (points)")
             for position, arm in enumerate(arms):
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
-            panel.set_xticks(range(len(arms)), [_wrapped(arm) for arm in arms])
+            panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
+            if crowded:
+                for label in panel.get_xticklabels():
+                    label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
             _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
             panel.margins(y=0.12)
             if chance and str(task) in chance:
                 _chance(panel, 100 * chance[str(task)])
     return figure
+
+
+def seeds_finding(frame: pd.DataFrame) -> str:
+    """What ``seeds_by_arm`` shows, in a sentence: where an arm falls furthest below its teacher."""
+    primary = frame[frame["is_primary"]]
+    gaps = primary.assign(gap=100 * (primary["value"] - primary["teacher_value"]))
+    means = gaps.groupby(["task", "arm"], sort=False, as_index=False)["gap"].mean().dropna()
+    if means.empty:
+        return ""
+    task, arm, gap = means.loc[means["gap"].idxmin(), ["task", "arm", "gap"]]
+    if gap >= 0:
+        return "No arm is below its teacher on any task."
+    return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
 
 
 def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
@@ -92,7 +110,7 @@ def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
     placed, starts = _end_to_end(curve)
     looks = zip(itertools.cycle(_DASHES), itertools.cycle(SERIES))
     with mpl.rc_context(fname=STYLE):
-        figure, (panel,) = _grid(1, title, width=7.0)
+        figure, (panel,) = grid(1, title, width=7.0)
         for (term, points), (dash, colour) in zip(placed.groupby("term", sort=False), looks, strict=False):
             first = True
             for _, piece in points.groupby(["phase", "stage"], sort=False):  # no line across a stage without the term
@@ -118,44 +136,13 @@ def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
     return figure
 
 
-def figure_svg(figure: Figure, alt: str) -> str:
-    """The figure as an SVG element to stand inside a page: the same bytes for the same figure, no date, no script.
-
-    Its ids are unique to its content, so that several figures can share a page. ``alt`` is its title and its
-    accessible name. Text in the figure is escaped by matplotlib; ``alt`` is escaped here.
-    """
-    buffer = io.StringIO()
-    with mpl.rc_context(fname=STYLE):
-        _settle(figure)
-        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=no_metadata, bbox_inches="tight")
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :].strip()
-    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8] + "-"
-    svg = re.sub(r'(\sid="|href="#|url\(#)', lambda found: found[1] + prefix, svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(f": {colour}", f": var({variable}, {colour})")
-    name = escape(alt)
-    return re.sub(r"<svg ([^>]*)>", rf'<svg role="img" aria-label="{name}" \1>\n <title>{name}</title>', svg, count=1)
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Display the figure in a notebook as SVG and PNG, with ``alt`` in the output's metadata and as its plain text."""
-    from IPython.display import display  # only a notebook needs it
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=STYLE):
-        _settle(figure)
-        figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
-    display(bundle, raw=True, metadata={kind: {"alt": alt} for kind in ("image/svg+xml", "image/png")})
-
-
-def _settle(figure: Figure) -> None:
-    """Lay out once: a constrained layout starts from the last one, so drawing twice would move things a little."""
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+def loss_finding(curve: pd.DataFrame) -> str:
+    """What ``loss_curves`` shows, in a sentence: each term's first and last recorded value."""
+    parts = []
+    for term, points in curve.groupby("term", sort=False):
+        first, last = float(points["value"].iloc[0]), float(points["value"].iloc[-1])
+        parts.append(f"{term} {first:.3g} to {last:.3g}")
+    return f"From the first to the last recorded step: {', '.join(parts)}." if parts else "Nothing was recorded."
 
 
 def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
@@ -173,37 +160,14 @@ def _chance(panel: Axes, height: float) -> None:
     if height >= low - (high - low):
         _line(panel, height, "chance", ":")
         return
-    _beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{height:.1f}", "axes fraction", "bottom")
+    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{height:.1f}", "axes fraction", "bottom")
 
 
 def _line(panel: Axes, height: float, label: str, dash: str) -> None:
     if pd.isna(height):
         return
     panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
-    _beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
-
-
-def _beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> None:
-    """A note right of the panel, where it covers no dot."""
-    panel.annotate(
-        text, (1, height), xycoords=("axes fraction", scale), xytext=(4, 0), textcoords="offset points", va=anchor,
-        color=MUTED, fontsize=8, annotation_clip=False,
-    )  # fmt: skip
-
-
-def _grid(panels: int, title: str, width: float = _PANEL_WIDTH) -> tuple[Figure, list[Axes]]:
-    columns = min(panels, _PANELS_A_ROW)
-    rows = -(-panels // columns)
-    padded = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
-    figure = Figure(figsize=(width * columns, _PANEL_HEIGHT * rows + 0.4), layout=padded)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for unused in axes[panels:]:
-        unused.remove()
-    for panel in axes[:panels]:
-        panel.yaxis.set_major_locator(MaxNLocator(5))
-    letters = int(_LETTERS_AN_INCH * width * columns)
-    figure.suptitle(textwrap.fill(title, letters), x=0.01, ha="left", fontsize=11, fontweight="bold")
-    return figure, axes[:panels]
+    beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
 
 
 def _end_to_end(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[float, str]]]:

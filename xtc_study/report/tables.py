@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.stats import Difference, interval, points
 
-WORDS = ("Arm", "Task", "Metric")
+WORDS = ("Study", "Arm", "Task", "Metric", "Run", "State", "Started", "Status", "Source", "Layers", "On the front")
 """Columns of text that are words; the others are numbers, which line up at the right."""
 ARM_COLUMNS = (
     *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high"),
     *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio"),
 )
 MISSING = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, eq=False)
+class PageTable:
+    """A table of a page: what a reader sees, what each cell sorts by, where its rows lead. Plain values, no HTML."""
+
+    text: pd.DataFrame
+    """Text in every cell; the first column heads its rows."""
+    caption: str
+    order: pd.DataFrame | None = None
+    """Numbers of the same rows, for those columns whose text does not sort by itself."""
+    ids: tuple[str, ...] = ()
+    """What each row is, where its first cell is only short for it."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """By id: a relative address."""
+    filters: tuple[str, ...] = ()
+    """Columns with few values, offered as menus."""
+
+
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
 
 
@@ -108,6 +128,69 @@ def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(shown)
 
 
+def arm_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers behind ``arm_text``, by its column names: what its columns sort by."""
+    return pd.DataFrame(
+        {
+            "Score": table["score"],
+            "95 % interval": table["score_low"],
+            "Difference": table["difference"],
+            "Its 95 % interval": table["difference_low"],
+            "Seeds": table["seeds"],
+            "On disk": table["size_bytes"],
+            "Paper's size": table["size_bytes_paper"],
+            "Compression": table["ratio"],
+        }
+    )
+
+
+def task_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers behind ``task_text``."""
+    columns = {"Score": "score", "95 % interval": "score_low", "Teacher": "teacher", "Seeds": "seeds"}
+    return pd.DataFrame({name: table[column] for name, column in columns.items()})
+
+
+def run_table(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> pd.DataFrame:
+    """One row a planned run, done or not.
+
+    Columns: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started.
+
+    Args:
+        standing: ``analysis.collect.states``. frame: ``analysis.collect.collect`` of the same runs; the score is the
+            primary metric of a run's first split. stale: run ids that ``report.stale`` names; their state says so.
+    """
+    columns = ["run_id", "value", "teacher_value", "size_bytes", "duration_s", "started"]
+    scores = frame.loc[frame["is_primary"], columns].drop_duplicates("run_id")
+    table = standing.drop_duplicates("run_id").drop(columns="error").merge(scores, how="left", on="run_id")
+    table["state"] = table["state"].where(~table["run_id"].isin(list(stale)), "stale")
+    return table.rename(columns={"value": "score", "teacher_value": "teacher"})
+
+
+def run_text(table: pd.DataFrame) -> pd.DataFrame:
+    """``run_table`` as a reader sees it; a run is called by its hash, for its name repeats arm, task and seed."""
+    started = [MISSING if pd.isna(text) or not text else str(text)[:16].replace("T", " ") for text in table["started"]]
+    return pd.DataFrame(
+        {
+            "Run": table["run_id"].str.rsplit("-", n=1).str[-1],
+            "Arm": table["arm"],
+            "Task": table["task"],
+            "Seed": table["seed"].astype(str),
+            "State": table["state"],
+            "Score": [_score(value) for value in table["score"]],
+            "Teacher": [_score(value) for value in table["teacher"]],
+            "On disk": size_text(table["size_bytes"]),
+            "Seconds": [MISSING if pd.isna(seconds) else f"{seconds:,.0f}" for seconds in table["duration_s"]],
+            "Started": started,
+        }
+    )
+
+
+def run_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers behind ``run_text``."""
+    columns = {"Score": "score", "Teacher": "teacher", "On disk": "size_bytes", "Seconds": "duration_s"}
+    return pd.DataFrame({name: table[column] for name, column in columns.items()})
+
+
 def task_text(table: pd.DataFrame) -> pd.DataFrame:
     """``task_table`` as a reader sees it; the split is named where a task has several."""
     several = table.groupby("task")["split"].transform("nunique") > 1
@@ -128,7 +211,13 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
 def size_text(sizes: pd.Series) -> list[str]:
     """In decimal units (1 MB is 10^6 bytes), all in the unit of the smallest so that the column can be compared."""
     unit, factor = next((pair for pair in _BYTE_UNITS if sizes.min() >= pair[1]), _BYTE_UNITS[-1])
-    return [f"{size / factor:,.1f} {unit}" for size in sizes]
+    return [MISSING if pd.isna(size) else f"{size / factor:,.1f} {unit}" for size in sizes]
+
+
+def size_word(size: float) -> str:
+    """One size, in the largest unit it fills: 97,100 gives ``97.1 kB``."""
+    unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
+    return f"{size / factor:,.3g} {unit}" if size < 1000 * factor else f"{size / factor:,.0f} {unit}"
 
 
 def styled(text: pd.DataFrame, caption: str) -> Styler:

@@ -1,0 +1,148 @@
+"""A whole report made up for the tests: three studies, runs in every state, executed notebooks, hostile text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import nbformat
+from fabricate import TASKS, do, plan, write
+from matplotlib.figure import Figure
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from xtc_study.analysis.stats import Claim
+from xtc_study.recipe import Recipe
+from xtc_study.report.canvas import STYLE, figure_svg
+from xtc_study.report.pages import write_report
+from xtc_study.report.study import StudyPage, study_page
+from xtc_study.studies import PlannedRun
+
+EVIL = "<script>alert('x')</script>"
+
+
+def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
+    fields: dict[str, Any] = {
+        "name": "bits",
+        "title": "How few bits?",
+        "question": "What does each bit-width cost?",
+        "reference": "32-bit",
+        "claims": [("One bit costs more than 2 points.", Claim("lower", "1-bit", "32-bit", 0.02))],
+        "planned": planned,
+        "runs_folder": runs,
+        "run_command": "xtc-study run bits --profile mini",
+        "commands": [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")],
+        "limits": ["Few seeds."],
+        "chance": {TASKS[0]: 0.5},
+    }
+    return study_page(**{**fields, **changed})
+
+
+def grid_plan() -> list[PlannedRun]:
+    """Layers by bits, so that each can be isolated."""
+    recipes = [
+        (f"{layers} layers, {bits}-bit", Recipe(task=TASKS[0], seed=seed, layers=layers, weight_bits=bits))
+        for layers in (6, 4, 2)
+        for bits in (8, 2, 1)
+        for seed in (0, 1, 2)
+    ]
+    return [PlannedRun("grid", recipe.run_id, arm, recipe) for arm, recipe in recipes]
+
+
+def never_run() -> list[PlannedRun]:
+    recipes = [
+        (arm, Recipe(task=TASKS[1], seed=seed, weight_bits=bits, stages=3))
+        for arm, bits in (("32-bit", 8), ("4-bit", 4))
+        for seed in (0, 1)
+    ]
+    return [PlannedRun("empty", recipe.run_id, arm, recipe) for arm, recipe in recipes]
+
+
+def executed(path: Path, error: bool = False) -> Path:
+    """An executed notebook as papermill leaves it, with every kind of output, some of it hostile."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(4, 2.5))
+        figure.subplots().plot([1, 2, 3], [3, 1, 2])
+        drawn = figure_svg(figure, "A line that falls and rises")
+    table = (
+        "<style>tr {display: none}</style><table><thead><tr><th></th><th>text</th><th>value</th></tr></thead><tbody>"
+        f"<tr><th>0</th><td>a &lt; b</td><td>1.5</td></tr><tr><th>1</th><td>{EVIL}</td><td>-22</td></tr>"
+        "</tbody></table>"
+    )
+    told = {"image/svg+xml": {"alt": "A line that falls and rises", "caption": "It falls to 1, then rises."}}
+    evil_svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    outputs = [
+        new_output("stream", name="stdout", text=f"\x1b[31mred\x1b[0m {EVIL}\n" + "wide " * 80),
+        new_output("display_data", data={"image/svg+xml": drawn, "text/plain": "a line"}, metadata=told),
+        new_output("display_data", data={"image/svg+xml": evil_svg, "text/plain": "hostile"}),
+        new_output("display_data", data={"text/html": table + '<img src="http://example.org/x.png" onerror="x()">'}),
+        new_output("display_data", data={"application/javascript": "alert(1)", "text/plain": "nothing"}),
+    ]
+    if error:
+        trace = ["\x1b[31mValueError\x1b[0m: " + EVIL]
+        outputs.append(new_output("error", ename="ValueError", evalue=EVIL, traceback=trace))
+    cells = [
+        new_markdown_cell(
+            f"# One model\n\nText, `a < b`, {EVIL} and [a link](javascript:alert(1)).\n\n## Part\n\n> 1 > 0"
+        ),
+        new_code_cell("claim = 'secret-token'", metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("x = 1  # a comment\nprint('text', x)", outputs=outputs, execution_count=1),
+    ]
+    parameters = {"task": "toy-pairs", "claim": "secret-token", "results_dir": "/home/someone", "data_dir": "/a/glue"}
+    papermill = {"parameters": parameters, "version": "2.7.0", "start_time": "2026-05-04T10:00:00", "duration": 12.4}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new_notebook(cells=cells, metadata={"papermill": papermill}), path)
+    return path
+
+
+def build(folder: Path) -> Path:
+    """The index of a report with a study of every state, a factorial one and one that was never run."""
+    runs = folder / "results" / "runs"
+    planned = plan()
+    by_arm = {"32-bit": 0.96, "8-bit": 0.95, "2-bit": 0.93, "1-bit": 0.72}
+    for run in planned[:-4]:
+        path = do(runs, run, by_arm[run.arm])
+        old = run.recipe.seed == 0
+        environment = {"device": "cuda", "precision": "bf16", "commit": "0ld0ld0ld0" if old else "abcdef1234"}
+        write(path / "environment.json", {**environment, "packages": {"torch": "2.9.0", "xtc-study": "0.1.0"}})
+        write(
+            path / "status.json",
+            {"state": "done", "started": f"2026-05-0{4 if old else 5}T10:00:00+00:00", "duration_s": 421.5},
+        )
+        executed(path / "notebook.ipynb")
+    failed, corrupt, claimed = planned[-4:-1]
+    write(runs / failed.run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
+    executed(runs / failed.run_id / "notebook.ipynb", error=True)
+    write(runs / corrupt.run_id / "status.json", {"state": "done"})
+    write(runs / claimed.run_id / "claim.json", {})
+    grid = grid_plan()
+    for run in grid:
+        loss = {8: 0, 2: 0.01, 1: 0.06}[run.recipe.weight_bits] + {6: 0, 4: 0.02, 2: 0.08}[int(str(run.recipe.layers))]
+        do(runs, run, 0.95 - loss, size_bytes=20_000 * int(str(run.recipe.layers)) * (2 + run.recipe.weight_bits))
+    pages = [
+        section(planned, runs),
+        section(
+            grid,
+            runs,
+            name="grid",
+            title="Layers or bits?",
+            question="Is it better to drop layers or bits?",
+            reference="6 layers, 8-bit",
+            claims=[
+                (
+                    "Four layers at 1 bit lose at most a point.",
+                    Claim("equivalent", "4 layers, 1-bit", "6 layers, 8-bit", 0.01),
+                )
+            ],
+            commands=[],
+        ),
+        section(
+            never_run(),
+            runs,
+            name="empty",
+            title="Not run yet",
+            question="What happens with no run?",
+            claims=[("Nothing is lost.", Claim("equivalent", "4-bit", "32-bit", 0.01))],
+        ),
+    ]
+    return write_report(folder / "mini", pages, runs_folder=runs, run_commands={planned[0].run_id: "papermill x"})

@@ -1,0 +1,155 @@
+"""The look of every figure, and how a figure gets into a page, a file or a notebook."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+STYLE = Path(__file__).with_name("xtc.mplstyle")
+INK, MUTED, RULE, PAPER = "#1b1f24", "#5b626b", "#c9ccd1", "#ffffff"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe and Ito's colour-blind palette (2008), without its yellow, which is too light on white."""
+MARKERS = "osD^vPX*"
+_VARIABLES = {
+    **{INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"},
+    **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
+}
+"""Each colour becomes a CSS variable with itself as the fallback, so that a dark page shows dark figures."""
+PANEL_WIDTH, PANEL_HEIGHT, _PAGE_WIDTH = 3.1, 2.7, 10.0
+_LETTERS_AN_INCH = 11
+"""Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of a figure that can be pointed at: by its ``gid`` in the figure, what it says and where it leads."""
+
+    says: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a page. ``inline`` and ``file`` are SVG that only ``drawing`` may make; the rest is plain text."""
+
+    name: str
+    """Of the SVG file, without its ending."""
+    heading: str
+    caption: str
+    """The finding, and how to read the figure."""
+    alt: str
+    inline: str
+    """To stand inside a page: its colours are the page's, so it follows dark and print."""
+    file: str
+    """To stand alone."""
+
+    def __post_init__(self) -> None:
+        if not (self.inline.startswith("<svg ") and self.file.startswith("<svg ")):
+            raise ValueError(f"{self.name}: the figure must be an SVG element made by figure_svg")
+
+
+def drawing(
+    figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
+) -> Drawing:
+    """The figure, once as a part of a page and once as a file."""
+    inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
+    return Drawing(name, heading, caption, alt, inline, file)
+
+
+def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[str, Mark] | None = None) -> str:
+    """The figure as an SVG element to stand inside a page: the same bytes for the same figure, no date, no script.
+
+    Its ids are unique to its content, so that several figures can share a page. ``alt`` is its title and its
+    accessible name. Text in the figure is escaped by matplotlib; ``alt`` is escaped here.
+
+    Args:
+        themed: colours are CSS variables of the page. marks: artists, by gid, that become links which say something
+            when pointed at or focused; the figure is then a group and not one image, so that they can be reached.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context(fname=STYLE):
+        _settle(figure)
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", metadata=no_metadata, bbox_inches="tight")
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].strip()
+    prefix = "f" + hashlib.sha256(svg.encode()).hexdigest()[:8] + "-"
+    svg = re.sub(r'(\sid="|href="#|url\(#)', lambda found: found[1] + prefix, svg)
+    for colour, variable in _VARIABLES.items() if themed else ():
+        svg = svg.replace(f": {colour}", f": var({variable}, {colour})")
+    name, role = escape(alt), "group" if marks else "img"
+    opening = f'<svg role="{role}" aria-label="{name}" '
+    svg = re.sub(r"<svg ([^>]*)>", lambda found: f"{opening}{found[1]}>\n <title>{name}</title>", svg, count=1)
+    return _linked(svg, prefix, marks) if marks else svg
+
+
+def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
+    """Each marked group inside a link; groups do not nest, so a group ends at its first closing tag after the next."""
+    for gid, mark in marks.items():
+        says, href = escape(mark.says), escape(mark.href)
+        link = f'<a class="mark" href="{href}" aria-label="{says}"><title>{says}</title>'
+        group = re.compile(rf'<g id="{re.escape(prefix + gid)}">.*?</g>\s*</g>', re.DOTALL)
+        svg = group.sub(lambda found, link=link: f"{link}{found[0]}</a>", svg, count=1)  # type: ignore[misc]
+    return svg
+
+
+def show(figure: Figure, alt: str, caption: str = "") -> None:
+    """Display the figure in a notebook as SVG and PNG, with ``alt`` in the output's metadata and as its plain text.
+
+    Args:
+        caption: what the figure shows, in a sentence; run pages print it below the figure.
+    """
+    from IPython.display import display  # only a notebook needs it
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(fname=STYLE):
+        _settle(figure)
+        figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
+    bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
+    told = {"alt": alt, **({"caption": caption} if caption else {})}
+    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
+
+
+def _settle(figure: Figure) -> None:
+    """Lay out once: a constrained layout starts from the last one, so drawing twice would move things a little."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> None:
+    """A note right of the panel, where it covers no dot."""
+    panel.annotate(
+        text, (1, height), xycoords=("axes fraction", scale), xytext=(4, 0), textcoords="offset points", va=anchor,
+        color=MUTED, fontsize=8, annotation_clip=False,
+    )  # fmt: skip
+
+
+def grid(
+    panels: int, title: str, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches."""
+    columns = min(panels, max(1, int(_PAGE_WIDTH / width)))
+    rows = -(-panels // columns)
+    padded = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches
+    figure = Figure(figsize=(width * columns, height * rows + 0.4), layout=padded)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for unused in axes[panels:]:
+        unused.remove()
+    for panel in axes[:panels]:
+        panel.yaxis.set_major_locator(MaxNLocator(5))
+    letters = int(_LETTERS_AN_INCH * width * columns)
+    figure.suptitle(textwrap.fill(title, letters), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure, axes[:panels]

@@ -1,0 +1,358 @@
+"""What one study has to say: from its run folders to plain values, ready to be written as a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from xtc_study.analysis.collect import RunFileError, collect, states
+from xtc_study.analysis.compare import differences
+from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, explain, in_short, judge
+from xtc_study.report.canvas import Drawing, drawing
+from xtc_study.report.forest import differences_by_arm
+from xtc_study.report.front import Point
+from xtc_study.report.isolation import MAX_LINES, factors, one_at_a_time
+from xtc_study.report.plots import seeds_by_arm, seeds_finding
+from xtc_study.report.stale import stale_runs
+from xtc_study.report.tables import (
+    PageTable,
+    arm_order,
+    arm_table,
+    arm_text,
+    run_order,
+    run_table,
+    run_text,
+    size_text,
+    task_order,
+    task_table,
+    task_text,
+)
+from xtc_study.studies import PlannedRun
+
+STATES = ("done", "running", "failed", "corrupt", "missing")
+SHOWN_FAILURES = 200
+"""More are counted, and listed among the runs."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    run_id: str
+    state: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One claim put to the test."""
+
+    claim: str
+    """The finding, in one sentence."""
+    verdict: Literal["supported", "contradicted", "undecided", "not run"]
+    reasons: str
+    """The verdict's reasons with numbers: difference, interval, margin, seeds (``analysis.stats.explain``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyPage:
+    """One study, in plain values. All text is escaped when written; nothing here is HTML except the SVG of
+    ``figures``, which only ``report.canvas`` makes.
+    """
+
+    name: str
+    """The study's short name; the name of its page."""
+    title: str
+    question: str
+    answers: Sequence[Answer]
+    """One for each claim, in the study's order."""
+    states: Mapping[str, int]
+    """How many planned runs are in each of ``STATES``."""
+    run_command: str
+    """What to type to do the missing runs."""
+    arms: PageTable | None = None
+    """The reference first, then each arm with its difference to it."""
+    tasks: PageTable | None = None
+    published: PageTable | None = None
+    """What was published beside what was measured here, each figure with where it comes from."""
+    runs: PageTable | None = None
+    """Every planned run and its state."""
+    figures: Mapping[str, Drawing] = field(default_factory=dict)
+    """``differences``, ``seeds`` and ``factors``, those that there are."""
+    commands: Sequence[tuple[str, str]] = ()
+    """Each arm and the exact command that repeats it."""
+    failures: Sequence[Failure] = ()
+    stale: Mapping[str, str] = field(default_factory=dict)
+    """Done runs that other code made than the newest: why, by run id (``report.stale``)."""
+    limits: Sequence[str] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    points: Sequence[Point] = ()
+    """Its arms, for the figure of all studies."""
+    seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """By run id, the device and the seconds of every done run."""
+    frame: pd.DataFrame | None = None
+    """The tidy frame, to be downloaded."""
+
+    @property
+    def anchor(self) -> str:
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name) or "study"
+
+    @property
+    def href(self) -> str:
+        """The page's address, from the index."""
+        return f"study-{self.anchor}.html"
+
+    @property
+    def planned(self) -> int:
+        return sum(self.states.values())
+
+
+def study_page(
+    *,
+    name: str,
+    title: str,
+    question: str,
+    reference: str,
+    claims: Sequence[tuple[str, Claim]],
+    planned: list[PlannedRun],
+    runs_folder: Path,
+    run_command: str,
+    commands: Sequence[tuple[str, str]] = (),
+    limits: Sequence[str] = (),
+    chance: Mapping[str, float] | None = None,
+    published: PageTable | None = None,
+) -> StudyPage:
+    """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
+
+    Args:
+        reference: the arm that heads the tables and that the others are compared with.
+        claims: each finding as a sentence and the same in numbers.
+        chance: by task, the score of guessing, in the metric's scale.
+        published: figures of others beside those measured here.
+
+    Raises:
+        ValueError: an arm has two runs of one task and seed.
+    """
+    frame, standing = collect(runs_folder, planned), states(runs_folder, planned)
+    stale = stale_runs(frame)
+    page = StudyPage(
+        name=name,
+        title=title,
+        question=question,
+        answers=[
+            Answer(sentence, "not run", "No answer yet: no run of this study is done.") for sentence, _ in claims
+        ],
+        states=counts_of(standing),
+        run_command=run_command,
+        published=published,
+        runs=_runs(standing, frame, stale),
+        commands=commands,
+        failures=failures_of(standing),
+        stale=stale,
+        limits=limits,
+        provenance=provenance_of(frame),
+    )
+    if frame.empty:
+        return page
+    comparisons: dict[str, dict[str, Difference]] = {}
+    broken = ""
+    for other in dict.fromkeys((reference, *(claim.reference for _, claim in claims))):
+        try:
+            comparisons[other] = differences(runs_folder, frame, other)
+        except RunFileError as error:
+            comparisons[other], broken = {}, f"The predictions cannot be compared: {error}."
+    found = comparisons[reference]
+    any_difference = next(iter(found.values()), None)
+    arms = arm_table(frame, reference, found)
+    tasks = task_table(frame, reference)
+    primary = frame[frame["is_primary"]]
+    of_tasks = f"{primary['task'].nunique()} tasks" if primary["task"].nunique() > 1 else "one task"
+    caption = f"The primary metric of each task ({of_tasks}), in points, with its 95 % t interval over seeds."
+    return replace(
+        page,
+        limits=[*limits, *_limits_of(any_difference)],
+        answers=[_answer(sentence, claim, comparisons[claim.reference], broken) for sentence, claim in claims],
+        arms=PageTable(arm_text(arms, reference), _arms_caption(frame, reference, any_difference), arm_order(arms)),
+        tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
+        figures=_figures(frame, planned, reference, claims, comparisons, chance, question),
+        points=points_of(page, frame, arms),
+        seconds=_seconds(frame),
+        frame=frame,
+    )
+
+
+def _figures(
+    frame: pd.DataFrame,
+    planned: Sequence[PlannedRun],
+    reference: str,
+    claims: Sequence[tuple[str, Claim]],
+    comparisons: Mapping[str, Mapping[str, Difference]],
+    chance: Mapping[str, float] | None,
+    question: str,
+) -> dict[str, Drawing]:
+    figures = {}
+    seen, found = _seen(claims, comparisons), comparisons[reference]
+    if found:
+        title = f"Each arm minus {reference}"
+        figures["differences"] = drawing(
+            differences_by_arm(found, reference, [claim for _, claim in claims], title=title),
+            "differences",
+            "The differences",
+            f"{title}, in points, with 95 % intervals. {seen}",
+            f"{seen} Dot: mean over tasks and seeds. Line: 95 % interval of the paired bootstrap.",
+        )
+    figures["seeds"] = drawing(
+        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
+        "seeds",
+        "Every seed, task by task",
+        f"Score of each seed by arm, one panel a task. {question} {seen}",
+        f"{seeds_finding(frame)} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
+    )
+    isolated = factors(planned)
+    if len(isolated) > 1:
+        names = ", ".join(factor.name for factor in isolated)
+        left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in isolated) else ""
+        figures["factors"] = drawing(
+            one_at_a_time(frame, isolated, title="One factor at a time"),
+            "factors",
+            "One factor at a time",
+            f"Score by level of each factor while the others stay as they are: {names}.",
+            f"Arms on one line differ in nothing but that panel's factor ({names}). Small marks are seeds, "
+            f"bars 95 % t intervals over seeds; score is the mean over tasks, in points.{left_out}",
+        )
+    return figures
+
+
+def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    runs = frame.drop_duplicates("run_id")
+    spent = zip(runs["device"].tolist(), runs["duration_s"].tolist(), strict=True)
+    return dict(zip(runs["run_id"].tolist(), spent, strict=True))
+
+
+def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[Point]:
+    """The arms that have every task, as points of score against cost.
+
+    Args:
+        arms: ``tables.arm_table`` of the frame.
+    """
+    primary = frame[frame["is_primary"]]
+    tasks = sorted(" ".join(pair) for pair in set(zip(primary["task"], primary["split"], strict=True)))
+    points = []
+    for arm in arms.to_dict("records"):
+        rows = primary[primary["arm"] == arm["arm"]]
+        points.append(
+            Point(
+                study=page.title,
+                arm=str(arm["arm"]),
+                href=page.href,
+                score=float(arm["score"]),
+                low=float(arm["score_low"]),
+                high=float(arm["score_high"]),
+                size_bytes=float(arm["size_bytes"]),
+                latency_ms=float(rows["latency_ms"].mean()) if "latency_ms" in rows else float("nan"),
+                teacher=float(rows["teacher_value"].mean()),
+                weight_bits=int(rows["weight_bits"].iloc[0]),
+                layers=str(rows["layers"].iloc[0]),
+                comparable=(str(rows["model"].iloc[0]), *tasks),
+                runs=frozenset(rows["run_id"]),
+            )
+        )
+    return points
+
+
+def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
+    if standing.empty:
+        return None
+    table = run_table(standing, frame, stale)
+    caption = "Every planned run. The score is the primary metric in points, of the file after loading it again."
+    ids = tuple(table["run_id"])
+    return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
+
+
+def _answer(sentence: str, claim: Claim, found: Mapping[str, Difference], broken: str) -> Answer:
+    difference = found.get(claim.arm)
+    if difference is None:
+        waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared yet."
+        return Answer(sentence, "undecided", broken or waiting)
+    return Answer(sentence, judge(claim, difference), explain(claim, difference))
+
+
+def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping[str, Difference]]) -> str:
+    """What the figures show, in a sentence: the difference of each claim that has one."""
+    parts = [
+        in_short(claim, comparisons[claim.reference][claim.arm])
+        for _, claim in claims
+        if claim.arm in comparisons[claim.reference]
+    ]
+    return "; ".join(dict.fromkeys(parts)) + "." if parts else "The claimed arms cannot be compared yet."
+
+
+def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:
+    """The failed and corrupt runs of ``analysis.collect.states``."""
+    bad = standing[standing["state"].isin(["failed", "corrupt"])].drop_duplicates("run_id")
+    return tuple(Failure(*row) for row in bad[["run_id", "state", "error"]].to_numpy().tolist())
+
+
+def counts_of(standing: pd.DataFrame) -> dict[str, int]:
+    """How many runs are in each of ``STATES``, zeros included."""
+    return {state: int((standing["state"] == state).sum()) for state in STATES}
+
+
+def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Where the numbers come from, every distinct value listed: devices, precision, dates, hours, package versions.
+
+    Args:
+        frame: rows of ``analysis.collect.collect``.
+    """
+    if frame.empty:
+        return {}
+    runs = frame.drop_duplicates("run_id")
+    packages: dict[str, set[str]] = {}
+    for text in runs["versions"].unique():
+        for package, version in json.loads(text).items():
+            packages.setdefault(package, set()).add(str(version))
+    return {
+        "Device": _distinct(runs["device"]),
+        "Precision": _distinct(runs["precision"]),
+        "Model": _distinct(runs["model"]),
+        "Seeds": _distinct(runs["seed"].sort_values().astype(str)),
+        "Runs started": " to ".join(dict.fromkeys((runs["started"].min()[:10], runs["started"].max()[:10]))),
+        "Compute": f"{runs['duration_s'].sum() / 3600:.2f} h over {len(runs)} runs",
+        "Code": _distinct(runs["commit"]),
+        "Packages": ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in sorted(packages)),
+    }
+
+
+def _limits_of(difference: Difference | None) -> list[str]:
+    if difference is None or difference.n_seeds >= FEW_SEEDS:
+        return []
+    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "one seed"
+    return [
+        f"With {seeds}, intervals of differences are narrower than they should be where seeds differ much "
+        f"({FEW_SEEDS} or more are better)."
+    ]
+
+
+def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | None) -> str:
+    primary = frame[frame["is_primary"]]
+    tasks = len(primary[["task", "split"]].drop_duplicates())
+    caption = "Score: the primary metric" + (f", mean of {tasks} tasks" if tasks > 1 else "") + ", in points."
+    teacher = primary["teacher_value"].mean()
+    caption += " Compression: the teacher's fp32 file over the bytes on disk."
+    if pd.notna(teacher):
+        (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
+        caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
+    if difference:
+        caption += (
+            f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
+            f"(generator seed {difference.rng_seed}), not adjusted for the number of arms."
+        )
+    return caption
+
+
+def _distinct(values: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(text for text in values if text)) or "not recorded"

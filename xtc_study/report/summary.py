@@ -1,0 +1,143 @@
+"""What the index says of all studies together: key figures, and the front of score against cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from xtc_study.report.canvas import Drawing, drawing
+from xtc_study.report.front import Point, comparable, score_against_cost, undominated
+from xtc_study.report.study import STATES, StudyPage
+from xtc_study.report.tables import MISSING, PageTable, size_text, size_word
+
+
+@dataclass(frozen=True)
+class Card:
+    value: str
+    label: str
+    note: str = ""
+
+
+def cards(studies: Sequence[StudyPage]) -> list[Card]:
+    """The key figures: best under so many bytes, its loss against its teacher, claims answered, hours of compute."""
+    points = comparable([point for study in studies for point in study.points])
+    found = []
+    if points:
+        limit = round_limit(min(point.size_bytes for point in points))
+        best = max((point for point in points if point.size_bytes <= limit), key=lambda point: point.score)
+        words = f"{best.arm} of \N{LEFT DOUBLE QUOTATION MARK}{best.study}\N{RIGHT DOUBLE QUOTATION MARK}"
+        found.append(
+            Card(
+                f"{100 * best.score:.1f} points",
+                f"best under {size_word(limit)}",
+                f"{words}, on disk {size_word(best.size_bytes)}",
+            )
+        )
+        if not math.isnan(best.teacher):
+            loss = 100 * (best.teacher - best.score)
+            share = best.score / best.teacher if best.teacher else float("nan")
+            found.append(
+                Card(
+                    f"{loss:.1f} points",
+                    "that model's loss against its teacher",
+                    f"It keeps {share:.1%} of the fp32 teachers' {100 * best.teacher:.1f} points.",
+                )
+            )
+    answers = [answer.verdict for study in studies for answer in study.answers]
+    told = ", ".join(f"{answers.count(v)} {v}" for v in ("contradicted", "undecided", "not run") if v in answers)
+    found.append(Card(f"{answers.count('supported')} of {len(answers)}", "claims supported", told))
+    found.append(Card(*hours(studies)))
+    return found
+
+
+def round_limit(smallest: float) -> float:
+    """The first of 1, 2 and 5 times a power of ten that ``smallest`` does not exceed: 70,200 gives 100,000."""
+    power = 10.0 ** math.floor(math.log10(smallest)) if smallest > 0 else 1.0
+    return next(step * power for step in (1, 2, 5, 10) if smallest <= step * power)
+
+
+def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
+    """Wall-clock hours of all done runs, each counted once, by device: value, label, note."""
+    runs = {run_id: spent for study in studies for run_id, spent in study.seconds.items()}
+    by_device: dict[str, float] = {}
+    for device, seconds in runs.values():
+        if not math.isnan(seconds):
+            by_device[device or "unknown device"] = by_device.get(device or "unknown device", 0.0) + seconds
+    total = sum(by_device.values()) / 3600
+    names = {"cuda": "GPU-hours", "cpu": "hours on a CPU"}
+    note = ", ".join(
+        f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items()
+    )
+    label = "GPU-hours of compute" if set(by_device) == {"cuda"} else "hours of compute"
+    return f"{total:,.2f}", label, f"{note or 'nothing is done'}; {len(runs)} runs, each counted once"
+
+
+def standing(studies: Sequence[StudyPage]) -> dict[str, int]:
+    """Runs by state over all studies; a run that two studies share is counted in both."""
+    return {state: sum(study.states.get(state, 0) for study in studies) for state in STATES}
+
+
+def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
+    """The figure of score against cost and the table behind it; None if no arm is done."""
+    every = [point for study in studies for point in study.points]
+    points = comparable(every)
+    if not points:
+        return None
+    best = [point for point, on in zip(points, _front(points), strict=True) if on]
+    best.sort(key=lambda point: point.size_bytes)
+    ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {100 * best[0].score:.1f} points)"
+    if len(best) > 1:
+        ends += f" to {best[-1].arm} ({size_word(best[-1].size_bytes)}, {100 * best[-1].score:.1f})"
+    beaten = len(points) - len(best)
+    finding = f"{len(best)} of {len(points)} arms are on the front by bytes, from {ends}."
+    if not beaten:
+        finding += " None is beaten in both score and bytes."
+    model, *tasks = points[0].comparable
+    scope = (
+        f"Score: mean of {', '.join(tasks)}, encoder {model}."
+        if len(tasks) > 1
+        else f"Score: {tasks[0]}, encoder {model}."
+    )
+    others = len({p.runs for p in every}) - len(points)
+    if others:
+        scope += (
+            f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
+        )
+    figure, marks = score_against_cost(points, title="Score against the file's real size")
+    picture = drawing(
+        figure,
+        "front",
+        "Score against cost",
+        f"Score against bytes on disk for {len(points)} arms. {finding}",
+        f"{finding} {scope} Bars are 95 % t intervals over seeds. Point at a mark, or tab to it, to read it.",
+        marks,
+    )
+    return picture, _table(points)
+
+
+def _front(points: Sequence[Point]) -> list[bool]:
+    return undominated([point.size_bytes for point in points], [point.score for point in points])
+
+
+def _table(points: Sequence[Point]) -> PageTable:
+    columns: dict[str, tuple[Iterable[str], Callable[[Point], float] | None]] = {
+        "Arm": ([point.arm for point in points], None),
+        "Study": ([point.study for point in points], None),
+        "Score": ([f"{100 * point.score:.1f}" for point in points], lambda point: point.score),
+        "On disk": (size_text(pd.Series([point.size_bytes for point in points])), lambda point: point.size_bytes),
+        "Milliseconds": (
+            [MISSING if math.isnan(point.latency_ms) else f"{point.latency_ms:.2f}" for point in points],
+            lambda point: point.latency_ms,
+        ),
+        "Bits": ([str(point.weight_bits) for point in points], lambda point: point.weight_bits),
+        "Layers": ([point.layers for point in points], None),
+        "On the front": (["yes" if on else "no" for on in _front(points)], None),
+    }
+    if all(math.isnan(point.latency_ms) for point in points):
+        del columns["Milliseconds"]
+    text = pd.DataFrame({name: list(shown) for name, (shown, _) in columns.items()})
+    order = pd.DataFrame({name: [key(p) for p in points] for name, (_, key) in columns.items() if key})
+    return PageTable(text, "Every arm that can be compared.", order, filters=("Study", "Bits", "Layers"))
