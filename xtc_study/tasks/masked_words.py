@@ -74,9 +74,7 @@ class MaskedWords:
         return [sorted(slots) for slots in found]
 
     def _synonym_slot(self, word: Word) -> Slot | None:
-        if self.synonyms is None or not word.text.islower():
-            return None
-        words = self.synonyms.candidates(word.text)
+        words = self.synonyms.candidates(word.text) if self.synonyms is not None else ()
         return Slot(word.start, word.end, words) if words else None
 
     def _inputs(self, sentences: Sequence[str], masked: Sequence[tuple[int, Word]]) -> list[_Masked]:

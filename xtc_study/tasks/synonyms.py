@@ -33,7 +33,7 @@ class SynonymTable:
         self._known: dict[str, tuple[str, ...]] = {}
 
     def candidates(self, word: str) -> tuple[str, ...]:
-        """What a lower-case word may be replaced by, best first; the word itself is never among them."""
+        """What a word may be replaced by, best first, never itself. Entries are lower-case: "Dog" has none."""
         if word not in self._known:
             found = [candidate for candidate in self._candidates(word) if candidate != word]
             self._known[word] = tuple(dict.fromkeys(found))[: self.most]
@@ -44,7 +44,7 @@ class SynonymTable:
             [
                 Slot(word.start, word.end, candidates)
                 for word in replaceable(sentence)
-                if word.text.islower() and (candidates := self.candidates(word.text))
+                if (candidates := self.candidates(word.text))
             ]
             for sentence in sentences
         ]
