@@ -19,7 +19,9 @@ from xtc_study.tasks.synonyms import check_synonyms, table_hash
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtc_study.analysis.stats import Difference
+    from xtc_study.analysis.boundary import Best
+    from xtc_study.analysis.claims import Answer
+    from xtc_study.analysis.stats import Claim, Difference
     from xtc_study.report.study import StudyPage
     from xtc_study.runs.account import Account
     from xtc_study.runs.step_times import StepTimes
@@ -148,6 +150,31 @@ class Ablation:
 
         return differences(self.runs_folder, frame, self.study.reference)
 
+    def claims(self) -> list[tuple[str, Claim]]:
+        """Each claim as a sentence and the same in numbers."""
+        from xtc_study.analysis.stats import Claim
+
+        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.study.claims]
+
+    def answers(self, frame: pd.DataFrame) -> list[Answer]:
+        """The study's claims put to the test, as one family.
+
+        Args:
+            frame: what ``collect`` gave.
+        """
+        from xtc_study.analysis.claims import answers, comparisons_of
+
+        claims = self.claims()
+        if frame.empty:
+            return answers(claims, {}, nothing_done=True)
+        return answers(claims, *comparisons_of(self.runs_folder, frame, [claim.reference for _, claim in claims]))
+
+    def best_points(self, frame: pd.DataFrame, axis: str) -> list[Best]:
+        """The best point of an axis for each combination of the others, and whether it lies at the grid's end."""
+        from xtc_study.analysis.boundary import best_points
+
+        return best_points(frame, self.study.arms, axis)
+
     def command(self, arm: str | None = None) -> str:
         """What to type to carry out this study as chosen, or one arm of it."""
         words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
@@ -176,23 +203,18 @@ class Ablation:
         """The study's section of the report."""
         from xtc_study.analysis.chance import chance_by_task
         from xtc_study.analysis.collect import RunFileError
-        from xtc_study.analysis.stats import Claim
         from xtc_study.report.study import study_page
 
         try:
             levels = chance_by_task(self.runs_folder, self.collect())
         except RunFileError:
             levels = {}
-        claims = [
-            (claim.sentence, Claim(claim.kind, claim.arm, claim.reference, claim.margin))
-            for claim in self.study.claims
-        ]
         return study_page(
             name=self.study.name,
             title=self.study.title,
             question=self.study.question,
             reference=self.study.reference,
-            claims=claims,
+            claims=self.claims(),
             planned=self.planned,
             runs_folder=self.runs_folder,
             run_command=self.command(),

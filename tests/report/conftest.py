@@ -13,7 +13,9 @@ import pytest
 
 from xtc_study.report.formats import FormatError, find_browser
 
-NO_BROWSER = "NO CHROMIUM: THE REPORT'S PAGES ARE NOT TESTED IN A BROWSER. Install chromium (apt-get install chromium)."
+NO_BROWSER = (
+    "NO CHROMIUM: THE REPORT'S PAGES ARE NOT TESTED IN A BROWSER. Install chromium (apt-get install chromium)."
+)
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
-from xtc_study.analysis.collect import RunFileError, collect, states
-from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, explain, in_short, judge
+from xtc_study.analysis.claims import Answer, answers, comparisons_of
+from xtc_study.analysis.collect import collect, states
+from xtc_study.analysis.glue_average import is_whole_glue
+from xtc_study.analysis.published import beside_measured, why_not_comparable
+from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, in_short
 from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.forest import differences_by_arm
 from xtc_study.report.front import Point
@@ -25,6 +26,8 @@ from xtc_study.report.tables import (
     arm_order,
     arm_table,
     arm_text,
+    published_order,
+    published_text,
     run_order,
     run_table,
     run_text,
@@ -45,17 +48,6 @@ class Failure:
     run_id: str
     state: str
     error: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One claim put to the test."""
-
-    claim: str
-    """The finding, in one sentence."""
-    verdict: Literal["supported", "contradicted", "undecided", "not run"]
-    reasons: str
-    """The verdict's reasons with numbers: difference, interval, margin, seeds (``analysis.stats.explain``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +71,8 @@ class StudyPage:
     tasks: PageTable | None = None
     published: PageTable | None = None
     """What was published beside what was measured here, each figure with where it comes from."""
+    published_note: str = ""
+    """Why there is no such table."""
     runs: PageTable | None = None
     """Every planned run and its state."""
     figures: Mapping[str, Drawing] = field(default_factory=dict)
@@ -124,7 +118,6 @@ def study_page(
     commands: Sequence[tuple[str, str]] = (),
     limits: Sequence[str] = (),
     chance: Mapping[str, float] | None = None,
-    published: PageTable | None = None,
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
 
@@ -132,7 +125,6 @@ def study_page(
         reference: the arm that heads the tables and that the others are compared with.
         claims: each finding as a sentence and the same in numbers.
         chance: by task, the score of guessing, in the metric's scale.
-        published: figures of others beside those measured here.
 
     Raises:
         ValueError: an arm has two runs of one task and seed.
@@ -143,12 +135,9 @@ def study_page(
         name=name,
         title=title,
         question=question,
-        answers=[
-            Answer(sentence, "not run", "No answer yet: no run of this study is done.") for sentence, _ in claims
-        ],
+        answers=answers(claims, {}, nothing_done=True),
         states=counts_of(standing),
         run_command=run_command,
-        published=published,
         runs=_runs(standing, frame, stale),
         commands=commands,
         failures=failures_of(standing),
@@ -158,13 +147,7 @@ def study_page(
     )
     if frame.empty:
         return page
-    comparisons: dict[str, dict[str, Difference]] = {}
-    broken = ""
-    for other in dict.fromkeys((reference, *(claim.reference for _, claim in claims))):
-        try:
-            comparisons[other] = differences(runs_folder, frame, other)
-        except RunFileError as error:
-            comparisons[other], broken = {}, f"The predictions cannot be compared: {error}."
+    comparisons, broken = comparisons_of(runs_folder, frame, [reference, *(claim.reference for _, claim in claims)])
     found = comparisons[reference]
     any_difference = next(iter(found.values()), None)
     arms = arm_table(frame, reference, found)
@@ -175,9 +158,11 @@ def study_page(
     return replace(
         page,
         limits=[*limits, *_limits_of(any_difference)],
-        answers=[_answer(sentence, claim, comparisons[claim.reference], broken) for sentence, claim in claims],
+        answers=answers(claims, comparisons, broken),
         arms=PageTable(arm_text(arms, reference), _arms_caption(frame, reference, any_difference), arm_order(arms)),
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
+        published=_published(frame),
+        published_note=why_not_comparable(frame),
         figures=_figures(frame, planned, reference, claims, comparisons, chance, question),
         points=points_of(page, frame, arms),
         seconds=_seconds(frame),
@@ -273,12 +258,16 @@ def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str])
     return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
 
 
-def _answer(sentence: str, claim: Claim, found: Mapping[str, Difference], broken: str) -> Answer:
-    difference = found.get(claim.arm)
-    if difference is None:
-        waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared yet."
-        return Answer(sentence, "undecided", broken or waiting)
-    return Answer(sentence, judge(claim, difference), explain(claim, difference))
+def _published(frame: pd.DataFrame) -> PageTable | None:
+    table = beside_measured(frame)
+    if table.empty:
+        return None
+    caption = (
+        "Published figures beside those measured here, in points: same encoder, depth, bits, task and metric. "
+        "Augmentation, learning rate and epochs may differ. Status: read in its source, derived from what was read, "
+        "or recalled and unverified."
+    )
+    return PageTable(published_text(table), caption, published_order(table), filters=("Arm", "Task", "Origin"))
 
 
 def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping[str, Difference]]) -> str:
@@ -340,7 +329,8 @@ def _limits_of(difference: Difference | None) -> list[str]:
 def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | None) -> str:
     primary = frame[frame["is_primary"]]
     tasks = len(primary[["task", "split"]].drop_duplicates())
-    caption = "Score: the primary metric" + (f", mean of {tasks} tasks" if tasks > 1 else "") + ", in points."
+    mean = "the GLUE average of nine columns" if is_whole_glue(frame) else f"mean of {tasks} tasks and splits"
+    caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = primary["teacher_value"].mean()
     caption += " Compression: the teacher's fp32 file over the bytes on disk."
     if pd.notna(teacher):
@@ -349,7 +339,8 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     if difference:
         caption += (
             f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
-            f"(generator seed {difference.rng_seed}), not adjusted for the number of arms."
+            f"(generator seed {difference.rng_seed}). P: two-sided p-value of no difference, adjusted by Holm for "
+            "the number of arms; the intervals are not."
         )
     return caption
 

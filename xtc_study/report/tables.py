@@ -9,12 +9,26 @@ from dataclasses import dataclass, field
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from xtc_study.analysis.stats import Difference, interval, points
+from xtc_study.analysis.claims import p_text
+from xtc_study.analysis.stats import Difference, holm, interval, p_no_difference, points
 
-WORDS = ("Study", "Arm", "Task", "Metric", "Run", "State", "Started", "Status", "Source", "Layers", "On the front")
+WORDS = (
+    "Study",
+    "Arm",
+    "Task",
+    "Metric",
+    "Run",
+    "State",
+    "Started",
+    "Status",
+    "Source",
+    "Origin",
+    "Layers",
+    "On the front",
+)
 """Columns of text that are words; the others are numbers, which line up at the right."""
 ARM_COLUMNS = (
-    *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high"),
+    *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high", "p_adjusted"),
     *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio"),
 )
 MISSING = "\N{EN DASH}"
@@ -47,7 +61,8 @@ def arm_table(
 
     Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, with
     its 95 % t interval over seeds; scale of the metric); ``difference``, ``difference_low``, ``difference_high``
-    (arm minus reference, from ``analysis.compare.differences``); ``seeds`` (those with every task done);
+    (arm minus reference, from ``analysis.compare.differences``); ``p_adjusted`` (two-sided p-value of no difference,
+    adjusted by Holm over the arms of the table); ``seeds`` (those with every task done);
     ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
     ``teacher_size_bytes`` (means over runs) and ``ratio`` (teacher's bytes over the arm's real bytes).
 
@@ -58,6 +73,7 @@ def arm_table(
         differences: by arm; an arm without one shows none.
     """
     differences = differences or {}
+    adjusted = dict(zip(differences, holm([p_no_difference(found) for found in differences.values()]), strict=True))
     primary = frame[frame["is_primary"]]
     expected = len(primary[["task", "split"]].drop_duplicates())
     rows = []
@@ -77,6 +93,7 @@ def arm_table(
                 "difference": difference.mean if difference else float("nan"),
                 "difference_low": difference.low if difference else float("nan"),
                 "difference_high": difference.high if difference else float("nan"),
+                "p_adjusted": adjusted.get(arm, float("nan")),
                 "seeds": score.n,
                 "tasks": cells.shape[1],
                 "tasks_expected": expected,
@@ -118,6 +135,7 @@ def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         "95 % interval": _intervals(table["score_low"], table["score_high"], _score),
         "Difference": [_difference(value) for value in table["difference"]],
         "Its 95 % interval": _intervals(table["difference_low"], table["difference_high"], _difference),
+        "P (Holm)": [MISSING if pd.isna(p) else p_text(p) for p in table["p_adjusted"]],
         "Seeds": [str(seeds) if seeds else MISSING for seeds in table["seeds"]],
         "On disk": on_disk,
         "Paper's size": paper,
@@ -136,6 +154,7 @@ def arm_order(table: pd.DataFrame) -> pd.DataFrame:
             "95 % interval": table["score_low"],
             "Difference": table["difference"],
             "Its 95 % interval": table["difference_low"],
+            "P (Holm)": table["p_adjusted"],
             "Seeds": table["seeds"],
             "On disk": table["size_bytes"],
             "Paper's size": table["size_bytes_paper"],
@@ -206,6 +225,31 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
             "Metric": table["metric"],
         }
     )
+
+
+def published_text(table: pd.DataFrame) -> pd.DataFrame:
+    """``analysis.published.beside_measured`` as a reader sees it."""
+    tasks = [f"{task} {split}".strip() for task, split in zip(table["task"], table["split"], strict=True)]
+    return pd.DataFrame(
+        {
+            "Arm": table["arm"],
+            "Task": [task.removesuffix(" dev") for task in tasks],
+            "Metric": table["metric"],
+            "Measured": [f"{value:.1f}" for value in table["measured"]],
+            "Published": [f"{value:.1f}" for value in table["published"]],
+            "Origin": [f"{origin} ({model})" for origin, model in zip(table["origin"], table["model"], strict=True)],
+            "Status": table["status"],
+            "Source": [
+                f"{source}; {note}" if note else source
+                for source, note in zip(table["source"], table["note"], strict=True)
+            ],
+        }
+    )
+
+
+def published_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The numbers behind ``published_text``."""
+    return pd.DataFrame({"Measured": table["measured"], "Published": table["published"]})
 
 
 def size_text(sizes: pd.Series) -> list[str]:
