@@ -29,6 +29,8 @@ WORK_SECONDS = 0.3
 """Of the notebook that only waits."""
 PATIENCE = (1.0, 5.0, 20.0) if STRESS else (WORK_SECONDS + 0.5,)
 """A victim lives at most so many seconds more; the longest is about what a run takes, so kills fall everywhere."""
+SPARED = 4 if STRESS else 0
+"""Runs left when the last kill has fallen; every run before has had its share of them."""
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 QUICK = {"teacher_epochs": 0.5, "epochs": 0.5, "reduce_epochs": 0.25, "max_length": 48}
 RATES = {"teacher_learning_rate": 1e-3, "learning_rate": 1e-3, "reduce_learning_rate": 1e-3}
@@ -107,7 +109,7 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     runner, kind = start(), "kernel"
     while sum(killed.values()) < KILLS and not all(run.is_done() for run in runs):
         look()
-        ahead = sum(killed.values()) >= KILLS * (sum(run.is_done() for run in runs) + 1) / len(runs)
+        ahead = sum(killed.values()) >= KILLS * (sum(run.is_done() for run in runs) + 1) / (len(runs) - SPARED)
         process = None if ahead else _victim(runner, kind, rng)  # every run gets its share of the kills
         if process is None:  # not there yet, or the runner came to an end: some runs failed, as kernels were killed
             if runner.poll() is not None:
@@ -138,7 +140,7 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     steps = {step.address for recipe in recipes for step in chain(recipe)} if STRESS else set()
     assert {record.parent.name for record in first_done if record.name == "step.json"} == steps
     print(f"killed {killed} over {len(runs)} runs and {len(steps)} steps")
-    assert sum(killed.values()) > (0.9 * KILLS if STRESS else 0)
+    assert sum(killed.values()) == KILLS or not STRESS
 
 
 def _victim(runner: psutil.Popen, kind: str, rng: random.Random) -> psutil.Process | None:

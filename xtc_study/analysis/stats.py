@@ -90,33 +90,6 @@ class Claim:
             )
 
 
-Verdict = Literal["supported", "contradicted", "undecided"]
-
-
-def judge(claim: Claim, difference: Difference) -> Verdict:
-    """The verdict of an interval [low, high] on a claim with margin m.
-
-    ============  ===============  =================
-    kind          supported        contradicted
-    ============  ===============  =================
-    equivalent    low  > -m        high <  -m
-    lower         high < -m        low  >= -m
-    higher        low  >  m        high <=  m
-    ============  ===============  =================
-
-    Undecided otherwise, and always with fewer than ``MIN_SEEDS`` seeds or a bound that is NaN.
-    """
-    low, high, margin = difference.low, difference.high, claim.margin
-    if difference.n_seeds < MIN_SEEDS:
-        return "undecided"
-    supported, contradicted = {
-        "equivalent": (low > -margin, high < -margin),
-        "lower": (high < -margin, low >= -margin),
-        "higher": (low > margin, high <= margin),
-    }[claim.kind]
-    return "supported" if supported else "contradicted" if contradicted else "undecided"
-
-
 def in_short(claim: Claim, difference: Difference) -> str:
     """The difference in points (hundredths of the metric's scale) with its interval: a clause without a full stop."""
     low, high = points(difference.low), points(difference.high)
