@@ -55,6 +55,11 @@ def do(runs: Path, planned: PlannedRun, accuracy: float = 0.9, examples: int = 2
         folder / "environment.json",
         {"device": "cpu", "precision": "fp32", "python": "3.11", "packages": {"torch": "2.9.0", "numpy": "2.3"}},
     )
+    steps = range(10, 110, 10)
+    curve = [("quantise", 1, step, term, 1 / step) for step in steps for term in ("attention", "hidden", "logits")]
+    curve += [("quantise", 1, step, "dev score", right * step / 100) for step in (50, 100)]
+    columns = ["phase", "stage", "step", "term", "value"]
+    pd.DataFrame(curve, columns=columns).to_csv(folder / "curve.csv", index=False)
     write(folder / "status.json", {"state": "done", "started": "2026-05-04T10:00:00+00:00", "duration_s": 12.5})
     return folder
 

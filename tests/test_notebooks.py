@@ -1,14 +1,18 @@
-"""The notebooks run from top to bottom under nbval: run.ipynb as it is, each ablation with one task and two seeds."""
+"""The notebooks run from top to bottom under nbval: run.ipynb and one ablation train; the others read made-up runs."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import papermill
 import pytest
+from fabricate import do
 
+from xtc_study.ablation import Ablation
+from xtc_study.ledger import all_ablations
 from xtc_study.studies import load_study, study_names
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -27,19 +31,43 @@ def nbval(path: Path) -> None:
 
 
 def test_run_notebook(results: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run.ipynb"
-    papermill.execute_notebook(
-        str(NOTEBOOKS / "run.ipynb"), str(path), {"results_dir": str(results)}, prepare_only=True, progress_bar=False
-    )
-    nbval(path)
+    nbval(prepared("run.ipynb", tmp_path, results_dir=str(results)))
     (run,) = (results / "runs").iterdir()
     written = {file.name for file in run.iterdir()}
     assert written >= {"params.json", "metrics.json", "predictions.parquet", "curve.csv", "status.json"}
 
 
-@pytest.mark.parametrize("name", study_names())
-def test_ablation_notebook(name: str, results: Path, tmp_path: Path) -> None:
-    chosen = {"results_dir": str(results), "tasks": ["toy-inference"], "seeds": [0, 1]}
-    path = tmp_path / load_study(name).notebook
-    papermill.execute_notebook(str(NOTEBOOKS / path.name), str(path), chosen, prepare_only=True, progress_bar=False)
+def prepared(name: str, folder: Path, **chosen: Any) -> Path:
+    """The notebook with other parameters, not executed yet."""
+    path = folder / name
+    papermill.execute_notebook(str(NOTEBOOKS / name), str(path), chosen, prepare_only=True, progress_bar=False)
+    return path
+
+
+def test_an_ablation_from_nothing_to_its_verdict(results: Path, tmp_path: Path) -> None:
+    """Four arms of one seed, trained for a moment."""
+    axes = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
+    fields = {"teacher_epochs": 0.5, "epochs": 0.25}
+    path = prepared("12_bits.ipynb", tmp_path, results_dir=str(results), seeds=[0], axes=axes, fields=fields)
     nbval(path)
+    ablation = Ablation("12_bits", results_dir=results, seeds=[0], axes=axes, overrides=fields)
+    assert (ablation.states()["state"] == "done").all()
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every run of every study at the smoke scale, made up."""
+    folder = tmp_path_factory.mktemp("made up") / "smoke"
+    for ablation in all_ablations("smoke", results_dir=folder):
+        for run in ablation.planned:
+            if not (ablation.runs_folder / run.run_id).exists():
+                do(ablation.runs_folder, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
+    return folder
+
+
+@pytest.mark.parametrize("name", [*(load_study(name).notebook for name in study_names()), "90_summary.ipynb"])
+def test_a_notebook_whose_runs_are_done_trains_nothing(name: str, made_up: Path, tmp_path: Path) -> None:
+    before = {path.name for path in (made_up / "runs").iterdir()}
+    nbval(prepared(name, tmp_path, results_dir=str(made_up)))
+    assert {path.name for path in (made_up / "runs").iterdir()} == before
+    assert not (made_up / "steps").exists()

@@ -167,7 +167,7 @@ class Ablation:
         claims = self.claims()
         if frame.empty:
             return answers(claims, {}, nothing_done=True)
-        return answers(claims, *comparisons_of(self.runs_folder, frame, [claim.reference for _, claim in claims]))
+        return answers(claims, *comparisons_of(self.runs_folder, frame, claims))
 
     def best_points(self, frame: pd.DataFrame, axis: str) -> list[Best]:
         """The best point of an axis for each combination of the others, and whether it lies at the grid's end."""

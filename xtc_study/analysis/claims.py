@@ -113,16 +113,25 @@ def answers(
 
 
 def comparisons_of(
-    runs_folder: Path, frame: pd.DataFrame, references: Sequence[str]
+    runs_folder: Path, frame: pd.DataFrame, claims: Sequence[tuple[str, Claim]], reference: str | None = None
 ) -> tuple[dict[str, dict[str, Difference]], str]:
-    """For each reference the difference of every arm to it, and what is wrong where predictions cannot be compared."""
+    """By reference and arm the differences that the claims are about, and what is wrong where there are none.
+
+    Args:
+        reference: every arm is compared with it too.
+    """
+    wanted: dict[str, set[str] | None] = {reference: None} if reference else {}
+    for _, claim in claims:
+        arms = wanted.setdefault(claim.reference, set())
+        if arms is not None:
+            arms.add(claim.arm)
     comparisons: dict[str, dict[str, Difference]] = {}
     broken = ""
-    for reference in dict.fromkeys(references):
+    for name, arms in wanted.items():
         try:
-            comparisons[reference] = differences(runs_folder, frame, reference)
+            comparisons[name] = differences(runs_folder, frame, name, arms)
         except RunFileError as error:
-            comparisons[reference], broken = {}, f"The predictions cannot be compared: {error}."
+            comparisons[name], broken = {}, f"The predictions cannot be compared: {error}."
     return comparisons, broken
 
 

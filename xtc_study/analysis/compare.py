@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,21 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
 
 
 def differences(
-    runs_folder: Path, frame: pd.DataFrame, reference: str, *, resamples: int = 2000, rng_seed: int = 0
+    runs_folder: Path,
+    frame: pd.DataFrame,
+    reference: str,
+    arms: Collection[str] | None = None,
+    *,
+    resamples: int = 2000,
+    rng_seed: int = 0,
 ) -> dict[str, Difference]:
     """Each arm minus the reference, as the mean over every task and split of the frame.
 
     An arm that lacks a task (or a seed in common with the reference on it) has no entry: its mean would be over
     other tasks than its neighbours'.
+
+    Args:
+        arms: only these; None: all but the reference.
 
     Raises:
         RunFileError, ValueError: as ``paired_samples``.
@@ -69,7 +79,8 @@ def differences(
     tasks = frame.loc[frame["is_primary"], ["task", "split"]].drop_duplicates()
     found = {}
     for arm in frame["arm"].unique():
-        samples = [] if arm == reference else paired_samples(runs_folder, frame, arm, reference)
+        wanted = arm != reference and (arms is None or arm in arms)
+        samples = [] if not wanted else paired_samples(runs_folder, frame, arm, reference)
         if samples and len(samples) == len(tasks):
             found[str(arm)] = macro_bootstrap(samples, resamples=resamples, rng_seed=rng_seed)
     return found

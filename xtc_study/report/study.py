@@ -147,7 +147,7 @@ def study_page(
     )
     if frame.empty:
         return page
-    comparisons, broken = comparisons_of(runs_folder, frame, [reference, *(claim.reference for _, claim in claims)])
+    comparisons, broken = comparisons_of(runs_folder, frame, claims, reference)
     found = comparisons[reference]
     any_difference = next(iter(found.values()), None)
     arms = arm_table(frame, reference, found)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from fabricate import do
+
+from xtc_study.ablation import Ablation
+from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores
+from xtc_study.report.verdicts import claims_at_a_glance
+from xtc_study.studies import load_study, study_names
+
+
+@pytest.fixture
+def bits(tmp_path: Path) -> Ablation:
+    """12_bits, done: every arm right in 90 %, the binary ones with 8-bit inputs in 70 %."""
+    ablation = Ablation("12_bits", results_dir=tmp_path, axes={"activations": ["A32", "A8"]})
+    for run in ablation.planned:
+        do(ablation.runs_folder, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
+    return ablation
+
+
+def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
+    table = ledger(all_ablations("smoke", results_dir=tmp_path))
+    assert list(table.columns) == list(LEDGER_COLUMNS)
+    assert set(table["study"]) == set(study_names())
+    assert (table["verdict"] == "not run").all() and (table["seeds"] == 0).all() and table["difference"].isna().all()
+    with pytest.raises(ValueError, match="no study is done"):
+        claims_at_a_glance(table)
+
+
+def test_the_numbers_of_a_claim(bits: Ablation) -> None:
+    table = ledger([bits]).set_index("claim")
+    assert len(table) == len(load_study("12_bits").claims)
+    row = table.loc["Binary (1-bit) weights with 8-bit activations cost no more than one point."]
+    assert row["verdict"] == "contradicted" and row["seeds"] == 3 and row["examples"] == 200
+    assert row["low"] < row["difference"] < row["high"] < row["bound"] == -1.0
+    assert row["p_adjusted"] == pytest.approx(3 / 2001), "the smallest p-value of 2,000 resamples, over three claims"
+
+
+def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Ablation) -> None:
+    (panel,) = claims_at_a_glance(ledger([bits])).axes
+    assert len(panel.get_yticklabels()) == 3
+    legend = panel.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["supported", "contradicted", "undecided", "margin"]
+
+
+def test_robust_scores_of_the_arms(bits: Ablation) -> None:
+    table = robust_scores(bits, bits.collect()).set_index("arm")
+    assert table.loc["1-bit, A8", "iqm"] == pytest.approx(70, abs=5)
+    assert table.loc["1-bit, A8", "beats_reference"] == 0 and table.loc["32-bit, A32", "beats_reference"] == 0.5
+    assert (table["seeds"] == 3).all() and not math.isnan(table.loc["2-bit, A8", "low"])

@@ -1,0 +1,79 @@
+"""What all studies of a profile say: the ledger of claims, and every arm's score summed up robustly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from xtc_study.ablation import Ablation
+from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement, stratified_interval
+from xtc_study.studies import load_study, study_names
+
+LEDGER_COLUMNS = {
+    **dict.fromkeys(("study", "claim", "verdict"), "str"),
+    **dict.fromkeys(("difference", "low", "high", "margin", "bound", "p_adjusted"), "float64"),
+    **dict.fromkeys(("seeds", "examples"), "int64"),
+    "source": "str",
+}
+
+
+def all_ablations(profile: str = "smoke", overrides: Mapping[str, Any] | None = None, **chosen: Any) -> list[Ablation]:
+    """Every study at a profile's scale.
+
+    Args:
+        overrides: recipe fields for all of them. chosen: results_dir, tasks, seeds and so on, as for ``Ablation``.
+    """
+    return [Ablation(name, profile, overrides=overrides, **chosen) for name in study_names()]
+
+
+def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
+    """One row a claim: study, claim, verdict, difference with its interval in points, margin, ``bound`` (the value of
+    the difference at which the claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds,
+    dev examples, and where the claim is from. Claims that were not run have NaN and 0.
+    """
+    rows = []
+    for ablation in ablations:
+        answers = ablation.answers(ablation.collect())
+        for answer, claim in zip(answers, ablation.study.claims, strict=True):
+            found = answer.difference
+            numbers = (found.mean, found.low, found.high) if found else (float("nan"),) * 3
+            rows.append(
+                (
+                    *(ablation.study.name, answer.claim, answer.verdict, *(100 * number for number in numbers)),
+                    *(100 * claim.margin, 100 * claim.margin * (1 if claim.kind == "higher" else -1)),
+                    answer.p_adjusted,
+                    *((found.n_seeds, found.n_examples) if found else (0, 0)),
+                    claim.source,
+                )
+            )
+    return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS)).astype(LEDGER_COLUMNS)
+
+
+def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
+    """One row an arm with every task and at least one whole seed: the interquartile mean over seeds and tasks with its
+    95 % interval, and how likely a run of it beats one of the reference. Scores in points.
+
+    Args:
+        frame: what ``ablation.collect`` gave.
+    """
+    primary = frame[frame["is_primary"]]
+    columns = primary[["task", "split"]].drop_duplicates()
+    scores = {}
+    for arm, rows in primary.groupby("arm", sort=False):
+        cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
+        if cells.shape[1] == len(columns) and len(cells):
+            scores[str(arm)] = cells.to_numpy()
+    reference = scores.get(ablation.study.reference)
+    found = []
+    for arm, values in scores.items():
+        robust = stratified_interval(values, interquartile_mean)
+        beats = float("nan") if reference is None else probability_of_improvement(values, reference)
+        found.append((arm, 100 * robust.mean, 100 * robust.low, 100 * robust.high, beats, len(values)))
+    return pd.DataFrame(found, columns=["arm", "iqm", "low", "high", "beats_reference", "seeds"])
+
+
+def titles() -> dict[str, str]:
+    """Study to the question it asks, for tables."""
+    return {name: load_study(name).question for name in study_names()}
