@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.account import account
+from xtc_study.runs.step_times import KINDS, Point, StepTimes, read_step_times, step_times_file, write_step_times
+from xtc_study.runs.steps import StepStore
+from xtc_study.training.steps import chain
+
+SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
+"""At 32 and 128 word pieces a row of a batch of 32: all in proportion to length."""
+
+
+def times(depth: int = 12) -> StepTimes:
+    points = [
+        Point(kind=kind, length=length, seconds=seconds)
+        for kind in KINDS
+        for length, seconds in zip((32, 128), SECONDS[kind], strict=True)
+    ]
+    return StepTimes(model="m/x", depth=depth, batch_size=32, device="a CPU", precision="fp32", points=points)
+
+
+def seconds_of(**fields: object) -> list[float | None]:
+    recipe = Recipe.of(task="rte", model="m/x", max_length=64, teacher_epochs=1, epochs=1, reduce_epochs=1, **fields)
+    return [times().seconds(step) for step in chain(recipe)]
+
+
+def test_by_hand() -> None:
+    """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 word pieces, twice the shortest measured."""
+    assert seconds_of() == pytest.approx([78 * 6, 78 * 10])
+    assert seconds_of(weight_bits=32, activation_bits=32) == pytest.approx([78 * 6, 78 * 8])
+    assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the word pieces, twice the steps"
+
+
+def test_a_shallow_student_costs_its_share_but_the_teacher_all() -> None:
+    """Half of the layers: the teacher's pass of 2 s is whole, the student's 6 or 8 s are halved."""
+    assert seconds_of(layers="1/2") == pytest.approx([78 * 6, 78 * (2 + 3), 78 * (2 + 4)])
+    assert seconds_of(layers=6) == seconds_of(layers=[0, 2, 4, 6, 8, 10]) == pytest.approx(seconds_of(layers="1/2"))
+
+
+def test_a_measurement_is_kept_by_model_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+    assert read_step_times(tmp_path, "m/x") is None
+    path = write_step_times(tmp_path, times())
+    assert read_step_times(tmp_path, "m/x") == times() and read_step_times(tmp_path, "other") is None
+    assert path.parent == step_times_file(tmp_path, "../../m").parent == tmp_path
+    path.write_text(path.read_text()[:50])
+    assert read_step_times(tmp_path, "m/x") is None
+    write_step_times(tmp_path, times().model_copy(update={"points": times().points[:2]}))
+    assert read_step_times(tmp_path, "m/x") is None, "not every kind was measured"
+
+
+def test_an_account_of_steps_nobody_trained(tmp_path: Path) -> None:
+    recipes = [
+        Recipe.of(task="rte", model="m/x", max_length=64, teacher_epochs=1, epochs=1, weight_bits=bits)
+        for bits in (1, 2)
+    ]
+    assert account(recipes, StepStore(tmp_path)).seconds_to_do is None
+    costs = account(recipes, StepStore(tmp_path), times())
+    assert costs.seconds_alone == pytest.approx(78 * (6 + 10) * 2)
+    assert costs.seconds_to_do == costs.seconds_shared == pytest.approx(78 * (6 + 10 + 10))
+    assert costs.share == pytest.approx(26 / 32)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xtc_study.runs.step_times import KINDS, read_step_times, write_step_times
+from xtc_study.training.encoders import BUILTIN, ModelError, untrained_encoder
+from xtc_study.training.step_time import measure_step_times
+
+
+def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
+    times = measure_step_times(BUILTIN, device="cpu", batch_size=4, lengths=(8, 32))
+    assert sorted((point.kind, point.length) for point in times.points) == sorted(
+        (kind, length) for kind in KINDS for length in (8, 32)
+    )
+    assert all(point.seconds > 0 for point in times.points)
+    assert (times.depth, times.batch_size, times.precision) == (4, 4, "fp32") and "CPU" in times.device
+    write_step_times(tmp_path, times)
+    assert read_step_times(tmp_path, BUILTIN) == times
+
+
+def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
+    times = measure_step_times(BUILTIN, device="cpu", batch_size=2, lengths=(8, 10_000))
+    assert {point.length for point in times.points} == {8, 64}
+
+
+def test_bert_base_can_be_measured_without_the_hub_and_others_cannot() -> None:
+    config = untrained_encoder_config("google-bert/bert-base-uncased")
+    assert (config.num_hidden_layers, config.hidden_size, config.vocab_size) == (12, 768, 30522)
+    with pytest.raises(ModelError, match="nobody/nothing"):
+        untrained_encoder("nobody/nothing")
+
+
+def untrained_encoder_config(name: str):  # type: ignore[no-untyped-def]
+    import torch
+
+    with torch.device("meta"):  # its shape is enough
+        return untrained_encoder(name).config
