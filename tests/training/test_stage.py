@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,6 +100,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
             make_low_bit(made, Recipe.of(task=TASK.name))
         return made
 
+    monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
     terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
     lesson = Lesson(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
@@ -127,6 +129,12 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
         point for point in curve if point["term"] == "dev score"
     ]
     assert {point["step"] for point in again} == {point["step"] for point in curve}
+
+
+@pytest.mark.parametrize(("steps", "at"), [(7, [7]), (104, [52, 104]), (2000, [400, 800, 1200, 1600, 2000])])
+def test_when_the_dev_split_is_scored(steps: int, at: list[int]) -> None:
+    trainer = SimpleNamespace(args=SimpleNamespace(max_steps=steps))
+    assert sorted(stage._DevScore(trainer, lambda student: 0.5).at) == at  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("curve", [None, b"[{"], ids=["cut off before its end", "damaged"])

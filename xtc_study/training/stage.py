@@ -28,7 +28,9 @@ CHECKPOINT_SECONDS = 60.0
 """How often a training saves itself, so that a killed one goes on from there."""
 
 EVALUATIONS = 5
-"""How often the dev splits are scored in one stage, evenly spaced, the last step included."""
+"""How often the dev split is scored in one stage, evenly spaced, the last step included."""
+STEPS_BETWEEN_EVALUATIONS = 50
+"""At least; a stage shorter than that is scored at its end only, or scoring would take longer than training."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,8 @@ class _DevScore(TrainerCallback):
     def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float]) -> None:
         self.trainer, self.evaluate = trainer, evaluate
         steps = trainer.args.max_steps
-        self.at = {-(-steps * (part + 1) // EVALUATIONS) for part in range(EVALUATIONS)}
+        times = min(EVALUATIONS, max(steps // STEPS_BETWEEN_EVALUATIONS, 1))
+        self.at = {-(-steps * (part + 1) // times) for part in range(times)}
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         if state.global_step in self.at:
