@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,18 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from xtc_study.analysis.stats import Claim
 from xtc_study.recipe import Recipe
 from xtc_study.report.canvas import STYLE, figure_svg
+from xtc_study.report.front import Point
 from xtc_study.report.pages import write_report
 from xtc_study.report.study import StudyPage, study_page
 from xtc_study.studies import PlannedRun
 
 EVIL = "<script>alert('x')</script>"
+ONE = Point(
+    study="Bits <1>", arm="1-bit", href="study-bits.html", score=0.9, low=0.88, high=0.92, teacher=0.95,
+    size_bytes=70_000, latency_ms=math.nan, weight_bits=1, layers="all", comparable=("tiny", "a dev"), runs=frozenset({"x"}),
+)  # fmt: skip
+BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, runs=frozenset({"y"}))
+BAD = replace(ONE, arm="bad", score=0.5, size_bytes=90_000, weight_bits=2, low=math.nan, runs=frozenset({"z"}))
 
 
 def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:

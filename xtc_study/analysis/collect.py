@@ -70,7 +70,7 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
     value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
     higher_is_better, n_examples, every other recipe field, the sizes in bytes, duration_s, device, precision,
-    versions (compact JSON), commit (of the code; empty outside git) and started (ISO text).
+    versions (compact JSON), commit (of the code; missing outside git) and started (ISO text).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
@@ -134,7 +134,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "device": environment.device,
         "precision": environment.precision,
         "versions": json.dumps(environment.packages, sort_keys=True, separators=(",", ":")),
-        "commit": environment.commit or "",
+        "commit": environment.commit,
         "higher_is_better": True,
     }
     splits: set[str] = set()

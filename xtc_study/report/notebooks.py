@@ -94,8 +94,8 @@ def _convert(path: Path, page: NotebookPage, digest: str, folder: Path) -> str |
 
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError):
-        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
+        return None  # cut short, or no notebook; a run's page is no reason to go without a report
     papermill = notebook.metadata.get("papermill", {})
     seconds = papermill.get("duration")
     made = f"Executed {str(papermill.get('start_time') or 'by hand')[:16].replace('T', ' ')}"

@@ -346,4 +346,4 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
 
 
 def _distinct(values: pd.Series) -> str:
-    return ", ".join(dict.fromkeys(text for text in values if text)) or "not recorded"
+    return ", ".join(dict.fromkeys(text for text in values.dropna() if text)) or "not recorded"
