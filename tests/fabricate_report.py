@@ -24,7 +24,8 @@ from xtc_study.studies import PlannedRun
 EVIL = "<script>alert('x')</script>"
 ONE = Point(
     study="Bits <1>", arm="1-bit", href="study-bits.html", score=0.9, low=0.88, high=0.92, teacher=0.95,
-    size_bytes=70_000, latency_ms=math.nan, weight_bits=1, layers="all", comparable=("tiny", "a dev"), runs=frozenset({"x"}),
+    size_bytes=70_000, latency_ms=math.nan, weight_bits=1, layers="all", comparable=("tiny", "a dev"),
+    runs=frozenset({"x"}),
 )  # fmt: skip
 BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, runs=frozenset({"y"}))
 BAD = replace(ONE, arm="bad", score=0.5, size_bytes=90_000, weight_bits=2, low=math.nan, runs=frozenset({"z"}))

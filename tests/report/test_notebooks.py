@@ -28,7 +28,9 @@ def test_the_page_is_whole_by_itself_and_says_where_it_belongs(page: str) -> Non
     assert "default-src 'none'" in page and "script-src" not in page
     assert not re.search(r'(src|href)="(https?:)?//', page) and "cdnjs" not in page and "mathjax" not in page.lower()
     assert '<a href="../index.html">All studies</a>' in page and "Bits &lt;b&gt;" in page
-    assert 'href="../results/toy-1/notebook.ipynb"' in page and "papermill 'a b'" in page.replace("&#39;", "'").replace("&#x27;", "'")
+    assert 'href="../results/toy-1/notebook.ipynb"' in page and "papermill 'a b'" in page.replace(
+        "&#39;", "'"
+    ).replace("&#x27;", "'")
     assert len(page) < 100_000
 
 

@@ -44,9 +44,7 @@ def test_the_claimed_arm_is_not_done_yet(runs: Path, planned: list[PlannedRun]) 
     assert answer.verdict == "undecided" and "Not every task is done for both 2-bit and 32-bit" in answer.reasons
 
 
-def test_each_claim_is_answered_against_its_own_reference(
-    runs: Path, planned: list[PlannedRun]
-) -> None:
+def test_each_claim_is_answered_against_its_own_reference(runs: Path, planned: list[PlannedRun]) -> None:
     claims = [
         ("Lower.", Claim("lower", "1-bit", "32-bit", 0.02)),
         ("Higher.", Claim("higher", "32-bit", "1-bit", 0.02)),
@@ -58,9 +56,7 @@ def test_each_claim_is_answered_against_its_own_reference(
     assert (lower.claim, higher.claim) == ("Lower.", "Higher.")
 
 
-def test_predictions_that_cannot_be_read_leave_the_claim_undecided(
-    runs: Path, planned: list[PlannedRun]
-) -> None:
+def test_predictions_that_cannot_be_read_leave_the_claim_undecided(runs: Path, planned: list[PlannedRun]) -> None:
     (runs / planned[0].run_id / "predictions.parquet").write_bytes(b"")
     study = section(planned, runs)
     (answer,) = study.answers
