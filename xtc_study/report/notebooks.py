@@ -25,7 +25,7 @@ MANY = 48
 """More pages than this are made by several processes; a page takes about a tenth of a second."""
 PRIVATE = ("claim", "results_dir")
 """Parameters that say where a run was, not what it was."""
-PLACES = ("data_dir", "models_dir")
+PLACES = ("data_dir", "models_dir", "synonyms")
 """Of these only the last part of the path is shown."""
 _PART_OF_THE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

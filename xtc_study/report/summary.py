@@ -72,7 +72,7 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
         f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items()
     )
     label = "GPU-hours of compute" if set(by_device) == {"cuda"} else "hours of compute"
-    return f"{total:,.2f}", label, f"{note or 'nothing is done'}; {len(runs)} runs, each counted once"
+    return f"{total:,.2f}", label, f"{note}; {len(runs)} runs, each counted once" if runs else "nothing is done yet"
 
 
 def standing(studies: Sequence[StudyPage]) -> dict[str, int]:
