@@ -127,8 +127,9 @@ def build(folder: Path) -> Path:
     write(runs / claimed.run_id / "claim.json", {})
     grid = grid_plan()
     for run in grid:
-        loss = {8: 0, 2: 0.01, 1: 0.06}[run.recipe.weight_bits] + {6: 0, 4: 0.02, 2: 0.08}[int(str(run.recipe.layers))]
-        do(runs, run, 0.95 - loss, size_bytes=20_000 * int(str(run.recipe.layers)) * (2 + run.recipe.weight_bits))
+        layers, bits = int(str(run.recipe.layers)), run.recipe.weight_bits
+        accuracy = 0.95 - {8: 0, 2: 0.01, 1: 0.06}[bits] - {6: 0, 4: 0.02, 2: 0.08}[layers]
+        do(runs, run, accuracy, size_bytes=20_000 * layers * (2 + bits), latency_ms=0.5 * layers + bits / 20)
     pages = [
         section(planned, runs),
         section(

@@ -57,6 +57,16 @@ def test_a_page_is_small_asks_for_nothing_and_axe_finds_no_serious_fault(browser
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
 
 
+def test_the_first_tab_leads_past_the_head(browser: Any, site: Path) -> None:
+    with opened(browser, site / "study-bits.html") as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        assert page.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
 def test_sorting_and_filtering_by_mouse_and_by_keyboard(browser: Any, site: Path) -> None:
     from playwright.sync_api import expect
 
@@ -85,7 +95,7 @@ def test_sorting_and_filtering_by_mouse_and_by_keyboard(browser: Any, site: Path
 def test_the_front_says_what_a_point_is_to_mouse_and_keyboard(browser: Any, site: Path) -> None:
     with opened(browser, site / "index.html") as page:
         marks = page.locator("svg a.mark")
-        assert marks.count() == 9
+        assert marks.count() == 18  # nine arms, by bytes and by milliseconds
         tip = page.locator(".tip")
         assert tip.is_hidden()
         marks.first.hover()

@@ -3,10 +3,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from copy import deepcopy
 from pathlib import Path
 
+import nbformat
 import pytest
 from fabricate_report import EVIL, executed
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from xtc_study.report import notebooks
 from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
@@ -77,6 +80,18 @@ def test_what_cannot_be_read_or_would_leave_the_folder_has_no_page(tmp_path: Pat
     pages = {broken: RUN, tmp_path / "missing.ipynb": RUN, good: NotebookPage("../outside")}
     assert write_notebook_pages(tmp_path / "runs", pages) == {}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ipynb", "good.ipynb"]
+
+
+def test_a_notebook_of_many_megabytes_gets_a_small_page(tmp_path: Path) -> None:
+    picture = new_output("display_data", data={"image/png": "A" * 900_000, "text/plain": "a picture"})
+    long = new_output("stream", name="stdout", text="wide " * 100_000)
+    cells = [new_code_cell("x", outputs=[long, *[deepcopy(picture) for _ in range(5)]])]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "big.ipynb")
+    (page,) = write_notebook_pages(tmp_path / "runs", {tmp_path / "big.ipynb": RUN}).values()
+    text = page.read_text("utf-8")
+    assert len(text) < 2_000_000 and text.count("<img ") == 1
+    assert text.count("An output of 900,000 characters is left out here") == 4
+    assert "480,000 more characters are in the executed notebook" in text
 
 
 def test_many_pages_are_made_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

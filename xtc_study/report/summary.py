@@ -106,7 +106,8 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         scope += (
             f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
         )
-    figure, marks = score_against_cost(points, title="Score against the file's real size")
+    timed = "" if all(math.isnan(point.latency_ms) for point in points) else ", and against time"
+    figure, marks = score_against_cost(points, title=f"Score against the file's real size{timed}")
     picture = drawing(
         figure,
         "front",
@@ -140,4 +141,9 @@ def _table(points: Sequence[Point]) -> PageTable:
         del columns["Milliseconds"]
     text = pd.DataFrame({name: list(shown) for name, (shown, _) in columns.items()})
     order = pd.DataFrame({name: [key(p) for p in points] for name, (_, key) in columns.items() if key})
-    return PageTable(text, "Every arm that can be compared.", order, filters=("Study", "Bits", "Layers"))
+    return PageTable(
+        text,
+        "Every arm that can be compared. The front is that of score against bytes on disk.",
+        order,
+        filters=("Study", "Bits", "Layers"),
+    )
