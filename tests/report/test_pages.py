@@ -224,9 +224,14 @@ def test_two_studies_cannot_share_a_page(tmp_path: Path, runs: Path) -> None:
 
 
 def test_a_study_s_executed_notebook_gets_a_page(tmp_path: Path, runs: Path) -> None:
-    executed(tmp_path / "notebooks" / "bits.ipynb")
+    for name in ("bits", "90_summary"):
+        executed(tmp_path / "notebooks" / f"{name}.ipynb")
     study = section(plan(), runs)
     write_report(tmp_path / "mini", [study], runs_folder=runs, notebooks_folder=tmp_path / "notebooks")
     page = Page(tmp_path / "mini" / study.href)
     assert "notebooks/bits.html" in [link["href"] for link in page.all("a")]
     assert (tmp_path / "mini" / "notebooks" / "bits.html").is_file()
+    index = Page(tmp_path / "mini" / "index.html")
+    assert [link["href"] for link in index.all("a") if "notebooks/" in str(link["href"])] == [
+        "notebooks/90_summary.html"
+    ]

@@ -8,8 +8,10 @@ from fabricate_report import BAD, BIG, ONE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtc_study.report.study import Answer, StudyPage
-from xtc_study.report.summary import cards, front_of, hours, round_limit, standing
+from xtc_study.analysis.claims import Answer
+from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.report.study import StudyPage
+from xtc_study.report.summary import cards, claims_of, front_of, hours, round_limit, standing
 
 SPENT = {"x": ("cuda", 3600.0), "y": ("cpu", 1800.0), "z": ("cpu", math.nan)}
 
@@ -46,6 +48,16 @@ def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
 
 def test_only_a_gpu_gives_gpu_hours() -> None:
     assert hours([study(seconds={"x": ("cuda", 3600.0)})])[:2] == ("1.00", "GPU-hours of compute")
+
+
+def test_the_figure_of_claims_counts_those_that_were_run() -> None:
+    found = Difference(-0.01, -0.02, 0.0, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
+    claim = Claim("lower", "1-bit", "32-bit", 0.01)
+    answers = [Answer("One.", "undecided", "", claim, found), Answer("Two.", "not run", "", claim)]
+    figure = claims_of([study(answers=answers)])
+    assert figure is not None and figure.name == "claims"
+    assert figure.caption.startswith("Of 1 claims that were run, 0 supported, 0 contradicted, 1 undecided.")
+    assert claims_of([study()]) is None
 
 
 def test_nothing_done_leaves_no_score_and_no_front() -> None:

@@ -12,6 +12,7 @@ from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.front import Point, comparable, score_against_cost, undominated
 from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.tables import MISSING, PageTable, size_text, size_word
+from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,38 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         marks,
     )
     return picture, _table(points)
+
+
+def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
+    """The figure of every claim that was run; None if none was."""
+    rows = [
+        {
+            "study": study.name,
+            "claim": answer.claim,
+            "verdict": answer.verdict,
+            "difference": 100 * answer.difference.mean,
+            "low": 100 * answer.difference.low,
+            "high": 100 * answer.difference.high,
+            "margin": 100 * answer.test.margin,
+            "bound": 100 * answer.test.margin * (1 if answer.test.kind == "higher" else -1),
+            "seeds": answer.difference.n_seeds,
+        }
+        for study in studies
+        for answer in study.answers
+        if answer.difference and answer.test
+    ]
+    if not rows:
+        return None
+    told = [f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in LOOKS]
+    finding = f"Of {len(rows)} claims that were run, {', '.join(told)}."
+    return drawing(
+        claims_at_a_glance(pd.DataFrame(rows)),
+        "claims",
+        "Every claim, its difference and its margin",
+        f"Difference of each claim in points with its interval and margin. {finding}",
+        f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval of the paired bootstrap. "
+        "The number before a claim is its study's.",
+    )
 
 
 def _front(points: Sequence[Point]) -> list[bool]:
