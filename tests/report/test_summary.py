@@ -56,7 +56,7 @@ def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     answers = [Answer("One.", "undecided", "", claim, found), Answer("Two.", "not run", "", claim)]
     figure = claims_of([study(answers=answers)])
     assert figure is not None and figure.name == "claims"
-    assert figure.caption.startswith("Of 1 claims that were run, 0 supported, 0 contradicted, 1 undecided.")
+    assert figure.caption.startswith("Of the claims that were run, 0 supported, 0 contradicted, 1 undecided.")
     assert claims_of([study()]) is None
 
 
@@ -74,5 +74,8 @@ def test_the_front_says_what_is_on_it_and_what_was_left_out() -> None:
     assert picture.caption.startswith(
         "2 of 3 arms are on the front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit"
     )
-    assert "1 arms on other tasks" in picture.caption and picture.inline.count('class="mark"') == 3
+    assert (
+        "Left out, for they cannot be compared: 1 on other tasks" in picture.caption
+        and picture.inline.count('class="mark"') == 3
+    )
     assert list(table.text["On the front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text

@@ -104,9 +104,7 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     )
     others = len({p.runs for p in every}) - len(points)
     if others:
-        scope += (
-            f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
-        )
+        scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
     timed = "" if all(math.isnan(point.latency_ms) for point in points) else ", and against time"
     figure, marks = score_against_cost(points, title=f"Score against the file's real size{timed}")
     picture = drawing(
@@ -141,7 +139,7 @@ def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
     if not rows:
         return None
     told = [f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in LOOKS]
-    finding = f"Of {len(rows)} claims that were run, {', '.join(told)}."
+    finding = f"Of the claims that were run, {', '.join(told)}."
     return drawing(
         claims_at_a_glance(pd.DataFrame(rows)),
         "claims",
