@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,19 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from xtc_study.analysis.stats import Claim
 from xtc_study.recipe import Recipe
 from xtc_study.report.canvas import STYLE, figure_svg
+from xtc_study.report.front import Point
 from xtc_study.report.pages import write_report
 from xtc_study.report.study import StudyPage, study_page
 from xtc_study.studies import PlannedRun
 
 EVIL = "<script>alert('x')</script>"
+ONE = Point(
+    study="Bits <1>", arm="1-bit", href="study-bits.html", score=0.9, low=0.88, high=0.92, teacher=0.95,
+    size_bytes=70_000, latency_ms=math.nan, weight_bits=1, layers="all", comparable=("tiny", "a dev"),
+    runs=frozenset({"x"}),
+)  # fmt: skip
+BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, runs=frozenset({"y"}))
+BAD = replace(ONE, arm="bad", score=0.5, size_bytes=90_000, weight_bits=2, low=math.nan, runs=frozenset({"z"}))
 
 
 def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
@@ -117,8 +127,9 @@ def build(folder: Path) -> Path:
     write(runs / claimed.run_id / "claim.json", {})
     grid = grid_plan()
     for run in grid:
-        loss = {8: 0, 2: 0.01, 1: 0.06}[run.recipe.weight_bits] + {6: 0, 4: 0.02, 2: 0.08}[int(str(run.recipe.layers))]
-        do(runs, run, 0.95 - loss, size_bytes=20_000 * int(str(run.recipe.layers)) * (2 + run.recipe.weight_bits))
+        layers, bits = int(str(run.recipe.layers)), run.recipe.weight_bits
+        accuracy = 0.95 - {8: 0, 2: 0.01, 1: 0.06}[bits] - {6: 0, 4: 0.02, 2: 0.08}[layers]
+        do(runs, run, accuracy, size_bytes=20_000 * layers * (2 + bits), latency_ms=0.5 * layers + bits / 20)
     pages = [
         section(planned, runs),
         section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--axis", "depth=2"], "--axis depth: no such axis in 12_bits; there are: activations"),
         (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
         (["plan", "16_which_layers", "--axis", "layers=[9, 7]"], "layers=[9, 7]: expected teacher layers in rising"),
+        (["report", "12_bits", "--format", "docx"], "--format docx: expected one of html, md, pdf"),
+        (["run", "12_bits", "--arm", "3-bit"], "arm='3-bit': study 12_bits has"),
         (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
         (["run", "12_bits", "--synonyms", "nowhere.tsv"], "synonyms='nowhere.tsv': no such file"),
         (
@@ -79,6 +82,29 @@ def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
     output = run("report", "all", *results, "--output", str(tmp_path / "report"))
     assert "not run" in output
     assert "xtc-study run 12_bits" in (tmp_path / "report" / "index.html").read_text()
+    assert "xtc-study run 12_bits" in (tmp_path / "report" / "study-12_bits.html").read_text()
+
+
+def test_report_in_markdown_and_in_the_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    places = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "report"), "--no-runs", "--open"]
+    output = run("report", "12_bits", "--format", "md", *places)
+    assert f"report: {tmp_path / 'report' / 'index.md'}" in output.replace("\n", "")
+    assert shown == [(tmp_path / "report" / "index.md").as_uri()]
+    assert "xtc-study run 12_bits" in (tmp_path / "report" / "study-12_bits.md").read_text()
+    assert not (tmp_path / "report" / "runs").exists()
+
+
+def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> None:
+    from xtc_study.ablation import Ablation
+
+    ablation = Ablation("12_bits", seeds=[0])
+    arm = ablation.study.arm_names[-1]
+    words = shlex.split(ablation.command(arm))[1:]
+    ids = run(*words, "--dry-run", "--results", str(tmp_path)).splitlines()[:-1]
+    wanted = {one.run_id for one in ablation.planned if one.arm == arm}
+    assert wanted and set(ids) == wanted
 
 
 def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> None:

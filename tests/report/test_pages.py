@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan, write
+from fabricate import do, plan, write
+from fabricate_report import EVIL, executed, section
 
-from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Claim
 from xtc_study.recipe import Recipe
-from xtc_study.report.pages import StudyPage, provenance_of, study_page, write_index
+from xtc_study.report.interactive import script
+from xtc_study.report.pages import write_report
+from xtc_study.report.study import StudyPage
+from xtc_study.report.tables import PageTable
 from xtc_study.studies import PlannedRun
 
-EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "link", "br", "hr", "img", "input", "use", "path"}
 
 
@@ -46,25 +48,17 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         self.text += data
 
+    def states(self) -> dict[str, int]:
+        """What the strip of runs by state says."""
+        strip = re.search(r'<ul class="states".*?</ul>', self.source, re.DOTALL)
+        assert strip
+        return {
+            state: int(count.replace(",", ""))
+            for count, state in re.findall(r"<strong>([\d,]+)</strong> (\w+)", strip[0])
+        }
+
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
-    fields: dict[str, Any] = {
-        "name": "bits",
-        "title": "How few bits?",
-        "question": "What does each bit-width cost?",
-        "reference": "32-bit",
-        "claims": [("One bit costs more than 2 points.", Claim("lower", "1-bit", "32-bit", 0.02))],
-        "planned": planned,
-        "runs_folder": runs,
-        "run_command": "xtc-study run bits --profile mini",
-        "commands": [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")],
-        "limits": ["Few seeds."],
-        "chance": {TASKS[0]: 0.5},
-    }
-    return study_page(**{**fields, **changed})
 
 
 @pytest.fixture
@@ -83,40 +77,105 @@ def planned(runs: Path) -> list[PlannedRun]:
     return done + others
 
 
-def test_a_page_with_an_answer(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
-    path = write_index(tmp_path / "reports" / "mini", [section(planned, runs)])
-    assert path == tmp_path / "reports" / "mini" / "index.html"
-    page = Page(path)
-    for text in (
-        "mini profile", "What does each bit-width cost?", "Supported", "One bit costs more than 2 points.",
-        "4 seeds, 400 examples, 2,000 resamples", "16 of 18", "32-bit (reference)", "Few seeds.", "torch 2.9.0",
-        "xtc-study run bits --arm 1-bit", "To do the runs that remain", "ValueError", "2026-05-04", "cpu",
-    ):  # fmt: skip
-        assert text in page.text, text
-    states = re.sub(r"\s+", " ", page.text)
-    assert "16 done" in states and "1 failed" in states and "1 missing" in states
-    assert page.source.index("Supported") < page.source.index("What each arm scores")  # the answer comes first
-    assert page.source.index("32-bit (reference)") < page.source.index(">1-bit<")
-    assert [path.name for path in path.parent.iterdir()] == ["index.html"]
+def written(folder: Path, *studies: StudyPage) -> tuple[Page, Page]:
+    """The index and the first study's page."""
+    index = write_report(folder, studies)
+    assert index == folder / "index.html"
+    return Page(index), Page(folder / studies[0].href)
 
 
-def test_the_page_is_accessible_and_needs_nothing_from_outside(
+def test_a_study_s_page_answers_first_and_the_reference_heads_its_table(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
-    page = Page(write_index(tmp_path / "mini", [section(planned, runs), section(planned, runs, name="again")]))
-    assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
-    assert len(page.all("caption")) == len(page.all("table")) > 2
-    assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
-    assert all(svg["role"] == "img" and svg["aria-label"] for svg in page.all("svg")) and len(page.all("svg")) == 2
-    assert page.all("a")[0] == {"class": "skip", "href": "#answers"}
-    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
-    targets = [link["href"] for link in page.all("a")]
-    assert {str(target)[1:] for target in targets} <= set(ids)
-    assert [i for i in ids if not str(i).startswith("f")] == list(dict.fromkeys(i for i in ids if i[0] != "f"))
-    assert not page.all("script") and not page.all("img") and not page.all("link")
-    assert not re.search(r'(src|href)\s*=\s*["\']?(http|//)', page.source) and "@import" not in page.source
-    assert "url(http" not in page.source and "default-src 'none'" in page.source
-    assert len(page.source) < 500_000
+    index, page = written(tmp_path / "mini", section(planned, runs))
+    for text in (
+        "mini profile", "What does each bit-width cost?", "Supported", "One bit costs more than 2 points.",
+        "4 seeds, 400 examples, 2,000 resamples", "32-bit (reference)", "Few seeds.", "torch 2.9.0",
+        "xtc-study run bits --arm 1-bit", "To do the runs that remain", "ValueError", "2026-05-04", "cpu", "@software",
+    ):  # fmt: skip
+        assert text in page.text, text
+    assert page.states() == {"done": 16, "failed": 1, "missing": 1}
+    assert page.source.index("Supported") < page.source.index("What each arm scores")  # the answer comes first
+    assert page.source.index("32-bit (reference)") < page.source.index('<th scope="row">1-bit<')
+    for text in ("What does each bit-width cost?", "Supported", "16 of 18 runs done", "best under", "1 of 1"):
+        assert text in index.text, text
+    assert index.states() == page.states()
+
+
+def test_downloads_lie_beside_the_page(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
+    study = section(planned, runs)
+    _, page = written(tmp_path / "mini", study)
+    linked = {str(link["href"]) for link in page.all("a") if "download" in link}
+    names = {"results.csv", "results.parquet", "differences.svg", "seeds.svg"}
+    assert linked == {f"study-bits/{name}" for name in names}
+    assert {path.name for path in (tmp_path / "mini" / "study-bits").iterdir()} == names
+    again = pd.read_parquet(tmp_path / "mini" / "study-bits" / "results.parquet")
+    assert len(again) == len(pd.read_csv(tmp_path / "mini" / "study-bits" / "results.csv")) == 32
+
+
+def test_every_page_is_accessible_and_needs_nothing_from_outside(site: Path) -> None:
+    paths = [site / "index.html", *sorted(site.glob("study-*.html"))]
+    assert len(paths) == 4
+    for path in paths:
+        page = Page(path)
+        assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
+        assert len(page.all("caption")) == len(page.all("table")) > 0
+        assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
+        assert all(svg["role"] in ("img", "group") and svg["aria-label"] for svg in page.all("svg"))
+        assert page.all("a")[0] == {"class": "skip", "href": "#content"}
+        ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+        assert len(ids) == len(set(ids))
+        targets = [str(link["href"]) for link in page.all("a")]
+        assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
+        for target in targets:
+            file, _, part = target.partition("#")
+            assert not file or (site / file).is_file(), target
+            assert not file or not part or f'id="{part}"' in (site / file).read_text("utf-8"), target
+        assert len(page.all("script")) == 1 and not page.all("img") and not page.all("link")
+        outside = page.source.replace(script(), "")
+        assert not re.search(r'(src|href)\s*=\s*["\']?(http|//)', outside) and "@import" not in outside
+        assert "url(http" not in outside and "default-src &#39;none&#39;" in outside
+
+
+def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
+    page, index = Page(site / "study-bits.html"), Page(site / "index.html")
+    assert page.states() == {"done": 20, "stale": 7, "running": 1, "failed": 1, "corrupt": 1, "missing": 1}
+    assert index.states() == {"done": 47, "stale": 7, "running": 1, "failed": 1, "corrupt": 1, "missing": 5}
+    text = re.sub(r"\s+", " ", page.text)
+    assert "2 runs failed: see why." in text and "7 done runs are stale" in text
+    assert "commit 0ld0ld0ld0, the newest run abcdef1234" in text and "--force does all runs again" in text
+    assert f"ValueError: {EVIL} (cell 3)" in text
+    classes = [span.get("class") for span in page.all("span")]
+    in_table = {state: classes.count(f"state {state}") for state in ("done", "stale", "missing", "running")}
+    assert in_table == {"done": 13, "stale": 7, "missing": 1, "running": 1}
+    links = {str(link["href"]) for link in page.all("a") if str(link["href"]).startswith("runs/")}
+    assert len(links) == 21  # those done, and the one that failed and kept its notebook
+
+
+def test_a_study_without_a_done_run_says_what_to_run(tmp_path: Path, runs: Path) -> None:
+    index, page = written(tmp_path / "smoke", section(plan(), runs))
+    assert "Not run" in page.text and "nothing to show yet" in page.text
+    assert "xtc-study run bits --profile mini" in page.text and page.states() == {
+        "missing": 24,
+        "done": 0,
+        "failed": 0,
+    }
+    assert "0 of 24 runs done" in index.text
+    assert not page.all("svg") and not index.all("svg") and len(page.all("table")) == 1
+
+
+def test_no_study_at_all(tmp_path: Path) -> None:
+    page = Page(write_report(tmp_path / "smoke", []))
+    assert "No study is planned yet" in page.text and not page.all("script")
+
+
+def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path, tmp_path: Path, runs: Path) -> None:
+    page = Page(site / "study-grid.html")
+    assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
+    assert "Arms on one line differ in nothing but that panel's factor (layers, weight bits)." in page.text
+    published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
+    _, page = written(tmp_path / "mini", replace(section(plan(), runs), published=published))
+    assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
 
 
 def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
@@ -131,111 +190,48 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     write(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
-    page = Page(
-        write_index(
-            tmp_path / "<b>",
-            [
-                section(
-                    [*evil, failed],
-                    runs,
-                    reference=claim.reference,
-                    claims=[(EVIL, claim)],
-                    commands=[(EVIL, EVIL)],
-                    chance={EVIL: 0.5},
-                    **texts,
-                )
-            ],
-        )
-    )
-    assert not page.all("script") and not page.all("b") and "<script" not in page.source
-    assert page.text.count(EVIL) > 10
-
-
-def test_a_study_without_a_done_run_says_what_to_run(tmp_path: Path, runs: Path) -> None:
-    page = Page(write_index(tmp_path / "smoke", [section(plan(), runs)]))
-    assert "Not run" in page.text and "nothing to show yet" in page.text
-    assert "xtc-study run bits --profile mini" in page.text and "0 of 24" in page.text
-    assert not page.all("svg") and len(page.all("table")) == 1
-
-
-@pytest.mark.parametrize(("seeds", "warned"), [(2, True), (5, False)])
-def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), seeds)
-    for run in planned:
-        do(runs, run)
-    study = section(planned, runs)
-    assert any(limit.startswith(f"With {seeds} seeds") for limit in study.limits) == warned
-
-
-def test_no_study_at_all(tmp_path: Path) -> None:
-    assert "No study is planned yet" in Page(write_index(tmp_path / "smoke", [])).text
-
-
-def test_the_claimed_arm_is_not_done_yet(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
-    study = section(planned, runs, claims=[("2-bit costs more.", Claim("lower", "2-bit", "32-bit"))])
-    (answer,) = study.answers
-    assert answer.verdict == "undecided" and "Not every task is done for both 2-bit and 32-bit" in answer.reasons
-    Page(write_index(tmp_path / "mini", [study]))
-
-
-def test_each_claim_is_answered_against_its_own_reference(
-    tmp_path: Path, runs: Path, planned: list[PlannedRun]
-) -> None:
-    claims = [
-        ("Lower.", Claim("lower", "1-bit", "32-bit", 0.02)),
-        ("Higher.", Claim("higher", "32-bit", "1-bit", 0.02)),
-    ]
-    study = section(planned, runs, claims=claims)
-    lower, higher = study.answers
-    assert lower.verdict == higher.verdict == "supported"
-    assert "1-bit minus 32-bit" in lower.reasons and "32-bit minus 1-bit" in higher.reasons
-    page = Page(write_index(tmp_path / "mini", [study]))
-    assert page.text.count("Lower.") == page.text.count("Higher.") == 2
-
-
-def test_predictions_that_cannot_be_read_leave_the_claim_undecided(
-    tmp_path: Path, runs: Path, planned: list[PlannedRun]
-) -> None:
-    (runs / planned[0].run_id / "predictions.parquet").write_bytes(b"")
-    study = section(planned, runs)
-    (answer,) = study.answers
-    assert answer.verdict == "undecided" and planned[0].run_id in answer.reasons
-    Page(write_index(tmp_path / "mini", [study]))
+    changed = {"reference": claim.reference, "claims": [(EVIL, claim)], "commands": [(EVIL, EVIL)]}
+    study = section([*evil, failed], runs, chance={EVIL: 0.5}, **changed, **texts)
+    for page in written(tmp_path / "<b>", study):
+        assert len(page.all("script")) == 1 and not page.all("b")
+        assert EVIL not in page.source and page.text.count(EVIL) > 8
+    assert {path.parent for path in (tmp_path / "<b>").iterdir()} == {tmp_path / "<b>"}
 
 
 def test_the_same_data_give_the_same_bytes_and_the_old_page_survives_a_failure(
     tmp_path: Path, runs: Path, planned: list[PlannedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_index(tmp_path / "mini", [section(planned, runs)])
-    before = path.read_bytes()
-    assert write_index(tmp_path / "mini", [section(planned, runs)]).read_bytes() == before
+    folder = tmp_path / "mini"
+    write_report(folder, [section(planned, runs)])
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    write_report(folder, [section(planned, runs)])
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
     def full(*_: object) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="no space"):
-        write_index(tmp_path / "mini", [])
-    assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["index.html"]
+        write_report(folder, [])
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_pages_that_cannot_be_written(tmp_path: Path, runs: Path) -> None:
+def test_two_studies_cannot_share_a_page(tmp_path: Path, runs: Path) -> None:
     one = section(plan(), runs)
     with pytest.raises(ValueError, match="share a name"):
-        write_index(tmp_path / "mini", [one, one])
-    with pytest.raises(ValueError, match="figure_svg"):
-        StudyPage("n", "t", "q", [], {}, "run", figure=EVIL)
+        write_report(tmp_path / "mini", [one, one])
 
 
-def test_provenance_lists_every_distinct_value(tmp_path: Path) -> None:
-    planned = plan({"1-bit": 1}, ("toy-pairs",), seeds=2)
-    for run in planned:
-        do(tmp_path, run)
-    later = {"state": "done", "started": "2026-05-06T01:00:00+00:00", "duration_s": 3587.5}
-    write(tmp_path / planned[1].run_id / "status.json", later)
-    write(tmp_path / planned[1].run_id / "environment.json", {"device": "cuda", "packages": {"torch": "2.10.0"}})
-    found = provenance_of(collect(tmp_path, planned))
-    assert found["Device"] == "cpu, cuda" and found["Precision"] == "fp32" and found["Seeds"] == "0, 1"
-    assert found["Packages"] == "numpy 2.3, torch 2.10.0 and 2.9.0"
-    assert found["Runs started"] == "2026-05-04 to 2026-05-06" and found["Compute"] == "1.00 h over 2 runs"
-    assert provenance_of(pd.DataFrame()) == {}
+def test_a_study_s_executed_notebook_gets_a_page(tmp_path: Path, runs: Path) -> None:
+    for name in ("bits", "90_summary"):
+        executed(tmp_path / "notebooks" / f"{name}.ipynb")
+    study = section(plan(), runs)
+    write_report(tmp_path / "mini", [study], runs_folder=runs, notebooks_folder=tmp_path / "notebooks")
+    page = Page(tmp_path / "mini" / study.href)
+    assert "notebooks/bits.html" in [link["href"] for link in page.all("a")]
+    assert (tmp_path / "mini" / "notebooks" / "bits.html").is_file()
+    index = Page(tmp_path / "mini" / "index.html")
+    assert [link["href"] for link in index.all("a") if "notebooks/" in str(link["href"])] == [
+        "notebooks/90_summary.html"
+    ]

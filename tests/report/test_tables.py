@@ -8,9 +8,22 @@ import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan
 
-from xtc_study.analysis.collect import collect
+from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.stats import Difference
-from xtc_study.report.tables import arm_table, arm_text, size_text, styled, task_table, task_text
+from xtc_study.report.tables import (
+    arm_order,
+    arm_table,
+    arm_text,
+    run_order,
+    run_table,
+    run_text,
+    size_text,
+    size_word,
+    styled,
+    task_order,
+    task_table,
+    task_text,
+)
 from xtc_study.studies import PlannedRun
 
 FOUND = Difference(-0.0123, -0.02, 0.001, n_seeds=3, n_examples=400, resamples=2000, rng_seed=0)
@@ -113,3 +126,34 @@ def test_the_notebook_table_is_escaped(study: tuple[Path, list[PlannedRun]]) -> 
     page = styled(text.rename(columns={"Seeds": "<b>Seeds"}), "1 < 2").to_html()
     assert "<script>" not in page and "&lt;script&gt;" in page and "a &amp; b" in page
     assert "<b>" not in page and "<caption>1 &lt; 2</caption>" in page
+
+
+def test_every_planned_run_has_a_row_that_sorts_by_numbers(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    shutil.rmtree(runs / planned[0].run_id)
+    frame, standing = collect(runs, planned), states(runs, planned)
+    table = run_table(standing, frame, {planned[1].run_id: "commit"})
+    assert list(table["run_id"]) == [run.run_id for run in planned]
+    assert list(table["state"][:3]) == ["missing", "stale", "done"] and math.isnan(table.loc[0, "score"])
+    text = run_text(table)
+    assert list(text.iloc[0][["State", "Score", "On disk", "Seconds", "Started"]]) == ["missing", *["–"] * 4]  # noqa: RUF001
+    assert text.loc[1, "Run"] == planned[1].run_id[-10:] and text.loc[1, "Started"] == "2026-05-04 10:00"
+    assert text.loc[1, "Score"] == f"{100 * table.loc[1, 'score']:.1f}" and text.loc[1, "Seconds"] == "12"
+    order = run_order(table)
+    assert order.loc[1, "Score"] == table.loc[1, "score"] and set(order.columns) <= set(text.columns)
+
+
+def test_what_tables_sort_by_are_columns_of_what_they_show(study: tuple[Path, list[PlannedRun]]) -> None:
+    frame = collect(*study)
+    arms, tasks = arm_table(frame, "32-bit", {"1-bit": FOUND}), task_table(frame, "32-bit")
+    assert set(arm_order(arms).columns) <= set(arm_text(arms, "32-bit").columns)
+    assert set(task_order(tasks).columns) <= set(task_text(tasks).columns)
+    assert arm_order(arms).loc[1, "Difference"] == FOUND.mean
+
+
+@pytest.mark.parametrize(
+    ("size", "word"),
+    [(97_100, "97.1 kB"), (1_200_000, "1.2 MB"), (999_999, "1,000 kB"), (12, "12 bytes"), (5e12, "5,000 GB")],
+)
+def test_one_size_is_in_the_largest_unit_it_fills(size: float, word: str) -> None:
+    assert size_word(size) == word

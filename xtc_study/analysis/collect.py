@@ -36,6 +36,7 @@ class _Metrics(BaseModel):
     size_bytes: int
     size_bytes_paper: int
     teacher_size_bytes: int
+    latency_ms: FiniteFloat | None = None
 
 
 class _Status(BaseModel):
@@ -69,8 +70,9 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
 
     Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
     value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
-    higher_is_better, n_examples, every other recipe field, the sizes in bytes, duration_s, device, precision,
-    versions (compact JSON), commit (of the code; empty outside git) and started (ISO text).
+    higher_is_better, n_examples, every other recipe field, the sizes in bytes, latency_ms (missing
+    where a run has not measured one), duration_s, device, precision,
+    versions (compact JSON), commit (of the code; missing outside git) and started (ISO text).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
@@ -134,7 +136,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "device": environment.device,
         "precision": environment.precision,
         "versions": json.dumps(environment.packages, sort_keys=True, separators=(",", ":")),
-        "commit": environment.commit or "",
+        "commit": environment.commit,
         "higher_is_better": True,
     }
     splits: set[str] = set()
@@ -215,6 +217,7 @@ COLUMNS: dict[str, str] = {
     "n_examples": "int64",
     **{field: _dtype(field) for field in Recipe.model_fields if field != "task"},
     **dict.fromkeys(("size_bytes", "size_bytes_paper", "teacher_size_bytes"), "int64"),
+    "latency_ms": "float64",
     "duration_s": "float64",
     **dict.fromkeys(("device", "precision", "versions", "commit", "started"), "str"),
 }

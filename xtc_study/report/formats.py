@@ -26,6 +26,8 @@ BROWSER_VARIABLE = "XTC_BROWSER"
 """Environment variable: the Chromium or Chrome to print with."""
 _TEMPLATES = Path(__file__).with_name("templates")
 _SECONDS_A_PAGE = 120
+_SCRIPT = re.compile(r'<script type="module">.*</script>', re.DOTALL)
+_LINK_TO_A_FILE = re.compile(r'(<a [^>]*?)href="(?!#|https?:)[^"]*"')
 
 
 class FormatError(ValueError):
@@ -109,22 +111,25 @@ def escaped(text: object) -> str:
 
 
 def print_pdf(page: Path, browser: str) -> Path:
-    """The page as PDF beside it, printed with scripts off so that tables are whole.
+    """The page as PDF beside it. What is printed is a copy without its script, so that tables are whole, and without
+    links to other files, which a PDF would turn into paths of this machine.
 
     Raises:
         FormatError: the browser failed or took too long.
     """
     target = page.with_suffix(".pdf")
-    with tempfile.TemporaryDirectory(prefix="xtc-") as folder:
+    with tempfile.TemporaryDirectory(prefix="xtc-", ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / page.name
+        still = _SCRIPT.sub("", page.read_text(encoding="utf-8"))
+        copy.write_text(_LINK_TO_A_FILE.sub(r"\1", still), encoding="utf-8")
         command = [
             browser,
             "--headless",
             "--disable-gpu",
-            f"--user-data-dir={folder}",
-            "--blink-settings=scriptEnabled=false",
+            f"--user-data-dir={folder}/browser",
             "--no-pdf-header-footer",
             f"--print-to-pdf={Path(folder) / 'page.pdf'}",
-            page.absolute().as_uri(),
+            copy.as_uri(),
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # Chromium's sandbox refuses to run as root

@@ -16,6 +16,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid
 from xtc_study.report.tables import size_word
 
+LABELLED = 4
+"""If the front has more points, only its ends have their names written beside them; the others say them when asked."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -110,11 +113,14 @@ def _panel(
             gid=gid,
         )
         marks[gid] = Mark(_says(point), point.href)
-    for cost, score in front:
+    for cost, score in front if len(front) <= LABELLED else (front[0], front[-1]):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
-        panel.annotate(  # up and to the left nothing can lie: it would beat the point
-            arm, (cost, score), xytext=(-6, 5), textcoords="offset points", ha="right", fontsize=8, color=INK
-        )
+        first = (cost, score) == front[0]
+        # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there.
+        panel.annotate(
+            arm, (cost, score), xytext=(7, -12) if first else (-6, 5), textcoords="offset points",
+            ha="left" if first else "right", fontsize=8, color=INK,
+        )  # fmt: skip
     panel.set_xscale("log", base=2)
     panel.margins(x=0.2, y=0.1)
     panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))

@@ -95,6 +95,8 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
                         panel.plot([place] * 2, [mean.low, mean.high], color=colour, linewidth=1.2)
                     places.append(place)
                     means.append(mean.mean)
+                if not places:
+                    continue
                 panel.plot(places, means, dash, color=colour, marker=marker, markersize=6, label=rest or None)
             panel.set_title(factor.name)
             panel.set_xticks(range(len(factor.levels)), list(factor.levels))

@@ -23,9 +23,13 @@ from xtc_study.report.sanitise import aligned, safe_html, safe_svg
 TEMPLATES = Path(__file__).with_name("templates")
 MANY = 48
 """More pages than this are made by several processes; a page takes about a tenth of a second."""
+LONGEST_TEXT, MOST_OUTPUT = 20_000, 1_500_000
+"""Characters shown of one printed text; of all outputs of a page, which must stay below 2 MB."""
+SHOWN_KINDS = ("image/svg+xml", "image/png", "image/jpeg", "text/html", "text/markdown", "text/plain")
+"""Of an output the first of these is shown, in the template's order."""
 PRIVATE = ("claim", "results_dir")
 """Parameters that say where a run was, not what it was."""
-PLACES = ("data_dir", "models_dir")
+PLACES = ("data_dir", "models_dir", "synonyms")
 """Of these only the last part of the path is shown."""
 _PART_OF_THE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -94,8 +98,9 @@ def _convert(path: Path, page: NotebookPage, digest: str, folder: Path) -> str |
 
     try:
         notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError):
-        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
+        return None  # cut short, or no notebook; a run's page is no reason to go without a report
+    _keep_small(notebook)
     papermill = notebook.metadata.get("papermill", {})
     seconds = papermill.get("duration")
     made = f"Executed {str(papermill.get('start_time') or 'by hand')[:16].replace('T', ' ')}"
@@ -130,6 +135,34 @@ def _exporter() -> Any:
     exporter.register_filter("safe_svg", safe_svg)
     exporter.register_filter("told", _told)
     return exporter
+
+
+def _keep_small(notebook: Any) -> None:
+    """Long text is cut, and what would make the page larger than a browser likes is left out; both are said."""
+    left = MOST_OUTPUT
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = _cut(output["text"])
+            if "traceback" in output:
+                output["traceback"] = [_cut(line) for line in output["traceback"]]
+            data = output.get("data", {})
+            if "text/plain" in data:
+                data["text/plain"] = _cut(data["text/plain"])
+            shown = next((data[kind] for kind in SHOWN_KINDS if kind in data), "")
+            size = len(shown) + len(output.get("text", "")) + sum(map(len, output.get("traceback", [])))
+            if size > left:
+                note = f"An output of {size:,} characters is left out here; it is in the executed notebook."
+                output.clear()
+                output.update(output_type="stream", name="stderr", text=note)
+            else:
+                left -= size
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    return f"{text[:LONGEST_TEXT]}\n... {len(text) - LONGEST_TEXT:,} more characters are in the executed notebook."
 
 
 def _told(output: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:

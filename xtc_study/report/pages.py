@@ -17,7 +17,7 @@ from xtc_study.report.files import replace_file
 from xtc_study.report.interactive import CSP, policy, script
 from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage
-from xtc_study.report.summary import cards, front_of, standing
+from xtc_study.report.summary import cards, claims_of, front_of, standing
 from xtc_study.report.tables import WORDS, PageTable
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -38,7 +38,7 @@ def write_report(
 
     Args:
         runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
-        notebooks_folder: executed copies of the studies' own notebooks, named after the study.
+        notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.
 
     Raises:
@@ -68,15 +68,17 @@ def write_report(
             **common,
         )
         replace_file(folder / study.href, html)
-    found = front_of(studies)
-    if found:
-        replace_file(folder / "front.svg", found[0].file)
+    found, claims = front_of(studies), claims_of(studies)
+    for figure in ([found[0]] if found else []) + ([claims] if claims else []):
+        replace_file(folder / f"{figure.name}.svg", figure.file)
     html = environment.get_template("index.html.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
         standing=standing(studies),
         stale=sum(len(study.stale) for study in studies),
         front=found,
+        claims=claims,
+        notebooks={name: address for name, address in executed.items() if name not in {one.name for one in studies}},
         **common,
     )
     return replace_file(folder / "index.html", html)
@@ -129,14 +131,11 @@ def _run_pages(
 
 
 def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path) -> dict[str, str]:
-    """Pages of executed copies of the studies' own notebooks: address from the index, by study."""
-    found = {
-        notebooks / f"{study.name}.ipynb": NotebookPage(study.anchor, ((study.title, f"../{study.href}"),))
-        for study in studies
-        if (notebooks / f"{study.name}.ipynb").is_file()
-    }
+    """Pages of executed copies of the studies' and other notebooks: address from the index, by file name."""
+    belongs = {study.name: ((study.title, f"../{study.href}"),) for study in studies}
+    found = {path: NotebookPage(path.stem, belongs.get(path.stem, ())) for path in sorted(notebooks.glob("*.ipynb"))}
     written = write_notebook_pages(folder / "notebooks", found)
-    return {study.name: f"notebooks/{study.anchor}.html" for study in studies if study.anchor in written}
+    return {name: f"notebooks/{path.name}" for name, path in written.items()}
 
 
 def _environment() -> Environment:

@@ -36,4 +36,7 @@ def stale_runs(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _made_by(run: Any) -> dict[str, str]:
-    return {"version": str(json.loads(run.versions).get("xtc-study", "")), "commit": str(run.commit)}
+    return {
+        "version": str(json.loads(run.versions).get("xtc-study", "")),
+        "commit": run.commit if isinstance(run.commit, str) else "",
+    }

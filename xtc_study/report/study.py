@@ -238,7 +238,7 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
                 low=float(arm["score_low"]),
                 high=float(arm["score_high"]),
                 size_bytes=float(arm["size_bytes"]),
-                latency_ms=float(rows["latency_ms"].mean()) if "latency_ms" in rows else float("nan"),
+                latency_ms=float(rows["latency_ms"].mean()),
                 teacher=float(rows["teacher_value"].mean()),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
                 layers=str(rows["layers"].iloc[0]),
@@ -346,4 +346,4 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
 
 
 def _distinct(values: pd.Series) -> str:
-    return ", ".join(dict.fromkeys(text for text in values if text)) or "not recorded"
+    return ", ".join(dict.fromkeys(text for text in values.dropna() if text)) or "not recorded"

@@ -12,6 +12,7 @@ from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.front import Point, comparable, score_against_cost, undominated
 from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.tables import MISSING, PageTable, size_text, size_word
+from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
         f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items()
     )
     label = "GPU-hours of compute" if set(by_device) == {"cuda"} else "hours of compute"
-    return f"{total:,.2f}", label, f"{note or 'nothing is done'}; {len(runs)} runs, each counted once"
+    return f"{total:,.2f}", label, f"{note}; {len(runs)} runs, each counted once" if runs else "nothing is done yet"
 
 
 def standing(studies: Sequence[StudyPage]) -> dict[str, int]:
@@ -103,10 +104,9 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     )
     others = len({p.runs for p in every}) - len(points)
     if others:
-        scope += (
-            f" {others} arms on other tasks or encoders, or with a task missing, cannot be compared and are left out."
-        )
-    figure, marks = score_against_cost(points, title="Score against the file's real size")
+        scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
+    timed = "" if all(math.isnan(point.latency_ms) for point in points) else ", and against time"
+    figure, marks = score_against_cost(points, title=f"Score against the file's real size{timed}")
     picture = drawing(
         figure,
         "front",
@@ -116,6 +116,38 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         marks,
     )
     return picture, _table(points)
+
+
+def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
+    """The figure of every claim that was run; None if none was."""
+    rows = [
+        {
+            "study": study.name,
+            "claim": answer.claim,
+            "verdict": answer.verdict,
+            "difference": 100 * answer.difference.mean,
+            "low": 100 * answer.difference.low,
+            "high": 100 * answer.difference.high,
+            "margin": 100 * answer.test.margin,
+            "bound": 100 * answer.test.margin * (1 if answer.test.kind == "higher" else -1),
+            "seeds": answer.difference.n_seeds,
+        }
+        for study in studies
+        for answer in study.answers
+        if answer.difference and answer.test
+    ]
+    if not rows:
+        return None
+    told = [f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in LOOKS]
+    finding = f"Of the claims that were run, {', '.join(told)}."
+    return drawing(
+        claims_at_a_glance(pd.DataFrame(rows)),
+        "claims",
+        "Every claim, its difference and its margin",
+        f"Difference of each claim in points with its interval and margin. {finding}",
+        f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval of the paired bootstrap. "
+        "The number before a claim is its study's.",
+    )
 
 
 def _front(points: Sequence[Point]) -> list[bool]:
@@ -140,4 +172,9 @@ def _table(points: Sequence[Point]) -> PageTable:
         del columns["Milliseconds"]
     text = pd.DataFrame({name: list(shown) for name, (shown, _) in columns.items()})
     order = pd.DataFrame({name: [key(p) for p in points] for name, (_, key) in columns.items() if key})
-    return PageTable(text, "Every arm that can be compared.", order, filters=("Study", "Bits", "Layers"))
+    return PageTable(
+        text,
+        "Every arm that can be compared. The front is that of score against bytes on disk.",
+        order,
+        filters=("Study", "Bits", "Layers"),
+    )

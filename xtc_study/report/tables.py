@@ -261,7 +261,8 @@ def size_text(sizes: pd.Series) -> list[str]:
 def size_word(size: float) -> str:
     """One size, in the largest unit it fills: 97,100 gives ``97.1 kB``."""
     unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
-    return f"{size / factor:,.3g} {unit}" if size < 1000 * factor else f"{size / factor:,.0f} {unit}"
+    value = size / factor
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
 
 
 def styled(text: pd.DataFrame, caption: str) -> Styler:

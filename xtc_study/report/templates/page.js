@@ -37,7 +37,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const label = document.createElement("label");
       const menu = document.createElement("select");
       label.append(head.textContent.trim() + " ", menu);
-      label.className = "menu";
+      menu.setAttribute("aria-label", `Only this ${head.textContent.trim().toLowerCase()}`);
       menu.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
       menu.addEventListener("change", () => api.column(index).search(menu.value, { exact: menu.value !== "" }).draw());
       top.append(label);

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fabricate import do, plan, write
+from fabricate_report import EVIL, section
+
+from xtc_study.analysis.collect import collect
+from xtc_study.analysis.stats import Claim
+from xtc_study.report.study import provenance_of
+from xtc_study.studies import PlannedRun
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def planned(runs: Path) -> list[PlannedRun]:
+    """Two arms done with four seeds; of two more runs one failed with an evil message and one is missing."""
+    done = plan({"32-bit": 32, "1-bit": 1}, seeds=4)
+    for run in done:
+        do(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
+    others = plan({"2-bit": 2}, ("toy-pairs",), seeds=2)
+    write(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
+    return done + others
+
+
+@pytest.mark.parametrize(("seeds", "warned"), [(2, True), (5, False)])
+def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> None:
+    planned = plan({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), seeds)
+    for run in planned:
+        do(runs, run)
+    study = section(planned, runs)
+    assert any(limit.startswith(f"With {seeds} seeds") for limit in study.limits) == warned
+
+
+def test_the_claimed_arm_is_not_done_yet(runs: Path, planned: list[PlannedRun]) -> None:
+    study = section(planned, runs, claims=[("2-bit costs more.", Claim("lower", "2-bit", "32-bit"))])
+    (answer,) = study.answers
+    assert answer.verdict == "undecided" and "Not every task is done for both 2-bit and 32-bit" in answer.reasons
+
+
+def test_each_claim_is_answered_against_its_own_reference(runs: Path, planned: list[PlannedRun]) -> None:
+    claims = [
+        ("Lower.", Claim("lower", "1-bit", "32-bit", 0.02)),
+        ("Higher.", Claim("higher", "32-bit", "1-bit", 0.02)),
+    ]
+    study = section(planned, runs, claims=claims)
+    lower, higher = study.answers
+    assert lower.verdict == higher.verdict == "supported"
+    assert "1-bit minus 32-bit" in lower.reasons and "32-bit minus 1-bit" in higher.reasons
+    assert (lower.claim, higher.claim) == ("Lower.", "Higher.")
+
+
+def test_predictions_that_cannot_be_read_leave_the_claim_undecided(runs: Path, planned: list[PlannedRun]) -> None:
+    (runs / planned[0].run_id / "predictions.parquet").write_bytes(b"")
+    study = section(planned, runs)
+    (answer,) = study.answers
+    assert answer.verdict == "undecided" and planned[0].run_id in answer.reasons
+
+
+def test_provenance_lists_every_distinct_value(tmp_path: Path) -> None:
+    planned = plan({"1-bit": 1}, ("toy-pairs",), seeds=2)
+    for run in planned:
+        do(tmp_path, run)
+    later = {"state": "done", "started": "2026-05-06T01:00:00+00:00", "duration_s": 3587.5}
+    write(tmp_path / planned[1].run_id / "status.json", later)
+    write(tmp_path / planned[1].run_id / "environment.json", {"device": "cuda", "packages": {"torch": "2.10.0"}})
+    found = provenance_of(collect(tmp_path, planned))
+    assert found["Device"] == "cpu, cuda" and found["Precision"] == "fp32" and found["Seeds"] == "0, 1"
+    assert found["Packages"] == "numpy 2.3, torch 2.10.0 and 2.9.0"
+    assert found["Runs started"] == "2026-05-04 to 2026-05-06" and found["Compute"] == "1.00 h over 2 runs"
+    assert provenance_of(pd.DataFrame()) == {}

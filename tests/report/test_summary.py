@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from fabricate_report import BAD, BIG, ONE
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xtc_study.analysis.claims import Answer
+from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.report.study import StudyPage
+from xtc_study.report.summary import cards, claims_of, front_of, hours, round_limit, standing
+
+SPENT = {"x": ("cuda", 3600.0), "y": ("cpu", 1800.0), "z": ("cpu", math.nan)}
+
+
+def study(name: str = "bits", **changed: object) -> StudyPage:
+    answers = [Answer("a", "supported", ""), Answer("b", "undecided", "")]
+    page = StudyPage(
+        name, "Bits", "q", answers, {"done": 3, "missing": 1}, "run", points=[ONE, BIG, BAD], seconds=SPENT
+    )
+    return replace(page, **changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("smallest", "limit"), [(70_200, 100_000), (1e6, 1e6), (1_000_001, 2e6), (13.4e6, 20e6), (0, 1)]
+)
+def test_the_limit_is_the_next_round_number(smallest: float, limit: float) -> None:
+    assert round_limit(smallest) == limit
+
+
+@given(st.floats(1, 1e12))
+def test_something_is_always_under_the_limit(size: float) -> None:
+    assert size <= round_limit(size) <= 2.5001 * size
+
+
+def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
+    best, loss, claims, compute = cards([study(), study("again")])
+    assert (best.value, best.label) == ("90.0 points", "best under 100 kB") and "1-bit" in best.note
+    assert loss.value == "5.0 points" and "94.7%" in loss.note
+    assert claims.value == "2 of 4" and claims.note == "2 undecided"
+    assert compute.value == "1.50" and "1.00 GPU-hours, 0.50 hours on a CPU" in compute.note
+    assert hours([study()])[2].endswith("3 runs, each counted once")
+    assert standing([study(), study("again")]) == {"done": 6, "running": 0, "failed": 0, "corrupt": 0, "missing": 2}
+
+
+def test_only_a_gpu_gives_gpu_hours() -> None:
+    assert hours([study(seconds={"x": ("cuda", 3600.0)})])[:2] == ("1.00", "GPU-hours of compute")
+
+
+def test_the_figure_of_claims_counts_those_that_were_run() -> None:
+    found = Difference(-0.01, -0.02, 0.0, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
+    claim = Claim("lower", "1-bit", "32-bit", 0.01)
+    answers = [Answer("One.", "undecided", "", claim, found), Answer("Two.", "not run", "", claim)]
+    figure = claims_of([study(answers=answers)])
+    assert figure is not None and figure.name == "claims"
+    assert figure.caption.startswith("Of the claims that were run, 0 supported, 0 contradicted, 1 undecided.")
+    assert claims_of([study()]) is None
+
+
+def test_nothing_done_leaves_no_score_and_no_front() -> None:
+    empty = study(points=[], seconds={})
+    assert [card.label for card in cards([empty])] == ["claims supported", "hours of compute"]
+    assert front_of([empty]) is None
+
+
+def test_the_front_says_what_is_on_it_and_what_was_left_out() -> None:
+    elsewhere = replace(ONE, comparable=("tiny", "b dev"), runs=frozenset({"w"}))
+    found = front_of([study(points=[ONE, BIG, BAD, elsewhere])])
+    assert found is not None
+    picture, table = found
+    assert picture.caption.startswith(
+        "2 of 3 arms are on the front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit"
+    )
+    assert (
+        "Left out, for they cannot be compared: 1 on other tasks" in picture.caption
+        and picture.inline.count('class="mark"') == 3
+    )
+    assert list(table.text["On the front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text
