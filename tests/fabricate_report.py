@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from xtc_study.analysis.stats import Claim
+from xtc_study.arms import grid
 from xtc_study.recipe import Recipe
 from xtc_study.report.canvas import STYLE, figure_svg
 from xtc_study.report.front import Point
@@ -48,14 +49,17 @@ def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
     return study_page(**{**fields, **changed})
 
 
+GRID_ARMS = grid(
+    {
+        "layers": {f"{layers} layers": {"layers": layers} for layers in (6, 4, 2)},
+        "bits": {f"{bits}-bit": {"weight_bits": bits} for bits in (8, 2, 1)},
+    }
+)
+
+
 def grid_plan() -> list[PlannedRun]:
     """Layers by bits, so that each can be isolated."""
-    recipes = [
-        (f"{layers} layers, {bits}-bit", Recipe(task=TASKS[0], seed=seed, layers=layers, weight_bits=bits))
-        for layers in (6, 4, 2)
-        for bits in (8, 2, 1)
-        for seed in (0, 1, 2)
-    ]
+    recipes = [(arm.name, Recipe(task=TASKS[0], seed=seed, **arm.set)) for arm in GRID_ARMS for seed in (0, 1, 2)]
     return [PlannedRun("grid", recipe.run_id, arm, recipe) for arm, recipe in recipes]
 
 
@@ -125,20 +129,21 @@ def build(folder: Path) -> Path:
     executed(runs / failed.run_id / "notebook.ipynb", error=True)
     write(runs / corrupt.run_id / "status.json", {"state": "done"})
     write(runs / claimed.run_id / "claim.json", {})
-    grid = grid_plan()
-    for run in grid:
+    cells = grid_plan()
+    for run in cells:
         layers, bits = int(str(run.recipe.layers)), run.recipe.weight_bits
         accuracy = 0.95 - {8: 0, 2: 0.01, 1: 0.06}[bits] - {6: 0, 4: 0.02, 2: 0.08}[layers]
         do(runs, run, accuracy, size_bytes=20_000 * layers * (2 + bits), latency_ms=0.5 * layers + bits / 20)
     pages = [
         section(planned, runs),
         section(
-            grid,
+            cells,
             runs,
             name="grid",
             title="Layers or bits?",
             question="Is it better to drop layers or bits?",
             reference="6 layers, 8-bit",
+            arms=GRID_ARMS,
             claims=[
                 (
                     "Four layers at 1 bit lose at most a point.",

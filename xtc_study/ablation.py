@@ -221,6 +221,7 @@ class Ablation:
             commands=[(arm, self.command(arm)) for arm in self.study.arm_names],
             limits=[*self.study.limits, *self.profile.notes],
             chance=levels,
+            arms=self.study.arms,
         )
 
 

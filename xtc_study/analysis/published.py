@@ -96,7 +96,7 @@ def why_not_comparable(frame: pd.DataFrame) -> str:
 
 
 def _is_bert_base(models: pd.Series) -> pd.Series:
-    return models.str.rstrip("/").str.rpartition("/")[2] == ENCODER
+    return models.str.rstrip("/").str.split("/").str[-1] == ENCODER
 
 
 def _depth(layers: str) -> int:

@@ -1,9 +1,9 @@
-"""One factor at a time: what changes when a single recipe field does and the others stay as they are."""
+"""One factor at a time: what changes along a single axis of a study while the others stay as they are."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xtc_study.analysis.collect import compact_layers
 from xtc_study.analysis.stats import interval
+from xtc_study.arms import Arm
 from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid
-from xtc_study.studies import PlannedRun
 
 _DASHES = ("-", "--", "-.", ":")
 MAX_LINES = 8
@@ -23,45 +22,29 @@ MAX_LINES = 8
 
 @dataclass(frozen=True)
 class Factor:
-    """Recipe fields that change together from arm to arm, and the arms that differ in nothing else."""
+    """One axis of a study, and the arms that differ in nothing else."""
 
-    fields: tuple[str, ...]
+    name: str
     levels: tuple[str, ...]
-    """In rising order where they are numbers."""
+    """Its labels, in the study's order."""
     lines: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     """What stays as it is, in words, and (level, arm) for each arm on that line; at least two."""
 
-    @property
-    def name(self) -> str:
-        return " and ".join(field.replace("_", " ") for field in self.fields)
 
-
-def factors(planned: Sequence[PlannedRun]) -> list[Factor]:
-    """The factors that can be isolated: for each, some arms differ in it alone. From the first task's recipes."""
-    arms = _settings(planned)
-    varied = [
-        field for field in next(iter(arms.values()), {}) if len({settings[field] for settings in arms.values()}) > 1
-    ]
-    groups = _moving_together(varied, arms)
+def factors(arms: Sequence[Arm]) -> list[Factor]:
+    """The axes of the arms that can be isolated: for each, some arms differ in it alone."""
+    named = [arm for arm in arms if arm.factors]
     found = []
-    for group in groups:
-        others = [field for other in groups if other != group for field in other]
+    for axis in dict.fromkeys(axis for arm in named for axis in arm.factors):
         by_rest: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        for arm, settings in arms.items():
-            level = " / ".join(settings[field] for field in group)
-            by_rest.setdefault(tuple(settings[field] for field in others), []).append((level, arm))
-        order = sorted({level for points in by_rest.values() for level, _ in points}, key=_rank)
-        lines = tuple(
-            (
-                ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in zip(others, rest, strict=True)),
-                tuple(sorted(points, key=lambda point: order.index(point[0]))),
-            )
-            for rest, points in by_rest.items()
-            if len(points) > 1
-        )
+        for arm in named:
+            if axis in arm.factors:
+                rest = tuple(label for name, label in arm.factors.items() if name != axis)
+                by_rest.setdefault(rest, []).append((arm.factors[axis], arm.name))
+        lines = tuple((", ".join(rest), tuple(points)) for rest, points in by_rest.items() if len(points) > 1)
         if lines:
-            levels = tuple(level for level in order if any(level == at for _, points in lines for at, _ in points))
-            found.append(Factor(group, levels, lines[:MAX_LINES]))
+            levels = tuple(dict.fromkeys(level for _, points in lines for level, _ in points))
+            found.append(Factor(axis, levels, lines[:MAX_LINES]))
     return found
 
 
@@ -114,31 +97,3 @@ def seed_scores(frame: pd.DataFrame) -> pd.DataFrame:
     expected = len(primary[["task", "split"]].drop_duplicates())
     grouped = primary.groupby(["arm", "seed"], sort=False)["value"].agg(["mean", "size"]).reset_index()
     return grouped[grouped["size"] == expected].rename(columns={"mean": "score"})[["arm", "seed", "score"]]
-
-
-def _settings(planned: Sequence[PlannedRun]) -> dict[str, dict[str, str]]:
-    """By arm, every recipe field but task and seed, as text."""
-    arms: dict[str, dict[str, str]] = {}
-    for run in planned:
-        if run.arm not in arms and run.recipe.task == planned[0].recipe.task:
-            values = {**run.recipe.model_dump(exclude={"task", "seed"}), "layers": compact_layers(run.recipe.layers)}
-            arms[run.arm] = {field: "none" if value is None else f"{value}" for field, value in values.items()}
-    return arms
-
-
-def _moving_together(fields: Sequence[str], arms: Mapping[str, Mapping[str, str]]) -> list[tuple[str, ...]]:
-    """Fields that say the same about every pair of arms are one factor: epochs and reduce_epochs of a budget."""
-    groups: dict[tuple[int, ...], list[str]] = {}
-    for field in fields:
-        values = [settings[field] for settings in arms.values()]
-        pattern = tuple(values.index(value) for value in values)
-        groups.setdefault(pattern, []).append(field)
-    return [tuple(group) for group in groups.values()]
-
-
-def _rank(level: str) -> tuple[int, float, str]:
-    first = level.split(" / ")[0]
-    try:
-        return 0, float(first), level
-    except ValueError:
-        return 1, 0.0, level

@@ -15,6 +15,7 @@ from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
 from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, in_short
+from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.forest import differences_by_arm
 from xtc_study.report.front import Point
@@ -118,6 +119,7 @@ def study_page(
     commands: Sequence[tuple[str, str]] = (),
     limits: Sequence[str] = (),
     chance: Mapping[str, float] | None = None,
+    arms: Sequence[Arm] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
 
@@ -125,6 +127,7 @@ def study_page(
         reference: the arm that heads the tables and that the others are compared with.
         claims: each finding as a sentence and the same in numbers.
         chance: by task, the score of guessing, in the metric's scale.
+        arms: with their factors, where the study is a grid.
 
     Raises:
         ValueError: an arm has two runs of one task and seed.
@@ -150,7 +153,7 @@ def study_page(
     comparisons, broken = comparisons_of(runs_folder, frame, claims, reference)
     found = comparisons[reference]
     any_difference = next(iter(found.values()), None)
-    arms = arm_table(frame, reference, found)
+    table = arm_table(frame, reference, found)
     tasks = task_table(frame, reference)
     primary = frame[frame["is_primary"]]
     of_tasks = f"{primary['task'].nunique()} tasks" if primary["task"].nunique() > 1 else "one task"
@@ -159,12 +162,12 @@ def study_page(
         page,
         limits=[*limits, *_limits_of(any_difference)],
         answers=answers(claims, comparisons, broken),
-        arms=PageTable(arm_text(arms, reference), _arms_caption(frame, reference, any_difference), arm_order(arms)),
+        arms=PageTable(arm_text(table, reference), _arms_caption(frame, reference, any_difference), arm_order(table)),
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
         published=_published(frame),
         published_note=why_not_comparable(frame),
-        figures=_figures(frame, planned, reference, claims, comparisons, chance, question),
-        points=points_of(page, frame, arms),
+        figures=_figures(frame, arms, reference, claims, comparisons, chance, question),
+        points=points_of(page, frame, table),
         seconds=_seconds(frame),
         frame=frame,
     )
@@ -172,7 +175,7 @@ def study_page(
 
 def _figures(
     frame: pd.DataFrame,
-    planned: Sequence[PlannedRun],
+    arms: Sequence[Arm],
     reference: str,
     claims: Sequence[tuple[str, Claim]],
     comparisons: Mapping[str, Mapping[str, Difference]],
@@ -197,7 +200,7 @@ def _figures(
         f"Score of each seed by arm, one panel a task. {question} {seen}",
         f"{seeds_finding(frame)} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
     )
-    isolated = factors(planned)
+    isolated = factors(arms)
     if len(isolated) > 1:
         names = ", ".join(factor.name for factor in isolated)
         left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in isolated) else ""

@@ -228,7 +228,7 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``analysis.published.beside_measured`` as a reader sees it."""
+    """``analysis.published.beside_measured`` as a reader sees it; empty where that is."""
     tasks = [f"{task} {split}".strip() for task, split in zip(table["task"], table["split"], strict=True)]
     return pd.DataFrame(
         {
