@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from xtc_study.analysis.claims import answers, p_text, p_values, verdicts
-from xtc_study.analysis.stats import Claim, Difference, multi_bootstrap, p_no_difference, p_not_above, p_not_below
+from xtc_study.analysis.stats import Claim, Difference, multi_bootstrap, p_no_difference
 
 Kind = Literal["equivalent", "lower", "higher"]
 
@@ -26,11 +26,20 @@ def claim(kind: Kind, margin: float = 0.01) -> Claim:
 
 
 def test_p_values_by_hand() -> None:
-    """Of 9 resamples 2 are at most 0 and 8 at least 0 (one is 0)."""
-    found = difference(np.array([-2.0, 0.0, 1, 2, 3, 4, 5, 6, 7]))
-    assert p_not_above(found, 0.0) == pytest.approx(3 / 10)
-    assert p_not_below(found, 0.0) == pytest.approx(9 / 10)
-    assert p_no_difference(found) == pytest.approx(6 / 10)
+    """Of 9 resamples 2 are at most 0, and one of them is 0: "higher" is true in 7 and false in 2."""
+    found = difference(np.array([-2.0, 0.0, 1, 2, 3, 4, 5, 6, 7]) / 100)
+    assert p_no_difference(found) == pytest.approx(2 * 3 / 10)
+    assert p_values(claim("higher", 0.0), found) == pytest.approx((3 / 10, 8 / 10))
+    assert p_values(claim("lower", 0.0), found) == pytest.approx((9 / 10, 2 / 10))
+    assert p_values(claim("equivalent", 0.015), found) == pytest.approx((2 / 10, 9 / 10))
+    assert p_values(claim("higher", 0.065), found) == pytest.approx((9 / 10, 2 / 10))
+
+
+def test_no_difference_at_all_is_not_higher() -> None:
+    nothing = difference(np.zeros(999))
+    assert verdicts([(claim("higher", 0.0), nothing)])[0][0] == "contradicted"
+    assert verdicts([(claim("lower", 0.0), nothing)])[0][0] == "contradicted"
+    assert p_no_difference(nothing) == 1.0
 
 
 def test_the_bootstrap_keeps_its_resamples() -> None:

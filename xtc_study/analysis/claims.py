@@ -24,8 +24,6 @@ from xtc_study.analysis.stats import (
     Difference,
     explain,
     holm,
-    p_not_above,
-    p_not_below,
 )
 
 LEVEL = (1 - CONFIDENCE) / 2
@@ -50,13 +48,16 @@ class Answer:
 
 
 def p_values(claim: Claim, difference: Difference) -> tuple[float, float]:
-    """One-sided p-values of "the claim is false" and of "the claim is true"."""
-    margin = claim.margin
-    if claim.kind == "equivalent":
-        return p_not_above(difference, -margin), p_not_below(difference, -margin)
-    if claim.kind == "lower":
-        return p_not_below(difference, -margin), p_not_above(difference, -margin)
-    return p_not_above(difference, margin), p_not_below(difference, margin)
+    """One-sided bootstrap p-values of "the claim is false" and of "the claim is true".
+
+    They are the shares of resamples in which it is, one added above and below so that neither is ever 0 (Davison and
+    Hinkley 1997, eq. 4.11).
+    """
+    drawn = difference.drawn
+    bound = claim.margin if claim.kind == "higher" else -claim.margin
+    true = drawn < bound if claim.kind == "lower" else drawn > bound  # a difference of exactly the bound is not enough
+    count = np.count_nonzero(true)
+    return (1 + len(drawn) - count) / (1 + len(drawn)), (1 + count) / (1 + len(drawn))
 
 
 def verdicts(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[Verdict, float]]:

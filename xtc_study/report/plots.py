@@ -33,6 +33,8 @@ __all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_f
 
 _UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
 """More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
+_UPRIGHT_LETTERS = 28
+"""Of names side by side under one panel; longer ones would run into each other."""
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -59,7 +61,8 @@ def seeds_by_arm(
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
-        crowded = len(arms) > _UPRIGHT_ARMS
+        longest = max(len(word) for arm in arms for word in arm.split())
+        crowded = len(arms) > _UPRIGHT_ARMS or longest * len(arms) > _UPRIGHT_LETTERS
         figure, panels = grid(
             len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
         )

@@ -51,5 +51,5 @@ def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its d
         panel.set_xlabel("arm minus reference (points)")
         handles = [Line2D([], [], color=colour, marker=marker, label=name) for name, (colour, marker) in LOOKS.items()]
         handles.append(Line2D([], [], color=MUTED, linestyle="--", label="margin"))
-        panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.5 / len(run)), ncols=4, fontsize=8)
+        panel.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8)
     return figure
