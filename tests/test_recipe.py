@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "augmentation_copies": 10,
     "augmentation_probability": 0.4,
     "augmentation_candidates": 15,
+    "quantise_tables": False,
+    "rest": "fp32",
 }
 
 
@@ -92,6 +94,7 @@ OTHERS: dict[str, Any] = {
     "quantise_pooler": False, "quantise_attention": True, "activation_scale": "tensor", "weight_clip": 2.5,
     "stages": 2, "epochs": 1, "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True,
     "teacher_dropout": True,
+    "rest": "fp16", "quantise_tables": True,
 }  # fmt: skip
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xtc_study.registration import register_with_transformers
+
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
+register_with_transformers()
 
-def load(folder: str | Path) -> Any:
-    """The model of a packed folder, ready to predict; see ``xtc_study.deploy.checkpoint.load``."""
+
+def load(folder: str | Path, engine: str = "auto") -> Any:
+    """The model of a packed folder, ready to predict; see ``xtc_study.deploy.loading.load``."""
     # Imported here so that planning and reports start without torch.
-    from xtc_study.deploy.checkpoint import load as load_checkpoint
+    from xtc_study.deploy.loading import load as load_packed
 
-    return load_checkpoint(folder)
+    return load_packed(folder, engine)

@@ -1,4 +1,5 @@
-"""The command line: xtc-study plan | run | status | collect | report | clean. Starts without importing torch."""
+"""The command line: xtc-study plan | run | status | collect | report | clean, and in cli_files.py export | predict |
+bench. Starts without importing torch."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xtc_study.cli_files import add_file_commands
 from xtc_study.terminal import carry_out, cost_text
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A study of the extreme compression of pre-trained transformers, in notebooks.",
 )
+add_file_commands(app)
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]

@@ -15,10 +15,12 @@ VERSION = 1
 
 FULL_PRECISION = 32
 
-FLAGS = ("quantise_pooler", "quantise_attention", "pad_in_loss", "teacher_dropout")
-CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation")
+FLAGS = ("quantise_pooler", "quantise_attention", "quantise_tables", "pad_in_loss", "teacher_dropout")
+CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation", "rest")
 NAMES = ("task", "model", "start", *CHOICES, *FLAGS)
 AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
+REST_FORMATS = ("fp32", "fp16", "8bit")
+"""How a file stores what is not packed; see ``xtc_study.deploy.rest``."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -101,6 +103,12 @@ class Recipe(BaseModel):
     """How likely each word that can be replaced is replaced (TinyBERT's p)."""
     augmentation_candidates: Count = 15
     """Words a replacement is drawn from, at most (TinyBERT's M)."""
+    quantise_tables: bool = False
+    """Whether the position and type tables are low-bit too, at embedding_bits, one scale a row. The paper counts them
+    at b bits; its released configs leave them in full precision."""
+    rest: Literal["fp32", "fp16", "8bit"] = "fp32"
+    """How the file stores what is not packed: position table, vectors, scales. Rounded after training, before the
+    score is measured."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+import yaml
 from datasets import DatasetDict
+from transformers import AutoModelForSequenceClassification
 
 import xtc_study
+from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.deploy import outcome as module
 from xtc_study.deploy.outcome import ReloadError, measure, wrong_examples
+from xtc_study.deploy.rounding import rounded_student
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import pipeline as pipeline_module
 from xtc_study.training.metrics import score
 from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.predict import predict
 
 
 @pytest.fixture(scope="module", params=["toy-inference", "toy-similarity"])
@@ -45,11 +52,16 @@ def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) ->
     assert outcome.metrics["rows"][0]["best_value"] >= outcome.metrics["rows"][0]["value"] - 1e-9
 
 
-def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("engine", ["torch", "numba", "transformers"])
+def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...], engine: str) -> None:
     pipeline, _, student, outcome, folder = trained
-    loaded = xtc_study.load(folder / "model")
+    if engine == "transformers":
+        loaded = AutoModelForSequenceClassification.from_pretrained(folder / "model")
+    else:
+        loaded = xtc_study.load(folder / "model", engine)
     batch = pipeline.padding([pipeline.dev["dev"][index] for index in range(48)])
     batch.pop("labels")
+    assert (batch["attention_mask"] == 0).any(), "padding is part of the test"
     with torch.inference_mode():
         assert torch.equal(loaded(**batch).logits, student.model(**batch).logits)
     assert outcome.metrics["size_bytes"] == (folder / "model" / "model.safetensors").stat().st_size
@@ -73,8 +85,8 @@ def test_a_file_that_does_not_give_the_same_logits_is_refused(
 ) -> None:
     pipeline, teacher, student, _, _ = trained
 
-    def damaged(folder: Path) -> Any:
-        model = xtc_study.load(folder)
+    def damaged(folder: Path, engine: str) -> Any:
+        model = xtc_study.load(folder, engine)
         with torch.no_grad():
             model.classifier.bias[0] += 1e-6
         return model
@@ -89,3 +101,26 @@ def test_the_best_dev_score_is_of_the_last_phase(trained: tuple[Any, ...]) -> No
     before = {"step": 1, "term": "dev score", "value": 0.99, "phase": "reduce", "stage": 1}
     outcome = measure(pipeline, teacher, replace(student, curve=[before, *student.curve]), folder / "again")
     assert outcome.metrics["rows"][0]["best_value"] < 0.99
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("granularity", ["tensor", "row"])
+@pytest.mark.parametrize("rest", ["fp16", "8bit"])
+def test_trained_students_of_each_format(
+    trained: tuple[Any, ...], bits: int, granularity: str, rest: str, tmp_path: Path
+) -> None:
+    """A trained teacher's weights in each format, rounded, saved, and scored from the file by every engine."""
+    pipeline, teacher, student, _, _ = trained
+    recipe = pipeline.recipe.model_copy(update={"weight_bits": bits, "granularity": granularity, "rest": rest})
+    model = copy.deepcopy(teacher.model)
+    make_low_bit(model, recipe)
+    pipeline = copy.copy(pipeline)
+    pipeline.recipe = recipe
+    outcome = measure(pipeline, teacher, replace(student, model=model), tmp_path)
+    logits = predict(outcome.model, pipeline.dev["dev"], pipeline.padding)
+    as_stored = predict(rounded_student(model, rest), pipeline.dev["dev"], pipeline.padding)
+    by_numba = predict(xtc_study.load(tmp_path, "numba"), pipeline.dev["dev"], pipeline.padding)
+    assert np.array_equal(logits, as_stored) and np.array_equal(logits, by_numba)
+    card = (tmp_path / "README.md").read_text()
+    assert f"{outcome.metrics['size_bytes']:,}" in card and f"{outcome.metrics['rows'][0]['value']:.4f}" in card
+    assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == recipe.run_id

@@ -98,7 +98,7 @@ def addresses(**fields: Any) -> dict[str, str]:
         {"weight_bits": 2}, {"layers": 6}, {"stages": 3}, {"epochs": 9}, {"learning_rate": 1e-3},
         {"start": "pretrained"}, {"granularity": "row"}, {"pad_in_loss": True}, {"teacher_dropout": True},
         {"order": "together"},
-        {"reduce_epochs": 9}, {"activation_bits": 4}, {"quantise_pooler": False},
+        {"reduce_epochs": 9}, {"activation_bits": 4}, {"quantise_pooler": False}, {"quantise_tables": True},
     ],
     ids=str,
 )  # fmt: skip
@@ -165,9 +165,9 @@ def test_every_recipe_field_shapes_some_step() -> None:
     """A field that reached no step would let a run reuse another recipe's model."""
     covered = {"epochs", "learning_rate", "stages", "reduce_epochs", "reduce_learning_rate", "reduce_stages",
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
-    for step in steps(layers=6, augmentation="synonyms", quantise_attention=True):
+    for step in steps(layers=6, augmentation="synonyms", quantise_attention=True, quantise_tables=True):
         covered |= set(step.params)
-    assert covered == {*Recipe.model_fields, "synonyms"}
+    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest"}, "rest is rounded after every step"
 
 
 @pytest.mark.parametrize("method", ["synonyms", "masked-lm"])
@@ -193,3 +193,8 @@ def test_addresses_are_safe_folder_names_that_last() -> None:
 
 PINNED = ["teacher-4077c9b359", "reduce-69d3774f4f", "quantise-92cc12490b"]
 """Another address means that nobody's trained steps are found again: bump VERSION if that is meant."""
+
+
+def test_what_is_rounded_after_training_shares_every_step() -> None:
+    assert addresses(rest="8bit") == addresses()
+    assert addresses(quantise_tables=True)["quantise"] != addresses()["quantise"]

@@ -38,7 +38,8 @@ def activation_format(recipe: Recipe) -> ActivationFormat | None:
 def make_low_bit(model: Any, recipe: Recipe) -> None:
     """Replaces the encoder's linears, the dense layer of the head and the word embeddings by low-bit ones.
 
-    Left in full precision, as in XTC: position and type embeddings, LayerNorms, biases and the classifier.
+    Left in full precision, as in XTC: position and type embeddings (unless ``quantise_tables``), LayerNorms, biases
+    and the classifier.
 
     Raises:
         ValueError: the recipe's groups do not divide a matrix; nothing is replaced then.
@@ -54,6 +55,10 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
+        if recipe.quantise_tables:
+            for name, module in list(model.named_modules()):
+                if type(module) is nn.Embedding and not name.startswith(f"{parts.layers}."):
+                    replace(model, name, LowBitEmbedding(module, table))
     if recipe.quantise_attention:
         quantise_attention(model, recipe.activation_bits)
 

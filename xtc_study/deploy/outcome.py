@@ -10,7 +10,11 @@ import numpy as np
 import pandas as pd
 
 from xtc_study.compress.sizes import paper_size_bytes
-from xtc_study.deploy.checkpoint import WEIGHTS, load, save_packed
+from xtc_study.deploy.card import write_card
+from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.deploy.checksums import WEIGHTS
+from xtc_study.deploy.loading import load
+from xtc_study.deploy.rounding import rounded_student
 from xtc_study.training.metrics import score
 from xtc_study.training.pipeline import Pipeline, Trained
 from xtc_study.training.predict import decide, predict
@@ -41,16 +45,23 @@ class Outcome:
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
     """Packs the student into ``folder``, loads it again, and scores what was loaded.
 
+    What the recipe's ``rest`` rounds is rounded in the student first, so that it gives the file's logits.
+
     Raises:
         ReloadError: the loaded model does not give the student's logits bit for bit.
     """
-    size = save_packed(student.model, folder, pipeline.tokenizer)
-    loaded = load(folder).to(pipeline.arithmetic.device)
+    names = dict(enumerate(pipeline.task.labels))
+    if names:  # so that a prediction is a word
+        student.model.config.id2label, student.model.config.label2id = names, {name: i for i, name in names.items()}
+    size = save_packed(student.model, folder, pipeline.tokenizer, pipeline.recipe.rest)
+    # The engine that works on every device; the others give the same integers (tests/deploy/test_engines.py).
+    loaded = load(folder, "torch").to(pipeline.arithmetic.device)
+    as_stored = rounded_student(student.model, pipeline.recipe.rest)
     rows: list[dict[str, Any]] = []
     parts = []
     for split, encoded in pipeline.dev.items():
         logits = predict(loaded, encoded, pipeline.padding)
-        difference = float(np.abs(logits - predict(student.model, encoded, pipeline.padding)).max())
+        difference = float(np.abs(logits - predict(as_stored, encoded, pipeline.padding)).max())
         if difference != 0.0:
             raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
         part = pd.DataFrame(
@@ -75,6 +86,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "reload_difference": 0.0,
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
     }
+    write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
     return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
 
 

@@ -117,6 +117,8 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     params = {**shape, **pick(*LOW_BIT)}
     if recipe.quantise_attention:  # a field of later date: only where it matters, so that older steps keep their names
         params |= pick("quantise_attention")
+    if recipe.quantise_tables:  # likewise
+        params |= pick("quantise_tables")
     phase = "quantise" if recipe.is_low_bit else "distil"
     return steps + _phase(phase, recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])
 

@@ -1,0 +1,185 @@
+"""Every engine gives the training layer's numbers, bit for bit."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from xtc_study.compress.activations import ActivationFormat
+from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
+from xtc_study.compress.quantizers import WeightFormat
+from xtc_study.deploy.engines import make_engine
+from xtc_study.deploy.engines import numba_engine as numba_module
+from xtc_study.deploy.engines.int8 import has_exact_int8, int8_matmul, padded_int_mm
+from xtc_study.deploy.entry import Entry
+from xtc_study.deploy.packed_layers import PackedEmbedding, PackedLinear
+
+
+def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: ActivationFormat | None) -> LowBitLinear:
+    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation)
+    with torch.no_grad():
+        layer.weight.normal_()
+        layer.bias.normal_()
+        if layer.input_range is not None:
+            layer.input_range.limit.fill_(2.5)
+    return layer.eval()
+
+
+def packed(layer: LowBitLinear, engine: str) -> PackedLinear:
+    entry = Entry.of(layer)
+    assert entry is not None
+    twin = PackedLinear(entry, bias=True)
+    integers, scale = layer.quantized_weight()
+    if entry.weight is None:
+        twin.weight = integers
+    else:
+        twin.weight, twin.weight_scale = entry.pack(integers), scale
+    twin.bias = layer.bias.detach().clone()
+    if layer.input_range is not None:
+        twin.input_range = layer.input_range
+    twin.engine = make_engine(engine)
+    twin.engine.prepare(twin)
+    return twin
+
+
+ACTIVATIONS = {
+    "token": ActivationFormat(8),
+    "tensor": ActivationFormat(8, "tensor"),
+    "static": ActivationFormat(8, "tensor", True),
+    "4 bits": ActivationFormat(4),
+    "none": None,
+}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("granularity", ["tensor", "row", "group:8"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_linear(engine: str, activation: str, granularity: str, bits: int) -> None:
+    torch.manual_seed(bits)
+    layer = low_bit(24, 40, WeightFormat(bits, granularity), ACTIVATIONS[activation])
+    x = 3 * torch.randn(2, 5, 40)
+    x[0, 0] = 0
+    assert torch.equal(packed(layer, engine)(x), layer(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_rows_at_bert_size(bits: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than a chunk, and loops shared among threads."""
+    monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        layer = low_bit(768, 3072, WeightFormat(bits, "row"), ActivationFormat(8))
+        x = torch.randn(1100, 3072)
+        assert torch.equal(packed(layer, "numba")(x), layer(x))
+    finally:
+        torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("columns", [5, 7, 33])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_columns_that_fill_no_byte(columns: int, bits: int) -> None:
+    layer = low_bit(3, columns, WeightFormat(bits), ActivationFormat(8))
+    x = torch.randn(4, columns)
+    assert torch.equal(packed(layer, "numba")(x), layer(x))
+
+
+@torch.inference_mode()
+def test_numba_keeps_bits_in_memory_and_torch_int8() -> None:
+    for bits in (1, 2):
+        layer = low_bit(16, 64, WeightFormat(bits), ActivationFormat(8))
+        twin = packed(layer, "numba")
+        assert twin.weight is not None and twin.weight.numel() == 16 * 64 * bits // 8 and twin.integers is None
+        twin = packed(layer, "torch")
+        assert twin.integers is not None and twin.integers.dtype == torch.int8 and twin.weight is None
+
+
+@torch.inference_mode()
+def test_two_threads_at_once_do_not_share_a_scratch() -> None:
+    layers = [low_bit(256, 512, WeightFormat(1), ActivationFormat(8)) for _ in range(2)]
+    twins = [packed(layer, "numba") for layer in layers]
+    x = torch.randn(8, 512)
+    expected = [layer(x) for layer in layers]
+    wrong: list[int] = []
+
+    def work(index: int) -> None:
+        with torch.inference_mode():
+            for _ in range(50):
+                if not torch.equal(twins[index](x), expected[index]):
+                    wrong.append(index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_an_embedding(bits: int) -> None:
+    table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row"))
+    entry = Entry.of(table)
+    assert entry is not None
+    twin = PackedEmbedding(entry)
+    from xtc_study.compress.quantizers import quantize_weight
+
+    integers, twin.weight_scale = quantize_weight(table.weight, table.weight_format)
+    twin.weight = entry.pack(integers).reshape(9, -1)
+    ids = torch.tensor([[0, 8, 3], [3, 3, 1]])
+    assert torch.equal(twin(ids), table(ids))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
+def test_padded_products_are_the_same(m: int, k: int, n: int, seed: int) -> None:
+    """The shapes CUDA wants, made on the CPU: more than 16 rows, multiples of 8."""
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randint(-127, 128, (m, k), generator=generator, dtype=torch.int8)
+    weights = torch.randint(-127, 128, (n, k), generator=generator, dtype=torch.int8)
+    exact = (q.double() @ weights.double().t()).int()
+    assert torch.equal(int8_matmul(q, weights), exact)
+    assert torch.equal(padded_int_mm(q, weights, 17, 8), exact)
+
+
+def test_padding_reaches_the_shapes_cuda_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+    real = torch._int_mm
+
+    def record(q: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        seen.append((tuple(q.shape), tuple(weights.shape)))
+        return real(q, weights)
+
+    monkeypatch.setattr(torch, "_int_mm", record)
+    one = torch.ones(1, 13, dtype=torch.int8)
+    assert padded_int_mm(one, torch.ones(3, 13, dtype=torch.int8), 17, 8).tolist() == [[13, 13, 13]]
+    assert seen == [((17, 16), (16, 8))]
+
+
+def test_this_machine_multiplies_int8_exactly() -> None:
+    assert has_exact_int8("cpu")
+    assert not has_exact_int8("mps")
+
+
+def test_unknown_and_missing_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="engine='fast': expected one of auto, torch, numba"):
+        make_engine("fast")
+    assert make_engine("auto").name == "numba"
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr("xtc_study.deploy.engines.find_spec", lambda name: None)
+    assert make_engine("auto").name == "torch"
+    with pytest.raises(ValueError, match="pip install"):
+        make_engine("numba")

@@ -1,0 +1,169 @@
+"""export, predict and bench, on a small trained run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from datasets import DatasetDict
+from typer.testing import CliRunner
+
+import xtc_study
+from xtc_study.cli import app, main
+from xtc_study.deploy.outcome import measure
+from xtc_study.deploy.probe import probe_inputs
+from xtc_study.recipe import Recipe
+from xtc_study.runs.store import RunFolder
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.training import pipeline as pipeline_module
+from xtc_study.training.pipeline import Pipeline, Places
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with one done run of one step."""
+    folder = tmp_path_factory.mktemp("results")
+    text = load_task("toy-inference")
+    little = DatasetDict({split: rows.select(range(32)) for split, rows in text.items()})
+    recipe = Recipe.of(task="toy-inference", batch_size=16, max_length=48, teacher_epochs=1, epochs=1)
+    run = RunFolder(folder / "runs", recipe)
+    run.claim()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir: little)
+        pipeline = Pipeline(recipe, Places(folder / "steps"))
+    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
+    run.write_results(outcome.metrics, outcome.predictions, outcome.curve, {})
+    run.finish("done", "2026-01-01", 1.0)
+    return folder
+
+
+@pytest.fixture
+def run_id(results: Path) -> str:
+    (path,) = (results / "runs").iterdir()
+    return path.name
+
+
+def call(*words: str, **more: Any) -> str:
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False, **more)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_export_copies_a_folder_that_loads(results: Path, run_id: str, tmp_path: Path) -> None:
+    output = call("export", run_id, "--results", str(results), "--output", str(tmp_path / "out"))
+    assert f"exported {run_id}" in output and "by the paper's counting" in output
+    size = (tmp_path / "out" / "model.safetensors").stat().st_size
+    assert f"{size:,} bytes on disk" in output and f"{size:,}" in (tmp_path / "out" / "README.md").read_text()
+    xtc_study.load(tmp_path / "out")
+
+
+def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str, tmp_path: Path) -> None:
+    words = ["--results", str(results), "--output", str(tmp_path / "out"), "--rest", "8bit"]
+    call("export", "--best", "--max-mb", "8", *words)
+    old, new = (folder / "model.safetensors" for folder in (results / "runs" / run_id / "model", tmp_path / "out"))
+    assert new.stat().st_size < old.stat().st_size
+    assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()
+    model = xtc_study.load(tmp_path / "out")
+    inputs = probe_inputs(model.config, 4, 20)
+    with torch.no_grad():
+        off = (model(**inputs).logits - xtc_study.load(old.parent)(**inputs).logits).abs().max()
+    assert 0 < off < 0.5
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino", reason="pip install 'xtc-study[export]'")
+    words = ["--results", str(results), "--output", str(tmp_path / "out"), "--to", kind]
+    output = call("export", run_id, *words)
+    assert "(other rounding)" in output and (tmp_path / "out" / "tokenizer.json").is_file()
+    packed = xtc_study.load(results / "runs" / run_id / "model")
+    inputs = probe_inputs(packed.config, 3, 24, padded=True)
+    if kind == "onnx":
+        from xtc_study.deploy.export_onnx import run_onnx, session
+
+        logits = run_onnx(session(tmp_path / "out" / "model.onnx"), inputs)
+    else:
+        from xtc_study.deploy.export_openvino import compiled, run_openvino
+
+        logits = run_openvino(compiled(tmp_path / "out" / "model.xml", group=packed.config.hidden_size), inputs)
+    with torch.no_grad():
+        exact = packed(**inputs).logits.numpy()
+    assert np.abs(logits - exact).max() < 0.25 * np.abs(exact).max(), "near, at lengths it was not exported with"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["export"], "give the id of a run, or --best"),
+        (["export", "x", "--best"], "and not both"),
+        (["export", "x", "--max-mb", "8"], "use them with --best"),
+        (["export", "../x"], "expected a run id"),
+        (["export", "--best", "--max-mb", "0.001"], "no file of at most 1,000 bytes"),
+        (["export", "--best", "--to", "gguf"], "--to gguf: expected packed, onnx or openvino"),
+        (["export", "--best", "--rest", "4bit"], "--rest 4bit: expected one of fp32, fp16, 8bit"),
+        (["predict", "nowhere", "a"], "config.json: not found"),
+        (["bench", "nowhere", "--shapes", "1x"], "--shapes 1x: expected pairs"),
+        (["bench", "nowhere", "--threads", "0"], "--threads 0: expected numbers"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_message(
+    words: list[str],
+    message: str,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    more = ["--results", str(results)] if words[0] == "export" else []
+    monkeypatch.setattr(sys, "argv", ["xtc-study", *words, *more])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_export_does_not_write_over_anything_nor_hand_out_damage(results: Path, run_id: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is there already"):
+        call("export", run_id, "--results", str(results), "--output", str(tmp_path))
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    weights = copy / "runs" / run_id / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\7")
+    with pytest.raises(ValueError, match="checksum"):
+        call("export", run_id, "--results", str(copy), "--output", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_predict_answers_each_line(results: Path, run_id: str, engine: str) -> None:
+    folder = str(results / "runs" / run_id / "model")
+    lines = ["the cat sleeps\tthe cat sleeps", "the dog eats\tthe cat sleeps"]
+    by_argument = call("predict", folder, *lines, "--engine", engine).splitlines()
+    assert call("predict", folder, "--engine", engine, input="\n".join(lines)).splitlines() == by_argument
+    answers = [json.loads(line) for line in by_argument]
+    assert [answer["text"] for answer in answers] == lines
+    assert all(0 < answer["probability"] <= 1 and not answer["label"].startswith("LABEL") for answer in answers)
+
+
+def test_bench_measures_every_runtime_and_fills_the_card(results: Path, run_id: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="pip install 'xtc-study[export]'")
+    copy = Path(shutil.copytree(results, tmp_path / "results"))
+    folder = copy / "runs" / run_id / "model"
+    words = ["--shapes", "1x16,2x128", "--threads", "1", "--seconds", "0", "--passes", "1"]
+    output = call("bench", str(folder), *words)
+    card = (folder / "README.md").read_text()
+    assert "left out 2x128: the model reads at most 64 word pieces" in " ".join(output.split())
+    for runtime in (
+        "fp32, PyTorch",
+        "packed, numba engine",
+        "packed, torch engine",
+        "int8, ONNX Runtime",
+        "u2, OpenVINO",
+    ):
+        assert f"| {runtime} | 1 | 1x16 |" in card, card
+    assert card.count("## Speed") == 1 and "## Use" in card

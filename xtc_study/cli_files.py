@@ -1,0 +1,159 @@
+"""The commands about files: xtc-study export | predict | bench. Starts without importing torch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
+EngineName = Annotated[str, typer.Option(help="auto, torch or numba.")]
+
+
+def add_file_commands(app: typer.Typer) -> None:
+    """Adds them to the command line."""
+    app.command("export")(export_model)
+    app.command("predict")(predict_texts)
+    app.command("bench")(bench_folder)
+
+
+def export_model(
+    run: Annotated[str | None, typer.Argument(help="The id of a done run; or use --best.")] = None,
+    best: Annotated[bool, typer.Option("--best", help="The best score among the profile's done runs.")] = False,
+    max_mb: Annotated[
+        float | None, typer.Option(min=0, help="With --best: only files of at most so many MB (1 MB = 10^6 bytes).")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="With --best: only runs of this task.")] = None,
+    profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
+    results: Annotated[Path | None, typer.Option(help="In place of results/<profile>.")] = None,
+    to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
+    rest: Annotated[
+        str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored anew.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="For --rest: a folder in the GLUE download layout.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The new folder; by default exports/<run id>.")] = None,
+) -> None:
+    """Copy a run's small file out of the results, with its model card."""
+    from xtc_study.folders import optional_folder, project_folder, results_folder
+    from xtc_study.recipe import REST_FORMATS
+    from xtc_study.runs.find import best_run, find_run
+
+    if (run is None) != best:
+        raise ValueError("give the id of a run, or --best (and not both)")
+    if not best and (max_mb is not None or task is not None):
+        raise ValueError("--max-mb and --task choose among runs: use them with --best")
+    if to not in ("packed", "onnx", "openvino"):
+        raise ValueError(f"--to {to}: expected packed, onnx or openvino")
+    if rest is not None and (rest not in REST_FORMATS or to != "packed"):
+        raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed")
+    where = results_folder(profile, results)
+    limit = None if max_mb is None else int(max_mb * 1e6)
+    found = best_run(where, limit, task) if run is None else find_run(where, run)
+    folder = (output or project_folder() / "exports" / found.path.name).absolute()
+    if to == "packed":
+        from xtc_study.deploy.export import export_packed
+
+        metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"))
+        for row in metrics["rows"]:
+            out.print(f"{row['split']} {row['metric']}: {row['value']:.4f}", markup=False)
+        out.print(f"{metrics['size_bytes']:,} bytes on disk; {metrics['size_bytes_paper']:,} by the paper's counting")
+    else:
+        from xtc_study.deploy.export import export_runtime
+
+        path, difference = export_runtime(found, folder, to)
+        size = sum(file.stat().st_size for file in (path, path.with_suffix(".bin")) if file.is_file())
+        out.print(f"{size:,} bytes; logits differ from the packed file's by up to {difference:.3g} (other rounding)")
+    out.print(f"exported {found.path.name}: {folder}", markup=False)
+
+
+def predict_texts(
+    folder: Folder,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Sentences; a tab parts a pair. None: lines of standard input.")
+    ] = None,
+    engine: EngineName = "auto",
+) -> None:
+    """Answer sentences with a packed folder, one line of JSON each."""
+    from xtc_study.deploy.answer import answers
+
+    lines = texts or [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+    if not lines:
+        raise ValueError("no text: give sentences as arguments or on standard input")
+    for answer in answers(folder, lines, engine):
+        typer.echo(json.dumps(answer, ensure_ascii=False))
+
+
+def bench_folder(
+    folder: Folder,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A float32 folder; by default the run's teacher, else one of the same shape.")
+    ] = None,
+    shapes: Annotated[str, typer.Option(help="Batch shapes, sentences x word pieces.")] = "1x16,1x128,32x128",
+    threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
+    seconds: Annotated[float, typer.Option(min=0, help="For each shape, runtime and pass.")] = 1.0,
+    passes: Annotated[int, typer.Option(min=1, help="Rounds over all runtimes.")] = 2,
+    card: Annotated[bool, typer.Option(help="Write the milliseconds into the folder's model card.")] = True,
+) -> None:
+    """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes."""
+    from xtc_study.deploy.bench import bench, contenders, cpu_name
+    from xtc_study.deploy.loading import load
+
+    sizes, counts = _shapes(shapes), _counts(threads)
+    longest = getattr(load(folder, "torch").config, "max_position_embeddings", 512)
+    kept = [shape for shape in sizes if shape[1] <= longest]
+    for batch, length in sizes:
+        if length > longest:
+            err.print(f"left out {batch}x{length}: the model reads at most {longest} word pieces", style="yellow")
+    with tempfile.TemporaryDirectory() as room:
+        found, differences = contenders(folder, teacher or _teacher_of(folder), Path(room))
+        frame = bench(found, kept, counts, seconds, passes)
+    table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
+    for row in frame.to_dict("records"):
+        numbers = (f"{row['bytes'] / 1e6:.2f}", f"{row['loaded_mb']:.0f}", f"{row['peak_mb']:.0f}", f"{row['ms']:.2f}")
+        table.add_row(str(row["name"]), str(row["threads"]), str(row["batch"]), *numbers)
+    out.print(table)
+    for name, difference in differences.items():
+        out.print(f"{name}: logits differ from the packed file's by up to {difference:.3g}")
+    if card:
+        from xtc_study.deploy.card import add_speed
+
+        rows: list[dict[str, Any]] = [
+            {"runtime": r["name"], "threads": r["threads"], "batch": r["batch"], "ms": f"{r['ms']:.2f}"}
+            for r in frame.to_dict("records")
+        ]
+        add_speed(folder, rows, cpu_name())
+
+
+def _teacher_of(folder: Path) -> Path | None:
+    """A run's model knows its teacher: the first of the steps it records."""
+    try:
+        steps = json.loads((folder.absolute().parent / "metrics.json").read_text())["steps"]
+    except (OSError, ValueError, KeyError):
+        return None
+    teacher = folder.absolute().parents[2] / "steps" / Path(str(steps[0])).name
+    return teacher if (teacher / "model.safetensors").is_file() else None
+
+
+def _shapes(text: str) -> list[tuple[int, int]]:
+    try:
+        pairs = [tuple(int(number) for number in shape.split("x")) for shape in text.split(",")]
+    except ValueError:
+        pairs = []
+    if not pairs or any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
+        raise ValueError(f"--shapes {text}: expected pairs such as 1x16,32x128")
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _counts(text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
+        raise ValueError(f"--threads {text}: expected numbers such as 1,2")
+    return [int(number) for number in numbers]

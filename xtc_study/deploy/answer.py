@@ -1,0 +1,49 @@
+"""Text in, answers out: what ``xtc-study predict`` does with a packed folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xtc_study.deploy.loading import load
+
+BATCH = 16
+
+
+def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
+    """One answer a text: label and probability, or value for regression. A tab parts the sentences of a pair.
+
+    Raises:
+        CheckpointError: no sound packed folder.
+        ValueError: a text with more than one tab, or no tokenizer beside the weights.
+    """
+    from transformers import AutoTokenizer
+
+    pairs = [text.split("\t") for text in texts]
+    if any(len(pair) > 2 for pair in pairs) or len({len(pair) for pair in pairs}) > 1:
+        raise ValueError("expected one sentence a line, or two with a tab between them on every line")
+    model = load(folder, engine)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: no tokenizer beside the weights ({error})") from None
+    longest = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512))
+    for start in range(0, len(pairs), BATCH):
+        part = pairs[start : start + BATCH]
+        columns = [[pair[index] for pair in part] for index in range(len(part[0]))]
+        batch = tokenizer(*columns, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+        with torch.inference_mode():
+            logits = model(**batch).logits
+        for text, row in zip(texts[start : start + BATCH], logits, strict=True):
+            yield {"text": text} | _answer(row, model.config)
+
+
+def _answer(logits: torch.Tensor, config: Any) -> dict[str, Any]:
+    if len(logits) == 1:
+        return {"value": float(logits[0])}
+    chances = logits.softmax(-1)
+    best = int(chances.argmax())
+    return {"label": config.id2label.get(best, str(best)), "probability": round(float(chances[best]), 6)}

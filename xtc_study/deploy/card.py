@@ -1,0 +1,140 @@
+"""The model card: README.md of a packed folder, made of what was measured and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xtc_study.recipe import Recipe
+
+USE = """```python
+import xtc_study  # makes the format known to transformers; needs pip install xtc-study
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder = "."  # this folder, or its name on the hub
+model = AutoModelForSequenceClassification.from_pretrained(folder)  # or xtc_study.load(folder, engine="torch")
+tokenizer = AutoTokenizer.from_pretrained(folder)
+logits = model(**tokenizer("a sentence", return_tensors="pt")).logits
+```"""
+
+
+def write_card(
+    folder: Path,
+    recipe: Recipe,
+    metrics: Mapping[str, Any],
+    primary_metric: str,
+) -> None:
+    """Writes README.md; ``xtc-study bench`` adds milliseconds once they are measured.
+
+    Args:
+        metrics: a run's metrics.json: rows with split, metric, value, teacher_value and n_examples; the sizes.
+    """
+    (folder / "README.md").write_text(
+        "\n".join([_front_matter(recipe, metrics, primary_metric), *_body(recipe, metrics)]) + "\n",
+        encoding="utf-8",
+    )
+
+
+def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: str) -> str:
+    """The fields the hub reads. The licence is the user's to fill in: the project cannot know it."""
+    rows = metrics["rows"]
+    results = [
+        {
+            "task": {"type": "text-classification"},
+            "dataset": {"name": recipe.task, "type": recipe.task, "split": row["split"]},
+            "metrics": [{"type": row["metric"], "value": round(row["value"], 6)}],
+        }
+        for row in sorted(rows, key=lambda row: row["metric"] != primary_metric)
+    ]
+    fields: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "text-classification",
+        "tags": ["xtc-study", "quantized", f"{recipe.weight_bits}-bit"],
+        "license": "other",
+        "license_name": "same-as-base-model-and-data",
+        "model-index": [{"name": recipe.run_id, "results": results}],
+    }
+    if not recipe.model.startswith(("builtin:", "/", ".")):
+        fields["base_model"] = recipe.model
+        fields["base_model_relation"] = "quantized"
+    return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"# {_plain(recipe.run_id)}",
+        "",
+        f"A student of `{_plain(recipe.model)}` on `{_plain(recipe.task)}`: {recipe.weight_bits}-bit weights, "
+        f"{recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
+        "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022).",
+        "",
+        "## Score",
+        "",
+        "Measured on this file, loaded again. The teacher is the same encoder in full precision, fine-tuned on the "
+        "task.",
+        "",
+        "| split | metric | this file | teacher | examples |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['split']} | {row['metric']} | {row['value']:.4f} | "
+            f"{_number(row.get('teacher_value'))} | {row['n_examples']} |"
+            for row in metrics["rows"]
+        ),
+        "",
+        "## Size",
+        "",
+        "| what | bytes |",
+        "|---|---|",
+        f"| this weight file, on disk | {metrics['size_bytes']:,} |",
+        f"| the paper's convention: every matrix at {recipe.weight_bits} bits, nothing else | "
+        f"{metrics['size_bytes_paper']:,} |",
+        f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
+        "",
+    ]
+    recipe_json = json.dumps(recipe.scientific(), indent=1, sort_keys=True)
+    return [
+        *lines,
+        "## Use",
+        "",
+        USE,
+        "",
+        "## Recipe",
+        "",
+        f"```json\n{recipe_json}\n```",
+        "",
+        "## Licence",
+        "",
+        "The weights stand under the terms of the encoder they come from and of the data they were trained on. Fill "
+        "in `license` above before you publish them.",
+    ]
+
+
+def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor: str) -> None:
+    """Puts measured times into a folder's card, in place of any that are there; a folder without a card stays so.
+
+    Args:
+        milliseconds: one row each, with the same keys.
+    """
+    path = folder / "README.md"
+    if not path.is_file() or not milliseconds:
+        return
+    columns = list(milliseconds[0])
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in milliseconds]
+    speed = "\n".join(["## Speed", "", f"Milliseconds a batch, measured on {_plain(processor)}.", "", *lines, "", ""])
+    before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
+    before = before.partition("## Speed\n")[0]
+    path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
+
+
+def _plain(text: str) -> str:
+    """A name as text: nothing in it is Markdown or HTML."""
+    return "".join(" " if char in "`<>|\n\r" else char for char in text)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -1,0 +1,77 @@
+"""Checksums of a packed folder, so that a flipped bit is an error and never another answer.
+
+``config.json`` says under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
+with sorted keys and no spaces, without this entry and without what transformers itself rewrites.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+CHECKSUMS = "xtc_checksums"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
+
+
+class CheckpointError(ValueError):
+    """A folder that is no packed checkpoint, or a damaged one. The message names the file and what is wrong."""
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Writes config.json beside a finished weight file, with the checksums of both."""
+    config = {key: value for key, value in config.items() if key != CHECKSUMS}
+    config[CHECKSUMS] = {CONFIG: config_digest(config), WEIGHTS: file_digest(folder / WEIGHTS)}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json, once both checksums are found right.
+
+    Raises:
+        CheckpointError: a file is missing, is no JSON, or is not what was written.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: not found; expected a folder written by xtc-study, with {CONFIG} and {WEIGHTS}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: holds a {type(config).__name__}, expected a mapping")
+    return config
+
+
+def verify(folder: Path, config: dict[str, Any]) -> None:
+    """Compares both files with the checksums in ``config``.
+
+    Raises:
+        CheckpointError: a checksum is missing or wrong.
+    """
+    written = config.get(CHECKSUMS)
+    if not isinstance(written, dict):
+        raise CheckpointError(f"{folder / CONFIG}: no {CHECKSUMS}; a folder written by xtc-study has them")
+    if written.get(CONFIG) != config_digest(config):
+        raise CheckpointError(
+            f"{folder / CONFIG}: was changed after it was written (checksum); take the original file, "
+            "or seal an intended change with xtc_study.deploy.checksums.write_config"
+        )
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder / WEIGHTS}: not found")
+    if written.get(WEIGHTS) != file_digest(folder / WEIGHTS):
+        raise CheckpointError(f"{folder / WEIGHTS}: damaged or not the file that was written (checksum)")
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    covered = {key: value for key, value in config.items() if key not in NOT_COVERED}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,156 @@
+"""The fast engine on a CPU without a compiler: weights stay 1 or 2 bits in memory, products by ``_int_mm``.
+
+A linear's weights are unpacked anew at each call into one int8 scratch matrix that all layers share: for BERT-base
+that is 2.4 MB, which stays in the cache. Layers this does not suit (3 to 8 bits, groups of weights, inputs left in
+full precision, other devices) go to the torch engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xtc_study.deploy import base3
+from xtc_study.deploy.engines import numba_kernels as kernels
+from xtc_study.deploy.engines.int8 import has_exact_int8
+from xtc_study.deploy.engines.torch_engine import TorchEngine
+from xtc_study.deploy.packed_layers import PackedLinear
+
+CHUNK = 1024
+"""Rows computed together: the sums of a chunk stay in the cache."""
+WORTH_THREADS = 2**18
+"""Numbers a loop must touch before it is shared among threads."""
+
+_own = threading.local()
+"""Each thread's scratch matrix."""
+
+
+class NumbaEngine:
+    """Weights of 1 and 2 bits with one scale a tensor or row, and quantised inputs, on a CPU."""
+
+    name = "numba"
+
+    def __init__(self) -> None:
+        self.torch = TorchEngine()
+
+    def prepare(self, layer: PackedLinear) -> None:
+        form, columns = layer.entry.weight, layer.entry.shape[1]
+        bits = form.bits if form is not None else 0
+        suits = (
+            bits in kernels.WEIGHTS_PER_BYTE
+            and columns % kernels.WEIGHTS_PER_BYTE[bits] == 0
+            and layer.entry.scale_shape[1] == 1
+            and layer.entry.activation is not None
+            and layer.weight is not None
+            and layer.weight.device.type == "cpu"
+            and has_exact_int8("cpu")
+        )
+        if not suits:
+            self.torch.prepare(layer)
+            layer.engine = self.torch
+        elif bits == 2:
+            layer.weight = _two_bits(layer)
+
+    def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return self._elsewhere(layer, x)
+        flat = x.detach().reshape(-1, x.shape[-1]).float().contiguous()
+        y = torch.empty(len(flat), layer.entry.shape[0])
+        weights = self._unpacked(layer)
+        levels, limit = self._levels(layer, flat)
+        scale, bias = self._epilogue(layer)
+        for start in range(0, len(flat), CHUNK):
+            part = flat[start : start + CHUNK]
+            q, scales = torch.empty(part.shape, dtype=torch.int8), np.empty(len(part), np.float32)
+            self._in_threads(kernels.quantise_rows, part.numpy(), (levels, limit), q.numpy(), scales)
+            sums = torch._int_mm(q, weights.t())
+            out = y[start : start + CHUNK].numpy()
+            self._in_threads(_scaled, sums.numpy(), (scale, bias), scales, out)
+        return y.reshape(*x.shape[:-1], -1)
+
+    def _levels(self, layer: PackedLinear, x: Tensor) -> tuple[np.float32, np.float32]:
+        """Largest integer of the input, and its limit: -1 for each row's own."""
+        form = layer.entry.activation
+        assert form is not None
+        if layer.input_range is not None:
+            limit = float(layer.input_range.limit)
+        else:
+            limit = -1.0 if form.scale == "token" else float(x.abs().amax())
+        return np.float32(form.largest), np.float32(limit)
+
+    def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
+        """Weight scale and bias, both (N,)."""
+        rows = layer.entry.shape[0]
+        assert layer.weight_scale is not None
+        scale = layer.weight_scale.reshape(-1).expand(rows).contiguous().numpy()
+        bias = np.zeros(rows, np.float32) if layer.bias is None else layer.bias.numpy()
+        return scale, bias
+
+    def _unpacked(self, layer: PackedLinear) -> Tensor:
+        """The weights, int8 (N, K), in this thread's scratch: valid until the next call."""
+        assert layer.weight is not None and layer.entry.weight is not None
+        rows, columns = layer.entry.shape
+        scratch = getattr(_own, "scratch", None)
+        if scratch is None or scratch.numel() < rows * columns:
+            scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8)
+        table = kernels.TABLES[layer.entry.weight.bits]
+        kernels.spread(layer.weight.numpy(), table, scratch[: rows * columns].numpy().view(table.dtype))
+        return scratch[: rows * columns].reshape(rows, columns)
+
+    def _in_threads(self, loop: Any, x: Any, constants: tuple[Any, Any], *rows: Any) -> None:
+        """``loop(x, *constants, *rows)``, its rows shared among torch's number of threads if there are many."""
+        threads = torch.get_num_threads()
+        if threads == 1 or x.size < WORTH_THREADS:
+            loop(x, *constants, *rows)
+            return
+        edges = np.linspace(0, len(x), threads + 1).astype(int)
+        slices = [slice(*edge) for edge in pairwise(edges)]
+        jobs = [_pool().submit(loop, x[part], *constants, *(row[part] for row in rows)) for part in slices[1:]]
+        loop(x[slices[0]], *constants, *(row[slices[0]] for row in rows))
+        for job in jobs:
+            job.result()
+
+    def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
+        rows, columns = layer.entry.shape
+        layer.integers = self._unpacked_on_cpu(layer).reshape(rows, columns).to(x.device)
+        layer.weight, layer.engine = None, self.torch
+        return self.torch.linear(layer, x)
+
+    def _unpacked_on_cpu(self, layer: PackedLinear) -> Tensor:
+        assert layer.weight is not None and layer.entry.weight is not None
+        table = kernels.TABLES[layer.entry.weight.bits]
+        return torch.from_numpy(table[layer.weight.cpu().numpy()].view(np.int8))
+
+
+def _scaled(sums: Any, scale: Any, bias: Any, scales: Any, out: Any) -> None:
+    kernels.scale_sums(sums, scale, scales, bias, out)
+
+
+def _two_bits(layer: PackedLinear) -> Tensor:
+    """The file's five weights a byte as four a byte, which unpack faster; a few rows at a time."""
+    assert layer.weight is not None
+    rows, columns = layer.entry.shape
+    packed = layer.weight.numpy().reshape(rows, -1)
+    codes = np.empty(rows * columns // 4, np.uint8)
+    step = max(2**18 // columns, 1)
+    for start in range(0, rows, step):
+        part = base3.unpack(packed[start : start + step], columns)
+        into = codes[start * columns // 4 : (start + len(part)) * columns // 4]
+        kernels.pack_two_bits(part.reshape(-1), into)
+    return torch.from_numpy(codes)
+
+
+_workers: list[ThreadPoolExecutor] = []
+
+
+def _pool() -> ThreadPoolExecutor:
+    if not _workers:
+        _workers.append(ThreadPoolExecutor(max(torch.get_num_threads() - 1, 1), "xtc-numba"))
+    return _workers[0]

@@ -1,0 +1,103 @@
+"""A packed folder as ONNX: float32, and int8 by ONNX Runtime's dynamic quantisation.
+
+Dynamic quantisation has its own rules: 8-bit weights, and inputs with one scale and zero point a tensor where ours
+have one a token. Its logits are near ours and not equal; ``to_onnx`` returns how near, on random inputs.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xtc_study.deploy.dequantized import dequantized
+from xtc_study.deploy.probe import largest_difference, probe_inputs
+
+
+def to_onnx(folder: Path, path: Path, int8: bool = True) -> float:
+    """Writes the ONNX file and returns the largest difference of its logits to the packed model's.
+
+    Raises:
+        ValueError: onnx, onnxscript or onnxruntime is not installed.
+        CheckpointError: ``folder`` is no sound packed folder.
+    """
+    write_onnx(dequantized(folder), path, int8)
+    return largest_difference(folder, lambda inputs: run_onnx(session(path), inputs))
+
+
+def write_onnx(model: Any, path: Path, int8: bool) -> None:
+    """Any float32 classifier as ONNX, with batch and length left open."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise ValueError(f"ONNX export needs {error.name}; pip install 'xtc-study[export]'") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    inputs = probe_inputs(model.config, 2, 8)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    with tempfile.TemporaryDirectory() as room, quiet():
+        plain = Path(room) / "model.onnx" if int8 else path
+        torch.onnx.export(
+            _Logits(model),
+            tuple(inputs.values()),
+            str(plain),
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes=tuple(axes for _ in inputs),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        if int8:
+            quantize_dynamic(
+                plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"]
+            )
+
+
+def session(path: Path, threads: int = 0) -> Any:
+    """An ONNX Runtime session on the CPU, with every graph optimisation."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(running: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
+    """Logits of a session."""
+    (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    return np.asarray(logits)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Both exporters warn of what is meant to be so."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+class _Logits(torch.nn.Module):
+    """Ids and mask in, logits out, and nothing else."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits

@@ -1,0 +1,71 @@
+"""The trained student with its rest rounded as a file stores it: what the loaded file is compared with, bit for bit.
+
+A scale is no parameter of the student, it follows from the latent weights; so a rounded student holds each low-bit
+layer's integers with the rounded scale, and computes as the training layers do, without packing or engine.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xtc_study.compress.integer_first import integer_first_linear
+from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
+from xtc_study.compress.lowbit import replace
+from xtc_study.compress.quantizers import Quantized, dequantize, quantize_weight
+from xtc_study.deploy.rest import rounded
+
+
+class _RoundedLinear(nn.Module):
+    def __init__(self, layer: LowBitLinear, rest: str) -> None:
+        super().__init__()
+        self.layer = layer
+        integers, scale = layer.quantized_weight()
+        if layer.weight_format is None:
+            integers = rounded(integers.reshape(-1), rest).reshape(integers.shape)
+        else:
+            scale = rounded(scale, rest)
+        self.quantized = Quantized(integers, scale)
+        self.bias = None if layer.bias is None else rounded(layer.bias, rest)
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        limit = layer.input_range(x) if layer.input_range is not None else None
+        activation = layer.quantized_input(x, limit)
+        return integer_first_linear(
+            activation.integers, activation.scale, self.quantized, self.bias, layer.largest_product
+        )
+
+
+class _RoundedEmbedding(nn.Module):
+    def __init__(self, table: LowBitEmbedding, rest: str) -> None:
+        super().__init__()
+        integers, scale = quantize_weight(table.weight, table.weight_format)
+        self.rows = dequantize(Quantized(integers, rounded(scale, rest)))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.rows[ids]
+
+
+@torch.no_grad()
+def rounded_student(model: Any, rest: str) -> Any:
+    """The student as a file with this ``rest`` stores it; the student itself for fp32, else a copy of it.
+
+    Raises:
+        ValueError: a number that ``rest`` cannot hold.
+    """
+    if rest == "fp32":
+        return model
+    model = copy.deepcopy(model)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LowBitLinear):
+            replace(model, name, _RoundedLinear(module, rest))
+        elif isinstance(module, LowBitEmbedding):
+            replace(model, name, _RoundedEmbedding(module, rest))
+        else:
+            for parameter in module.parameters(recurse=False):
+                parameter.copy_(rounded(parameter, rest))
+    return model
