@@ -58,8 +58,8 @@ class Study(_Strict):
     """One family: their p-values are adjusted together (Holm)."""
     limits: list[str] = []
     profiles: dict[str, dict[str, Any]] = {}
-    """By profile what differs there: tasks, seeds, recipe fields under 'recipe', axes (each replaces the axis of its
-    name), arms, reference, claims, limits (added to the others)."""
+    """By profile what differs there: tasks, seeds, budget, recipe fields under 'recipe', axes (each replaces the axis
+    of its name), arms, reference, claims, limits (added to the others)."""
 
     @property
     def arm_names(self) -> list[str]:

@@ -38,12 +38,17 @@ def test_something_is_always_under_the_limit(size: float) -> None:
 
 def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
     best, loss, claims, compute = cards([study(), study("again")])
-    assert (best.value, best.label) == ("90.0 points", "best under 100 kB") and "1-bit" in best.note
-    assert loss.value == "5.0 points" and "94.7%" in loss.note
+    assert (best.value, best.label) == ("94.0 points", "best under 500 kB") and "8-bit" in best.note
+    assert loss.value == "1.0 points" and "98.9%" in loss.note
     assert claims.value == "2 of 4" and claims.note == "2 undecided"
     assert compute.value == "1.50" and "1.00 GPU-hours, 0.50 hours on a CPU" in compute.note
     assert hours([study()])[2].endswith("3 runs, each counted once")
     assert standing([study(), study("again")]) == {"done": 6, "running": 0, "failed": 0, "corrupt": 0, "missing": 2}
+
+
+def test_where_no_file_keeps_enough_the_smallest_sets_the_limit() -> None:
+    best, loss, *_ = cards([study(points=[ONE, BAD])])
+    assert (best.value, best.label, loss.value) == ("90.0 points", "best under 100 kB", "5.0 points")
 
 
 def test_only_a_gpu_gives_gpu_hours() -> None:

@@ -14,6 +14,9 @@ from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.tables import MISSING, PageTable, size_text, size_word
 from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
 
+KEPT = 0.97
+"""Share of its teacher's score that a file worth naming keeps: what the paper's 50 times smaller model keeps."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -23,11 +26,16 @@ class Card:
 
 
 def cards(studies: Sequence[StudyPage]) -> list[Card]:
-    """The key figures: best under so many bytes, its loss against its teacher, claims answered, hours of compute."""
+    """The key figures: best under so many bytes, its loss against its teacher, claims answered, hours of compute.
+
+    So many bytes: the round number above the smallest file that keeps ``KEPT`` of its teacher's score; above the
+    smallest of all where none does.
+    """
     points = comparable([point for study in studies for point in study.points])
     found = []
     if points:
-        limit = round_limit(min(point.size_bytes for point in points))
+        good = [point for point in points if point.score >= KEPT * point.teacher] or points
+        limit = round_limit(min(point.size_bytes for point in good))
         best = max((point for point in points if point.size_bytes <= limit), key=lambda point: point.score)
         words = f"{best.arm} of \N{LEFT DOUBLE QUOTATION MARK}{best.study}\N{RIGHT DOUBLE QUOTATION MARK}"
         found.append(
