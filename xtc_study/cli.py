@@ -23,7 +23,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="A study of the extreme compression of pre-trained transformers, in notebooks.",
 )
-add_file_commands(app)
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
@@ -260,6 +259,9 @@ def write_report(
     out.print(f"report: {written}", markup=False)
     if show:
         webbrowser.open(written.absolute().as_uri())
+
+
+add_file_commands(app)  # last, so that --help lists them after the verbs of a study
 
 
 def main() -> None:
