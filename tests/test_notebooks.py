@@ -71,3 +71,10 @@ def test_a_notebook_whose_runs_are_done_trains_nothing(name: str, made_up: Path,
     nbval(prepared(name, tmp_path, results_dir=str(made_up)))
     assert {path.name for path in (made_up / "runs").iterdir()} == before
     assert not (made_up / "steps").exists()
+
+
+@pytest.mark.parametrize("name", ["02_how_quantisers_work.ipynb", "20_size_and_speed.ipynb"])
+def test_a_notebook_that_needs_no_runs(name: str) -> None:
+    if name.startswith("20"):
+        pytest.importorskip("onnxruntime", reason="pip install 'xtc-study[export]'")
+    nbval(NOTEBOOKS / name)

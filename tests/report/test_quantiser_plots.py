@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+
+from xtc_study.report.canvas import figure_svg
+from xtc_study.report.quantiser_plots import bars, grids, levels, lines, staircases
+
+WEIGHTS = np.linspace(-1, 1, 101)
+
+
+def test_a_panel_a_quantiser_with_its_own_values() -> None:
+    signs = np.where(WEIGHTS >= 0, 0.5, -0.5)
+    figure = staircases(WEIGHTS, {"1 bit": signs, "left": WEIGHTS}, title="Staircases")
+    drawn = [panel.lines[1].get_ydata() for panel in figure.axes]
+    assert np.array_equal(drawn[0], signs) and np.array_equal(drawn[1], WEIGHTS)
+    figure = levels(WEIGHTS, {"1 bit": signs}, title="Levels")
+    assert figure.axes[0].get_title(loc="left") == "1 bit: 2 values"
+    assert "<svg" in figure_svg(figure, "levels")
+
+
+def test_values_are_written() -> None:
+    texts = [text.get_text() for text in grids({"W": np.array([[0.5, -1.0]])}, title="W").axes[0].texts]
+    assert texts == ["0.5", "-1"]
+    assert [text.get_text() for text in bars({"a": 0.25, "b": 1234.0}, xlabel="x", title="t").axes[0].texts] == [
+        "0.25",
+        "1,234",
+    ]
+
+
+def test_curves_are_named() -> None:
+    figure = lines(WEIGHTS, {"one": WEIGHTS, "two": -WEIGHTS}, xlabel="x", ylabel="y", title="t")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["one", "two"]
