@@ -12,7 +12,8 @@ from xtc_study.compress.activations import ActivationFormat
 from xtc_study.compress.attention import FIELD, low_bit_attention, quantise_attention
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.taps import attention_with_scores, tapped
-from xtc_study.deploy.checkpoint import load, save_packed
+from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.deploy.loading import load
 from xtc_study.recipe import Recipe, RecipeError
 
 
