@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from xtc_study.deploy.engines import numba_engine as numba_module
 from xtc_study.deploy.engines.int8 import has_exact_int8, int8_matmul, padded_int_mm
 from xtc_study.deploy.entry import Entry
 from xtc_study.deploy.packed_layers import PackedEmbedding, PackedLinear
+from xtc_study.deploy.packing import unpack
 
 
 def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: ActivationFormat | None) -> LowBitLinear:
@@ -85,6 +87,24 @@ def test_many_rows_at_bert_size(bits: int, threads: int, monkeypatch: pytest.Mon
         assert torch.equal(packed(layer, "numba")(x), layer(x))
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_every_byte_unpacks(bits: int) -> None:
+    spread, wide = numba_module.kernels.SPREAD[bits]
+    weights = 8 // bits
+    codes = np.array([byte for byte in range(256) if bits == 1 or all(byte >> at & 3 != 3 for at in (0, 2, 4, 6))])
+    into = np.empty(len(codes) * weights, np.int8)
+    spread(codes.astype(np.uint8), into.view(wide))
+    assert np.array_equal(into.reshape(-1, weights), unpack(codes.astype(np.uint8)[:, None], weights, bits))
+
+
+@torch.inference_mode()
+def test_a_model_that_is_moved_goes_on_with_the_torch_engine() -> None:
+    layer = low_bit(16, 32, WeightFormat(1, "row"), ActivationFormat(8))
+    twin, x = packed(layer, "numba"), torch.randn(3, 32)
+    assert torch.equal(twin.engine._elsewhere(twin, x), layer(x))
+    assert twin.engine.name == "torch" and torch.equal(twin(x), layer(x))
 
 
 @torch.inference_mode()

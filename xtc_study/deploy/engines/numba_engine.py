@@ -99,8 +99,8 @@ class NumbaEngine:
         scratch = getattr(_own, "scratch", None)
         if scratch is None or scratch.numel() < rows * columns:
             scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8)
-        table = kernels.TABLES[layer.entry.weight.bits]
-        kernels.spread(layer.weight.numpy(), table, scratch[: rows * columns].numpy().view(table.dtype))
+        spread, wide = kernels.SPREAD[layer.entry.weight.bits]
+        spread(layer.weight.numpy(), scratch[: rows * columns].numpy().view(wide))
         return scratch[: rows * columns].reshape(rows, columns)
 
     def _in_threads(self, loop: Any, x: Any, constants: tuple[Any, Any], *rows: Any) -> None:
@@ -118,15 +118,11 @@ class NumbaEngine:
 
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
         """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
-        rows, columns = layer.entry.shape
-        layer.integers = self._unpacked_on_cpu(layer).reshape(rows, columns).to(x.device)
+        assert layer.weight is not None
+        layer.weight = layer.weight.cpu()
+        layer.integers = self._unpacked(layer).to(x.device, copy=True)
         layer.weight, layer.engine = None, self.torch
         return self.torch.linear(layer, x)
-
-    def _unpacked_on_cpu(self, layer: PackedLinear) -> Tensor:
-        assert layer.weight is not None and layer.entry.weight is not None
-        table = kernels.TABLES[layer.entry.weight.bits]
-        return torch.from_numpy(table[layer.weight.cpu().numpy()].view(np.int8))
 
 
 def _scaled(sums: Any, scale: Any, bias: Any, scales: Any, out: Any) -> None:

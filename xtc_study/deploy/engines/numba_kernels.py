@@ -15,17 +15,6 @@ from numba import njit
 WEIGHTS_PER_BYTE = {1: 8, 2: 4}
 
 
-def _table(weights: list[list[int]], wide: str) -> np.ndarray:
-    """Each byte's weights as one wide little-endian integer, to copy at once."""
-    return np.array(weights, dtype=np.int8).view(wide).ravel()
-
-
-TABLES = {
-    1: _table([[2 * (byte >> bit & 1) - 1 for bit in range(8)] for byte in range(256)], "<u8"),
-    2: _table([[(byte >> bit & 3) - 1 for bit in range(0, 8, 2)] for byte in range(256)], "<u4"),
-}
-
-
 @njit("float32(float32[::1])", cache=True, nogil=True, fastmath=True)
 def _largest(x):  # type: ignore[no-untyped-def]
     largest = np.float32(0)
@@ -47,11 +36,29 @@ def quantise_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
         scales[row] = scale
 
 
-@njit(["(uint8[::1], uint64[::1], uint64[::1])", "(uint8[::1], uint32[::1], uint32[::1])"], cache=True, nogil=True)
-def spread(codes, table, wide):  # type: ignore[no-untyped-def]
-    """Each byte's weights into their place: wide (bytes,) is the scratch matrix seen as wide integers."""
+# Eight weights of a byte at once, each in its own byte of a 64-bit integer; in such form the compiler uses vectors.
+EACH, PLACES, LOW7 = np.uint64(0x0101010101010101), np.uint64(0x8040201008040201), np.uint64(0x7F7F7F7F7F7F7F7F)
+
+
+@njit("(uint8[::1], uint64[::1])", cache=True, nogil=True)
+def spread_one_bit(codes, wide):  # type: ignore[no-untyped-def]
+    """Each byte's eight signs into their place: wide (bytes,) is the scratch matrix seen as 64-bit integers."""
     for index in range(codes.shape[0]):
-        wide[index] = table[codes[index]]
+        own_bit = (np.uint64(codes[index]) * EACH) & PLACES  # byte k keeps bit k
+        is_zero = (((((own_bit & LOW7) + LOW7) | own_bit) >> np.uint64(7)) & EACH) ^ EACH
+        wide[index] = is_zero * np.uint64(254) + EACH  # 0 becomes -1, 255 as a byte; 1 stays 1
+
+
+@njit("(uint8[::1], uint32[::1])", cache=True, nogil=True)
+def spread_two_bits(codes, wide):  # type: ignore[no-untyped-def]
+    """Each byte's four weights into their place: wide (bytes,) is the scratch matrix seen as 32-bit integers."""
+    for index in range(codes.shape[0]):
+        byte = np.uint32(codes[index])
+        four = (byte | byte << np.uint32(6) | byte << np.uint32(12) | byte << np.uint32(18)) & np.uint32(0x03030303)
+        wide[index] = ((four | np.uint32(0x80808080)) - np.uint32(0x01010101)) ^ np.uint32(0x80808080)  # less 1 each
+
+
+SPREAD = {1: (spread_one_bit, np.uint64), 2: (spread_two_bits, np.uint32)}
 
 
 @njit("(int32[:, ::1], float32[::1], float32[::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
