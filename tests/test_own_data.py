@@ -63,3 +63,14 @@ def test_a_plan_refuses_wrong_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train\.csv, line 322, column 'verdict': '', expected a label"):
         Ablation("12_bits", tasks=[path], results_dir=tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_model_in_a_folder_here_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "models")
+
+    def model(**chosen: str) -> str:
+        return Ablation("12_bits", overrides={"model": "mine"}, **chosen).planned[0].recipe.model
+
+    assert model() == str(tmp_path / "models" / "mine"), "kernels work in another folder"
+    assert model(models_dir=str(tmp_path / "models")) == "mine", "a name below --models-dir stays the same everywhere"

@@ -60,16 +60,24 @@ class Ablation:
     ) -> None:
         self.profile = load_profile(profile)
         self.study = study_at(load_study(study), profile, axes)
-        self.tasks, self.seeds, self.overrides, self.axes = tasks, seeds, dict(overrides or {}), dict(axes or {})
+        self.tasks, self.seeds, self.axes = tasks, seeds, dict(axes or {})
         self.results = results_folder(profile, results_dir)
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
         self.synonyms = optional_file(synonyms, "synonyms")
         self.device, self.precision = device, precision
+        self.overrides = {field: self._found(field, value) for field, value in (overrides or {}).items()}
         names, self.task_files = (None, []) if tasks is None else chosen_tasks(tasks)
-        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, names, seeds, overrides, axes)
+        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, names, seeds, self.overrides, axes)
         for task in {run.recipe.task for run in self.planned}:
             find_task(task, self.task_files)
+
+    def _found(self, field: str, value: Any) -> Any:
+        """A model's folder as an absolute path: runs are carried out in another folder than this one."""
+        if field not in ("model", "start") or not isinstance(value, str) or not Path(value).expanduser().is_dir():
+            return value
+        named = self.models_dir is not None and (self.models_dir / value).is_dir()
+        return value if named else str(Path(value).expanduser().absolute())
 
     @property
     def runs_folder(self) -> Path:
