@@ -40,6 +40,8 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "13_bits"], "study='13_bits': expected one of 10_stages"),
         (["plan", "12_bits", "--profile", "huge"], "profile='huge': expected one of mini, paper, smoke"),
         (["plan", "12_bits", "--task", "nli"], "task='nli': unknown; expected one of cola"),
+        (["plan", "12_bits", "--task", "none.yml"], "task='none.yml': no such file"),
+        (["plan", "12_bits", "--task", "own-x-0123456789"], "choose it by its description: --task FILE.yml"),
         (["plan", "12_bits", "--set", "epoch=3"], "unknown recipe field 'epoch'"),
         (["plan", "12_bits", "--set", "epochs=0"], "epochs=0: Input should be greater than 0"),
         (["plan", "12_bits", "--set", "epochs"], "--set epochs: expected FIELD=VALUE"),

@@ -36,7 +36,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = RunFolder(folder / "runs", recipe)
     run.claim()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_module, "load_task", lambda name, data_dir: little)
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder / "steps"))
     outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
     run.write_results(outcome.metrics, outcome.predictions, outcome.curve, {})

@@ -7,7 +7,7 @@ import pytest
 from fabricate import do
 
 from xtc_study.ablation import Ablation
-from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores
+from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores, standing
 from xtc_study.report.verdicts import claims_at_a_glance
 from xtc_study.studies import load_study, study_names
 
@@ -28,6 +28,15 @@ def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
     assert (table["verdict"] == "not run").all() and (table["seeds"] == 0).all() and table["difference"].isna().all()
     with pytest.raises(ValueError, match="no study is done"):
         claims_at_a_glance(table)
+
+
+def test_where_the_studies_stand(bits: Ablation, tmp_path: Path) -> None:
+    other = Ablation("10_stages", results_dir=tmp_path / "none")
+    done, missing = standing([bits, other]).to_dict("records")
+    durations = bits.collect().drop_duplicates("run_id")["duration_s"]
+    assert (done["runs"], done["done"], done["failed"]) == (len(bits.planned), len(bits.planned), 0)
+    assert done["minutes"] == pytest.approx(durations.sum() / 60) and len(durations) == len(bits.planned)
+    assert missing["done"] == 0 and math.isnan(missing["minutes"]), "what nobody measured is not written"
 
 
 def test_the_numbers_of_a_claim(bits: Ablation) -> None:

@@ -44,6 +44,22 @@ def prepared(name: str, folder: Path, **chosen: Any) -> Path:
     return path
 
 
+def test_the_quickstart(results: Path, tmp_path: Path) -> None:
+    short = {"teacher_epochs": 0.2, "epochs": 0.1}
+    nbval(prepared("01_quickstart.ipynb", tmp_path, results_dir=str(results), **short))
+    (folder,) = (results / "quickstart").iterdir()
+    assert {"model.safetensors", "README.md"} <= {path.name for path in folder.iterdir()}
+
+
+def test_your_model_and_data(tmp_path: Path) -> None:
+    nbval(
+        prepared(
+            "03_your_model_and_data.ipynb", tmp_path, work_dir=str(tmp_path), rows=80, teacher_epochs=0.5, epochs=0.5
+        )
+    )
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
 def test_an_ablation_from_nothing_to_its_verdict(results: Path, tmp_path: Path) -> None:
     """Four arms of one seed, trained for a moment."""
     axes = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
@@ -65,7 +81,9 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [*(load_study(name).notebook for name in study_names()), "90_summary.ipynb"])
+@pytest.mark.parametrize(
+    "name", ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
+)
 def test_a_notebook_whose_runs_are_done_trains_nothing(name: str, made_up: Path, tmp_path: Path) -> None:
     before = {path.name for path in (made_up / "runs").iterdir()}
     nbval(prepared(name, tmp_path, results_dir=str(made_up)))

@@ -62,6 +62,18 @@ def test_notebooks_are_committed_without_outputs_and_say_their_parameters() -> N
         assert notebook["metadata"]["kernelspec"]["name"] == "python3", path
 
 
+def test_every_yaml_and_toml_file_parses() -> None:
+    paths = [ROOT / "CITATION.cff", *ROOT.glob("*.yml"), *ROOT.glob(".*.yaml")]
+    paths += [*(ROOT / ".github").rglob("*.yml"), *(ROOT / "xtc_study").rglob("*.yml")]
+    assert {".pre-commit-config.yaml", "test.yml", "smoke.yml", "environment.yml"} <= {path.name for path in paths}
+    for path in paths:
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+
+
+def test_the_changelog_has_this_version() -> None:
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_every_study_names_a_notebook_that_exists() -> None:
     from xtc_study.studies import load_study, study_names
 

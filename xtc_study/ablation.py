@@ -13,7 +13,8 @@ from xtc_study.folders import optional_file, optional_folder, project_folder, re
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun, StudyError, load_study, plan, study_at
-from xtc_study.tasks.catalogue import find_task
+from xtc_study.tasks.catalogue import chosen_tasks, find_task
+from xtc_study.tasks.description import is_description
 from xtc_study.tasks.synonyms import check_synonyms, table_hash
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Ablation:
     """A study at a profile's scale, with its runs planned and checked.
 
     Args:
-        tasks, seeds, overrides: in place of the profile's; overrides are recipe fields set for every arm.
+        tasks, seeds, overrides: in place of the profile's; a task is a name or the path of a description of your own
+            data (``tasks/description.py``); overrides are recipe fields set for every arm.
         axes: the points to keep of some of the study's axes, or others (see ``arms.chosen_axes``).
         results_dir: in place of results/<profile>. data_dir: GLUE in its download layout; None: the hub.
         models_dir: models by name; None: local paths and the hub.
@@ -45,7 +47,7 @@ class Ablation:
         self,
         study: str,
         profile: str = "smoke",
-        tasks: Sequence[str] | None = None,
+        tasks: Sequence[str | Path] | None = None,
         seeds: Sequence[int] | None = None,
         overrides: Mapping[str, Any] | None = None,
         results_dir: str | Path | None = None,
@@ -58,15 +60,24 @@ class Ablation:
     ) -> None:
         self.profile = load_profile(profile)
         self.study = study_at(load_study(study), profile, axes)
-        self.tasks, self.seeds, self.overrides, self.axes = tasks, seeds, dict(overrides or {}), dict(axes or {})
+        self.tasks, self.seeds, self.axes = tasks, seeds, dict(axes or {})
         self.results = results_folder(profile, results_dir)
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
         self.synonyms = optional_file(synonyms, "synonyms")
         self.device, self.precision = device, precision
-        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, tasks, seeds, overrides, axes)
+        self.overrides = {field: self._found(field, value) for field, value in (overrides or {}).items()}
+        names, self.task_files = (None, []) if tasks is None else chosen_tasks(tasks)
+        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, names, seeds, self.overrides, axes)
         for task in {run.recipe.task for run in self.planned}:
-            find_task(task)
+            find_task(task, self.task_files)
+
+    def _found(self, field: str, value: Any) -> Any:
+        """A model's folder as an absolute path: runs are carried out in another folder than this one."""
+        if field not in ("model", "start") or not isinstance(value, str) or not Path(value).expanduser().is_dir():
+            return value
+        named = self.models_dir is not None and (self.models_dir / value).is_dir()
+        return value if named else str(Path(value).expanduser().absolute())
 
     @property
     def runs_folder(self) -> Path:
@@ -179,7 +190,7 @@ class Ablation:
         """What to type to carry out this study as chosen, or one arm of it."""
         words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
         for task in self.tasks or ():
-            words += ["--task", task]
+            words += ["--task", str(task)]
         for seed in self.seeds or ():
             words += ["--seed", str(seed)]
         for field, value in self.overrides.items():
@@ -197,7 +208,8 @@ class Ablation:
 
         notebook = project_folder() / "notebooks" / "run.ipynb"
         defaults = read_parameters(notebook) if notebook.is_file() else {}
-        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name) for run in self.planned}
+        files = [str(task) for task in self.tasks or () if is_description(task)]
+        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in self.planned}
 
     def page(self) -> StudyPage:
         """The study's section of the report."""
@@ -262,6 +274,7 @@ def run_together(
         "data_dir": str(first.data_dir or ""),
         "models_dir": str(first.models_dir or ""),
         "synonyms": str(first.synonyms or ""),
+        "task_files": [str(file) for file in first.task_files],
         "device": first.device,
         "precision": first.precision,
     }
@@ -276,7 +289,7 @@ def account_of(ablations: Sequence[Ablation]) -> Account:
     first = ablations[0]
     recipes = {run.run_id: run.recipe for one in ablations for run in one.planned}
     store = StepStore(first.results / "steps")
-    return account(list(recipes.values()), store, first.step_times(), table_hash(first.synonyms))
+    return account(list(recipes.values()), store, first.step_times(), table_hash(first.synonyms), first.task_files)
 
 
 def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:

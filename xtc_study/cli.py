@@ -29,7 +29,10 @@ Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'."
 ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
 ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
-    list[str] | None, typer.Option("--task", help="In place of the profile's tasks; repeat for several.")
+    list[str] | None,
+    typer.Option(
+        "--task", help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable."
+    ),
 ]
 Seeds = Annotated[
     list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")

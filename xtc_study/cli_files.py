@@ -31,7 +31,10 @@ def export_model(
     max_mb: Annotated[
         float | None, typer.Option(min=0, help="With --best: only files of at most so many MB (1 MB = 10^6 bytes).")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="With --best: only runs of this task.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="With --best: only runs of this task. With --rest: the .yml description of your own data."),
+    ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
     results: Annotated[Path | None, typer.Option(help="In place of results/<profile>.")] = None,
     to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
@@ -45,10 +48,12 @@ def export_model(
     from xtc_study.folders import optional_folder, project_folder, results_folder
     from xtc_study.recipe import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
+    from xtc_study.tasks.catalogue import chosen_tasks
 
     if (run is None) != best:
         raise ValueError("give the id of a run, or --best (and not both)")
-    if not best and (max_mb is not None or task is not None):
+    names, files = chosen_tasks([task] if task else [])
+    if not best and (max_mb is not None or (task is not None and not (rest and files))):
         raise ValueError("--max-mb and --task choose among runs: use them with --best")
     if to not in ("packed", "onnx", "openvino"):
         raise ValueError(f"--to {to}: expected packed, onnx or openvino")
@@ -56,12 +61,12 @@ def export_model(
         raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed")
     where = results_folder(profile, results)
     limit = None if max_mb is None else int(max_mb * 1e6)
-    found = best_run(where, limit, task) if run is None else find_run(where, run)
+    found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
     folder = (output or project_folder() / "exports" / found.path.name).absolute()
     if to == "packed":
         from xtc_study.deploy.export import export_packed
 
-        metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"))
+        metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"), files)
         for row in metrics["rows"]:
             out.print(f"{row['split']} {row['metric']}: {row['value']:.4f}", markup=False)
         out.print(f"{metrics['size_bytes']:,} bytes on disk; {metrics['size_bytes_paper']:,} by the paper's counting")

@@ -51,6 +51,21 @@ def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS)).astype(LEDGER_COLUMNS)
 
 
+def standing(ablations: Sequence[Ablation]) -> pd.DataFrame:
+    """One row a study: its question, runs planned, done and failed, and the minutes that its done runs took.
+
+    ``minutes`` is what was measured here, NaN where nothing is done. A run that several studies share counts in each.
+    """
+    rows = []
+    for ablation in ablations:
+        runs = ablation.states().drop_duplicates("run_id")
+        took = ablation.collect().drop_duplicates("run_id")["duration_s"]
+        failed = runs["state"].isin(["failed", "corrupt"])
+        minutes = took.sum() / 60 if len(took) else float("nan")
+        rows.append((ablation.study.name, ablation.study.question, len(runs), len(took), int(failed.sum()), minutes))
+    return pd.DataFrame(rows, columns=["study", "question", "runs", "done", "failed", "minutes"])
+
+
 def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
     """One row an arm with every task and at least one whole seed: the interquartile mean over seeds and tasks with its
     95 % interval, and how likely a run of it beats one of the reference. Scores in points.

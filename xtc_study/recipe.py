@@ -255,7 +255,7 @@ def _plain(value: Any) -> Any:
 
 def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     field = str(item["loc"][0]) if item["loc"] else "recipe"
-    message = item["msg"].removeprefix("Value error, ")
+    message: str = item["msg"].removeprefix("Value error, ")
     if field == "layers" and item["type"] != "value_error":
         message = (
             "expected a count of at least 1, a share such as 1/2, a list of teacher layers (from 0), or null for all"

@@ -33,7 +33,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     text = load_task(request.param)
     little = DatasetDict({split: rows.select(range(64 if split == "train" else 48)) for split, rows in text.items()})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_module, "load_task", lambda name, data_dir: little)
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         recipe = Recipe.of(task=request.param, batch_size=16, max_length=48, teacher_epochs=2, epochs=1)
         pipeline = Pipeline(recipe, Places(folder / "steps"))
     teacher, student = pipeline.teacher(), pipeline.student()

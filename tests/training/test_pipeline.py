@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every task has 64 training and 48 dev examples."""
 
-    def load(name: str, data_dir: Path | None = None) -> DatasetDict:
-        text = load_task(name, data_dir)
+    def load(name: str, data_dir: Path | None = None, files: Sequence[Path] = ()) -> DatasetDict:
+        text = load_task(name, data_dir, files)
         return DatasetDict({split: rows.select(range(64 if split == "train" else 48)) for split, rows in text.items()})
 
     monkeypatch.setattr(module, "load_task", load)

@@ -33,7 +33,8 @@ def weighted_scores(metric: str, weights: Array, labels: Array, predictions: Arr
 
 
 def _accuracy(weights: Array, labels: Array, predictions: Array) -> Array:
-    return _sums(weights, predictions == labels) / weights.sum(axis=1, keepdims=True)
+    shares: Array = _sums(weights, predictions == labels) / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _f1(weights: Array, labels: Array, predictions: Array) -> Array:
@@ -94,7 +95,8 @@ def _centred_ranks(weights: Array, values: Array) -> Array:
     starts = np.searchsorted(values[order], distinct)
     of_value = np.add.reduceat(weights[:, order], starts, axis=1)
     up_to_value = np.cumsum(of_value, axis=1)
-    return (up_to_value - (of_value + up_to_value[:, -1:]) / 2)[:, group]
+    ranks: Array = (up_to_value - (of_value + up_to_value[:, -1:]) / 2)[:, group]
+    return ranks
 
 
 def _sums(weights: Array, values: npt.NDArray[np.bool_] | Array) -> Array:

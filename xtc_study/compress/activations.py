@@ -33,7 +33,7 @@ class ActivationFormat:
 
     @property
     def largest(self) -> int:
-        return 2 ** (self.bits - 1) - 1
+        return int(2 ** (self.bits - 1)) - 1
 
 
 class QuantizedActivation(NamedTuple):

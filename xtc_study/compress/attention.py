@@ -64,4 +64,5 @@ def low_bit_attention(
 def _rounded(x: Tensor, form: ActivationFormat) -> Tensor:
     integers, scale = quantize_activation(x, form)
     assert scale is not None  # quantize_activation always gives one
-    return StraightThrough.apply(x, (integers * scale).to(x.dtype))
+    rounded: Tensor = StraightThrough.apply(x, (integers * scale).to(x.dtype))  # type: ignore[no-untyped-call]
+    return rounded

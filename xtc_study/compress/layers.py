@@ -100,7 +100,9 @@ class LowBitLinear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) to (..., out), in the autocast dtype where autocast is on."""
         limit = self.input_range(x) if self.input_range is not None else None
-        return _StraightThroughLinear.apply(x, self.weight, self.bias, self, limit, arithmetic_dtype(x))
+        inputs = (x, self.weight, self.bias, self, limit, arithmetic_dtype(x))
+        result: Tensor = _StraightThroughLinear.apply(*inputs)  # type: ignore[no-untyped-call]
+        return result
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"
@@ -122,7 +124,9 @@ class LowBitEmbedding(nn.Embedding):
         """ids (...) to (..., embedding_dim)."""
         rows = F.embedding(ids, self.weight, self.padding_idx)
         flat = rows.detach().reshape(-1, rows.shape[-1])
-        return StraightThrough.apply(rows, dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape))
+        rounded = dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape)
+        result: Tensor = StraightThrough.apply(rows, rounded)  # type: ignore[no-untyped-call]
+        return result
 
 
 def arithmetic_dtype(x: Tensor) -> torch.dtype:

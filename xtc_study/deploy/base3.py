@@ -35,7 +35,8 @@ def pack(integers: Integers) -> Bytes:
     width = bytes_per_row(columns)
     digits = np.zeros((rows, width * DIGITS), dtype=np.uint8)
     digits[:, :columns] = given + 1
-    return (digits.reshape(rows, width, DIGITS) * POWERS).sum(-1, dtype=np.uint8)
+    whole: Bytes = (digits.reshape(rows, width, DIGITS) * POWERS).sum(-1, dtype=np.uint8)
+    return whole
 
 
 def unpack(packed: Bytes, columns: int) -> Integers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,20 @@ from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training.predict import scores
 
 
-def export_packed(run: DoneRun, folder: Path, rest: str | None = None, data_dir: Path | None = None) -> dict[str, Any]:
+def export_packed(
+    run: DoneRun,
+    folder: Path,
+    rest: str | None = None,
+    data_dir: Path | None = None,
+    task_files: Sequence[Path] = (),
+) -> dict[str, Any]:
     """Copies the run's packed folder, and returns its metrics.
 
     Args:
         rest: store what is not packed in this format instead. It changes the logits a little, so the new file is
             scored anew, on the task's dev splits.
         data_dir: a folder in the GLUE download layout, for the scoring; None loads from the hub.
+        task_files: descriptions of data sets of your own, likewise.
 
     Raises:
         ValueError: ``folder`` is there already; a number ``rest`` cannot hold; the data are not to be had.
@@ -37,20 +45,23 @@ def export_packed(run: DoneRun, folder: Path, rest: str | None = None, data_dir:
         try:
             recipe = recipe.model_copy(update={"rest": rest})
             size = repack(run.model, folder, rest)
-            metrics = {**metrics, "rows": rescored(folder, recipe, metrics["rows"], data_dir), "size_bytes": size}
-            write_card(folder, recipe, metrics, find_task(recipe.task).primary_metric)
+            rows = rescored(folder, recipe, metrics["rows"], data_dir, task_files)
+            metrics = {**metrics, "rows": rows, "size_bytes": size}
+            write_card(folder, recipe, metrics, run.primary_metric)
         except BaseException:
             shutil.rmtree(folder)
             raise
     return metrics
 
 
-def rescored(folder: Path, recipe: Recipe, rows: list[dict[str, Any]], data_dir: Path | None) -> list[dict[str, Any]]:
+def rescored(
+    folder: Path, recipe: Recipe, rows: list[dict[str, Any]], data_dir: Path | None, task_files: Sequence[Path] = ()
+) -> list[dict[str, Any]]:
     """A run's rows with the values of another file of the same student."""
     from transformers import AutoTokenizer
 
-    task = find_task(recipe.task)
-    text = load_task(recipe.task, data_dir)
+    task = find_task(recipe.task, task_files)
+    text = load_task(recipe.task, data_dir, task_files)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     dev = {split: tokenised(text[split], task, tokenizer, recipe.max_length) for split in task.eval_splits}
     measured = scores(load(folder), dev, Padding(tokenizer, task), task)

@@ -116,10 +116,12 @@ def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.D
     frame = pd.concat([texts, frame.drop(columns=["split"])], axis=1)
     frame["off"] = (frame["prediction"] - frame["label"]).abs()
     if pipeline.task.is_regression:
-        return frame.sort_values("off", ascending=False).head(count).drop(columns=["idx", "off"]).round(2)
+        farthest: pd.DataFrame = frame.sort_values("off", ascending=False).head(count)
+        return farthest.drop(columns=["idx", "off"]).round(2)
     frame["teacher_off"] = (frame["teacher_prediction"] - frame["label"]).abs()
     wrong = frame[frame["off"] > 0].sort_values(["teacher_off", "idx"]).head(count)
     names = dict(enumerate(pipeline.task.labels))
     for column in ("label", "prediction", "teacher_prediction"):
         wrong[column] = wrong[column].astype(int).map(names)
-    return wrong.drop(columns=["idx", "off", "teacher_off"]).reset_index(drop=True)
+    shown: pd.DataFrame = wrong.drop(columns=["idx", "off", "teacher_off"])
+    return shown.reset_index(drop=True)

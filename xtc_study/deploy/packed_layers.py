@@ -41,7 +41,8 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) to (..., out)."""
-        return self.engine.linear(self, x)
+        result: Tensor = self.engine.linear(self, x)
+        return result
 
     def extra_repr(self) -> str:
         return f"{self.entry}, engine={getattr(self.engine, 'name', None)}"

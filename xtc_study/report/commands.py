@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xtc_study.recipe import Recipe
+from xtc_study.tasks.own import PREFIX
 
 
-def papermill_command(recipe: Recipe, defaults: Mapping[str, Any], profile: str) -> str:
+def papermill_command(
+    recipe: Recipe, defaults: Mapping[str, Any], profile: str, task_files: Sequence[str] = ()
+) -> str:
     """The papermill call that carries out this recipe and no other: every field that run.ipynb's defaults do not have.
 
     Args:
         defaults: run.ipynb's parameters (``runs.parameters.read_parameters``).
         profile: whose results folder it goes to, ``results/<profile>``.
+        task_files: descriptions of data sets of your own, as they were chosen.
     """
     words = ["papermill", "notebooks/run.ipynb", f"{recipe.run_id}.ipynb"]
     for name, value in recipe.model_dump(mode="json").items():
@@ -29,4 +33,6 @@ def papermill_command(recipe: Recipe, defaults: Mapping[str, Any], profile: str)
             words += ["-p", name, str(value)]
     if profile != "smoke":
         words += ["-r", "results_dir", f"results/{profile}"]
+    if recipe.task.startswith(PREFIX):
+        words += ["-y", json.dumps({"task_files": list(task_files)})]
     return shlex.join(words)

@@ -29,7 +29,7 @@ SHOWN_KINDS = ("image/svg+xml", "image/png", "image/jpeg", "text/html", "text/ma
 """Of an output the first of these is shown, in the template's order."""
 PRIVATE = ("claim", "results_dir")
 """Parameters that say where a run was, not what it was."""
-PLACES = ("data_dir", "models_dir", "synonyms")
+PLACES = ("data_dir", "models_dir", "synonyms", "task_files")
 """Of these only the last part of the path is shown."""
 _PART_OF_THE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -181,7 +181,9 @@ def _parameters(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, value in values.items():
         if name in PRIVATE:
             continue
-        text = Path(str(value)).name if name in PLACES and value else str(value)
+        text = str(value)
+        if name in PLACES:
+            text = ", ".join(Path(str(path)).name for path in (value if isinstance(value, list) else [value]) if path)
         shown.append((str(name), text or "not set"))
     return shown
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean
+from typing import Any
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import StepTimes
@@ -33,7 +35,11 @@ class Account:
 
 
 def account(
-    recipes: Sequence[Recipe], store: StepStore, times: StepTimes | None = None, synonyms: str | None = None
+    recipes: Sequence[Recipe],
+    store: StepStore,
+    times: StepTimes | None = None,
+    synonyms: str | None = None,
+    task_files: Sequence[Path] = (),
 ) -> Account:
     """The account of these recipes. A step that was not trained yet is estimated from those that were.
 
@@ -42,6 +48,7 @@ def account(
 
     Args:
         synonyms: the hash of the synonym table in use (see ``chain``).
+        task_files: descriptions of data sets of your own among the tasks.
     """
     alone = [step for recipe in recipes for step in chain(recipe, synonyms)]
     shared = {step.address: step for step in alone}
@@ -57,7 +64,7 @@ def account(
         for step in steps:
             seconds = known.get(step.address)
             if seconds is None:
-                seconds = _estimate(step, rates, times)
+                seconds = _estimate(step, rates, times, task_files)
             if seconds is None:
                 return None
             total += seconds
@@ -73,15 +80,17 @@ def account(
     )
 
 
-def _estimate(step: Step, rates: dict[tuple[str, str], float], times: StepTimes | None) -> float | None:
+def _estimate(
+    step: Step, rates: dict[tuple[str, str], float], times: StepTimes | None, task_files: Sequence[Path]
+) -> float | None:
     rate = rates.get((step.phase, str(step.task)))
     if rate is None and times is not None:
-        return times.seconds(step)
+        return times.seconds(step, task_files)
     rate = rates.get((step.phase, "")) if rate is None else rate
     return None if rate is None else rate * step.epochs / step.part[1]
 
 
-def _rates(records: dict[str, dict]) -> dict[tuple[str, str], float]:
+def _rates(records: dict[str, dict[str, Any]]) -> dict[tuple[str, str], float]:
     """Seconds an epoch by phase and task, and by phase alone (task '')."""
     seen: dict[tuple[str, str], list[float]] = {}
     for record in records.values():

@@ -31,8 +31,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
-            models_dir, synonyms, device, precision), ``threads`` (of torch in the kernel, or None), ``timeout``
-            (seconds a cell may take, or None).
+            models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
+            ``timeout`` (seconds a cell may take, or None).
 
     Returns:
         ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.recipe import Recipe
-from xtc_study.tasks.catalogue import find_task
 
 WEIGHTS = "model.safetensors"
 
@@ -37,10 +36,14 @@ class DoneRun:
         return (self.model / WEIGHTS).stat().st_size
 
     @property
+    def primary_metric(self) -> str:
+        """The first one stored, so that a run can be found where the data it was trained on are not."""
+        return str(self.metrics["rows"][0]["metric"])
+
+    @property
     def score(self) -> float:
         """The task's primary metric, the mean of its dev splits."""
-        metric = find_task(self.recipe.task).primary_metric
-        values = [float(row["value"]) for row in self.metrics["rows"] if row["metric"] == metric]
+        values = [float(row["value"]) for row in self.metrics["rows"] if row["metric"] == self.primary_metric]
         return sum(values) / len(values)
 
 
@@ -91,6 +94,6 @@ def _read(path: Path) -> DoneRun | None:
         )
         run = DoneRun(path, Recipe.of(**params["recipe"]), metrics)
         done = status["state"] == "done" and run.bytes > 0 and math.isfinite(run.score)
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ZeroDivisionError):
         return None
     return run if done else None

@@ -48,7 +48,7 @@ class StepTimes(BaseModel):
     """Most memory the device held in the longest 1-bit step; None where it cannot be told."""
     points: list[Point]
 
-    def seconds(self, step: Step) -> float | None:
+    def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:
         """Estimated training time of a step of a chain; None where the task's size is not known.
 
         A step's time is taken as linear in the word pieces of its batch, and a student's share of it as proportional
@@ -57,7 +57,7 @@ class StepTimes(BaseModel):
         root = step
         while root.parent is not None:
             root = root.parent
-        task, batch_size = find_task(step.task), int(root.params["batch_size"])
+        task, batch_size = find_task(step.task, task_files), int(root.params["batch_size"])
         if task.train_rows is None:
             return None
         length = min(task.typical_length or root.params["max_length"], root.params["max_length"])

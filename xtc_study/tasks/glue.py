@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task
+from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
 from xtc_study.tasks.tsv import Row, read_tsv
 
 if TYPE_CHECKING:  # datasets takes a second to import, and planning only needs the registry
@@ -174,7 +174,7 @@ def _from_folder(task: Task, source: Source, data_dir: Path) -> DatasetDict:
         else:
             ids = {text: index for index, text in enumerate(source.file_classes)}
             labels = [_class_id(path, row, ids) for row in rows]
-        splits[split] = _dataset(task, texts, labels)
+        splits[split] = as_dataset(task, texts, labels)
     return DatasetDict(splits)
 
 
@@ -248,14 +248,4 @@ def _from_hub_split(task: Task, source: Source, split: str, data: Dataset) -> Da
         if not known:
             allowed = f"0 to {MAX_SCORE:g}" if task.is_regression else f"an id from 0 to {len(task.labels) - 1}"
             raise DataError(f"{where}, row {row}: label {label}, expected {allowed}")
-    return _dataset(task, [data[column][:] for column in source.hub_texts], labels)
-
-
-def _dataset(task: Task, texts: list[list[str]], labels: list[Any]) -> Dataset:
-    from datasets import Dataset, Features, Value
-
-    # The hub stores scores as float32 and, for MRPC, an idx with gaps: one type and one numbering for both sources.
-    features = {field: Value("string") for field in task.text_fields}
-    features |= {"label": Value("float32" if task.is_regression else "int64"), "idx": Value("int64")}
-    columns = dict(zip(task.text_fields, texts, strict=True)) | {"label": labels, "idx": list(range(len(labels)))}
-    return Dataset.from_dict(columns, features=Features(features))
+    return as_dataset(task, [data[column][:] for column in source.hub_texts], labels)

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SENTENCE = ("sentence",)
 PAIR = ("sentence1", "sentence2")
+
+
+CLASS_METRICS = ("accuracy", "f1", "matthews")
+SCORE_METRICS = ("pearson", "spearman")
+"""The metrics of ``xtc_study.training.metrics`` that suit a classification, and a regression."""
 
 
 class DataError(ValueError):
@@ -49,3 +58,14 @@ class Task:
     @property
     def primary_metric(self) -> str:
         return self.metrics[0]
+
+
+def as_dataset(task: Task, texts: list[list[str]], labels: list[Any]) -> Dataset:
+    """One split with the columns that ``Task`` documents. ``texts``: one list a text field."""
+    from datasets import Dataset, Features, Value
+
+    # The hub stores scores as float32 and, for MRPC, an idx with gaps: one type and one numbering for all sources.
+    features = {field: Value("string") for field in task.text_fields}
+    features |= {"label": Value("float32" if task.is_regression else "int64"), "idx": Value("int64")}
+    columns = dict(zip(task.text_fields, texts, strict=True)) | {"label": labels, "idx": list(range(len(labels)))}
+    return Dataset.from_dict(columns, features=Features(features))

@@ -52,7 +52,7 @@ def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size
 
 def _has_fast_bf16(device: str, hidden_size: int | None) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device == "cpu":
         wide = hidden_size is None or hidden_size >= 128
         capabilities = torch.cpu.get_capabilities()

@@ -43,7 +43,7 @@ class AugmentedRows:
     ) -> None:
         self.recipe, self.text, self.tokenizer = recipe, text, tokenizer
         self.store, self.places, self.device = store, places, device
-        self.task = find_task(recipe.task)
+        self.task = find_task(recipe.task, places.task_files)
         masked = recipe.augmentation == "masked-lm"
         made_of = {
             "version": VERSION,

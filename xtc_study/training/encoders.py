@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
+
 from xtc_study.tasks.task import Task
 
 BUILTIN = "builtin:tiny"
@@ -22,6 +24,9 @@ BUILTIN_CONFIG: dict[str, Any] = {
 }
 """A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
 
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+"""One of these is in a folder that has a tokenizer."""
 
 BERT_BASE = ("google-bert/bert-base-uncased", "bert-base-uncased")
 
@@ -70,9 +75,10 @@ def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
     """The encoder's shape, read from its configuration alone.
 
     Raises:
-        ModelError: the model is not to be had.
+        ModelError: the model is not to be had, or is no text encoder.
     """
     config = _builtin_config() if name == BUILTIN else _config(resolve_model(name, models_dir))
+    _check_kind(name, config)
     return EncoderShape(*(int(getattr(config, field)) for field in EncoderShape._fields))
 
 
@@ -85,10 +91,18 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
     from transformers import AutoTokenizer
 
     source = resolve_model(name, models_dir)
+    if Path(source).is_dir() and not any((Path(source) / file).is_file() for file in TOKENIZER_FILES):
+        raise ModelError(
+            f"model={name!r}: {source} has no tokenizer ({', '.join(TOKENIZER_FILES)}); save the one it was trained "
+            "with beside the weights: tokenizer.save_pretrained(folder)"
+        )
     try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except OSError as error:
-        raise _not_found(name, error) from error
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _not_found(source, error) from error
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"model={name!r}: its tokenizer has no padding token, so rows cannot share a batch")
+    return tokenizer
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
@@ -112,8 +126,8 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
             trust_remote_code=False,
             dtype="float32",
         )
-    except OSError as error:
-        raise _not_found(name, error) from error
+    except (OSError, SafetensorError) as error:
+        raise _not_found(source, error) from error
 
 
 def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
@@ -153,7 +167,7 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
             source, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype="float32"
         )
     except OSError as error:
-        raise _not_found(name, error) from error
+        raise _not_found(source, error) from error
     except ValueError as error:  # an architecture that has no masked-LM form
         reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
@@ -180,12 +194,29 @@ def _config(source: str) -> Any:
 
     try:
         return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: an unknown architecture, or one that brings its own code
         raise _not_found(source, error) from error
 
 
-def _not_found(name: str, error: OSError) -> ModelError:
-    reason = (str(error).splitlines() or [""])[0]
+def _check_kind(name: str, config: Any) -> None:
+    """That the architecture reads text in both directions. Those that do have a masked-LM form."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.is_encoder_decoder:
+        kind = "an encoder and a decoder" if config.is_encoder_decoder else "not a text encoder"
+        raise ModelError(
+            f"model={name!r}: {config.model_type} is {kind}; the study compresses encoders, which read a text in both "
+            "directions: BERT, RoBERTa, DistilBERT, ELECTRA, MPNet and the like"
+        )
+
+
+def _not_found(name: str, error: Exception) -> ModelError:
+    reason = (str(error).splitlines() or [""])[0].rstrip()
+    if Path(name).is_dir():
+        return ModelError(
+            f"model={name!r}: the folder cannot be read ({reason}); expected a whole transformers model folder of "
+            "an architecture that needs no code of its own"
+        )
     return ModelError(
         f"model={name!r}: neither a local folder nor to be had from the hub ({reason}); "
         "give a folder, or put it under --models-dir by that name"

@@ -29,6 +29,7 @@ from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
 from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
+from xtc_study.training.suitable import check_pieces, rehearse
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,22 @@ class Pipeline:
 
     def __init__(self, recipe: Recipe, places: Places) -> None:
         self.recipe, self.places = recipe, places
-        self.task: Task = find_task(recipe.task)
+        self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
         shape = encoder_shape(recipe.model, places.models_dir)
         self.depth = shape.num_hidden_layers
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
             _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
-        self.text = load_task(recipe.task, places.data_dir)
+        model = rehearse(recipe, layers, places.models_dir)
+        self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.padding = Padding(self.tokenizer, self.task)
         encoded = {
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
+        check_pieces(recipe.model, model, self.tokenizer, self.task, self.train_rows, recipe.max_length)
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)

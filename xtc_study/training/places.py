@@ -18,5 +18,7 @@ class Places:
     """A folder that holds models by name; None: local paths and the hub."""
     synonyms: Path | None = None
     """A synonym table for augmentation; None: a generated task's own."""
+    task_files: tuple[Path, ...] = ()
+    """Descriptions of data sets of your own, one of which is the recipe's task."""
     device: str = "auto"
     precision: str = "auto"

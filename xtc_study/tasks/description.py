@@ -1,0 +1,130 @@
+"""The YAML file that describes a data set of your own.
+
+    name: reviews                    # letters, digits, - and _
+    files: {train: train.csv, dev: dev.csv}        # .csv, .tsv, .jsonl or .parquet, beside the description
+    text: review                     # a column, or two for a pair: [premise, hypothesis]
+    label: stars                     # a column
+    labels: [bad, good]              # in the order of their ids; left out: the values found in train
+    metrics: [accuracy, f1]          # the first is the primary one
+
+With one file only, ``held_out: 0.1`` keeps that share of it for scoring. A data set of the hub has ``hub``,
+``config``, ``revision`` and ``splits: {train: train, dev: validation}`` in place of ``files``. A regression says
+``kind: regression`` and has no ``labels``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xtc_study.tasks.task import CLASS_METRICS, SCORE_METRICS, DataError
+
+ENDINGS = (".yml", ".yaml")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,29}$")]
+
+
+class Description(BaseModel):
+    """What the YAML file says. Every scalar is read as text, so that the labels yes, 1 and 1.0 stay what they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    question: str = ""
+    """One sentence that tells a reader what is asked."""
+    files: dict[Name, str] = {}
+    """Split to file. ``train`` is trained on, every other one is scored."""
+    hub: Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")] | None = None
+    config: str | None = None
+    revision: str | None = None
+    """A commit of the hub's data set."""
+    splits: dict[Name, str] = {}
+    """Our split to the hub's."""
+    text: str | Annotated[list[str], Field(min_length=1, max_length=2)]
+    label: str
+    kind: Literal["classification", "regression"] = "classification"
+    labels: Annotated[list[str], Field(min_length=2)] | None = None
+    metrics: Annotated[list[str], Field(min_length=1)] | None = None
+    held_out: Annotated[float, Field(gt=0, le=0.5)] | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns of text, one or two."""
+        return [self.text] if isinstance(self.text, str) else list(self.text)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        return dict(self.files or self.splits)
+
+    @property
+    def known_metrics(self) -> tuple[str, ...]:
+        return CLASS_METRICS if self.kind == "classification" else SCORE_METRICS
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if bool(self.files) == bool(self.hub):
+            raise ValueError("expected either files, or hub with splits")
+        if not self.hub and (self.splits or self.config or self.revision):
+            raise ValueError("splits, config and revision belong to hub")
+        if "train" not in self.sources:
+            raise ValueError(f"{'splits' if self.hub else 'files'}: expected a split named train")
+        if (len(self.sources) > 1) == (self.held_out is not None):
+            raise ValueError("expected a second split to score on, or held_out (say 0.1) without one")
+        if len({*self.texts, self.label}) != len(self.texts) + 1:
+            raise ValueError("text and label: expected different columns")
+        if self.kind == "regression" and self.labels:
+            raise ValueError("labels: a regression has none")
+        if self.labels and len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels: expected each once")
+        for metric in self.metrics or ():
+            if metric not in self.known_metrics:
+                raise ValueError(f"metrics: {metric!r}, expected of {', '.join(self.known_metrics)} for a {self.kind}")
+        return self
+
+
+def is_description(text: str | Path) -> bool:
+    """Whether a task is chosen by a description's path, not by its name."""
+    return str(text).endswith(ENDINGS)
+
+
+def read_description(path: Path) -> Description:
+    """The description alone, checked.
+
+    Raises:
+        DataError: it cannot be read, or a field is missing, unknown or wrong.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); expected the description of a data set") from None
+    except yaml.YAMLError as error:
+        raise DataError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected fields such as name, files, text and label, found {str(content)[:60]!r}")
+    try:
+        return Description(**content)
+    except ValidationError as error:
+        raise DataError("\n".join(f"{path}: {line}" for line in _mistakes(error, content))) from None
+    except TypeError:
+        raise DataError(f"{path}: expected names of fields, found {', '.join(map(repr, content))}") from None
+
+
+def _mistakes(error: ValidationError, content: dict[str, Any]) -> list[str]:
+    lines: dict[str, str] = {}
+    for item in error.errors():
+        field = str(item["loc"][0]) if item["loc"] else ""
+        if item["type"] == "missing":
+            line = f"{field}: is required"
+        elif item["type"] == "extra_forbidden":
+            line = f"{field}: no such field; there are {', '.join(Description.model_fields)}"
+        elif not field:
+            line = item["msg"].removeprefix("Value error, ")
+        elif item["type"] == "string_pattern_mismatch" and field != "hub":
+            line = f"{field}: {item['input']!r}, expected up to 30 lower-case letters, digits, - and _"
+        else:
+            line = f"{field}={content.get(field)!r}: {item['msg']}"
+        lines.setdefault(field, line)
+    return list(lines.values())

@@ -1,0 +1,147 @@
+"""Rows of a CSV, TSV, JSON-lines or Parquet file, each with the number under which an editor shows it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xtc_study.tasks.task import DataError
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Rows(NamedTuple):
+    """Some columns of a file."""
+
+    unit: str
+    """What the numbers count: ``line`` of a text file, from 1 (of a row of several lines: the first), or ``row``."""
+    numbers: list[int]
+    columns: list[list[Any]]
+    """One list a column, in the order asked for. CSV and TSV give text; the others what they hold."""
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Rows:
+    """The named columns of a file, whose ending says what it is.
+
+    ``.csv`` is comma-separated with texts in double quotes where they need them (RFC 4180); ``.tsv`` is
+    tab-separated without any quoting; both begin with a line of column names. ``.jsonl`` has one object a line.
+
+    Raises:
+        DataError: no such file, another ending, a column that is not there once, a row of another length, text that
+            is not UTF-8, no rows. The message names file, line and fix.
+    """
+    readers = {".csv": _csv, ".tsv": _tsv, ".jsonl": _json_lines, ".parquet": _parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: expected a file that ends in {', '.join(readers)}; save the data as one of these")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; a path in a description starts from the description's own folder")
+    numbers, rows = reader(path, columns)
+    if not rows:
+        raise DataError(f"{path}: no rows; expected at least one")
+    unit = "row" if reader is _parquet else "line"
+    return Rows(unit, numbers, [[row[place] for row in rows] for place in range(len(columns))])
+
+
+def _csv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
+    reader = csv.reader(_lines(path), strict=True)
+    hint = "put a text that holds a comma, a quote or a line break in double quotes, and double the quotes in it"
+    return _table(path, columns, _numbered(path, reader, hint), hint)
+
+
+def _tsv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
+    lines = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(_lines(path), start=1))
+    hint = "a text in a .tsv file can hold no tab and no line break; take them out, or save the data as .csv or .jsonl"
+    return _table(path, columns, (row for row in lines if row[1] != [""]), hint)
+
+
+def _numbered(path: Path, reader: Any, hint: str) -> Iterator[tuple[int, list[str]]]:
+    start = 1
+    try:
+        for row in reader:
+            if row:
+                yield start, row
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{path}, line {start}: not CSV ({error}); {hint}") from None
+
+
+def _table(
+    path: Path, columns: Sequence[str], rows: Iterable[tuple[int, list[str]]], hint: str
+) -> tuple[list[int], list[Sequence[Any]]]:
+    numbers: list[int] = []
+    found: list[Sequence[Any]] = []
+    names: list[str] = []
+    for number, row in rows:
+        if not names:
+            names = row
+            places = [_place(path, names, column) for column in columns]
+        elif len(row) != len(names):
+            raise DataError(f"{path}, line {number}: {len(row)} columns, expected {len(names)} as in line 1; {hint}")
+        else:
+            numbers.append(number)
+            found.append([row[place] for place in places])
+    return numbers, found
+
+
+def _place(path: Path, names: list[str], column: str) -> int:
+    if names.count(column) != 1:
+        many = f"{names.count(column)} columns" if column in names else "no column"
+        raise DataError(
+            f"{path}, line 1: {many} {column!r}, expected one; the first line names {', '.join(map(repr, names))}"
+        )
+    return names.index(column)
+
+
+def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
+    numbers: list[int] = []
+    found: list[Sequence[Any]] = []
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: not JSON ({error}); expected one object a line") from None
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, line {number}: {line.strip()[:60]!r}, expected an object, {{...}}, on every line"
+            )
+        for column in columns:
+            if column not in row:
+                raise DataError(f"{path}, line {number}: no {column!r}, it has {', '.join(map(repr, row))}")
+        numbers.append(number)
+        found.append([row[column] for column in columns])
+    return numbers, found
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+        for column in columns:
+            if column not in names:
+                raise DataError(f"{path}: no column {column!r}, it has {', '.join(map(repr, names))}")
+        table = pq.read_table(path, columns=list(dict.fromkeys(columns)))
+    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a Parquet file that can be read ({error})") from None
+    rows = list(zip(*(table.column(column).to_pylist() for column in columns), strict=True))
+    return list(range(1, len(rows) + 1)), [list(row) for row in rows]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines with their ends, cut at line feeds alone: other characters that Python takes for one stay in the text."""
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                yield (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"{path}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+                ) from None

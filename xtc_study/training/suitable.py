@@ -1,0 +1,93 @@
+"""Whether an encoder, its tokenizer and the text suit each other: asked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xtc_study.compress.encoder import EncoderError
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.reduction import reduced
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.task import Task
+from xtc_study.training.encoders import ModelError, untrained_encoder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+MOST_UNKNOWN = 0.2
+"""A tokenizer that knows fewer of a task's words than this leaves was made for another text."""
+
+
+def rehearse(recipe: Recipe, layers: Sequence[int], models_dir: Path | None = None) -> Any:
+    """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.
+
+    Raises:
+        ModelError: an encoder that is built otherwise than the study needs, or layers that cannot stand alone.
+        ValueError: groups that do not divide a matrix.
+    """
+    with torch.device("meta"):
+        try:
+            model = untrained_encoder(recipe.model, models_dir)
+            student = reduced(model, layers)
+        except EncoderError as error:
+            raise ModelError(
+                f"model={recipe.model!r}: {error}; the study cuts and compresses encoders with one stack of layers "
+                "and a linear classifier, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+            ) from None
+        except RuntimeError as error:  # of load_state_dict: this family's layers are not alike
+            reason = " ".join(str(error).split())
+            raise ModelError(
+                f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder ({reason}); its "
+                "layers are not alike: keep the first one, or choose another model"
+            ) from None
+        if recipe.is_low_bit:
+            make_low_bit(student, recipe)
+    return model
+
+
+def check_pieces(name: str, model: Any, tokenizer: Any, task: Task, rows: Dataset, max_length: int) -> None:
+    """That the tokenizer knows the text, and the model the tokenizer's word pieces and their number.
+
+    Args:
+        model: of the encoder's shape; weights are not looked at. rows: tokenised training rows.
+
+    Raises:
+        ModelError: it does not; the message says how many, and what to do.
+    """
+    import pyarrow.compute as pc
+
+    pieces = pc.list_flatten(rows.data.column("input_ids"))
+    largest, known = pc.max(pieces).as_py(), int(model.config.vocab_size)
+    if largest >= known:
+        raise ModelError(
+            f"model={name!r}: its tokenizer gives word piece {largest}, the encoder knows {known:,} of them; these "
+            "files do not belong together: take both from one checkpoint"
+        )
+    if tokenizer.unk_token_id is not None:
+        words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
+        share = pc.sum(pc.equal(pieces, tokenizer.unk_token_id)).as_py() / max(words, 1)
+        if share > MOST_UNKNOWN:
+            raise ModelError(
+                f"model={name!r}: {share:.0%} of the word pieces of task {task.name!r} are unknown to its tokenizer; "
+                "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
+                "and no others; xtc_study.training.fresh makes an untrained encoder for any text)"
+            )
+    longest, most = max(rows["length"]), _positions(model)
+    if longest > most:
+        raise ModelError(
+            f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} has {longest}; lower "
+            f"max_length from {max_length} to {most} or less (--set max_length={most})"
+        )
+
+
+def _positions(model: Any) -> int:
+    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
+    tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
+    if not tables or not hasattr(tables[0], "num_embeddings"):
+        return int(getattr(model.config, "max_position_embeddings", 10**9))
+    shift = tables[0].padding_idx + 1 if tables[0].padding_idx is not None else 0
+    return int(tables[0].num_embeddings) - shift
