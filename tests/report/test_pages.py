@@ -172,7 +172,7 @@ def test_no_study_at_all(tmp_path: Path) -> None:
 def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path, tmp_path: Path, runs: Path) -> None:
     page = Page(site / "study-grid.html")
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
-    assert "Arms on one line differ in nothing but that panel's factor (layers, weight bits)." in page.text
+    assert "Arms on one line differ in nothing but that panel's factor (layers, bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
     _, page = written(tmp_path / "mini", replace(section(plan(), runs), published=published))
     assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
