@@ -57,6 +57,7 @@ def do(runs: Path, planned: PlannedRun, accuracy: float = 0.9, examples: int = 2
     )
     steps = range(10, 110, 10)
     curve = [("quantise", 1, step, term, 1 / step) for step in steps for term in ("attention", "hidden", "logits")]
+    curve += [("quantise", 1, step, "learning rate", 1e-3 / step) for step in steps]
     curve += [("quantise", 1, step, "dev score", right * step / 100) for step in (50, 100)]
     columns = ["phase", "stage", "step", "term", "value"]
     pd.DataFrame(curve, columns=columns).to_csv(folder / "curve.csv", index=False)
