@@ -1,4 +1,4 @@
-"""One made-up report for all tests of pages, and a browser to open it in."""
+"""Made up for all tests of pages: a whole report, a study with runs in several states, and a browser."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 
 import fabricate_report
 import pytest
+from fabricate import do, plan, write
+from fabricate_report import EVIL
 
 from xtc_study.report.formats import FormatError, find_browser
+from xtc_study.studies import PlannedRun
 
 NO_BROWSER = (
     "NO CHROMIUM: THE REPORT'S PAGES ARE NOT TESTED IN A BROWSER. Install chromium (apt-get install chromium)."
@@ -37,3 +40,19 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=path, args=as_root)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def planned(runs: Path) -> list[PlannedRun]:
+    """Two arms done with four seeds; of two more runs one failed with an evil message and one is missing."""
+    done = plan({"32-bit": 32, "1-bit": 1}, seeds=4)
+    for run in done:
+        do(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
+    others = plan({"2-bit": 2}, ("toy-pairs",), seeds=2)
+    write(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
+    return done + others

@@ -61,22 +61,6 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def planned(runs: Path) -> list[PlannedRun]:
-    """Two arms done with four seeds; of two more runs one failed with an evil message and one is missing."""
-    done = plan({"32-bit": 32, "1-bit": 1}, seeds=4)
-    for run in done:
-        do(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
-    others = plan({"2-bit": 2}, ("toy-pairs",), seeds=2)
-    write(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
-    return done + others
-
-
 def written(folder: Path, *studies: StudyPage) -> tuple[Page, Page]:
     """The index and the first study's page."""
     index = write_report(folder, studies)

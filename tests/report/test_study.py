@@ -5,28 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fabricate import do, plan, write
-from fabricate_report import EVIL, section
+from fabricate_report import section
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Claim
-from xtc_study.report.study import provenance_of
+from xtc_study.report.provenance import provenance_of
 from xtc_study.studies import PlannedRun
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
-
-
-@pytest.fixture
-def planned(runs: Path) -> list[PlannedRun]:
-    """Two arms done with four seeds; of two more runs one failed with an evil message and one is missing."""
-    done = plan({"32-bit": 32, "1-bit": 1}, seeds=4)
-    for run in done:
-        do(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
-    others = plan({"2-bit": 2}, ("toy-pairs",), seeds=2)
-    write(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
-    return done + others
 
 
 @pytest.mark.parametrize(("seeds", "warned"), [(2, True), (5, False)])

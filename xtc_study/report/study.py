@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from xtc_study.report.forest import differences_by_arm
 from xtc_study.report.front import Point
 from xtc_study.report.isolation import MAX_LINES, factors, one_at_a_time
 from xtc_study.report.plots import seeds_by_arm, seeds_finding
+from xtc_study.report.provenance import provenance_of
 from xtc_study.report.stale import stale_runs
 from xtc_study.report.tables import (
     PageTable,
@@ -294,31 +294,6 @@ def counts_of(standing: pd.DataFrame) -> dict[str, int]:
     return {state: int((standing["state"] == state).sum()) for state in STATES}
 
 
-def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
-    """Where the numbers come from, every distinct value listed: devices, precision, dates, hours, package versions.
-
-    Args:
-        frame: rows of ``analysis.collect.collect``.
-    """
-    if frame.empty:
-        return {}
-    runs = frame.drop_duplicates("run_id")
-    packages: dict[str, set[str]] = {}
-    for text in runs["versions"].unique():
-        for package, version in json.loads(text).items():
-            packages.setdefault(package, set()).add(str(version))
-    return {
-        "Device": _distinct(runs["device"]),
-        "Precision": _distinct(runs["precision"]),
-        "Model": _distinct(runs["model"]),
-        "Seeds": _distinct(runs["seed"].sort_values().astype(str)),
-        "Runs started": " to ".join(dict.fromkeys((runs["started"].min()[:10], runs["started"].max()[:10]))),
-        "Compute": f"{runs['duration_s'].sum() / 3600:.2f} h over {len(runs)} runs",
-        "Code": _distinct(runs["commit"]),
-        "Packages": ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in sorted(packages)),
-    }
-
-
 def _limits_of(difference: Difference | None) -> list[str]:
     if difference is None or difference.n_seeds >= FEW_SEEDS:
         return []
@@ -346,7 +321,3 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
             "the number of arms; the intervals are not."
         )
     return caption
-
-
-def _distinct(values: pd.Series) -> str:
-    return ", ".join(dict.fromkeys(text for text in values.dropna() if text)) or "not recorded"
