@@ -21,9 +21,9 @@ def low_bit(weights: WeightFormat | None, activations: ActivationFormat | None, 
 
 
 def quantised_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    integers, scale = layer.quantized_input(x, None)
-    x_hat = integers if scale is None else integers * scale
-    return x_hat.clone().requires_grad_(), dequantize(layer.quantized_weight()).clone().requires_grad_()
+    return layer.quantized_input(x).value.clone().requires_grad_(), dequantize(
+        layer.quantized_weight()
+    ).clone().requires_grad_()
 
 
 @pytest.mark.parametrize("activations", [None, BY_TOKEN, BY_TENSOR], ids=["plain input", "8 bits a token", "4 bits"])

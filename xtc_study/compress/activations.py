@@ -58,7 +58,7 @@ def quantize_activation(x: Tensor, form: ActivationFormat, limit: Tensor | None 
         limit = magnitude.amax(-1, keepdim=True) if form.scale == "token" else magnitude.amax()
     scale = limit / form.largest
     step = torch.where(scale > 0, scale, 1.0)
-    return QuantizedActivation((x / step).round().clamp_(-form.largest, form.largest), scale)
+    return QuantizedActivation((x / step).round_().clamp_(-form.largest, form.largest), scale)
 
 
 class StaticRange(nn.Module):

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xtc_study.compress.activations import ActivationFormat, QuantizedActivation, StaticRange, quantize_activation
+from xtc_study.compress.activations import ActivationFormat, StaticRange
 from xtc_study.compress.integer_first import integer_first_linear
 from xtc_study.compress.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
+from xtc_study.compress.shared_input import LinearInput, linear_input
 from xtc_study.compress.straight_through import StraightThrough
 
 
@@ -23,40 +24,33 @@ class _StraightThroughLinear(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        layer: LowBitLinear,
-        limit: Tensor | None,
-        dtype: torch.dtype,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: LowBitLinear, inputs: LinearInput
     ) -> Tensor:
-        activation = layer.quantized_input(x, limit)
+        dtype = inputs.value.dtype
         quantized = layer.quantized_weight(dtype)
-        x_hat = activation.integers if activation.scale is None else activation.integers * activation.scale
-        ctx.save_for_backward(x_hat.to(dtype), *quantized, weight)
+        ctx.save_for_backward(inputs.value, *quantized, weight)
         ctx.clip = layer.weight_format.clip if layer.weight_format else None
         ctx.has_bias = bias is not None
-        return integer_first_linear(
-            activation.integers, activation.scale, quantized, bias, layer.largest_product, dtype
-        )
+        return integer_first_linear(inputs.integers, inputs.scale, quantized, bias, layer.largest_product, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x_hat, integers, scale, weight = ctx.saved_tensors
         grad = grad.to(x_hat.dtype)
+        # Two dimensions: a product with more would copy the weight once a row of the batch where grad has gaps.
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = None
         if ctx.needs_input_grad[0]:
             if scale.shape[1] == 1:  # one scale a row or for all: cheaper to scale the gradient than the weights
-                grad_x = (grad * scale.reshape(-1).to(grad.dtype)) @ integers
+                grad_x = (flat * scale.reshape(-1).to(flat.dtype)) @ integers
             else:
-                grad_x = grad @ dequantize(Quantized(integers, scale)).to(grad.dtype)
+                grad_x = flat @ dequantize(Quantized(integers, scale)).to(flat.dtype)
+            grad_x = grad_x.reshape(x_hat.shape)
         grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
         if ctx.clip is not None:
             grad_weight = grad_weight * (weight.abs() <= ctx.clip)
         grad_bias = flat.sum(0, dtype=torch.float32).to(weight.dtype) if ctx.has_bias else None
-        return grad_x, grad_weight, grad_bias, None, None, None
+        return grad_x, grad_weight, grad_bias, None, None
 
 
 class LowBitLinear(nn.Linear):
@@ -91,18 +85,16 @@ class LowBitLinear(nn.Linear):
             return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
         return quantize_weight(self.weight, self.weight_format, dtype)
 
-    def quantized_input(self, x: Tensor, limit: Tensor | None) -> QuantizedActivation:
-        """Integers and scale of x, shape (..., in); x itself with scale None when it is not quantised."""
-        if self.activation_format is None:
-            return QuantizedActivation(x.detach(), None)
-        return quantize_activation(x, self.activation_format, limit)
-
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) to (..., out), in the autocast dtype where autocast is on."""
-        limit = self.input_range(x) if self.input_range is not None else None
-        inputs = (x, self.weight, self.bias, self, limit, arithmetic_dtype(x))
-        result: Tensor = _StraightThroughLinear.apply(*inputs)  # type: ignore[no-untyped-call]
+        inputs = self.quantized_input(x)
+        result: Tensor = _StraightThroughLinear.apply(x, self.weight, self.bias, self, inputs)  # type: ignore[no-untyped-call]
         return result
+
+    def quantized_input(self, x: Tensor) -> LinearInput:
+        """x (..., in) as it is multiplied; in training mode a static range learns from it."""
+        limit = self.input_range(x) if self.input_range is not None else None
+        return linear_input(x, self.activation_format, arithmetic_dtype(x), limit)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"

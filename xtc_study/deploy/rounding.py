@@ -32,11 +32,9 @@ class _RoundedLinear(nn.Module):
         self.bias = None if layer.bias is None else rounded(layer.bias, rest)
 
     def forward(self, x: Tensor) -> Tensor:
-        layer = self.layer
-        limit = layer.input_range(x) if layer.input_range is not None else None
-        activation = layer.quantized_input(x, limit)
+        inputs = self.layer.quantized_input(x)
         return integer_first_linear(
-            activation.integers, activation.scale, self.quantized, self.bias, layer.largest_product
+            inputs.integers, inputs.scale, self.quantized, self.bias, self.layer.largest_product
         )
 
 

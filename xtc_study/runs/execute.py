@@ -100,12 +100,13 @@ def run_notebook(
     with ExitStack() as stack:
         for name, value in environment.items():
             stack.enter_context(_set(name, value))
-        config = None
+        # Asked to end politely, a kernel is interrupted first and writes an error into the terminal.
+        client: dict[str, Any] = {"NotebookClient": {"shutdown_kernel": "immediate"}}
         if os.name == "posix":
             # Sockets in place of TCP ports: no races for ports between workers. Their default path is relative to the
             # current folder and the same for every kernel, so each kernel gets a folder of its own.
             sockets = stack.enter_context(TemporaryDirectory(prefix="xtc-"))
-            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+            client["KernelManager"] = {"transport": "ipc", "ip": f"{sockets}/kernel"}
         papermill.execute_notebook(
             str(notebook).replace("{", "{{").replace("}", "}}"),
             str(output).replace("{", "{{").replace("}", "}}"),
@@ -113,7 +114,7 @@ def run_notebook(
             kernel_name="python3",
             progress_bar=False,
             resources={"metadata": {"path": str(notebook.parent)}},
-            config=config,
+            config=Config(client),
             execution_timeout=timeout,
             stdout_file=log,
             stderr_file=log,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -24,6 +26,27 @@ class Arithmetic:
         """bf16 products with fp32 sums inside the block, where the precision says so."""
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
             yield
+
+    @contextmanager
+    def cast_once(self, model: Any) -> Iterator[None]:
+        """Inside the block the linears of a model that does not learn hold bf16 weights, where the precision says so.
+
+        Autocast would make the same copy at every step: it keeps copies only of what needs a gradient.
+        """
+        parameters = [
+            parameter
+            for module in model.modules()
+            if self.precision == "bf16" and isinstance(module, nn.Linear)
+            for parameter in module.parameters(recurse=False)
+        ]
+        before = [parameter.data for parameter in parameters]
+        try:
+            for parameter in parameters:
+                parameter.data = parameter.data.to(torch.bfloat16)
+            yield
+        finally:
+            for parameter, full in zip(parameters, before, strict=True):
+                parameter.data = full
 
 
 def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Arithmetic:

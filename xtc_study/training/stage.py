@@ -117,9 +117,10 @@ def train(
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
     last, trainer.curve = _last_checkpoint(folder)
-    if lesson.teacher is not None:
-        lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
     with ExitStack() as stack:
+        if lesson.teacher is not None:
+            lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
+            stack.enter_context(arithmetic.cast_once(lesson.teacher))
         if ATTENTION in lesson.terms:
             stack.enter_context(tapped(model, lesson.teacher))
         trainer.train(resume_from_checkpoint=last)
