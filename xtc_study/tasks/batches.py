@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+ROW = "row"
+"""A column of rows' numbers, from which a batch says which rows it holds. Only some data sets have it."""
+
 
 def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dataset:
     """The rows as input_ids, attention_mask (and token_type_ids where the model has them), labels, length.
@@ -64,11 +67,13 @@ class Padding:
         self.tokenizer, self.is_regression = tokenizer, task.is_regression
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Tensors input_ids, attention_mask, ... of shape (batch, positions), and labels (batch,)."""
+        """Tensors input_ids, attention_mask, ... of shape (batch, positions), labels (batch,), and what was in ROW."""
         import torch
 
         labels = [row["labels"] for row in rows]
-        inputs = [{key: value for key, value in row.items() if key not in ("labels", "length")} for row in rows]
+        inputs = [{key: value for key, value in row.items() if key not in ("labels", "length", ROW)} for row in rows]
         batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        if ROW in rows[0]:
+            batch[ROW] = torch.tensor([row[ROW] for row in rows])
         batch["labels"] = torch.tensor(labels, dtype=torch.float32 if self.is_regression else torch.long)
         return batch

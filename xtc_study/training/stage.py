@@ -18,8 +18,10 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction import hidden_state_map
 from xtc_study.compress.taps import tapped
+from xtc_study.tasks.batches import ROW
 from xtc_study.tasks.order import LikeLengths
 from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
 POINTS = 40
 """Points of a loss curve."""
@@ -31,6 +33,10 @@ EVALUATIONS = 5
 """How often the dev split is scored in one stage, evenly spaced, the last step included."""
 STEPS_BETWEEN_EVALUATIONS = 50
 """At least; a stage shorter than that is scored at its end only, or scoring would take longer than training."""
+
+
+EPOCHS_WORTH_KEEPING = 2
+"""A training of fewer asks its teacher anew for each batch."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,21 @@ def train(
             stack.enter_context(arithmetic.cast_once(lesson.teacher))
         if ATTENTION in lesson.terms:
             stack.enter_context(tapped(model, lesson.teacher))
+        if _worth_keeping(lesson, rows, schedule, arithmetic):
+            trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last)
     return trainer.curve
+
+
+def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
+    """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
+    and fit. On a GPU the teacher's pass costs less than bringing them back."""
+    if lesson.terms == (LABELS,) or lesson.teacher_dropout or lesson.pad_in_loss or arithmetic.device == "cuda":
+        return False
+    if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
+        return False
+    states = hidden_state_map(lesson.layers)
+    return bytes_needed(lesson.teacher, rows["length"][:], lesson.terms, lesson.layers, states) <= memory_limit()
 
 
 def _last_checkpoint(folder: Path) -> tuple[str | None, list[CurvePoint]]:
@@ -149,6 +168,15 @@ class _DistillationTrainer(Trainer):
         self.curve: list[CurvePoint] = []
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
+        self.kept: TeacherOutputs | None = None
+
+    def keep_teacher_outputs(self) -> None:
+        """Asks the teacher about every row now, and not again."""
+        lesson, rows = self.lesson, self.train_dataset
+        self.kept = TeacherOutputs(
+            lesson.teacher, rows, self.data_collator, lesson.terms, lesson.layers, self.states, self.arithmetic
+        )
+        self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
         rows = self.train_dataset if train_dataset is None else train_dataset
@@ -162,12 +190,14 @@ class _DistillationTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         labels = inputs.pop("labels")
-        inputs.pop("length", None)
+        numbers = inputs.pop(ROW, None)
         terms = self.lesson.terms
         want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
         with self.arithmetic.autocast():
             teacher = None
-            if terms != (LABELS,):
+            if self.kept is not None and numbers is not None:
+                teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
+            elif terms != (LABELS,):
                 with torch.no_grad():
                     teacher = self.lesson.teacher(**inputs, **want)
             student = model(**inputs, **want)

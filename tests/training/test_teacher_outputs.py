@@ -1,0 +1,144 @@
+"""A teacher's kept outputs are those it would give again, and the lesson from them is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xtc_study.compress.losses import distillation_terms
+from xtc_study.compress.taps import tapped
+from xtc_study.tasks.batches import ROW, Padding, tokenised
+from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.vocabulary import toy_tokenizer
+from xtc_study.training import stage
+from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.encoders import load_encoder
+from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
+
+TASK = find_task("toy-sentiment")
+CPU = Arithmetic("cpu", "fp32")
+LAYERS, STATES = (1, 3), (0, 2, 4)
+NUMBERS = [5, 0, 17, 30, 9]
+EVERY = ("attention", "hidden", "logits")
+
+
+@pytest.fixture(scope="module")
+def rows() -> Any:
+    return tokenised(load_task(TASK.name)["train"].select(range(40)), TASK, toy_tokenizer(), 32)
+
+
+@pytest.fixture(params=["right", "left"])
+def padding(request: pytest.FixtureRequest) -> Padding:
+    tokenizer = toy_tokenizer()
+    tokenizer.padding_side = request.param
+    return Padding(tokenizer, TASK)
+
+
+def asked_anew(teacher: Any, batch: dict[str, torch.Tensor]) -> Any:
+    with torch.no_grad():
+        return teacher(**batch, output_attentions=True, output_hidden_states=True)
+
+
+def batch_of(rows: Any, padding: Padding, numbers: list[int]) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in padding([rows[i] for i in numbers]).items() if name != "labels"}
+
+
+@pytest.mark.parametrize("terms", [EVERY, ("attention", "hidden"), ("hidden",), ("attention",), ("logits",)])
+def test_what_was_kept_is_what_the_teacher_says_of_another_batch(
+    terms: tuple[str, ...], rows: Any, padding: Padding
+) -> None:
+    teacher = load_encoder("builtin:tiny", TASK, 0).eval()
+    batch = batch_of(rows, padding, NUMBERS)
+    mask = batch["attention_mask"]
+    assert not mask.bool().all(), "some of it must be padding"
+    with tapped(teacher):
+        kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
+        expected = asked_anew(teacher, batch)
+    torch.testing.assert_close(kept.logits, expected.logits)
+    assert set(kept.hidden_states) == (set(STATES) if "hidden" in terms else set())
+    assert set(kept.attentions) == (set(LAYERS) if "attention" in terms else set())
+    for state, hidden in kept.hidden_states.items():
+        torch.testing.assert_close(hidden, expected.hidden_states[state] * mask[:, :, None])
+    both = (mask[:, None, :, None] * mask[:, None, None, :]).bool()
+    for layer, scores in kept.attentions.items():
+        torch.testing.assert_close(scores, expected.attentions[layer].where(both, 0.0))
+
+
+def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
+    teacher, student = load_encoder("builtin:tiny", TASK, 0).eval(), load_encoder("builtin:tiny", TASK, 1)
+    layers, states = (0, 1, 2, 3), (0, 1, 2, 3, 4)
+    batch = batch_of(rows, padding, NUMBERS)
+    mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
+    found = []
+    with tapped(teacher, student):
+        kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
+        for said in (kept, asked_anew(teacher, batch)):
+            student.zero_grad()
+            answer = student(**batch, output_attentions=True, output_hidden_states=True)
+            terms = distillation_terms(EVERY, answer, said, layers, states, mask, labels)
+            torch.stack(list(terms.values())).sum().backward()
+            gradients = [parameter.grad for parameter in student.parameters() if parameter.grad is not None]
+            found.append((terms, gradients))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    torch.testing.assert_close(found[0][1], found[1][1])
+
+
+def count_calls(model: Any) -> list[int]:
+    calls: list[int] = []
+    model.register_forward_hook(lambda *given: calls.append(1))
+    return calls
+
+
+def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[str, Any]], int]:
+    """The curve, and how often the teacher was asked."""
+    teacher = load_encoder("builtin:tiny", TASK, 1)
+    calls = count_calls(teacher)
+    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0)
+    curve = train(
+        load_encoder("builtin:tiny", TASK, 0),
+        rows,
+        Padding(toy_tokenizer(), TASK),
+        Lesson(EVERY, teacher, (0, 1, 2, 3), **lesson),
+        schedule,
+        CPU,
+        folder,
+        lambda student: 0.5,
+    )
+    return curve, len(calls)
+
+
+def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, asked = fit(rows, tmp_path, 9)
+    assert asked == 1, "40 rows are one batch of the teacher's"
+    monkeypatch.setattr(stage, "memory_limit", lambda: 1000)
+    anew, asked = fit(rows, tmp_path, 9)
+    assert asked == 9
+    assert [point["value"] for point in kept] == pytest.approx([point["value"] for point in anew], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("steps", "lesson"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
+)
+def test_a_teacher_is_asked_anew_where_that_is_cheaper_or_what_it_says_changes(
+    steps: int, lesson: dict[str, bool], rows: Any, tmp_path: Path
+) -> None:
+    assert fit(rows, tmp_path, steps, **lesson)[1] == steps
+
+
+def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:
+    teacher = tiny(labels=3)
+    assert bytes_needed(teacher, [3, 5], EVERY, (1, 3), (0, 2, 4)) == 4 * (3 * 32 * 8 + 2 * 4 * (9 + 25) + 2 * 3)
+    assert bytes_needed(teacher, [3, 5], ("logits",), (1, 3), (0, 2, 4)) == 4 * 2 * 3
+
+
+def test_a_row_number_goes_through_padding(rows: Any) -> None:
+    numbered = rows.add_column(ROW, range(len(rows)))
+    batch = Padding(toy_tokenizer(), TASK)([numbered[7], numbered[3]])
+    assert batch[ROW].tolist() == [7, 3]
