@@ -25,7 +25,7 @@ QUIET = {
 }
 """A progress bar in an executed notebook becomes hundreds of saved lines."""
 MEMORY = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""torch on Linux then asks for large pages. A word table's gradient is fresh memory at each step: a tenth of its time."""
+"""torch on Linux then asks for large pages. A word table's gradient is fresh memory: it costs a tenth of a step."""
 
 
 def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
