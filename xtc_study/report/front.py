@@ -122,7 +122,11 @@ def _panel(
             ha="left" if first else "right", fontsize=8, color=INK,
         )  # fmt: skip
     panel.set_xscale("log", base=2)
-    panel.margins(x=0.2, y=0.1)
+    panel.margins(x=0.2)
+    # The marks decide what is shown: with two seeds a t interval is so wide that they would become a line.
+    scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
+    room = max(max(scores) - min(scores), 4) / 2
+    panel.set_ylim(min(scores) - room, max(scores) + room)
     panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(label)
