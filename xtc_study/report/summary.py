@@ -120,7 +120,8 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         "front",
         "Score against cost",
         f"Score against bytes on disk for {len(points)} arms. {finding}",
-        f"{finding} {scope} Bars are 95 % t intervals over seeds; those too long for the figure are cut off. Point at a mark, or tab to it, to read it.",
+        f"{finding} {scope} Bars are 95 % t intervals over seeds; those too long for the figure are cut off. "
+        "Point at a mark, or tab to it, to read it.",
         marks,
     )
     return picture, _table(points)
