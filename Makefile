@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= 12_bits
 PROFILE ?= smoke
-DEEPSPEED ?= 0.19.7
+DEEPSPEED ?= 0.19.6
 BENCH ?=
 
 .PHONY: demo test stress bench-peer lab install clean
