@@ -34,6 +34,7 @@ from turns import Contender, ContenderError
 
 from xtc_study.compress.reduction import hidden_state_map, layer_map, reduced
 from xtc_study.deploy.bench import cpu_name
+from xtc_study.runs.execute import MEMORY
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
@@ -135,6 +136,7 @@ def take_turns(
     """
     environment = {
         **os.environ,
+        **MEMORY,  # as in a study's runs; for all alike
         "OMP_NUM_THREADS": str(chosen.threads),
         "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "HF_HUB_OFFLINE": "1",
