@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= 12_bits
 PROFILE ?= smoke
+DEEPSPEED ?= 0.19.6
+BENCH ?=
 
-.PHONY: demo test stress lab install clean
+.PHONY: demo test stress bench-peer lab install clean
 
 install: .venv/installed
 
@@ -27,8 +29,18 @@ test: install
 stress: install
 	XTC_KILLS=200 $(BIN)/pytest -s tests/runs/test_kills.py
 
+# Training steps beside those of DeepSpeed's compression, in an environment of its own. BENCH: flags of train_step.py.
+bench-peer: install .venv-peer/installed
+	$(BIN)/python benchmarks/train_step.py $(BENCH)
+
+.venv-peer/installed: constraints.txt
+	$(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch transformers safetensors setuptools
+	.venv-peer/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation deepspeed==$(DEEPSPEED)
+	touch $@
+
 lab: install
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .venv build *.egg-info results/smoke reports/smoke
+	rm -rf .venv .venv-peer build *.egg-info results/smoke reports/smoke

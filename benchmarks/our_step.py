@@ -1,0 +1,117 @@
+"""Our own steps, as ``training.stage.train`` takes them: distil + 1-bit, or plain fine-tuning on labels.
+
+    python benchmarks/our_step.py FOLDER {distil,plain} [--device auto] [--precision auto] [--rounds 4]
+
+A contender of train_step.py, which prepares the folder. It times a real training (Trainer, order of rows, padding,
+losses, optimiser) from outside: the time of a step ends where the next one's forward pass starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import load_from_disk
+from transformers import AutoModelForSequenceClassification
+from turns import resident, seconds_between, serve, stamp
+
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.batches import Padding
+from xtc_study.tasks.catalogue import find_task
+from xtc_study.training import stage
+from xtc_study.training.arithmetic import choose_arithmetic
+from xtc_study.training.encoders import load_tokenizer
+from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training.steps import STAGE_TERMS
+
+stage.POINTS = 1  # a short training would log after each step, which a real one does after hundreds
+
+
+class Watch:
+    """Stamps the student's forward passes and adds up the teacher's, by hooks."""
+
+    def __init__(self, student: Any, teacher: Any, device: str) -> None:
+        self.device = device
+        self.starts: list[Any] = []
+        self.taught: list[Any] = []
+        self.sizes: list[int] = []
+        student.register_forward_pre_hook(self._student, with_kwargs=True)
+        teacher.register_forward_pre_hook(self._teacher)
+        teacher.register_forward_hook(self._teacher)
+
+    def _student(self, module: Any, args: Any, inputs: dict[str, Any]) -> None:
+        self.starts.append(stamp(self.device))
+        self.sizes.append(inputs["input_ids"].numel())
+
+    def _teacher(self, *args: Any) -> None:
+        self.taught.append(stamp(self.device))
+
+
+def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int) -> Callable[[], dict[str, Any]]:
+    """A function that trains for one round over the rows to get going, then reports on ``rounds`` more."""
+    plan = json.loads((folder / "plan.json").read_text())
+    task, rows = find_task(plan["task"]), load_from_disk(folder / "rows")
+    tokenizer = load_tokenizer(str(folder / "teacher"))
+    student, teacher = (
+        AutoModelForSequenceClassification.from_pretrained(folder / name, dtype="float32", local_files_only=True)
+        for name in ("student", "teacher")
+    )
+    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
+    lesson = Lesson(STAGE_TERMS[0][0])
+    if kind == "distil":
+        make_low_bit(student, Recipe.of(task=task.name, weight_bits=1))
+        lesson = Lesson(STAGE_TERMS[1][0], teacher, tuple(plan["layers"]))
+    student.to(arithmetic.device)
+    batch_size = plan["batch_size"]
+    a_round = -(-len(rows) // batch_size)
+    schedule = Schedule(a_round * (1 + rounds), batch_size, 2e-5, warmup=0.1, weight_decay=0.01, seed=0)
+    watch = Watch(student, teacher, arithmetic.device)
+
+    def once() -> dict[str, Any]:
+        ends: list[Any] = []
+
+        def ended(model: Any) -> float:
+            ends.append(stamp(arithmetic.device))
+            return 0.0
+
+        watch.starts, watch.taught, watch.sizes = [], [], []
+        with tempfile.TemporaryDirectory() as room:
+            curve = train(student, rows, Padding(tokenizer, task), lesson, schedule, arithmetic, Path(room), ended)
+        if arithmetic.device == "cuda":
+            torch.cuda.synchronize()
+        taught = list(zip(watch.taught[::2], watch.taught[1::2], strict=True))[a_round:]
+        return {
+            "seconds": seconds_between(watch.starts[a_round], ends[-1]),
+            "teacher_seconds": sum(seconds_between(*pair) for pair in taught),
+            "steps": len(watch.starts) - a_round,
+            "tokens": rounds * sum(rows["length"][:]),
+            "positions": sum(watch.sizes[a_round:]),
+            "loss": sum(point["value"] for point in curve if point["term"] in lesson.terms),
+            "device": arithmetic.device,
+            "precision": arithmetic.precision,
+        }
+
+    return once
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("kind", choices=("distil", "plain"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--rounds", type=int, default=4)
+    chosen = parser.parse_args()
+    before = resident()
+    device = choose_arithmetic(chosen.device).device
+    serve(trainings(chosen.folder, chosen.kind, device, chosen.precision, chosen.rounds), before, device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The distil + 1-bit step as the paper's released scripts take it: what ours is measured against.
+
+Written anew from their description, to be what they do and no slower. Everything in fp32; rows padded to 128;
+attention computed step by step, its scores handed on after the mask of -10000 is added; every weight matrix, and the
+whole word table, quantised anew in each forward pass by plain tensor operations; the teacher run on every batch;
+every loss over padding too; AdamW parameter by parameter; gradients clipped to a norm of 1.
+
+Quantised are, as in the released XTC configs, the linears of each layer and the word table to 1 bit (one scale a
+matrix, one a row) and the linears' inputs to 8 bits (symmetric, one scale a token); not the pooler.
+
+Needs torch, transformers and safetensors alone. As a program: a contender of train_step.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import (
+    AttentionInterface,
+    AutoModelForSequenceClassification,
+    get_linear_schedule_with_warmup,
+)
+from turns import resident, seconds_between, serve, stamp
+
+SCORES = "reference_scores"
+MASKED = -10000.0
+BATCH = 32
+LINEARS = ("query", "key", "value", "dense")
+
+
+def attention_with_masked_scores(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """Attention in single operations; the scores (batch, heads, queries, keys) include the mask."""
+    scores = torch.matmul(query, key.transpose(-1, -2))
+    scores = scores / math.sqrt(query.shape[-1])
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    probabilities = F.dropout(scores.softmax(-1), dropout, module.training)
+    return torch.matmul(probabilities, value).transpose(1, 2).contiguous(), scores
+
+
+AttentionInterface.register(SCORES, attention_with_masked_scores)
+
+
+class BinaryWeights(torch.autograd.Function):
+    """mean|w| sign(w), of the whole matrix or of each row; sign(0) = 0. The gradient passes as it is."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, groups: int) -> Tensor:
+        flat = weight.reshape(groups, -1)
+        scale = flat.norm(p=1, dim=1, keepdim=True) / flat.shape[1]
+        return (flat.sign() * scale).reshape(weight.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+class RoundedInputs(torch.autograd.Function):
+    """b bits, symmetric, one scale a token: max|x| / 2^(b-1), clipped at the top. The gradient passes as it is."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bits: int) -> Tensor:
+        levels = 2 ** (bits - 1)
+        tokens = x.reshape(-1, x.shape[-1])
+        scale = tokens.abs().amax(dim=-1, keepdim=True) / levels
+        return ((tokens / scale).round().clamp(-levels, levels - 1) * scale).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+class QuantisedLinear(nn.Linear):
+    """A linear with 1-bit weights and, unless ``input_bits`` is None, rounded inputs."""
+
+    def __init__(self, linear: nn.Linear, input_bits: int | None) -> None:
+        super().__init__(linear.in_features, linear.out_features, device="meta")
+        self.weight, self.bias, self.input_bits = linear.weight, linear.bias, input_bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = BinaryWeights.apply(self.weight, 1)
+        if self.input_bits is not None:
+            x = RoundedInputs.apply(x, self.input_bits)
+        return F.linear(x, weight, self.bias)
+
+
+class QuantisedTable(nn.Embedding):
+    """A table with 1-bit weights, all rows of it quantised in each forward pass."""
+
+    def __init__(self, table: nn.Embedding) -> None:
+        super().__init__(table.num_embeddings, table.embedding_dim, padding_idx=table.padding_idx, device="meta")
+        self.weight = table.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.embedding(ids, BinaryWeights.apply(self.weight, self.num_embeddings), self.padding_idx)
+
+
+def quantise(model: Any, input_bits: int | None = 8) -> None:
+    """Makes a BERT student 1-bit in place."""
+    for name, module in list(model.bert.encoder.named_modules()):
+        if isinstance(module, nn.Linear):
+            parent, _, child = name.rpartition(".")
+            assert child in LINEARS, name
+            setattr(model.bert.encoder.get_submodule(parent), child, QuantisedLinear(module, input_bits))
+    model.bert.embeddings.word_embeddings = QuantisedTable(model.bert.embeddings.word_embeddings)
+
+
+def outputs(model: Any, batch: dict[str, Tensor]) -> Any:
+    """Logits, hidden states and masked attention scores of a padded batch."""
+    inputs = {key: value for key, value in batch.items() if key != "labels"}
+    mask = (1.0 - inputs.pop("attention_mask").float()) * MASKED
+    return model(**inputs, attention_mask=mask[:, None, None, :], output_attentions=True, output_hidden_states=True)
+
+
+def distillation_loss(student: Any, teacher: Any, layers: Sequence[int], states: Sequence[int]) -> Tensor:
+    """Logits, attention scores and hidden states, all weights 1, temperature 1, every mean over padding too.
+
+    Args:
+        layers: teacher layer of each student layer. states: teacher hidden state of each student hidden state.
+    """
+    if student.logits.shape[-1] == 1:
+        loss = F.mse_loss(student.logits, teacher.logits)
+    else:
+        loss = (-teacher.logits.softmax(-1) * student.logits.log_softmax(-1)).mean()
+    for one, layer in zip(student.attentions, layers, strict=True):
+        loss = loss + F.mse_loss(one, teacher.attentions[layer])
+    for one, state in zip(student.hidden_states, states, strict=True):
+        loss = loss + F.mse_loss(one, teacher.hidden_states[state])
+    return loss
+
+
+class ReferenceStep:
+    """One optimiser step on one padded batch."""
+
+    def __init__(
+        self,
+        student: Any,
+        teacher: Any,
+        layers: Sequence[int],
+        states: Sequence[int],
+        learning_rate: float = 2e-5,
+        warmup: int = 100,
+    ) -> None:
+        self.student, self.teacher, self.layers, self.states = student.train(), teacher.eval(), layers, states
+        named = list(student.named_parameters())
+        spared = [name for name, _ in named if name.endswith("bias") or "LayerNorm" in name]
+        groups = [
+            {"params": [p for name, p in named if name not in spared], "weight_decay": 0.01},
+            {"params": [p for name, p in named if name in spared], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=learning_rate, foreach=False, fused=False)
+        self.schedule = get_linear_schedule_with_warmup(self.optimiser, warmup, 10_000)
+
+    def __call__(self, batch: dict[str, Tensor]) -> Tensor:
+        """The loss before the step, a scalar."""
+        with torch.no_grad():
+            taught = outputs(self.teacher, batch)
+        loss = distillation_loss(outputs(self.student, batch), taught, self.layers, self.states)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.student.parameters(), 1.0, foreach=False)
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad()
+        return loss.detach()
+
+
+def model_in(folder: Path, device: str) -> Any:
+    """A classifier that hands out its masked scores, in fp32."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", local_files_only=True)
+    model.set_attn_implementation(SCORES)
+    return model.to(device)
+
+
+def passes(step: Callable[[dict[str, Tensor]], Tensor], batches: dict[str, Tensor], device: str) -> Callable[[], Any]:
+    """A function that takes one step on each batch of BATCH rows and reports on it."""
+    pieces = [{key: value.to(device) for key, value in zip(batches, part, strict=True)} for part in _cut(batches)]
+
+    def once() -> dict[str, Any]:
+        step(pieces[0])  # the first pays for what is set up once
+        started = stamp(device)
+        losses = [step(piece) for piece in pieces]
+        ended = stamp(device)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return {
+            "seconds": seconds_between(started, ended),
+            "steps": len(pieces),
+            "tokens": sum(int(piece["attention_mask"].sum()) for piece in pieces),
+            "positions": sum(piece["attention_mask"].numel() for piece in pieces),
+            "loss": float(torch.stack(losses).mean()),
+        }
+
+    return once
+
+
+def _cut(batches: dict[str, Tensor]) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(value.split(BATCH) for value in batches.values()), strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The contender: answers each line of input with one pass.")
+    parser.add_argument("folder", type=Path, help="as train_step.py prepares it")
+    parser.add_argument("--device", default="cpu")
+    chosen = parser.parse_args()
+    before = resident()
+    plan = json.loads((chosen.folder / "plan.json").read_text())
+    student, teacher = (model_in(chosen.folder / name, chosen.device) for name in ("student", "teacher"))
+    quantise(student)
+    step = ReferenceStep(student, teacher, plan["layers"], plan["states"])
+    serve(passes(step, load_file(chosen.folder / "padded.safetensors"), chosen.device), before, chosen.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+"""One training step against others': milliseconds, real text a second and peak memory, in one run, as ratios.
+
+    python benchmarks/train_step.py [--model FOLDER] [--data FOLDER] [--tasks cola rte] [--output results/bench]
+
+Contenders, on the same model and the same rows of each task:
+
+- distil + 1 bit: ours, as every study trains it; also less its teacher's forward pass
+- (a) plain fine-tuning of the same student on labels, by the same code in the same precision
+- (b) the step of the paper's released scripts (reference_step.py): fp32, padded to 128, nothing fused
+- (c) DeepSpeed's own compression (peer_step.py), where its environment is there: make bench-peer
+
+Each lives in a process of its own and they take turns. A turn takes every row once or more; the least and the median
+of the turns are kept. Tokens are those of real text: padding is work, but no text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from tokenizers import BertWordPieceTokenizer
+from transformers import AutoModelForSequenceClassification, BertConfig, BertTokenizerFast, set_seed
+from turns import Contender, ContenderError
+
+from xtc_study.compress.reduction import hidden_state_map, layer_map, reduced
+from xtc_study.deploy.bench import cpu_name
+from xtc_study.runs.execute import MEMORY
+from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.catalogue import find_task, load_task
+from xtc_study.tasks.task import Task
+from xtc_study.training.arithmetic import choose_arithmetic
+from xtc_study.training.encoders import load_encoder, load_tokenizer
+
+HERE = Path(__file__).parent
+MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+"""The shape of all-MiniLM-L6-v2."""
+PIECES = 30_522
+LENGTH, BATCH = 128, 32
+OURS, UNTAUGHT, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
+REFERENCE, PEER = "(b) released scripts' step, fp32", "(c) deepspeed.compression, fp32"
+ORDER = (OURS, UNTAUGHT, PLAIN, REFERENCE, PEER)
+KEYS = ["device", "threads", "precision", "model"]
+"""Rows of one measurement share these; a task measured again replaces its own rows."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a folder or hub name; left out: all-MiniLM-L6-v2's shape, random weights")
+    parser.add_argument("--data", type=Path, help="a folder in the GLUE download layout; left out: built-in text")
+    parser.add_argument("--tasks", nargs="+", help="left out: the small GLUE tasks with --data, else toy tasks")
+    parser.add_argument("--layers", help="the student's depth: a count or a share; left out: the teacher's")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="of our steps and of plain fine-tuning")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rows", type=int, default=256, help="of each task, a multiple of 32")
+    parser.add_argument("--rounds", type=int, default=2, help="passes over the rows in one turn of ours and of (a)")
+    parser.add_argument("--turns", type=int, default=6, help="of ours and of (a)")
+    parser.add_argument("--slow-turns", type=int, default=2, help="of (b) and (c), which take ten times as long")
+    parser.add_argument("--without", nargs="*", default=[], choices=["plain", "reference", "peer"])
+    parser.add_argument("--peer", type=Path, default=HERE.parent / ".venv-peer/bin/python", help="where DeepSpeed is")
+    parser.add_argument("--output", type=Path, help="a folder for train_step.csv and train_step.md")
+    chosen = parser.parse_args()
+    if chosen.rows < BATCH or chosen.rows % BATCH:
+        parser.error(f"--rows {chosen.rows}: expected a multiple of {BATCH}")
+    small = ["cola", "rte", "mrpc", "stsb", "sst2"] if chosen.data else ["toy-acceptability", "toy-inference"]
+    found, notes = [], []
+    for task in chosen.tasks or small:
+        rows, told = measured(find_task(task), chosen)
+        found += rows
+        notes += told
+        print(pd.DataFrame(rows).to_string(columns=["task", "contender", "least_ms", "tokens_per_second", "peak_mb"]))
+    frame = pd.DataFrame(found)
+    if chosen.output:
+        chosen.output.mkdir(parents=True, exist_ok=True)
+        table = chosen.output / "train_step.csv"
+        frame = together(pd.read_csv(table), frame) if table.is_file() else frame
+        frame.to_csv(table, index=False, float_format="%.6g")
+        (chosen.output / "train_step.md").write_text(page(frame))
+    print(page(frame))
+    for note in dict.fromkeys(notes):
+        print(note)
+
+
+def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows of one task, a contender each, and what could not be measured."""
+    device = choose_arithmetic(chosen.device).device
+    with tempfile.TemporaryDirectory() as room:
+        model = prepare(Path(room), task, chosen)
+        reports, notes = take_turns(commands(Path(room), device, chosen), Path(room), task.name, chosen)
+    reports[UNTAUGHT] = [{**one, "seconds": one["seconds"] - one["teacher_seconds"]} for one in reports[OURS]]
+    common = {
+        "task": task.name,
+        "device": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
+        "threads": chosen.threads,
+        "precision": reports[OURS][0]["precision"],
+        "model": model,
+        "date": datetime.now(UTC).date().isoformat(),
+        "torch": torch.__version__,
+    }
+    return [{**common, **row(label, reports)} for label in ORDER if label in reports], notes
+
+
+def commands(room: Path, device: str, chosen: argparse.Namespace) -> dict[str, list[str]]:
+    """The programs that compete, by label."""
+    flags = ["--device", device, "--precision", chosen.precision, "--rounds", str(chosen.rounds)]
+    ours = [sys.executable, str(HERE / "our_step.py"), str(room)]
+    found = {
+        OURS: [*ours, "distil", *flags],
+        PLAIN: [*ours, "plain", *flags],
+        REFERENCE: [sys.executable, str(HERE / "reference_step.py"), str(room), "--device", device],
+        PEER: [str(chosen.peer), str(HERE / "peer_step.py"), str(room), "--device", device],
+    }
+    left_out = {{"plain": PLAIN, "reference": REFERENCE, "peer": PEER}[name] for name in chosen.without}
+    if not chosen.peer.is_file():
+        left_out.add(PEER)
+    return {label: command for label, command in found.items() if label not in left_out}
+
+
+def take_turns(
+    programs: dict[str, list[str]], room: Path, task: str, chosen: argparse.Namespace
+) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Each contender's reports, a turn each, and what those that do not run said.
+
+    Raises:
+        ContenderError: one of ours does not run.
+    """
+    environment = {
+        **os.environ,
+        **MEMORY,  # as in a study's runs; for all alike
+        "OMP_NUM_THREADS": str(chosen.threads),
+        "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
+        "HF_HUB_OFFLINE": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    contenders: dict[str, Contender] = {}
+    reports: dict[str, list[dict[str, Any]]] = {}
+    notes = [] if PEER in programs or "peer" in chosen.without else [f"{PEER}: not measured; make bench-peer first"]
+    try:
+        for number, (label, command) in enumerate(programs.items()):
+            try:
+                contenders[label] = Contender(command, room / f"{number}.log", environment)
+            except ContenderError as error:
+                if label != PEER:
+                    raise
+                notes.append(f"{label} does not run: {error}")
+        for turn in range(chosen.turns):
+            for label in list(contenders)[:: -1 if turn % 2 else 1]:  # whoever was first is last
+                if label in (REFERENCE, PEER) and turn >= chosen.slow_turns:
+                    continue
+                report = contenders[label].turn()
+                reports.setdefault(label, []).append(report)
+                print(f"{task}, turn {turn + 1}, {label}: {milliseconds(report):.1f} ms a step", flush=True)
+    finally:
+        for contender in contenders.values():
+            contender.close()
+    return reports, notes
+
+
+def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """What one contender's passes say, and how it stands to the others in the same turns."""
+    mine = reports[label]
+    a_step = [milliseconds(report) for report in mine]
+    rates = [report["tokens"] / report["seconds"] for report in mine]
+    result: dict[str, Any] = {
+        "contender": label,
+        "least_ms": min(a_step),
+        "median_ms": statistics.median(a_step),
+        "tokens_per_second": max(rates),
+        "real_share": mine[0]["tokens"] / mine[0]["positions"],
+        "peak_mb": None if label == UNTAUGHT else max(report["peak_bytes"] for report in mine) / 1e6,
+        "turns": len(mine),
+        "steps_a_turn": mine[0]["steps"],
+    }
+    for other, name in ((PLAIN, "time_over_plain"), (REFERENCE, "tokens_over_reference"), (PEER, "tokens_over_peer")):
+        if other not in reports:
+            continue
+        theirs = reports[other]
+        if other == PLAIN:
+            in_turn = zip(a_step, map(milliseconds, theirs), strict=False)
+            result[name] = min(a_step) / min(map(milliseconds, theirs))
+            result["in_turn_over_plain"] = statistics.median(one / two for one, two in in_turn)
+        else:
+            result[name] = max(rates) / max(report["tokens"] / report["seconds"] for report in theirs)
+    return result
+
+
+def milliseconds(report: dict[str, Any]) -> float:
+    """Of a step."""
+    return 1000 * float(report["seconds"]) / int(report["steps"])
+
+
+def prepare(room: Path, task: Task, chosen: argparse.Namespace) -> str:
+    """Puts models and rows where every contender finds them; returns the model in words.
+
+    ``teacher`` and ``student``: model folders; ``rows``: tokenised rows of their own length; ``padded.safetensors``:
+    the same rows padded to LENGTH; ``plan.json``: task, batch size, and who learns from which layer.
+    """
+    text = load_task(task.name, chosen.data)["train"].shuffle(seed=0)
+    if chosen.model is None:
+        tokenizer = pieces_of(text, task, room)
+        teacher = drawn(len(tokenizer), task)
+        words = "all-MiniLM-L6-v2's shape, random weights, word pieces learned from the task's text"
+    else:
+        tokenizer, teacher = load_tokenizer(chosen.model), load_encoder(chosen.model, task, 0)
+        words = Path(chosen.model).name if not Path(chosen.model).is_dir() else in_words(teacher)
+    layers = layer_map(teacher.config.num_hidden_layers, depth(chosen.layers))
+    if chosen.layers is not None:
+        words += f", {len(layers)} layers kept"
+    rows = tokenised(text.select(range(chosen.rows)), task, tokenizer, LENGTH)
+    rows.save_to_disk(room / "rows")
+    padding = Padding(tokenizer, task)
+    padded = [padding([row]) for row in rows]
+    batches = {
+        key: torch.cat([torch.nn.functional.pad(one[key], (0, LENGTH - one["input_ids"].shape[1])) for one in padded])
+        for key in padded[0]
+        if key != "labels"
+    }
+    save_file({**batches, "labels": torch.cat([one["labels"] for one in padded])}, room / "padded.safetensors")
+    teacher.save_pretrained(room / "teacher")
+    tokenizer.save_pretrained(room / "teacher")
+    reduced(teacher, layers).save_pretrained(room / "student")
+    plan = {"task": task.name, "batch_size": BATCH, "layers": layers, "states": hidden_state_map(layers)}
+    (room / "plan.json").write_text(json.dumps(plan))
+    return words
+
+
+def pieces_of(text: Any, task: Task, room: Path) -> Any:
+    """A WordPiece tokenizer learned from the task's training text."""
+    learned = BertWordPieceTokenizer()
+    sentences = [sentence for field in task.text_fields for sentence in text[field][:]]
+    learned.train_from_iterator(sentences, PIECES, min_frequency=1, show_progress=False)
+    learned.save_model(str(room))
+    return BertTokenizerFast(vocab=dict(learned.get_vocab()), model_max_length=512)
+
+
+def drawn(pieces: int, task: Task) -> Any:
+    """A classifier of the mini shape with random weights."""
+    set_seed(0)
+    return AutoModelForSequenceClassification.from_config(
+        BertConfig(**MINI, vocab_size=max(pieces, PIECES), num_labels=task.num_labels)
+    )
+
+
+def depth(text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def in_words(model: Any) -> str:
+    config = model.config
+    size = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return f"{config.num_hidden_layers} layers, width {config.hidden_size}, {size:.1f} M parameters, pre-trained"
+
+
+def together(before: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+    """Earlier rows stay unless the same task was measured again in the same place."""
+    again = before[[*KEYS, "task"]].apply(tuple, axis=1).isin(set(new[[*KEYS, "task"]].apply(tuple, axis=1)))
+    return pd.concat([before[~again], new], ignore_index=True)
+
+
+MEASURES = (
+    ("least_ms", "Milliseconds a step: the least turn (the median)", "{:.1f}"),
+    ("tokens_per_second", "Tokens of real text a second (the best turn)", "{:,.0f}"),
+    ("real_share", "Share of positions that are text, not padding", "{:.0%}"),
+    ("peak_mb", "Peak memory over that before the models were loaded, MB", "{:,.0f}"),
+    (
+        "time_over_plain",
+        "Time of a step over (a)'s: of the least (the median of ratios in one turn). Asked: less the teacher's pass "
+        "at most 1.25",
+        "{:.2f}",
+    ),
+    ("tokens_over_reference", "Real text a second over (b)'s. Asked: ours at least 4", "{:.2f}"),
+    ("tokens_over_peer", "Real text a second over (c)'s. Asked: ours at least 3", "{:.2f}"),
+)
+
+
+BESIDE = {"least_ms": "median_ms", "time_over_plain": "in_turn_over_plain"}
+"""What a measure's cell shows in brackets."""
+
+
+def page(frame: pd.DataFrame) -> str:
+    lines = [
+        "# A training step, measured",
+        "",
+        "By `benchmarks/train_step.py`, which says what each contender is.",
+        "",
+    ]
+    for keys, part in frame.groupby(KEYS, sort=False):
+        device, threads, precision, model = keys
+        dates = ", ".join(sorted(set(part["date"])))
+        lines += [f"## {device}, {threads} threads, {precision}", "", f"Model: {model}. Measured {dates}.", ""]
+        tasks = list(dict.fromkeys(part["task"]))
+        for field, title, form in MEASURES:
+            if field not in part or part[field].isna().all():
+                continue
+            lines += [f"{title}:", "", f"| | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+            for label in ORDER:
+                one = part[part["contender"] == label].set_index("task")
+                if len(one) and not one[field].isna().all():
+                    lines.append(f"| {label} | " + " | ".join(cell(one, task, field, form) for task in tasks) + " |")
+            lines.append("")
+    return "\n".join(lines)
+
+
+def cell(one: pd.DataFrame, task: str, field: str, form: str) -> str:
+    if task not in one.index or pd.isna(one[field][task]):
+        return ""
+    text, beside = form.format(one[field][task]), BESIDE.get(field)
+    return f"{text} ({form.format(one[beside][task])})" if beside else text
+
+
+if __name__ == "__main__":
+    main()

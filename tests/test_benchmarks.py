@@ -1,0 +1,110 @@
+"""The reference step that training speed is measured against computes what it should."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from xtc_study.compress.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.reduction import hidden_state_map, reduced
+from xtc_study.compress.taps import tapped
+from xtc_study.recipe import Recipe
+
+TERMS = (ATTENTION, HIDDEN, LOGITS)
+LAYERS = (1, 3)
+
+
+@pytest.fixture
+def reference(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    import reference_step
+
+    return reference_step
+
+
+def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits: int) -> torch.Tensor:
+    """The loss of a step that counts padding, of a student made low-bit by us."""
+    make_low_bit(
+        student, Recipe.of(task="cola", weight_bits=1, activation_bits=activation_bits, quantise_pooler=False)
+    )
+    want = {"output_attentions": True, "output_hidden_states": True}
+    with tapped(student, teacher):
+        with torch.no_grad():
+            taught = teacher(**batch, **want)
+        terms = distillation_terms(
+            TERMS, student(**batch, **want), taught, LAYERS, hidden_state_map(LAYERS), None, torch.zeros(3)
+        )
+    return torch.stack(list(terms.values())).sum()
+
+
+def their_loss(reference: Any, student: Any, teacher: Any, batch: dict[str, Any], bits: int | None) -> torch.Tensor:
+    for model in (student, teacher):
+        model.set_attn_implementation(reference.SCORES)
+    reference.quantise(student, bits)
+    with torch.no_grad():
+        taught = reference.outputs(teacher, batch)
+    states = hidden_state_map(LAYERS)
+    return reference.distillation_loss(reference.outputs(student, batch), taught, LAYERS, states)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_loss_and_gradients_are_ours_with_padding_counted(
+    labels: int, reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
+) -> None:
+    teacher = tiny(labels=labels)
+    ours, theirs = reduced(teacher, LAYERS).eval(), reduced(teacher, LAYERS).eval()
+    expected = our_loss(ours, copy.deepcopy(teacher), batch("bert"), 32)
+    found = their_loss(reference, theirs, copy.deepcopy(teacher), batch("bert"), None)
+    # A masked score is near -10000, where float32 steps by 0.001.
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    expected.backward()
+    found.backward()
+    gradients = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(gradients[name].grad, parameter.grad, rtol=1e-2, atol=1e-3, msg=name)
+
+
+def test_rounded_inputs_change_the_loss_as_ours_do(
+    reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
+) -> None:
+    """Theirs divide by 128 and clip, ours by 127: equal up to the rounding."""
+    teacher = tiny()
+    ours, theirs = reduced(teacher, LAYERS).eval(), reduced(teacher, LAYERS).eval()
+    expected = our_loss(ours, copy.deepcopy(teacher), batch("bert"), 8)
+    found = their_loss(reference, theirs, copy.deepcopy(teacher), batch("bert"), 8)
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
+
+
+def test_weights_and_inputs_are_quantised_as_released(reference: Any) -> None:
+    weight = torch.tensor([[1.0, -2.0], [0.0, 5.0]], requires_grad=True)
+    assert reference.BinaryWeights.apply(weight, 1).tolist() == [[2.0, -2.0], [0.0, 2.0]]
+    assert reference.BinaryWeights.apply(weight, 2).tolist() == [[1.5, -1.5], [0.0, 2.5]]
+    x = torch.tensor([[128.0, -128.0, 3.4], [0.5, 64.0, 1.26]], requires_grad=True)
+    rounded = reference.RoundedInputs.apply(x, 8)
+    assert rounded.tolist() == [[127.0, -128.0, 3.0], [0.5, 63.5, 1.5]]
+    (rounded * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
+
+
+def test_a_step_trains_every_parameter_but_the_teachers(
+    reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
+) -> None:
+    teacher = tiny()
+    student = reduced(teacher, LAYERS)
+    for model in (student, teacher):
+        model.set_attn_implementation(reference.SCORES)
+    reference.quantise(student)
+    step = reference.ReferenceStep(student, teacher, LAYERS, hidden_state_map(LAYERS), 1e-3, warmup=0)
+    frozen = copy.deepcopy(teacher.state_dict())
+    losses = [float(step(batch("bert"))) for _ in range(2)]
+    before = {name: parameter.detach().clone() for name, parameter in student.named_parameters()}
+    losses.append(float(step(batch("bert"))))
+    assert all(loss > 0 for loss in losses)
+    assert all(torch.equal(tensor, frozen[name]) for name, tensor in teacher.state_dict().items())
+    assert not any(torch.equal(parameter, before[name]) for name, parameter in student.named_parameters())
