@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from xtc_study.compress.dropout import dropout as dropout_of
 
 NAME = "xtc_scores"
 
@@ -38,7 +39,7 @@ def attention_with_scores(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
-    weights = F.dropout(masked.softmax(-1), dropout, module.training)
+    weights = dropout_of(masked.softmax(-1), dropout, module.training)
     if probabilities is not None:
         weights = probabilities(weights)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), scores

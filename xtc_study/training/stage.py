@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from xtc_study.compress.dropout import cheap_dropout
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction import hidden_state_map
 from xtc_study.compress.taps import tapped
@@ -124,6 +125,7 @@ def train(
     trainer.add_callback(_Checkpoints())
     last, trainer.curve = _last_checkpoint(folder)
     with ExitStack() as stack:
+        stack.enter_context(cheap_dropout(model))
         if lesson.teacher is not None:
             lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
             stack.enter_context(arithmetic.cast_once(lesson.teacher))
@@ -168,11 +170,12 @@ class _DistillationTrainer(Trainer):
         self.curve: list[CurvePoint] = []
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
+        self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
 
     def keep_teacher_outputs(self) -> None:
         """Asks the teacher about every row now, and not again."""
-        lesson, rows = self.lesson, self.train_dataset
+        lesson, rows = self.lesson, self.encoded
         self.kept = TeacherOutputs(
             lesson.teacher, rows, self.data_collator, lesson.terms, lesson.layers, self.states, self.arithmetic
         )

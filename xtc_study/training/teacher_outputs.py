@@ -110,7 +110,7 @@ def bytes_needed(
     config = teacher.config
     hidden = len(set(states)) * config.hidden_size * int(pieces.sum()) if HIDDEN in terms else 0
     scores = len(set(layers)) * config.num_attention_heads * int((pieces**2).sum()) if ATTENTION in terms else 0
-    return 4 * (hidden + scores + len(pieces) * config.num_labels)
+    return int(4 * (hidden + scores + len(pieces) * config.num_labels))
 
 
 def memory_limit() -> int:
