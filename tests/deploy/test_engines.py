@@ -75,10 +75,13 @@ def test_a_linear(engine: str, activation: str, granularity: str, bits: int) -> 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("bits", [1, 2])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_many_rows_at_bert_size(bits: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3, "2, none shared"])
+def test_many_rows_at_bert_size(bits: int, threads: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """More rows than a chunk, and loops shared among threads."""
     monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
+    if isinstance(threads, str):
+        threads = 2
+        monkeypatch.setattr(numba_module, "loops", None)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

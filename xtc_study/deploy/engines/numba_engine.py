@@ -8,8 +8,6 @@ full precision, other devices) go to the torch engine.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,12 +17,17 @@ from torch import Tensor
 from xtc_study.deploy import base3
 from xtc_study.deploy.engines import numba_kernels as kernels
 from xtc_study.deploy.engines.int8 import has_exact_int8
+from xtc_study.deploy.engines.openmp import openmp
 from xtc_study.deploy.engines.torch_engine import TorchEngine
 from xtc_study.deploy.packed_layers import PackedLinear
 
+loops: Any = None
+if openmp() is not None:
+    from xtc_study.deploy.engines import numba_threads as loops
+
 CHUNK = 1024
 """Rows computed together: the sums of a chunk stay in the cache."""
-WORTH_THREADS = 2**18
+WORTH_THREADS = 2**15
 """Numbers a loop must touch before it is shared among threads."""
 
 _own = threading.local()
@@ -61,28 +64,35 @@ class NumbaEngine:
         if x.device.type != "cpu":
             return self._elsewhere(layer, x)
         flat = x.detach().reshape(-1, x.shape[-1]).float().contiguous()
-        y = torch.empty(len(flat), layer.entry.shape[0])
+        rows, columns = layer.entry.shape
+        y = torch.empty(len(flat), rows)
         weights = self._unpacked(layer)
-        levels, limit = self._levels(layer, flat)
+        constants = self._levels(layer, flat)
         scale, bias = self._epilogue(layer)
         for start in range(0, len(flat), CHUNK):
-            part = flat[start : start + CHUNK]
+            part = flat[start : start + CHUNK].numpy()
             q, scales = torch.empty(part.shape, dtype=torch.int8), np.empty(len(part), np.float32)
-            self._in_threads(kernels.quantise_rows, part.numpy(), (levels, limit), q.numpy(), scales)
-            sums = torch._int_mm(q, weights.t())
+            if threads := _threads(part.size):
+                loops.run(loops.quantise_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
+            else:
+                kernels.quantise_rows(part, *constants, q.numpy(), scales)
+            sums = torch._int_mm(q, weights.t()).numpy()
             out = y[start : start + CHUNK].numpy()
-            self._in_threads(_scaled, sums.numpy(), (scale, bias), scales, out)
+            if threads := _threads(out.size):
+                loops.run(loops.scale_sums, threads, sums, scale, scales, bias, out, len(part), rows)
+            else:
+                kernels.scale_sums(sums, scale, scales, bias, out)
         return y.reshape(*x.shape[:-1], -1)
 
-    def _levels(self, layer: PackedLinear, x: Tensor) -> tuple[np.float32, np.float32]:
-        """Largest integer of the input, and its limit: -1 for each row's own."""
+    def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
+        """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
         form = layer.entry.activation
         assert form is not None
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         else:
             limit = -1.0 if form.scale == "token" else float(x.abs().amax())
-        return np.float32(form.largest), np.float32(limit)
+        return np.array([form.largest, limit], np.float32)
 
     def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
         """Weight scale and bias, both (N,)."""
@@ -100,21 +110,12 @@ class NumbaEngine:
         if scratch is None or scratch.numel() < rows * columns:
             scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8)
         spread, wide = kernels.SPREAD[layer.entry.weight.bits]
-        spread(layer.weight.numpy(), scratch[: rows * columns].numpy().view(wide))
+        codes, target = layer.weight.numpy(), scratch[: rows * columns].numpy().view(wide)
+        if threads := _threads(rows * columns):
+            loops.run(getattr(loops, spread.__name__), threads, codes, target, len(codes))
+        else:
+            spread(codes, target)
         return scratch[: rows * columns].reshape(rows, columns)
-
-    def _in_threads(self, loop: Any, x: Any, constants: tuple[Any, Any], *rows: Any) -> None:
-        """``loop(x, *constants, *rows)``, its rows shared among torch's number of threads if there are many."""
-        threads = torch.get_num_threads()
-        if threads == 1 or x.size < WORTH_THREADS:
-            loop(x, *constants, *rows)
-            return
-        edges = np.linspace(0, len(x), threads + 1).astype(int)
-        slices = [slice(*edge) for edge in pairwise(edges)]
-        jobs = [_pool().submit(loop, x[part], *constants, *(row[part] for row in rows)) for part in slices[1:]]
-        loop(x[slices[0]], *constants, *(row[slices[0]] for row in rows))
-        for job in jobs:
-            job.result()
 
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
         """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
@@ -125,8 +126,10 @@ class NumbaEngine:
         return self.torch.linear(layer, x)
 
 
-def _scaled(sums: Any, scale: Any, bias: Any, scales: Any, out: Any) -> None:
-    kernels.scale_sums(sums, scale, scales, bias, out)
+def _threads(size: int) -> int:
+    """The threads that a loop over so many numbers is shared by; 0: none but this one."""
+    threads = torch.get_num_threads()
+    return threads if loops is not None and threads > 1 and size >= WORTH_THREADS else 0
 
 
 def _two_bits(layer: PackedLinear) -> Tensor:
@@ -141,12 +144,3 @@ def _two_bits(layer: PackedLinear) -> Tensor:
         into = codes[start * columns // 4 : (start + len(part)) * columns // 4]
         kernels.pack_two_bits(part.reshape(-1), into)
     return torch.from_numpy(codes)
-
-
-_workers: list[ThreadPoolExecutor] = []
-
-
-def _pool() -> ThreadPoolExecutor:
-    if not _workers:
-        _workers.append(ThreadPoolExecutor(max(torch.get_num_threads() - 1, 1), "xtc-numba"))
-    return _workers[0]

@@ -1,0 +1,21 @@
+"""torch's own OpenMP library, whose threads compiled loops may share."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+import torch
+
+
+@cache
+def openmp() -> ctypes.CDLL | None:
+    """The libgomp that torch brings along and has loaded; None where it brings another or none."""
+    found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    if len(found) != 1:
+        return None
+    library = ctypes.CDLL(str(found[0]))
+    library.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    library.GOMP_parallel.restype = None
+    return library
