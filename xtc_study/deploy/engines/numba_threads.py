@@ -19,8 +19,7 @@ from numba.extending import intrinsic
 from xtc_study.deploy.engines import numba_kernels as kernels
 from xtc_study.deploy.engines.openmp import openmp
 
-library = openmp()
-assert library is not None
+library: Any = openmp()
 for name in ("omp_get_thread_num", "omp_get_num_threads"):
     llvm.add_symbol(f"xtc_{name}", ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
 thread_number = types.ExternalFunction("xtc_omp_get_thread_num", types.int32())
@@ -33,7 +32,7 @@ def run(loop: Any, threads: int, *values: Any) -> None:
     library.GOMP_parallel(loop.address, job.ctypes.data, threads, 0)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def pointer(typing, address):  # type: ignore[no-untyped-def]
     """A whole number as the address it is."""
 
@@ -43,14 +42,14 @@ def pointer(typing, address):  # type: ignore[no-untyped-def]
     return types.voidptr(address), code
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def part(count):  # type: ignore[no-untyped-def]
     """This thread's share of ``count`` rows: the first, and one past the last."""
     thread, threads = np.int64(thread_number()), np.int64(number_of_threads())
     return count * thread // threads, count * (thread + 1) // threads
 
 
-@cfunc("void(voidptr)", cache=True)  # type: ignore[untyped-decorator]
+@cfunc("void(voidptr)", cache=True)
 def quantise_rows(job):  # type: ignore[no-untyped-def]
     """job: x, levels and limit, q, scales; M, K."""
     j = carray(job, 6, np.int64)
@@ -62,7 +61,7 @@ def quantise_rows(job):  # type: ignore[no-untyped-def]
     kernels.quantise_rows(x[start:stop], constants[0], constants[1], q[start:stop], scales[start:stop])
 
 
-@cfunc("void(voidptr)", cache=True)  # type: ignore[untyped-decorator]
+@cfunc("void(voidptr)", cache=True)
 def scale_sums(job):  # type: ignore[no-untyped-def]
     """job: sums, weight_scale, scales, bias, y; M, N."""
     j = carray(job, 7, np.int64)
@@ -75,7 +74,7 @@ def scale_sums(job):  # type: ignore[no-untyped-def]
     kernels.scale_sums(sums[start:stop], weight_scale, scales[start:stop], bias, y[start:stop])
 
 
-@cfunc("void(voidptr)", cache=True)  # type: ignore[untyped-decorator]
+@cfunc("void(voidptr)", cache=True)
 def spread_one_bit(job):  # type: ignore[no-untyped-def]
     """job: codes, wide; bytes."""
     j = carray(job, 3, np.int64)
@@ -84,7 +83,7 @@ def spread_one_bit(job):  # type: ignore[no-untyped-def]
     kernels.spread_one_bit(codes[start:stop], wide[start:stop])
 
 
-@cfunc("void(voidptr)", cache=True)  # type: ignore[untyped-decorator]
+@cfunc("void(voidptr)", cache=True)
 def spread_two_bits(job):  # type: ignore[no-untyped-def]
     """job: codes, wide; bytes."""
     j = carray(job, 3, np.int64)
