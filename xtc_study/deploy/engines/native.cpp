@@ -1,0 +1,232 @@
+// A linear of 1- or 2-bit weights that stay so in memory: quantise the rows of x, multiply, scale, add the bias.
+//
+// Sums are whole numbers, and every float32 operation is a single one in the order of compress/integer_first.py, so y
+// equals that of the other engines bit for bit. That needs -ffp-contract=off and no -ffast-math.
+//
+// A weight S is kept as a code without sign, as the dot-product instructions want one operand: 1 bit: S = 2c - 1,
+// 2 bits: S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects the sum of its products.
+//
+// Layout of the codes: panels of 32 outputs, the last one filled up with zeros. A panel has, for each quad of inputs
+// (filled up likewise), two vectors of 16 outputs; a vector has one 64-bit word for each bit of the codes, in which
+// bit 4 * output + input belongs to that output and input.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+constexpr int PANEL = 32;
+constexpr long CHUNK = 192;            // rows whose quantised inputs stay in a core's cache
+constexpr long WORTH_THREADS = 1 << 20;  // products
+
+// What differs between processors: LANES sums in a register, and ROWS rows computed at once, as registers allow.
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+
+const char* const INSTRUCTIONS = "avx512-vnni";
+constexpr int LANES = 16, ROWS = 12;
+using Lanes = __m512i;
+
+template <int BITS>
+inline Lanes codes(const uint64_t* words, int vector) {
+    const uint64_t* word = words + vector * BITS;
+    Lanes code = _mm512_maskz_set1_epi8(_cvtu64_mask64(word[0]), 1);
+    if (BITS == 2) code = _mm512_mask_set1_epi8(code, _cvtu64_mask64(word[BITS - 1]), 2);
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {
+    return _mm512_dpbusd_epi32(sums, code, _mm512_set1_epi32(quad));
+}
+
+inline void store(Lanes sums, int32_t* out) { _mm512_storeu_si512(out, sums); }
+
+#elif defined(__AVX2__)
+
+const char* const INSTRUCTIONS = "avx2";
+constexpr int LANES = 8, ROWS = 2;
+using Lanes = __m256i;
+
+// 32 bits to 32 bytes of `one` or 0.
+inline Lanes spread(uint32_t bits, char one) {
+    const Lanes which = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const Lanes own = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    const Lanes byte = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(byte, own), own), _mm256_set1_epi8(one));
+}
+
+template <int BITS>
+inline Lanes codes(const uint64_t* words, int vector) {
+    const uint64_t* word = words + vector / 2 * BITS;
+    const int half = vector % 2 * 32;
+    Lanes code = spread(static_cast<uint32_t>(word[0] >> half), 1);
+    if (BITS == 2) code = _mm256_or_si256(code, spread(static_cast<uint32_t>(word[BITS - 1] >> half), 2));
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 2 * 127: no 16-bit sum saturates
+    const Lanes pairs = _mm256_maddubs_epi16(code, _mm256_set1_epi32(quad));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+inline void store(Lanes sums, int32_t* out) { _mm256_storeu_si256(reinterpret_cast<Lanes*>(out), sums); }
+
+#else
+
+const char* const INSTRUCTIONS = "plain";
+constexpr int LANES = 16, ROWS = 4;
+struct Lanes {
+    int32_t lane[LANES];
+};
+
+// `lane` holds the four codes of an output as the bytes of one number.
+template <int BITS>
+inline Lanes codes(const uint64_t* words, int vector) {
+    Lanes code;
+    for (int lane = 0; lane < LANES; lane++) {
+        code.lane[lane] = 0;
+        for (int bit = 0; bit < BITS; bit++)
+            for (int input = 0; input < 4; input++)
+                code.lane[lane] |= (words[vector * BITS + bit] >> (4 * lane + input) & 1) << (8 * input + bit);
+    }
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {
+    for (int input = 0; input < 4; input++)
+        for (int lane = 0; lane < LANES; lane++)
+            sums.lane[lane] += (code.lane[lane] >> 8 * input & 3) * static_cast<int8_t>(quad >> 8 * input);
+    return sums;
+}
+
+inline void store(Lanes sums, int32_t* out) { std::memcpy(out, sums.lane, sizeof sums.lane); }
+
+#endif
+
+// The products of R rows and a panel. q: quads of R rows in turn. The loops are unrolled so that sums stay in registers.
+template <int BITS, int R>
+void multiply(const int8_t* q, const uint64_t* words, long quads, int32_t (*out)[PANEL]) {
+    constexpr int VECTORS = PANEL / LANES;
+    Lanes sums[R][VECTORS] = {};
+    for (long k = 0; k < quads; k++, q += 4 * R, words += 2 * BITS) {
+        Lanes code[VECTORS];
+#pragma GCC unroll 4
+        for (int vector = 0; vector < VECTORS; vector++) code[vector] = codes<BITS>(words, vector);
+#pragma GCC unroll 12
+        for (int row = 0; row < R; row++) {
+            int32_t quad;
+            std::memcpy(&quad, q + 4 * row, 4);
+#pragma GCC unroll 4
+            for (int vector = 0; vector < VECTORS; vector++)
+                sums[row][vector] = dot(sums[row][vector], code[vector], quad);
+        }
+    }
+#pragma GCC unroll 12
+    for (int row = 0; row < R; row++)
+#pragma GCC unroll 4
+        for (int vector = 0; vector < VECTORS; vector++) store(sums[row][vector], out[row] + vector * LANES);
+}
+
+template <int BITS, int R = ROWS>
+void multiply_rows(long rows, const int8_t* q, const uint64_t* words, long quads, int32_t (*out)[PANEL]) {
+    if (rows == R) return multiply<BITS, R>(q, words, quads, out);
+    if constexpr (R > 1) multiply_rows<BITS, R - 1>(rows, q, words, quads, out);
+}
+
+struct Row {
+    float scale;
+    int32_t sum;
+};
+
+// A row of x to q (columns, filled up to whole quads by the caller). limit < 0: the row's own maximum.
+Row quantise(const float* x, long columns, float levels, float limit, int8_t* q) {
+    if (limit < 0) {
+        int32_t largest = 0;  // of the bits without sign, which are ordered as the numbers are, NaN above all
+        for (long k = 0; k < columns; k++) {
+            int32_t bits;
+            std::memcpy(&bits, x + k, 4);
+            largest = std::max(largest, bits & 0x7fffffff);
+        }
+        std::memcpy(&limit, &largest, 4);
+    }
+    const float scale = limit / levels, step = scale > 0 ? scale : 1.0f;
+    int32_t sum = 0;
+    for (long k = 0; k < columns; k++) {
+        const float value = std::rint(x[k] / step);
+        const int32_t whole = static_cast<int32_t>(std::min(std::max(value, -levels), levels));
+        q[k] = static_cast<int8_t>(whole);
+        sum += whole;
+    }
+    return {scale, sum};
+}
+
+template <int BITS>
+void linear(const float* x, long rows, long columns, const uint64_t* words, long outputs, const float* weight_scale,
+            bool one_scale, const float* bias, float levels, float limit, float* y, int threads) {
+    const long quads = (columns + 3) / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
+    static thread_local std::vector<int8_t> inputs;
+    static thread_local std::vector<Row> kept;
+    if (inputs.size() < static_cast<size_t>(chunk * quads * 4)) inputs.resize(chunk * quads * 4);
+    if (kept.size() < static_cast<size_t>(chunk)) kept.resize(chunk);
+    int8_t* const q = inputs.data();
+    Row* const row_of = kept.data();
+    if (rows * columns * outputs < WORTH_THREADS) threads = 1;
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<int8_t> line(quads * 4);
+        for (long first = 0; first < rows; first += chunk) {
+            const long count = std::min(chunk, rows - first), tiles = (count + ROWS - 1) / ROWS;
+#pragma omp for
+            for (long tile = 0; tile < tiles; tile++) {
+                const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
+                for (long row = 0; row < size; row++) {
+                    row_of[start + row] =
+                        quantise(x + (first + start + row) * columns, columns, levels, limit, line.data());
+                    int8_t* into = q + start * quads * 4 + row * 4;
+                    for (long k = 0; k < quads; k++) std::memcpy(into + k * size * 4, line.data() + k * 4, 4);
+                }
+            }
+#pragma omp for collapse(2)
+            for (long panel = 0; panel < panels; panel++)
+                for (long tile = 0; tile < tiles; tile++) {
+                    const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
+                    const long left = panel * PANEL, width = std::min<long>(PANEL, outputs - left);
+                    int32_t sums[ROWS][PANEL];
+                    multiply_rows<BITS>(size, q + start * quads * 4, words + panel * quads * 2 * BITS, quads, sums);
+                    float scale[PANEL] = {}, offset[PANEL], out[PANEL];
+                    for (long c = 0; c < width; c++) scale[c] = one_scale ? *weight_scale : weight_scale[left + c];
+                    std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding it changes no number
+                    if (bias) std::memcpy(offset, bias + left, width * 4);
+                    for (long row = 0; row < size; row++) {
+                        const Row own = row_of[start + row];
+                        for (int c = 0; c < PANEL; c++) {
+                            const int32_t total = (BITS == 1 ? 2 : 1) * sums[row][c] - own.sum;
+                            out[c] = static_cast<float>(total) * (scale[c] * own.scale) + offset[c];
+                        }
+                        std::memcpy(y + (first + start + row) * outputs + left, out, width * 4);
+                    }
+                }
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* xtc_instructions() { return INSTRUCTIONS; }
+
+// x (rows, columns) to y (rows, outputs). weight_scale: one, or one an output. bias may be null.
+void xtc_linear(int bits, const float* x, long rows, long columns, const uint64_t* words, long outputs,
+                const float* weight_scale, int one_scale, const float* bias, float levels, float limit, float* y,
+                int threads) {
+    const auto function = bits == 1 ? linear<1> : linear<2>;
+    function(x, rows, columns, words, outputs, weight_scale, one_scale, bias, levels, limit, y, threads);
+}
+}
