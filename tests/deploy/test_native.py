@@ -57,8 +57,8 @@ def test_the_layout_holds_every_weight(outputs: int, columns: int, bits: int, se
     whole = np.random.default_rng(seed).integers(-1, 2, (outputs, columns)).astype(np.int8)
     if bits == 1:
         whole[whole == 0] = 1
-    words = native_engine.words_of(whole, bits)
-    assert np.array_equal(native_engine.integers_of(words, whole.shape, bits), whole)
+    codes = native_engine.codes_of(whole, bits)
+    assert np.array_equal(native_engine.integers_of(codes, whole.shape, bits), whole)
 
 
 @torch.inference_mode()
@@ -113,7 +113,7 @@ def test_unbuilt_and_unbuildable_say_what_to_do(monkeypatch: pytest.MonkeyPatch,
     assert not list(tmp_path.rglob("*.so")), "nothing half made is left"
     native_build.library_path().parent.mkdir(exist_ok=True)
     native_build.library_path().write_text("no library")
-    with pytest.raises(ValueError, match="does not load .* run xtc-study build-engine"):
+    with pytest.raises(ValueError, match=r"does not load .* run xtc-study build-engine"):
         native_build.open_library(native_build.library_path())
 
 

@@ -47,7 +47,7 @@ class BenchError(RuntimeError):
 
 
 def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
-    """The packed folder by every engine there is, its exports, and the float32 teacher by every runtime that is installed.
+    """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 
     Args:
         teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.

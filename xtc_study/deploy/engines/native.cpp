@@ -6,9 +6,9 @@
 // A weight S is kept as a code without sign, as the dot-product instructions want one operand: 1 bit: S = 2c - 1,
 // 2 bits: S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects the sum of its products.
 //
-// Layout of the codes: panels of 32 outputs, the last one filled up with zeros. A panel has, for each quad of inputs
-// (filled up likewise), two vectors of 16 outputs; a vector has one 64-bit word for each bit of the codes, in which
-// bit 4 * output + input belongs to that output and input.
+// Layout of the codes: panels of 32 outputs, the last one filled up with zeros; in a panel, groups of 8 / bits quads of
+// inputs, likewise; in a group 128 bytes, byte 4 * output + input of them for that output and input of a quad, the first
+// quad in its lowest bits. A mask and a shift then give the codes of quad after quad, each in its own byte.
 
 #include <algorithm>
 #include <cmath>
@@ -33,11 +33,13 @@ const char* const INSTRUCTIONS = "avx512-vnni";
 constexpr int LANES = 16, ROWS = 12;
 using Lanes = __m512i;
 
+inline Lanes load(const uint8_t* bytes) { return _mm512_loadu_si512(bytes); }
+
+// The lowest BITS bits of each byte, which are then shifted out.
 template <int BITS>
-inline Lanes codes(const uint64_t* words, int vector) {
-    const uint64_t* word = words + vector * BITS;
-    Lanes code = _mm512_maskz_set1_epi8(_cvtu64_mask64(word[0]), 1);
-    if (BITS == 2) code = _mm512_mask_set1_epi8(code, _cvtu64_mask64(word[BITS - 1]), 2);
+inline Lanes next(Lanes& packed) {
+    const Lanes code = _mm512_and_si512(packed, _mm512_set1_epi8((1 << BITS) - 1));
+    packed = _mm512_srli_epi32(packed, BITS);
     return code;
 }
 
@@ -53,20 +55,12 @@ const char* const INSTRUCTIONS = "avx2";
 constexpr int LANES = 8, ROWS = 2;
 using Lanes = __m256i;
 
-// 32 bits to 32 bytes of `one` or 0.
-inline Lanes spread(uint32_t bits, char one) {
-    const Lanes which = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const Lanes own = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
-    const Lanes byte = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(byte, own), own), _mm256_set1_epi8(one));
-}
+inline Lanes load(const uint8_t* bytes) { return _mm256_loadu_si256(reinterpret_cast<const Lanes*>(bytes)); }
 
 template <int BITS>
-inline Lanes codes(const uint64_t* words, int vector) {
-    const uint64_t* word = words + vector / 2 * BITS;
-    const int half = vector % 2 * 32;
-    Lanes code = spread(static_cast<uint32_t>(word[0] >> half), 1);
-    if (BITS == 2) code = _mm256_or_si256(code, spread(static_cast<uint32_t>(word[BITS - 1] >> half), 2));
+inline Lanes next(Lanes& packed) {
+    const Lanes code = _mm256_and_si256(packed, _mm256_set1_epi8((1 << BITS) - 1));
+    packed = _mm256_srli_epi32(packed, BITS);
     return code;
 }
 
@@ -82,26 +76,29 @@ inline void store(Lanes sums, int32_t* out) { _mm256_storeu_si256(reinterpret_ca
 const char* const INSTRUCTIONS = "plain";
 constexpr int LANES = 16, ROWS = 4;
 struct Lanes {
-    int32_t lane[LANES];
+    uint32_t lane[LANES];
 };
 
-// `lane` holds the four codes of an output as the bytes of one number.
+inline Lanes load(const uint8_t* bytes) {
+    Lanes packed;
+    std::memcpy(packed.lane, bytes, sizeof packed.lane);
+    return packed;
+}
+
 template <int BITS>
-inline Lanes codes(const uint64_t* words, int vector) {
+inline Lanes next(Lanes& packed) {
     Lanes code;
     for (int lane = 0; lane < LANES; lane++) {
-        code.lane[lane] = 0;
-        for (int bit = 0; bit < BITS; bit++)
-            for (int input = 0; input < 4; input++)
-                code.lane[lane] |= (words[vector * BITS + bit] >> (4 * lane + input) & 1) << (8 * input + bit);
+        code.lane[lane] = packed.lane[lane] & 0x01010101u * ((1 << BITS) - 1);
+        packed.lane[lane] >>= BITS;
     }
     return code;
 }
 
 inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {
-    for (int input = 0; input < 4; input++)
-        for (int lane = 0; lane < LANES; lane++)
-            sums.lane[lane] += (code.lane[lane] >> 8 * input & 3) * static_cast<int8_t>(quad >> 8 * input);
+    for (int lane = 0; lane < LANES; lane++)
+        for (int input = 0; input < 32; input += 8)
+            sums.lane[lane] += (code.lane[lane] >> input & 3) * static_cast<int8_t>(quad >> input);
     return sums;
 }
 
@@ -111,20 +108,25 @@ inline void store(Lanes sums, int32_t* out) { std::memcpy(out, sums.lane, sizeof
 
 // The products of R rows and a panel. q: quads of R rows in turn. The loops are unrolled so that sums stay in registers.
 template <int BITS, int R>
-void multiply(const int8_t* q, const uint64_t* words, long quads, int32_t (*out)[PANEL]) {
+void multiply(const int8_t* q, const uint8_t* panel, long groups, int32_t (*out)[PANEL]) {
     constexpr int VECTORS = PANEL / LANES;
-    Lanes sums[R][VECTORS] = {};
-    for (long k = 0; k < quads; k++, q += 4 * R, words += 2 * BITS) {
-        Lanes code[VECTORS];
+    Lanes sums[R][VECTORS] = {}, packed[VECTORS];
+    for (long group = 0; group < groups; group++, panel += 4 * PANEL) {
 #pragma GCC unroll 4
-        for (int vector = 0; vector < VECTORS; vector++) code[vector] = codes<BITS>(words, vector);
+        for (int vector = 0; vector < VECTORS; vector++) packed[vector] = load(panel + vector * 4 * LANES);
+#pragma GCC unroll 1
+        for (int step = 0; step < 8 / BITS; step++, q += 4 * R) {
+            Lanes code[VECTORS];
+#pragma GCC unroll 4
+            for (int vector = 0; vector < VECTORS; vector++) code[vector] = next<BITS>(packed[vector]);
 #pragma GCC unroll 12
-        for (int row = 0; row < R; row++) {
-            int32_t quad;
-            std::memcpy(&quad, q + 4 * row, 4);
+            for (int row = 0; row < R; row++) {
+                int32_t quad;
+                std::memcpy(&quad, q + 4 * row, 4);
 #pragma GCC unroll 4
-            for (int vector = 0; vector < VECTORS; vector++)
-                sums[row][vector] = dot(sums[row][vector], code[vector], quad);
+                for (int vector = 0; vector < VECTORS; vector++)
+                    sums[row][vector] = dot(sums[row][vector], code[vector], quad);
+            }
         }
     }
 #pragma GCC unroll 12
@@ -134,9 +136,9 @@ void multiply(const int8_t* q, const uint64_t* words, long quads, int32_t (*out)
 }
 
 template <int BITS, int R = ROWS>
-void multiply_rows(long rows, const int8_t* q, const uint64_t* words, long quads, int32_t (*out)[PANEL]) {
-    if (rows == R) return multiply<BITS, R>(q, words, quads, out);
-    if constexpr (R > 1) multiply_rows<BITS, R - 1>(rows, q, words, quads, out);
+void multiply_rows(long rows, const int8_t* q, const uint8_t* panel, long groups, int32_t (*out)[PANEL]) {
+    if (rows == R) return multiply<BITS, R>(q, panel, groups, out);
+    if constexpr (R > 1) multiply_rows<BITS, R - 1>(rows, q, panel, groups, out);
 }
 
 struct Row {
@@ -144,7 +146,7 @@ struct Row {
     int32_t sum;
 };
 
-// A row of x to q (columns, filled up to whole quads by the caller). limit < 0: the row's own maximum.
+// A row of x to q (columns). limit < 0: the row's own maximum.
 Row quantise(const float* x, long columns, float levels, float limit, int8_t* q) {
     if (limit < 0) {
         int32_t largest = 0;  // of the bits without sign, which are ordered as the numbers are, NaN above all
@@ -167,19 +169,20 @@ Row quantise(const float* x, long columns, float levels, float limit, int8_t* q)
 }
 
 template <int BITS>
-void linear(const float* x, long rows, long columns, const uint64_t* words, long outputs, const float* weight_scale,
+void linear(const float* x, long rows, long columns, const uint8_t* weight, long outputs, const float* weight_scale,
             bool one_scale, const float* bias, float levels, float limit, float* y, int threads) {
-    const long quads = (columns + 3) / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
+    const long per_group = 4 * 8 / BITS, groups = (columns + per_group - 1) / per_group, width = groups * per_group;
+    const long quads = width / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
     static thread_local std::vector<int8_t> inputs;
-    static thread_local std::vector<Row> kept;
-    if (inputs.size() < static_cast<size_t>(chunk * quads * 4)) inputs.resize(chunk * quads * 4);
-    if (kept.size() < static_cast<size_t>(chunk)) kept.resize(chunk);
+    static thread_local std::vector<Row> row_sums;
+    if (inputs.size() < static_cast<size_t>(chunk * width)) inputs.resize(chunk * width);
+    if (row_sums.size() < static_cast<size_t>(chunk)) row_sums.resize(chunk);
     int8_t* const q = inputs.data();
-    Row* const row_of = kept.data();
+    Row* const row_of = row_sums.data();
     if (rows * columns * outputs < WORTH_THREADS) threads = 1;
 #pragma omp parallel num_threads(threads)
     {
-        std::vector<int8_t> line(quads * 4);
+        std::vector<int8_t> line(width);
         for (long first = 0; first < rows; first += chunk) {
             const long count = std::min(chunk, rows - first), tiles = (count + ROWS - 1) / ROWS;
 #pragma omp for
@@ -188,7 +191,7 @@ void linear(const float* x, long rows, long columns, const uint64_t* words, long
                 for (long row = 0; row < size; row++) {
                     row_of[start + row] =
                         quantise(x + (first + start + row) * columns, columns, levels, limit, line.data());
-                    int8_t* into = q + start * quads * 4 + row * 4;
+                    int8_t* into = q + start * width + row * 4;
                     for (long k = 0; k < quads; k++) std::memcpy(into + k * size * 4, line.data() + k * 4, 4);
                 }
             }
@@ -196,20 +199,20 @@ void linear(const float* x, long rows, long columns, const uint64_t* words, long
             for (long panel = 0; panel < panels; panel++)
                 for (long tile = 0; tile < tiles; tile++) {
                     const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
-                    const long left = panel * PANEL, width = std::min<long>(PANEL, outputs - left);
+                    const long left = panel * PANEL, kept = std::min<long>(PANEL, outputs - left);
                     int32_t sums[ROWS][PANEL];
-                    multiply_rows<BITS>(size, q + start * quads * 4, words + panel * quads * 2 * BITS, quads, sums);
+                    multiply_rows<BITS>(size, q + start * width, weight + panel * groups * 4 * PANEL, groups, sums);
                     float scale[PANEL] = {}, offset[PANEL], out[PANEL];
-                    for (long c = 0; c < width; c++) scale[c] = one_scale ? *weight_scale : weight_scale[left + c];
+                    for (long c = 0; c < kept; c++) scale[c] = one_scale ? *weight_scale : weight_scale[left + c];
                     std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding it changes no number
-                    if (bias) std::memcpy(offset, bias + left, width * 4);
+                    if (bias) std::memcpy(offset, bias + left, kept * 4);
                     for (long row = 0; row < size; row++) {
                         const Row own = row_of[start + row];
                         for (int c = 0; c < PANEL; c++) {
                             const int32_t total = (BITS == 1 ? 2 : 1) * sums[row][c] - own.sum;
                             out[c] = static_cast<float>(total) * (scale[c] * own.scale) + offset[c];
                         }
-                        std::memcpy(y + (first + start + row) * outputs + left, out, width * 4);
+                        std::memcpy(y + (first + start + row) * outputs + left, out, kept * 4);
                     }
                 }
         }
@@ -223,10 +226,10 @@ extern "C" {
 const char* xtc_instructions() { return INSTRUCTIONS; }
 
 // x (rows, columns) to y (rows, outputs). weight_scale: one, or one an output. bias may be null.
-void xtc_linear(int bits, const float* x, long rows, long columns, const uint64_t* words, long outputs,
+void xtc_linear(int bits, const float* x, long rows, long columns, const uint8_t* weight, long outputs,
                 const float* weight_scale, int one_scale, const float* bias, float levels, float limit, float* y,
                 int threads) {
     const auto function = bits == 1 ? linear<1> : linear<2>;
-    function(x, rows, columns, words, outputs, weight_scale, one_scale, bias, levels, limit, y, threads);
+    function(x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, y, threads);
 }
 }

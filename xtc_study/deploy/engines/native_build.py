@@ -65,9 +65,7 @@ def build(march: str = NATIVE) -> Path:
             raise ValueError(f"the C++ compiler {program} does not start ({error}); set CXX to another") from None
         if done.returncode:
             reason = "\n".join(done.stderr.splitlines()[-5:])
-            raise ValueError(
-                f"{program} cannot compile the engine; set CXX to a g++ with OpenMP, 9 or newer\n{reason}"
-            )
+            raise ValueError(f"{program} cannot compile the engine; set CXX to g++ 9 or newer\n{reason}")
         os.replace(made, path)
     return path
 

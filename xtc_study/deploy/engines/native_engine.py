@@ -18,8 +18,8 @@ from xtc_study.deploy.engines.torch_engine import TorchEngine
 from xtc_study.deploy.packed_layers import PackedLinear
 from xtc_study.deploy.packing import Integers
 
-PANEL, VECTOR, QUAD = 32, 16, 4
-"""Outputs in a panel and in a vector, inputs in a quad: the layout that native.cpp describes."""
+PANEL, QUAD = 32, 4
+"""Outputs in a panel, inputs in a quad: the layout that native.cpp describes."""
 
 
 class NativeEngine:
@@ -83,29 +83,32 @@ class NativeEngine:
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
         """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
         assert layer.weight is not None and layer.entry.weight is not None
-        words = layer.weight.cpu().numpy().view(np.uint8)
-        integers = integers_of(words, layer.entry.shape, layer.entry.weight.bits)
+        integers = integers_of(layer.weight.cpu().numpy(), layer.entry.shape, layer.entry.weight.bits)
         layer.integers = torch.from_numpy(integers).to(x.device)
         layer.weight, layer.engine = None, self.torch
         return self.torch.linear(layer, x)
 
 
-def words_of(integers: Integers, bits: int) -> Any:
-    """-1, 0, 1 (outputs, inputs) to the words of native.cpp, as bytes, one dimension."""
-    (outputs, inputs), codes = integers.shape, integers.view(np.uint8) + np.uint8(1)
-    codes = np.pad(codes >> 1 if bits == 1 else codes, ((0, -outputs % PANEL), (0, -inputs % QUAD)))
-    planes = np.stack([codes >> bit & 1 for bit in range(bits)])
-    parts = planes.reshape(bits, -1, PANEL // VECTOR, VECTOR, codes.shape[1] // QUAD, QUAD)
-    return np.packbits(parts.transpose(1, 4, 2, 0, 3, 5), bitorder="little")
+def codes_of(integers: Integers, bits: int) -> Any:
+    """-1, 0, 1 (outputs, inputs) to the bytes of native.cpp, one dimension."""
+    (outputs, inputs), codes, steps = integers.shape, integers.view(np.uint8) + np.uint8(1), 8 // bits
+    codes = np.pad(codes >> 1 if bits == 1 else codes, ((0, -outputs % PANEL), (0, -inputs % (steps * QUAD))))
+    parts = codes.reshape(-1, PANEL, codes.shape[1] // (steps * QUAD), steps, QUAD).transpose(0, 2, 1, 4, 3)
+    return np.bitwise_or.reduce(parts << _shifts(bits), -1).reshape(-1)
 
 
-def integers_of(words: Any, shape: tuple[int, int], bits: int) -> Integers:
-    """The words back to int8 (outputs, inputs)."""
-    quads = -(-shape[1] // QUAD)
-    parts = np.unpackbits(words, bitorder="little").reshape(-1, quads, PANEL // VECTOR, bits, VECTOR, QUAD)
-    planes = parts.transpose(3, 0, 2, 4, 1, 5).reshape(bits, -1, quads * QUAD)[:, : shape[0], : shape[1]]
-    codes = planes[0] * np.uint8(2) if bits == 1 else planes[0] + (planes[1] << 1)
-    return np.ascontiguousarray(codes.astype(np.int8) - np.int8(1))
+def integers_of(codes: Any, shape: tuple[int, int], bits: int) -> Integers:
+    """The bytes back to int8 (outputs, inputs)."""
+    steps = 8 // bits
+    groups = -(-shape[1] // (steps * QUAD))
+    parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(bits) & (2**bits - 1)
+    whole = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
+    return np.ascontiguousarray((whole * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
+
+
+def _shifts(bits: int) -> Any:
+    """Where the code of each quad of a group lies in its byte."""
+    return np.arange(0, 8, bits, dtype=np.uint8)
 
 
 def _packed_anew(layer: PackedLinear) -> Tensor:
@@ -114,8 +117,8 @@ def _packed_anew(layer: PackedLinear) -> Tensor:
     (_, columns), bits = layer.entry.shape, layer.entry.weight.bits
     rows = layer.weight.reshape(-1, layer.entry.row_bytes)
     step = max(2**18 // columns // PANEL, 1) * PANEL
-    parts = [words_of(layer.entry.unpack(part).numpy(), bits) for part in rows.split(step)]
-    return torch.from_numpy(np.concatenate(parts).view(np.int64))
+    parts = [codes_of(layer.entry.unpack(part).numpy(), bits) for part in rows.split(step)]
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def _floats(x: Tensor) -> Tensor:
