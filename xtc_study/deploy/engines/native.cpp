@@ -196,15 +196,16 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
                 }
             }
 #pragma omp for collapse(2)
-            for (long panel = 0; panel < panels; panel++)
-                for (long tile = 0; tile < tiles; tile++) {
+            for (long tile = 0; tile < tiles; tile++)  // outside: the panels are small, and y is written row by row
+                for (long panel = 0; panel < panels; panel++) {
                     const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
                     const long left = panel * PANEL, kept = std::min<long>(PANEL, outputs - left);
                     int32_t sums[ROWS][PANEL];
                     multiply_rows<BITS>(size, q + start * width, weight + panel * groups * 4 * PANEL, groups, sums);
-                    float scale[PANEL] = {}, offset[PANEL], out[PANEL];
-                    for (long c = 0; c < kept; c++) scale[c] = one_scale ? *weight_scale : weight_scale[left + c];
+                    float scale[PANEL], offset[PANEL], out[PANEL];
+                    std::fill(scale, scale + PANEL, *weight_scale);
                     std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding it changes no number
+                    if (!one_scale) std::memcpy(scale, weight_scale + left, kept * 4);
                     if (bias) std::memcpy(offset, bias + left, kept * 4);
                     for (long row = 0; row < size; row++) {
                         const Row own = row_of[start + row];
