@@ -131,7 +131,7 @@ def _floats(x: Tensor) -> Tensor:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew is a fifth of the time.
+    """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew costs a seventh to a third.
 
     It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
     block is not touched, so takes no memory.
