@@ -4,6 +4,7 @@
 
 Random weights: speed does not depend on them. Each runtime runs in a process of its own, in turn; of the passes the
 least time counts, which asks least of a quiet machine. PyTorch models get 32x128 in four pieces of 1,024 tokens.
+The native engine takes part where it is built: xtc-study build-engine.
 Ratios are to fp32 of the same depth, and for 5 layers also to fp32 of 12: most of the latter is depth.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +80,25 @@ def batch() -> Callable[[str], dict[str, Any]]:
         return {"input_ids": torch.where(mask.bool(), ids, PAD[family]), "attention_mask": mask}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def native_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the native engine built in it."""
+    from xtc_study.deploy.engines import native_build
+
+    if native_build.compiler() is None:
+        pytest.skip("no C++ compiler on this machine")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        native_build.build()
+    return folder
+
+
+@pytest.fixture(params=["torch", "numba", "native"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each engine's name in turn; native is built first, and skipped where there is no compiler."""
+    if request.param == "native":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("native_cache")))
+    return str(request.param)

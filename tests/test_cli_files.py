@@ -140,7 +140,25 @@ def test_export_does_not_write_over_anything_nor_hand_out_damage(results: Path, 
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_build_engine_says_what_it_built(native_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(native_cache))
+    output = call("build-engine")
+    assert "built with " in output and output.strip().endswith(".so")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert call("build-engine") == output, "what is built is not built again"
+
+
+def test_bench_knows_the_native_engine(results: Path, run_id: str, native_cache: Path, tmp_path: Path) -> None:
+    folder = results / "runs" / run_id / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(native_cache))
+        patch.setattr(bench_module, "find_spec", lambda name: None)
+        found, _ = bench_module.contenders(folder, None, tmp_path)
+        assert [one.name for one in found][-1] == "packed, native engine"
+        (row,) = bench_module.bench(found[-1:], [(1, 16)], [1], 0, 1).to_dict("records")
+    assert row["ms"] > 0
+
+
 def test_predict_answers_each_line(results: Path, run_id: str, engine: str) -> None:
     folder = str(results / "runs" / run_id / "model")
     lines = ["the cat sleeps\tthe cat sleeps", "the dog eats\tthe cat sleeps"]
@@ -163,6 +181,7 @@ def test_bench_measures_and_fills_the_card(
         seen.extend([teacher, *(one.name for one in found)])
         return [one for one in found if one.name in kept], differences
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # the native engine is not built there
     contenders = bench_module.contenders
     monkeypatch.setattr(bench_module, "contenders", some)
     copy = Path(shutil.copytree(results, tmp_path / "results"))

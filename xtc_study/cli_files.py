@@ -1,4 +1,4 @@
-"""The commands about files: xtc-study export | predict | bench. Starts without importing torch."""
+"""The commands about files: xtc-study export | predict | bench | build-engine. Starts without importing torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.table import Table
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
-EngineName = Annotated[str, typer.Option(help="auto, torch or numba.")]
+EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
 
 
 def add_file_commands(app: typer.Typer) -> None:
@@ -23,6 +23,7 @@ def add_file_commands(app: typer.Typer) -> None:
     app.command("export")(export_model)
     app.command("predict")(predict_texts)
     app.command("bench")(bench_folder)
+    app.command("build-engine")(build_engine)
 
 
 def export_model(
@@ -135,6 +136,14 @@ def bench_folder(
             for r in frame.to_dict("records")
         ]
         add_speed(folder, rows, cpu_name())
+
+
+def build_engine() -> None:
+    """Compile the native engine for this machine, once; from then on models load with it. Needs a C++ compiler."""
+    from xtc_study.deploy.engines.native_build import build, instructions
+
+    path = build()
+    out.print(f"built with {instructions(path)}: {path}", markup=False)
 
 
 def _teacher_of(folder: Path) -> Path | None:

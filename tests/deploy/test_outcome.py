@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification
 import xtc_study
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.deploy import outcome as module
+from xtc_study.deploy.engines import engine_for_loading
 from xtc_study.deploy.outcome import ReloadError, measure, wrong_examples
 from xtc_study.deploy.rounding import rounded_student
 from xtc_study.recipe import Recipe
@@ -53,11 +54,12 @@ def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) ->
     assert outcome.metrics["rows"][0]["best_value"] >= outcome.metrics["rows"][0]["value"] - 0.01
 
 
-@pytest.mark.parametrize("engine", ["torch", "numba", "transformers"])
-def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...], engine: str) -> None:
+@pytest.mark.parametrize("by", ["xtc_study", "transformers"])
+def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...], engine: str, by: str) -> None:
     pipeline, _, student, outcome, folder = trained
-    if engine == "transformers":
-        loaded = AutoModelForSequenceClassification.from_pretrained(folder / "model")
+    if by == "transformers":
+        with engine_for_loading(engine):
+            loaded = AutoModelForSequenceClassification.from_pretrained(folder / "model")
     else:
         loaded = xtc_study.load(folder / "model", engine)
     batch = pipeline.padding([pipeline.dev["dev"][index] for index in range(48)])

@@ -47,7 +47,7 @@ class BenchError(RuntimeError):
 
 
 def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
-    """The packed folder by both engines, its exports, and the float32 teacher by every runtime that is installed.
+    """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 
     Args:
         teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
@@ -59,6 +59,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     from transformers import AutoModelForSequenceClassification
 
     from xtc_study.deploy.dequantized import dequantized
+    from xtc_study.deploy.engines.native_build import is_built
     from xtc_study.deploy.export_onnx import to_onnx, write_onnx
     from xtc_study.deploy.export_openvino import converted, to_openvino
 
@@ -72,6 +73,8 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     ]
     if find_spec("numba"):
         found.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
+    if is_built():
+        found.append(Contender("packed, native engine", "xtc-native", folder, folder))
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         write_onnx(model, room / "fp32.onnx", int8=False)

@@ -53,6 +53,8 @@ def _packed(job: dict[str, Any]) -> Start:
     engine = job["runtime"].removeprefix("xtc-")
     if engine == "numba":
         from xtc_study.deploy.engines import numba_engine  # noqa: F401
+    if engine == "native":
+        from xtc_study.deploy.engines import native_engine  # noqa: F401
     return lambda: _torch_run(loading.load(job["path"], engine))
 
 
@@ -114,6 +116,7 @@ def _config(job: dict[str, Any]) -> Any:
 
 RUNTIMES = {
     "pytorch": _pytorch,
+    "xtc-native": _packed,
     "xtc-numba": _packed,
     "xtc-torch": _packed,
     "onnxruntime": _onnx,

@@ -27,11 +27,11 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     """The model of a packed folder, in evaluation mode, with the logits of the student that was saved.
 
     Args:
-        engine: auto, torch or numba (``xtc_study.deploy.engines``).
+        engine: auto, torch, numba or native (``xtc_study.deploy.engines``).
 
     Raises:
         CheckpointError: missing or damaged files, an unknown format version, tensors that do not fit.
-        ValueError: no such engine, or it is not installed.
+        ValueError: no such engine, or it is not installed or built.
     """
     from transformers import AutoModelForSequenceClassification
 

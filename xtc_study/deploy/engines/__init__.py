@@ -1,7 +1,7 @@
 """What computes a packed linear: every engine gives the same integers, so the same logits, bit for bit.
 
-``torch``: int8 in memory; any device. ``numba``: 1 or 2 bits a weight in memory; CPU. ``auto``: numba where it is
-installed, else torch.
+``torch``: int8 in memory; any device. ``numba``: 1 or 2 bits a weight in memory; CPU. ``native``: the same in C++,
+after ``xtc-study build-engine``. ``auto``: native where it is built, else numba where it is installed, else torch.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Protocol
 
 from torch import Tensor
 
+from xtc_study.deploy.engines import native_build
 from xtc_study.deploy.packed_layers import PackedLinear
 
-ENGINES = ("auto", "torch", "numba")
+ENGINES = ("auto", "torch", "numba", "native")
 
 _chosen: ContextVar[str] = ContextVar("engine", default="auto")
 
@@ -41,10 +42,16 @@ def make_engine(name: str) -> Engine:
     """The engine of that name.
 
     Raises:
-        ValueError: no such engine, or one that is not installed.
+        ValueError: no such engine, or one that is not installed or built.
     """
     if name not in ENGINES:
         raise ValueError(f"engine={name!r}: expected one of {', '.join(ENGINES)}")
+    if name in ("auto", "native") and native_build.is_built():
+        from xtc_study.deploy.engines.native_engine import NativeEngine
+
+        return NativeEngine()
+    if name == "native":
+        raise ValueError(f"engine='native': not built on this machine; run {native_build.FIX}, or use engine='numba'")
     installed = find_spec("numba") is not None
     if name == "numba" and not installed:
         raise ValueError("engine='numba': numba is not installed; pip install numba, or use engine='torch'")

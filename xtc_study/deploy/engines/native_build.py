@@ -1,0 +1,110 @@
+"""Builds the native engine with the machine's own compiler (``xtc-study build-engine``), and finds it again.
+
+Nothing is ever compiled while a model is loaded. There is one library for a source, its flags and the processor it was
+made for, in the user's cache folder: after an update of any of them the engine counts as not built.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("native.cpp")
+FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
+"""-ffp-contract=off: a product and a sum in one rounding would be other logits."""
+NATIVE = "native"
+FIX = "xtc-study build-engine"
+
+
+def compiler() -> str | None:
+    """The C++ compiler: CXX where set, else g++ or c++. None where there is none."""
+    return os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
+
+
+def library_path(march: str = NATIVE) -> Path:
+    """Where the library for this source and processor lies, built or not.
+
+    Args:
+        march: the processor to compile for, as compilers call it; ``native`` is this one.
+    """
+    parts = [SOURCE.read_text(), *FLAGS, march, _processor() if march == NATIVE else platform.machine()]
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+    return _cache_folder() / f"native-{key}.so"
+
+
+def is_built() -> bool:
+    return library_path().is_file()
+
+
+def build(march: str = NATIVE) -> Path:
+    """Compiles the library, if it is not there yet.
+
+    Raises:
+        ValueError: no compiler, or one that cannot compile it.
+    """
+    path = library_path(march)
+    if path.is_file():
+        return path
+    program = compiler()
+    if program is None:
+        raise ValueError("no C++ compiler: install g++ (apt install g++), or use engine='numba'")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as room:
+        made = Path(room) / path.name
+        command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(made)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            raise ValueError(f"the C++ compiler {program} does not start ({error}); set CXX to another") from None
+        if done.returncode:
+            reason = "\n".join(done.stderr.splitlines()[-5:])
+            raise ValueError(f"{program} cannot compile the engine; set CXX to g++ 9 or newer\n{reason}")
+        os.replace(made, path)
+    return path
+
+
+@cache
+def open_library(path: Path) -> ctypes.CDLL:
+    """The library with its functions' types. Import torch first: then both share one OpenMP, and its threads.
+
+    Raises:
+        ValueError: a file that is no library for this machine.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ValueError(f"{path}: does not load ({error}); remove it and run {FIX}") from None
+    library.xtc_instructions.restype = ctypes.c_char_p
+    pointer, long, real, whole = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
+    library.xtc_linear.restype = None
+    library.xtc_linear.argtypes = [
+        *(whole, pointer, long, long, pointer, long, pointer, whole, pointer, real, real, pointer, whole)
+    ]
+    return library
+
+
+def instructions(path: Path) -> str:
+    """What a built library multiplies with: avx512-vnni, avx2 or plain."""
+    name: bytes = open_library(path).xtc_instructions()
+    return name.decode()
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xtc-study"
+
+
+def _processor() -> str:
+    """The machine's kind and, where Linux says so, its processor's abilities: a cache folder may serve several."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    abilities = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
+    return "\n".join([platform.machine(), platform.processor(), *sorted(set(abilities))])
