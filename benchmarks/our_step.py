@@ -85,10 +85,16 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
             curve = train(student, rows, Padding(tokenizer, task), lesson, schedule, arithmetic, Path(room), ended)
         if arithmetic.device == "cuda":
             torch.cuda.synchronize()
-        taught = list(zip(watch.taught[::2], watch.taught[1::2], strict=True))[a_round:]
+        seconds = seconds_between(watch.starts[a_round], ends[-1])
+        taught = list(zip(watch.taught[::2], watch.taught[1::2], strict=True))
+        if 0 < len(taught) < len(watch.starts):  # asked once about each row, before the first step: a share of that
+            teacher_seconds = seconds_between(watch.taught[0], watch.starts[0]) * rounds / (1 + rounds)
+            seconds += teacher_seconds
+        else:
+            teacher_seconds = sum(seconds_between(*pair) for pair in taught[a_round:])
         return {
-            "seconds": seconds_between(watch.starts[a_round], ends[-1]),
-            "teacher_seconds": sum(seconds_between(*pair) for pair in taught),
+            "seconds": seconds,
+            "teacher_seconds": teacher_seconds,
             "steps": len(watch.starts) - a_round,
             "tokens": rounds * sum(rows["length"][:]),
             "positions": sum(watch.sizes[a_round:]),
