@@ -50,6 +50,7 @@ DEFAULTS: dict[str, Any] = {
     "augmentation_candidates": 15,
     "quantise_tables": False,
     "rest": "fp32",
+    "vocabulary": "full",
 }
 
 
@@ -94,7 +95,7 @@ OTHERS: dict[str, Any] = {
     "quantise_pooler": False, "quantise_attention": True, "activation_scale": "tensor", "weight_clip": 2.5,
     "stages": 2, "epochs": 1, "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True,
     "teacher_dropout": True,
-    "rest": "fp16", "quantise_tables": True,
+    "rest": "fp16", "quantise_tables": True, "vocabulary": "task",
 }  # fmt: skip
 
 
@@ -212,6 +213,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("weight_decay", -1, "greater than or equal to 0"),
     ("pad_in_loss", 2, "valid boolean"),
     ("teacher_dropout", "x", "valid boolean"),
+    ("vocabulary", "small", "'full' or 'task'"),
 ]
 
 

@@ -16,7 +16,7 @@ VERSION = 1
 FULL_PRECISION = 32
 
 FLAGS = ("quantise_pooler", "quantise_attention", "quantise_tables", "pad_in_loss", "teacher_dropout")
-CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation", "rest")
+CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation", "rest", "vocabulary")
 NAMES = ("task", "model", "start", *CHOICES, *FLAGS)
 AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
 REST_FORMATS = ("fp32", "fp16", "8bit")
@@ -109,6 +109,9 @@ class Recipe(BaseModel):
     rest: Literal["fp32", "fp16", "8bit"] = "fp32"
     """How the file stores what is not packed: position table, vectors, scales. Rounded after training, before the
     score is measured."""
+    vocabulary: Literal["full", "task"] = "full"
+    """Which word pieces the file knows: all the encoder has, or only what the task's training text and the spelling of
+    any other word need. Cut after training, before the score is measured."""
 
     @field_validator("*", mode="before")
     @classmethod

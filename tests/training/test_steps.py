@@ -167,7 +167,7 @@ def test_every_recipe_field_shapes_some_step() -> None:
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
     for step in steps(layers=6, augmentation="synonyms", quantise_attention=True, quantise_tables=True):
         covered |= set(step.params)
-    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest"}, "rest is rounded after every step"
+    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary"}, "both after every step"
 
 
 @pytest.mark.parametrize("method", ["synonyms", "masked-lm"])
@@ -196,5 +196,5 @@ PINNED = ["teacher-4077c9b359", "reduce-69d3774f4f", "quantise-92cc12490b"]
 
 
 def test_what_is_rounded_after_training_shares_every_step() -> None:
-    assert addresses(rest="8bit") == addresses()
+    assert addresses(rest="8bit") == addresses(vocabulary="task") == addresses()
     assert addresses(quantise_tables=True)["quantise"] != addresses()["quantise"]

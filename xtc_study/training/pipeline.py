@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, set_see
 
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import layer_map, reduced
+from xtc_study.compress.vocabulary import cut_vocabulary
 from xtc_study.recipe import Recipe
 from xtc_study.runs.steps import StepStore
 from xtc_study.tasks.batches import Padding, tokenised
@@ -30,6 +31,7 @@ from xtc_study.training.predict import scores
 from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
 from xtc_study.training.suitable import check_pieces, rehearse
+from xtc_study.training.task_vocabulary import TaskVocabulary
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,17 @@ class Trained:
     """Training time of these steps, whenever they were trained."""
     reused: int
     """How many of these steps were there already."""
+
+
+class Filed(NamedTuple):
+    """What goes into a student's file, and the dev rows as the file's own tokenizer reads them."""
+
+    model: Any
+    tokenizer: Any
+    dev: dict[str, Any]
+    padding: Padding
+    vocabulary: dict[str, Any] | None
+    """What was cut (``TaskVocabulary.record``); None where nothing was."""
 
 
 class Pipeline:
@@ -75,6 +88,9 @@ class Pipeline:
         self.train_rows = encoded["train"]
         check_pieces(recipe.model, model, self.tokenizer, self.task, self.train_rows, recipe.max_length)
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
+        self.vocabulary: TaskVocabulary | None = None
+        if recipe.vocabulary == "task":
+            self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
         self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
@@ -94,6 +110,14 @@ class Pipeline:
     def scores(self, model: Any) -> dict[str, dict[str, float]]:
         """{split: {metric: value}} on the dev splits, in fp32."""
         return scores(model, self.dev, self.padding, self.task)
+
+    def filed(self, student: Any) -> Filed:
+        """The student as its file holds it: with the task's own vocabulary, where the recipe says so."""
+        if self.vocabulary is None:
+            return Filed(student, self.tokenizer, self.dev, self.padding, None)
+        model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
+        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.recipe.max_length) for split in self.dev}
+        return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
         curve: list[CurvePoint] = []
