@@ -53,6 +53,8 @@ def test_the_same_answers_from_a_smaller_file(steps: Path, rest: str, tmp_path: 
     scale = {"fp32": 4, "8bit": 1}[rest]
     assert abs(saved - gone * (64 // 8 + scale)) < 64, "one bit a weight and a scale a row; the header may differ"
 
+    assert f"It knows {said['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
+
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "cut", local_files_only=True)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "cut")
     assert len(tokenizer) == model.config.vocab_size == said["pieces"]
