@@ -311,7 +311,9 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = primary["teacher_value"].mean()
     caption += " Compression: the teacher's fp32 file over the bytes on disk."
-    if pd.notna(teacher):
+    if primary["teacher_layers"].nunique() > 1:
+        caption += " Teachers differ in depth, and each arm's is its own."
+    elif pd.notna(teacher):
         (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
         caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
     if difference:
