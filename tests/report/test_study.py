@@ -25,7 +25,7 @@ def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> N
 
 @pytest.mark.parametrize(
     ("depth", "said"),
-    [(None, "The fp32 teachers score 95"), ("1/2", "Teachers differ in depth, and each arm's is its own")],
+    [(None, "The fp32 teachers score "), ("1/2", "Teachers differ in depth, and each arm's is its own")],
 )
 def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | None, said: str) -> None:
     recipes = {"32-bit": Recipe(task="t", weight_bits=32), "1-bit": Recipe(task="t", teacher_layers=depth)}

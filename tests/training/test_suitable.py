@@ -47,7 +47,7 @@ def model(family: str, **shape: Any) -> Any:
             "Bert",
             {**SHAPE, "intermediate_size": 32},
             {"ffn": "1/2"},
-            "ffn='1/2': model=.*layer 0 has 4 linears from 32",
+            "ffn='1/2': model=.*layer 0 has 6 linears from 32",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
