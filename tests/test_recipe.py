@@ -20,9 +20,12 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "batch_size": 32,
     "max_length": 128,
+    "teacher_layers": None,
     "teacher_epochs": 3,
     "teacher_learning_rate": 2e-5,
     "layers": None,
+    "ffn": None,
+    "ffn_by": "importance",
     "start": "teacher",
     "order": "reduce-then-quantise",
     "reduce_stages": 1,
@@ -50,6 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "augmentation_candidates": 15,
     "quantise_tables": False,
     "rest": "fp32",
+    "vocabulary": "full",
 }
 
 
@@ -94,7 +98,8 @@ OTHERS: dict[str, Any] = {
     "quantise_pooler": False, "quantise_attention": True, "activation_scale": "tensor", "weight_clip": 2.5,
     "stages": 2, "epochs": 1, "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True,
     "teacher_dropout": True,
-    "rest": "fp16", "quantise_tables": True,
+    "rest": "fp16", "quantise_tables": True, "vocabulary": "task",
+    "ffn": "1/2", "teacher_layers": 6,
 }  # fmt: skip
 
 
@@ -110,11 +115,16 @@ def test_without_augmentation_its_numbers_are_no_part_of_a_run() -> None:
     assert Recipe.of(task="cola", **AUGMENTED).run_id == Recipe.of(task="cola").run_id
 
 
+def test_where_no_unit_is_cut_how_they_are_chosen_is_no_part_of_a_run() -> None:
+    assert Recipe.of(task="cola", ffn_by="magnitude").run_id == Recipe.of(task="cola").run_id
+
+
 def test_every_field_shapes_the_run_id() -> None:
-    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation"} == set(Recipe.model_fields)
+    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation", "ffn_by"} == set(Recipe.model_fields)
     recipes = [Recipe.of(task="cola"), Recipe.of(task="sst2")]
     recipes += [Recipe.of(task="cola", **{field: value}) for field, value in OTHERS.items()]
     recipes += [Recipe.of(task="cola", activation_scale="tensor", activation_range="static")]
+    recipes += [Recipe.of(task="cola", ffn="1/2", ffn_by="magnitude")]
     recipes += [Recipe.of(task="cola", augmentation=method) for method in ("synonyms", "masked-lm")]
     recipes += [
         Recipe.of(task="cola", augmentation="synonyms", **{field: value}) for field, value in AUGMENTED.items()
@@ -212,6 +222,15 @@ BAD: list[tuple[str, Any, str]] = [
     ("weight_decay", -1, "greater than or equal to 0"),
     ("pad_in_loss", 2, "valid boolean"),
     ("teacher_dropout", "x", "valid boolean"),
+    ("vocabulary", "small", "'full' or 'task'"),
+    ("teacher_layers", "3/2", "at most 1/1 of the encoder's layers"),
+    ("teacher_layers", [3, 1], "encoder layers in rising order"),
+    ("teacher_layers", 0, "a list of encoder layers"),
+    ("ffn", "3/2", "at most 1/1 of the teacher's units"),
+    ("ffn", "half", "expected a share such as 1/2"),
+    ("ffn", 0.5, "expected a share such as 1/2"),
+    ("ffn", True, "not true or false"),
+    ("ffn_by", "size", "'importance' or 'magnitude'"),
 ]
 
 

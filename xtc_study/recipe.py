@@ -16,8 +16,18 @@ VERSION = 1
 FULL_PRECISION = 32
 
 FLAGS = ("quantise_pooler", "quantise_attention", "quantise_tables", "pad_in_loss", "teacher_dropout")
-CHOICES = ("order", "granularity", "activation_scale", "activation_range", "augmentation", "rest")
-NAMES = ("task", "model", "start", *CHOICES, *FLAGS)
+CHOICES = (
+    "order",
+    "granularity",
+    "activation_scale",
+    "activation_range",
+    "augmentation",
+    "rest",
+    "vocabulary",
+    "ffn_by",
+)
+NAMES = ("task", "model", "start", "ffn", *CHOICES, *FLAGS)
+DEPTHS = ("layers", "teacher_layers")
 AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
 REST_FORMATS = ("fp32", "fp16", "8bit")
 """How a file stores what is not packed; see ``xtc_study.deploy.rest``."""
@@ -49,12 +59,19 @@ class Recipe(BaseModel):
     max_length: Annotated[int, Field(ge=4)] = 128
     """Longest input in word pieces; longer ones are cut."""
 
+    teacher_layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
+    """Depth of the teacher: the encoder is cut to these of its layers before it is fine-tuned; values as for
+    ``layers``, which then counts within the teacher. None: all of them."""
     teacher_epochs: Positive = 3
     teacher_learning_rate: Positive = 2e-5
 
     layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
     """Student depth: a count, a share of the teacher's depth (``1/2``), the list of teacher layers to keep (from 0),
     or None for all of them."""
+    ffn: Fraction | None = None
+    """Share of the inner units that each feed-forward layer keeps (``1/4``), or None: none is cut."""
+    ffn_by: Literal["importance", "magnitude"] = "importance"
+    """Which units are kept: those whose loss would cost the task most, to first order, or those with large weights."""
     start: str = "teacher"
     """Where the student's weights come from: ``teacher`` (fine-tuned), ``pretrained``, or a hub name or folder."""
     order: Literal["reduce-then-quantise", "together"] = "reduce-then-quantise"
@@ -109,6 +126,9 @@ class Recipe(BaseModel):
     rest: Literal["fp32", "fp16", "8bit"] = "fp32"
     """How the file stores what is not packed: position table, vectors, scales. Rounded after training, before the
     score is measured."""
+    vocabulary: Literal["full", "task"] = "full"
+    """Which word pieces the file knows: all the encoder has, or only what the task's training text and the spelling of
+    any other word need. Cut after training, before the score is measured."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -116,7 +136,7 @@ class Recipe(BaseModel):
         # A YAML 'yes' or a quoted '1' would pass as a number otherwise.
         if info.field_name not in FLAGS and isinstance(value, bool):
             raise ValueError("expected a value, not true or false")
-        text_is_fine = info.field_name in NAMES or (info.field_name == "layers" and "/" in str(value))
+        text_is_fine = info.field_name in NAMES or (info.field_name in DEPTHS and "/" in str(value))
         if not text_is_fine and isinstance(value, str):
             raise ValueError("expected a number, not text")
         if isinstance(value, list | tuple) and any(isinstance(item, bool | str) for item in value):
@@ -144,19 +164,27 @@ class Recipe(BaseModel):
             raise ValueError("expected 'tensor', 'row' or 'group:N', for example 'group:64'")
         return text
 
-    @field_validator("layers")
+    @field_validator(*DEPTHS)
     @classmethod
-    def _distinct_layers(cls, layers: Any) -> Any:
+    def _distinct_layers(cls, layers: Any, info: ValidationInfo) -> Any:
+        of = "teacher" if info.field_name == "layers" else "encoder"
         if isinstance(layers, str):
             part, whole = map(int, layers.split("/"))
             if part > whole:
-                raise ValueError("expected a share of at most 1/1 of the teacher's layers")
+                raise ValueError(f"expected a share of at most 1/1 of the {of}'s layers")
         if isinstance(layers, tuple):
             if not layers:
-                raise ValueError("expected at least one teacher layer; use null to keep all of them")
+                raise ValueError(f"expected at least one {of} layer; use null to keep all of them")
             if list(layers) != sorted(set(layers)):
-                raise ValueError("expected teacher layers in rising order, each once")
+                raise ValueError(f"expected {of} layers in rising order, each once")
         return layers
+
+    @field_validator("ffn")
+    @classmethod
+    def _at_most_all_units(cls, share: str | None) -> str | None:
+        if share is not None and int(share.partition("/")[0]) > int(share.partition("/")[2]):
+            raise ValueError("expected a share of at most 1/1 of the teacher's units")
+        return share
 
     @field_validator("task", "model", "start")
     @classmethod
@@ -210,11 +238,14 @@ class Recipe(BaseModel):
     def scientific(self) -> dict[str, Any]:
         """The task and the fields that differ from their defaults: a new field then leaves every old id as it was.
 
-        Without augmentation its further fields change nothing, and so are no part of it.
+        Without augmentation its further fields change nothing, and so are no part of it; nor is how units are chosen
+        where none is cut.
         """
         values = self.model_dump(mode="json", exclude_defaults=True)
         if self.augmentation == "none":
             values = {field: value for field, value in values.items() if field not in AUGMENTATION}
+        if self.ffn is None:
+            values.pop("ffn_by", None)
         return {"task": self.task, **values}
 
     @property
@@ -256,10 +287,13 @@ def _plain(value: Any) -> Any:
 def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     field = str(item["loc"][0]) if item["loc"] else "recipe"
     message: str = item["msg"].removeprefix("Value error, ")
-    if field == "layers" and item["type"] != "value_error":
+    if field in DEPTHS and item["type"] != "value_error":
+        of = "teacher" if field == "layers" else "encoder"
         message = (
-            "expected a count of at least 1, a share such as 1/2, a list of teacher layers (from 0), or null for all"
+            f"expected a count of at least 1, a share such as 1/2, a list of {of} layers (from 0), or null for all"
         )
+    if field == "ffn" and item["type"] != "value_error":
+        message = "expected a share such as 1/2, or null for all units"
     if not item["loc"]:
         return message
     return f"{field}: is required" if item["type"] == "missing" else f"{field}={fields.get(field)!r}: {message}"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fabricate import do, plan, write
 
-from xtc_study.analysis.collect import COLUMNS, RunFileError, collect, compact_layers, predictions, states
+from xtc_study.analysis.collect import COLUMNS, RunFileError, collect, compact_layers, predictions, shape_words, states
 from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun
 
@@ -53,6 +53,22 @@ def test_the_frame_survives_csv_with_the_columns_dtypes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("layers", "text"), [(None, "all"), (3, "3"), ((1, 3, 5), "1.3.5"), ((3,), "3.")])
 def test_compact_layers(layers: int | tuple[int, ...] | None, text: str) -> None:
     assert compact_layers(layers) == text
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "all"),
+        ({"layers": "1/2", "ffn": "1/1"}, "1/2"),
+        ({"teacher_layers": "1/2"}, "all of 1/2"),
+        ({"layers": (1, 3), "ffn": "1/4"}, "1.3, width 1/4"),
+    ],
+)
+def test_the_shape_in_words(tmp_path: Path, fields: dict, text: str) -> None:
+    recipe = Recipe(task="toy-pairs", **fields)
+    planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
+    do(tmp_path, planned[0])
+    assert shape_words(collect(tmp_path, planned).iloc[0]) == text
 
 
 @pytest.mark.parametrize(

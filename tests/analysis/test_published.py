@@ -75,6 +75,9 @@ def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
         ({"model": "builtin:tiny"}, "these runs are of builtin:tiny"),
         ({"weight_bits": 3}, "No figure that could be read has these depths and bits"),
         ({"start": "pretrained"}, "No figure"),
+        ({"vocabulary": "task"}, "No figure"),
+        ({"ffn": "1/2"}, "No figure"),
+        ({"teacher_layers": "1/2"}, "No figure"),
     ],
 )
 def test_where_nothing_is_comparable_the_reason_is_given(tmp_path: Path, fields: dict, message: str) -> None:

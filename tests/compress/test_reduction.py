@@ -72,6 +72,13 @@ def test_hidden_states_as_in_the_authors_code(layers: tuple[int, ...], states: t
     assert hidden_state_map(layers) == states
 
 
+def test_an_encoder_cut_to_a_teacher_is_called_so() -> None:
+    with pytest.raises(LayersError, match=r"teacher_layers=13: expected 1 to 12, the encoder's depth"):
+        layer_map(12, 13, "teacher_layers", "encoder")
+    with pytest.raises(LayersError, match=r"teacher_layers=\[1, 12\]: \[12\] outside the encoder's layers 0 to 11"):
+        layer_map(12, [1, 12], "teacher_layers", "encoder")
+
+
 STACK = {
     "bert": "bert.encoder.layer",
     "roberta": "roberta.encoder.layer",

@@ -41,6 +41,18 @@ def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
     assert any(text.get_text().startswith("teacher\n9") for text in figure.axes[1].texts)
 
 
+def test_teachers_of_several_depths_have_a_line_each(frame: pd.DataFrame) -> None:
+    shallow = frame["arm"] == "1-bit"
+    other = frame.assign(
+        teacher_layers=frame["teacher_layers"].mask(shallow, "1/2"),
+        teacher_value=frame["teacher_value"].mask(shallow, 0.125),
+    )
+    panel = seeds_by_arm(other, "$32<bit", title="Does it hold?").axes[0]
+    told = sorted(text.get_text().split("\n")[0] for text in panel.texts if "teacher" in text.get_text())
+    assert told == ["teacher, 1/2", "teacher, all"]
+    assert any("teacher, 1/2\n12.5" in text.get_text() for text in panel.texts)
+
+
 def test_chance_close_to_the_scores_is_a_line(frame: pd.DataFrame) -> None:
     near = frame["value"][frame["is_primary"]].min() - 0.01
     without, with_line = (seeds_by_arm(frame, "1-bit", title="t", chance=c) for c in (None, {TASKS[0]: near}))

@@ -9,6 +9,7 @@ from fabricate_report import section
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Claim
+from xtc_study.recipe import Recipe
 from xtc_study.report.provenance import provenance_of
 from xtc_study.studies import PlannedRun
 
@@ -20,6 +21,20 @@ def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> N
         do(runs, run)
     study = section(planned, runs)
     assert any(limit.startswith(f"With {seeds} seeds") for limit in study.limits) == warned
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [(None, "The fp32 teachers score "), ("1/2", "Teachers differ in depth, and each arm's is its own")],
+)
+def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | None, said: str) -> None:
+    recipes = {"32-bit": Recipe(task="t", weight_bits=32), "1-bit": Recipe(task="t", teacher_layers=depth)}
+    planned = [PlannedRun("bits", recipe.run_id, arm, recipe) for arm, recipe in recipes.items()]
+    for run in planned:
+        do(runs, run)
+    study = section(planned, runs)
+    assert study.arms is not None and said in study.arms.caption
+    assert ("The fp32 teachers" in study.arms.caption) == (depth is None)
 
 
 def test_the_claimed_arm_is_not_done_yet(runs: Path, planned: list[PlannedRun]) -> None:

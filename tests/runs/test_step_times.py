@@ -39,6 +39,13 @@ def test_a_shallow_student_costs_its_share_but_the_teacher_all() -> None:
     """Half of the layers: the teacher's pass of 2 s is whole, the student's 6 or 8 s are halved."""
     assert seconds_of(layers="1/2") == pytest.approx([78 * 6, 78 * (2 + 3), 78 * (2 + 4)])
     assert seconds_of(layers=6) == seconds_of(layers=[0, 2, 4, 6, 8, 10]) == pytest.approx(seconds_of(layers="1/2"))
+    assert seconds_of(ffn="1/4") == pytest.approx(seconds_of(layers="1/2")), "three quarters of two thirds are a half"
+
+
+def test_a_shallow_teacher_costs_its_share_and_its_students_theirs_of_it() -> None:
+    assert seconds_of(teacher_layers="1/2") == pytest.approx([78 * 3, 78 * 5])
+    assert seconds_of(teacher_layers="1/2", layers="1/2") == pytest.approx([78 * 3, 78 * (1 + 1.5), 78 * (1 + 2)])
+    assert seconds_of(teacher_layers=6, layers=3) == pytest.approx(seconds_of(teacher_layers="1/2", layers="1/2"))
 
 
 def test_a_measurement_is_kept_by_model_and_a_damaged_one_is_none(tmp_path: Path) -> None:

@@ -68,15 +68,36 @@ def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_p
         ({"layers": [1, 3], "order": "together"}, ["quantise"]),
         ({"layers": 2, "start": "pretrained", "stages": 0}, ["reduce", "quantise"]),
         ({"task": "toy-similarity"}, ["quantise"]),
+        ({"task": "toy-similarity", "ffn": "1/4", "layers": 2, "weight_bits": 2}, ["reduce", "quantise"]),
+        ({"teacher_layers": [1, 3], "layers": [1], "start": "pretrained"}, ["reduce", "quantise"]),
+        ({"ffn": "1/3", "ffn_by": "magnitude", "start": "pretrained", "order": "together"}, ["quantise"]),
     ],
-    ids=["plain distillation", "reduction alone", "in one go", "from pre-trained layers", "regression"],
+    ids=[
+        *("plain distillation", "reduction alone", "in one go", "from pre-trained layers", "regression"),
+        *("narrow and shallow", "of a shallow teacher", "narrow in one go"),
+    ],
 )
 def test_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path) -> None:
     lesson = Pipeline(recipe(**fields), Places(tmp_path))
     student = lesson.student()
     assert [step.phase for step in lesson.steps] == ["teacher", *phases]
+    width = {None: 256, "1/4": 64, "1/3": 85}[lesson.recipe.ffn]
+    assert student.model.config.intermediate_size == width
     scores = lesson.scores(student.model)["dev"]
     assert set(scores) == set(lesson.task.metrics) and all(-1 <= value <= 1 for value in scores.values())
+
+
+@pytest.mark.usefixtures("little")
+def test_a_shallow_teacher_is_cut_before_it_is_trained(tmp_path: Path) -> None:
+    lesson = Pipeline(
+        recipe(teacher_layers="1/2", teacher_epochs=0.01, warmup=0.9, start="pretrained"), Places(tmp_path)
+    )
+    teacher, whole = lesson.teacher().model, load_encoder("builtin:tiny", lesson.task, 0)
+    assert teacher.config.num_hidden_layers == 2 and lesson.depth == 2
+    for mine, theirs in ((0, 1), (1, 3)):  # one step at a rate of almost nothing: still recognisable
+        layer, other = teacher.bert.encoder.layer[mine], whole.bert.encoder.layer[theirs]
+        assert torch.allclose(layer.output.dense.weight, other.output.dense.weight, atol=1e-3)
+    assert lesson.student().model.config.num_hidden_layers == 2
 
 
 @pytest.mark.usefixtures("little")
@@ -95,6 +116,8 @@ def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Pat
     [
         ({"task": "nope"}, ValueError, "task='nope': unknown"),
         ({"layers": 5}, ValueError, "layers=5: expected 1 to 4, the teacher's depth"),
+        ({"teacher_layers": 5}, ValueError, "teacher_layers=5: expected 1 to 4, the encoder's depth"),
+        ({"teacher_layers": 2, "layers": 3}, ValueError, "layers=3: expected 1 to 2, the teacher's depth"),
         ({"layers": [0, 4]}, ValueError, r"layers=\[0, 4\]: \[4\] outside the teacher's layers 0 to 3"),
         ({"task": "cola"}, DataError, "cola.*--data-dir"),
         ({"model": "builtin:huge"}, ModelError, "the only built-in encoder is 'builtin:tiny'"),

@@ -34,6 +34,8 @@ FULL = {"weight_bits": 32, "activation_bits": 32}
             id="stages of both phases",
         ),
         pytest.param({"layers": 6, "order": "together"}, ["teacher", "quantise"], id="small and 1 bit at once"),
+        pytest.param({"ffn": "1/2"}, ["teacher", "reduce", "quantise"], id="narrow and 1 bit"),
+        pytest.param({"ffn": "1/2", **FULL}, ["teacher", "reduce"], id="narrow in full precision"),
         pytest.param(
             {"layers": 6, **FULL, "activation_bits": 8}, ["teacher", "reduce", "quantise"], id="8-bit inputs"
         ),
@@ -99,6 +101,7 @@ def addresses(**fields: Any) -> dict[str, str]:
         {"start": "pretrained"}, {"granularity": "row"}, {"pad_in_loss": True}, {"teacher_dropout": True},
         {"order": "together"},
         {"reduce_epochs": 9}, {"activation_bits": 4}, {"quantise_pooler": False}, {"quantise_tables": True},
+        {"ffn": "1/2"},
     ],
     ids=str,
 )  # fmt: skip
@@ -111,6 +114,7 @@ def test_every_arm_of_a_study_shares_its_teacher(fields: dict) -> None:
     [
         {"seed": 1}, {"task": "rte"}, {"model": "other"}, {"batch_size": 16}, {"max_length": 64},
         {"teacher_epochs": 1}, {"teacher_learning_rate": 1e-3}, {"warmup": 0.2}, {"weight_decay": 0},
+        {"teacher_layers": "1/2"},
     ],
     ids=str,
 )  # fmt: skip
@@ -132,7 +136,7 @@ def test_one_and_two_bits_share_the_reduction() -> None:
     "fields",
     [
         {"layers": 5}, {"layers": [1, 3]}, {"start": "pretrained"}, {"pad_in_loss": True}, {"teacher_dropout": True},
-        {"reduce_epochs": 1}, {"reduce_learning_rate": 1e-3},
+        {"ffn": "1/2"}, {"reduce_epochs": 1}, {"reduce_learning_rate": 1e-3},
     ],
     ids=str,
 )  # fmt: skip
@@ -165,9 +169,17 @@ def test_every_recipe_field_shapes_some_step() -> None:
     """A field that reached no step would let a run reuse another recipe's model."""
     covered = {"epochs", "learning_rate", "stages", "reduce_epochs", "reduce_learning_rate", "reduce_stages",
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
-    for step in steps(layers=6, augmentation="synonyms", quantise_attention=True, quantise_tables=True):
+    every = {"augmentation": "synonyms", "quantise_attention": True, "quantise_tables": True}
+    every |= {"ffn": "1/2", "teacher_layers": 6}
+    for step in steps(layers=6, **every):
         covered |= set(step.params)
-    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest"}, "rest is rounded after every step"
+    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary"}, "both after every step"
+
+
+def test_how_units_are_chosen_shapes_what_is_cut_and_nothing_else() -> None:
+    assert addresses(ffn_by="magnitude") == addresses()
+    one, other = addresses(ffn="1/2"), addresses(ffn="1/2", ffn_by="magnitude")
+    assert [title for title in one if one[title] != other[title]] == ["reduce", "quantise"]
 
 
 @pytest.mark.parametrize("method", ["synonyms", "masked-lm"])
@@ -196,5 +208,5 @@ PINNED = ["teacher-4077c9b359", "reduce-69d3774f4f", "quantise-92cc12490b"]
 
 
 def test_what_is_rounded_after_training_shares_every_step() -> None:
-    assert addresses(rest="8bit") == addresses()
+    assert addresses(rest="8bit") == addresses(vocabulary="task") == addresses()
     assert addresses(quantise_tables=True)["quantise"] != addresses()["quantise"]

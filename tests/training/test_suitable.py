@@ -43,6 +43,12 @@ def model(family: str, **shape: Any) -> Any:
         ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
         ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
         ("Bert", SHAPE, {"granularity": "group:7"}, "group:7"),
+        (
+            "Bert",
+            {**SHAPE, "intermediate_size": 32},
+            {"ffn": "1/2"},
+            "ffn='1/2': model=.*layer 0 has 6 linears from 32",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

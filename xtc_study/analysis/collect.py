@@ -119,6 +119,16 @@ def compact_layers(layers: int | str | tuple[int, ...] | None) -> str:
     return ".".join(map(str, layers)) + ("." if len(layers) == 1 else "")
 
 
+def shape_words(run: pd.Series) -> str:
+    """What a row of the tidy frame says of a student's shape: ``1/2``, ``all of 1/2`` (of the encoder, whose other
+    layers the teacher does without), ``all, width 1/4``.
+    """
+    words = str(run["layers"])
+    if run["teacher_layers"] != "all":
+        words += f" of {run['teacher_layers']}"
+    return words if pd.isna(run["ffn"]) or run["ffn"] == "1/1" else f"{words}, width {run['ffn']}"
+
+
 def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     folder = runs_folder / run.run_id
     if _state(folder)[0] != "done":
@@ -131,6 +141,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "run_id": run.run_id,
         **run.recipe.model_dump(),
         "layers": compact_layers(run.recipe.layers),
+        "teacher_layers": compact_layers(run.recipe.teacher_layers),
         **metrics.model_dump(exclude={"rows"}),
         **status.model_dump(include={"started", "duration_s"}),
         "device": environment.device,

@@ -40,11 +40,12 @@ def published_sizes() -> pd.DataFrame:
 def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
     """One row an arm and published figure that can be set beside it, with the columns ``COLUMNS``; scores in points.
 
-    Comparable is a run of BERT-base, started from its teacher, with the figure's depth, bits, task, split and metric.
-    The nine-column average is compared where all nine columns are there. Augmentation, learning rate and epochs may
-    differ; ``note`` says what is known of the published run.
+    Comparable is a run of BERT-base, started from a whole teacher and not narrowed, with the whole vocabulary and the
+    figure's depth, bits, task, split and metric. The nine-column average is compared where all nine columns are there.
+    Augmentation, learning rate and epochs may differ; ``note`` says what is known of the published run.
     """
-    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher")]
+    whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")
+    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole]
     theirs = published_scores()
     rows = []
     for arm, of_arm in ours.groupby("arm", sort=False):

@@ -17,12 +17,17 @@ class LayersError(ValueError):
     """Layers the teacher does not have."""
 
 
-def layer_map(teacher_depth: int, layers: int | str | Sequence[int] | None) -> tuple[int, ...]:
+def layer_map(
+    teacher_depth: int, layers: int | str | Sequence[int] | None, field: str = "layers", of: str = "teacher"
+) -> tuple[int, ...]:
     """The teacher layer (from 0) that each student layer copies and learns from.
 
     A count is spread evenly. With s = depth // count >= 2: the last layer of each block of s, and what is left over
     is shared by both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise: layer round((i+1)
     depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
+
+    Args:
+        field, of: for messages: what is cut, and of whom; a teacher may itself be cut out of an encoder.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.
@@ -34,16 +39,16 @@ def layer_map(teacher_depth: int, layers: int | str | Sequence[int] | None) -> t
         layers = max(round(teacher_depth * part / whole), 1)
     if isinstance(layers, int):
         if not 1 <= layers <= teacher_depth:
-            raise LayersError(f"layers={layers}: expected 1 to {teacher_depth}, the teacher's depth")
+            raise LayersError(f"{field}={layers}: expected 1 to {teacher_depth}, the {of}'s depth")
         stride, left = divmod(teacher_depth, layers)
         if stride >= 2:
             return tuple(left // 2 + stride * (i + 1) - 1 for i in range(layers))
         return tuple(round((i + 1) * teacher_depth / layers) - 1 for i in range(layers))
     outside = [layer for layer in layers if not 0 <= layer < teacher_depth]
     if outside:
-        raise LayersError(f"layers={list(layers)}: {outside} outside the teacher's layers 0 to {teacher_depth - 1}")
+        raise LayersError(f"{field}={list(layers)}: {outside} outside the {of}'s layers 0 to {teacher_depth - 1}")
     if len(set(layers)) != len(layers):
-        raise LayersError(f"layers={list(layers)}: expected each teacher layer once")
+        raise LayersError(f"{field}={list(layers)}: expected each {of} layer once")
     return tuple(layers)
 
 

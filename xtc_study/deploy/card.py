@@ -31,7 +31,8 @@ def write_card(
     """Writes README.md; ``xtc-study bench`` adds milliseconds once they are measured.
 
     Args:
-        metrics: a run's metrics.json: rows with split, metric, value, teacher_value and n_examples; the sizes.
+        metrics: a run's metrics.json: rows with split, metric, value, teacher_value and n_examples; the sizes; what
+            was cut of the vocabulary.
     """
     (folder / "README.md").write_text(
         "\n".join([_front_matter(recipe, metrics, primary_metric), *_body(recipe, metrics)]) + "\n",
@@ -95,6 +96,12 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
         "",
     ]
+    if cut := metrics.get("vocabulary"):
+        lines += [
+            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} word pieces: those of its training text and "
+            "single characters. Other words are spelled by smaller pieces, which it did not learn to read.",
+            "",
+        ]
     recipe_json = json.dumps(recipe.scientific(), indent=1, sort_keys=True)
     return [
         *lines,

@@ -45,7 +45,8 @@ class Outcome:
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
     """Packs the student into ``folder``, loads it again, and scores what was loaded.
 
-    What the recipe's ``rest`` rounds is rounded in the student first, so that it gives the file's logits.
+    What the recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student first, so that it
+    gives the file's logits.
 
     Raises:
         ReloadError: the loaded model does not give the student's logits bit for bit.
@@ -53,15 +54,16 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     names = dict(enumerate(pipeline.task.labels))
     if names:  # so that a prediction is a word
         student.model.config.id2label, student.model.config.label2id = names, {name: i for i, name in names.items()}
-    size = save_packed(student.model, folder, pipeline.tokenizer, pipeline.recipe.rest)
+    filed = pipeline.filed(student.model)
+    size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest)
     # The engine that works on every device; the others give the same integers (tests/deploy/test_engines.py).
     loaded = load(folder, "torch").to(pipeline.arithmetic.device)
-    as_stored = rounded_student(student.model, pipeline.recipe.rest)
+    as_stored = rounded_student(filed.model, pipeline.recipe.rest)
     rows: list[dict[str, Any]] = []
     parts = []
-    for split, encoded in pipeline.dev.items():
-        logits = predict(loaded, encoded, pipeline.padding)
-        difference = float(np.abs(logits - predict(as_stored, encoded, pipeline.padding)).max())
+    for split, encoded in filed.dev.items():
+        logits = predict(loaded, encoded, filed.padding)
+        difference = float(np.abs(logits - predict(as_stored, encoded, filed.padding)).max())
         if difference != 0.0:
             raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
         part = pd.DataFrame(
@@ -70,7 +72,9 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
                 "idx": pipeline.text[split]["idx"],
                 "label": np.asarray(encoded["labels"], dtype=np.float64),
                 "prediction": decide(logits, pipeline.task),
-                "teacher_prediction": decide(predict(teacher.model, encoded, pipeline.padding), pipeline.task),
+                "teacher_prediction": decide(
+                    predict(teacher.model, pipeline.dev[split], pipeline.padding), pipeline.task
+                ),
             }
         )
         parts.append(part)
@@ -78,13 +82,14 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     metrics = {
         "rows": rows,
         "size_bytes": size,
-        "size_bytes_paper": paper_size_bytes(student.model, pipeline.recipe.weight_bits),
+        "size_bytes_paper": paper_size_bytes(filed.model, pipeline.recipe.weight_bits),
         "teacher_size_bytes": (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size,
         "seconds": {"teacher": teacher.seconds, "student": student.seconds},
         "steps": [step.address for step in pipeline.steps],
         "steps_reused": teacher.reused + student.reused,
         "reload_difference": 0.0,
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
+        "vocabulary": filed.vocabulary,
     }
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
     return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)

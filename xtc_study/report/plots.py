@@ -43,7 +43,8 @@ def seeds_by_arm(
 ) -> Figure:
     """Every seed as a dot, its arm's mean and 95 % t interval beside it; one panel a task and split.
 
-    Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line.
+    Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line;
+    where arms have teachers of several depths, one line a depth.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study; the primary metric is drawn.
@@ -78,7 +79,9 @@ def seeds_by_arm(
                 for label in panel.get_xticklabels():
                     label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
-            _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
+            teachers = rows.groupby("teacher_layers", sort=False)["teacher_value"].mean()
+            for depth, height in teachers.items():
+                _line(panel, 100 * height, "teacher" if len(teachers) == 1 else f"teacher, {depth}", "--")
             panel.margins(y=0.12)
             if chance and str(task) in chance:
                 _chance(panel, 100 * chance[str(task)])

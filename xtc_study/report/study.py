@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtc_study.analysis.claims import Answer, answers, comparisons_of
-from xtc_study.analysis.collect import collect, states
+from xtc_study.analysis.collect import collect, shape_words, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
 from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, in_short
@@ -244,7 +244,7 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
                 latency_ms=float(rows["latency_ms"].mean()),
                 teacher=float(rows["teacher_value"].mean()),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
-                layers=str(rows["layers"].iloc[0]),
+                layers=shape_words(rows.iloc[0]),
                 comparable=(str(rows["model"].iloc[0]), *tasks),
                 runs=frozenset(rows["run_id"]),
             )
@@ -311,7 +311,9 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = primary["teacher_value"].mean()
     caption += " Compression: the teacher's fp32 file over the bytes on disk."
-    if pd.notna(teacher):
+    if primary["teacher_layers"].nunique() > 1:
+        caption += " Teachers differ in depth, and each arm's is its own."
+    elif pd.notna(teacher):
         (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
         caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
     if difference:

@@ -52,7 +52,7 @@ class StepTimes(BaseModel):
         """Estimated training time of a step of a chain; None where the task's size is not known.
 
         A step's time is taken as linear in the word pieces of its batch, and a student's share of it as proportional
-        to its depth.
+        to its depth. Of a layer's time two thirds are taken as its feed-forward part, as its share of the weights is.
         """
         root = step
         while root.parent is not None:
@@ -60,6 +60,7 @@ class StepTimes(BaseModel):
         task, batch_size = find_task(step.task, task_files), int(root.params["batch_size"])
         if task.train_rows is None:
             return None
+        deep = self._share(root.params.get("teacher_layers"))
         length = min(task.typical_length or root.params["max_length"], root.params["max_length"])
         steps = step.optimiser_steps(-(-task.train_rows // batch_size))
         kind = {"teacher": "teacher", "quantise": "quantise"}.get(step.phase, "distil")
@@ -67,11 +68,10 @@ class StepTimes(BaseModel):
             kind = "teacher" if kind != "quantise" else kind
         at = batch_size * length
         whole, forward = self._at(kind, at), self._at("forward", at)
-        if kind == "teacher":
-            one = whole * (self._share(step.params.get("layers")) if step.phase != "teacher" else 1.0)
-        else:
-            one = forward + (whole - forward) * self._share(step.params.get("layers"))
-        return steps * one
+        share = deep
+        if step.phase != "teacher":
+            share = self._share(step.params.get("layers"), deep) * (1 + 2 * self._share(step.params.get("ffn"))) / 3
+        return steps * (whole * share if kind == "teacher" else forward * deep + (whole - forward) * share)
 
     def _at(self, kind: str, pieces: float) -> float:
         """Seconds of that kind for a batch of so many word pieces: the line through the shortest and the longest."""
@@ -80,12 +80,13 @@ class StepTimes(BaseModel):
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else y0 / x0
         return max(y0 + slope * (pieces - x0), 0.0)
 
-    def _share(self, layers: int | str | Sequence[int] | None) -> float:
+    def _share(self, layers: int | str | Sequence[int] | None, of: float = 1.0) -> float:
+        """The share of the encoder's depth; ``layers`` may itself be a share, of that share of it."""
         if layers is None:
-            return 1.0
+            return of
         if isinstance(layers, str):
             part, whole = map(int, layers.split("/"))
-            return part / whole
+            return of * part / whole
         return (layers if isinstance(layers, int) else len(layers)) / self.depth
 
 

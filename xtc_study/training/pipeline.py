@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +16,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, set_see
 
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import layer_map, reduced
+from xtc_study.compress.vocabulary import cut_vocabulary
+from xtc_study.compress.width import kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
 from xtc_study.runs.steps import StepStore
 from xtc_study.tasks.batches import Padding, tokenised
@@ -25,11 +27,13 @@ from xtc_study.tasks.task import Task
 from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
 from xtc_study.training.augmentation import AugmentedRows
 from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
+from xtc_study.training.importance import importances
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
 from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
 from xtc_study.training.suitable import check_pieces, rehearse
+from xtc_study.training.task_vocabulary import TaskVocabulary
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,17 @@ class Trained:
     """How many of these steps were there already."""
 
 
+class Filed(NamedTuple):
+    """What goes into a student's file, and the dev rows as the file's own tokenizer reads them."""
+
+    model: Any
+    tokenizer: Any
+    dev: dict[str, Any]
+    padding: Padding
+    vocabulary: dict[str, Any] | None
+    """What was cut (``TaskVocabulary.record``); None where nothing was."""
+
+
 class Pipeline:
     """One recipe, checked, with its data at hand.
 
@@ -61,11 +76,12 @@ class Pipeline:
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
         shape = encoder_shape(recipe.model, places.models_dir)
-        self.depth = shape.num_hidden_layers
+        self.teacher_layers = layer_map(shape.num_hidden_layers, recipe.teacher_layers, "teacher_layers", "encoder")
+        self.depth = len(self.teacher_layers)
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
             _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
-        model = rehearse(recipe, layers, places.models_dir)
+        model = rehearse(recipe, self.teacher_layers, layers, places.models_dir)
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.padding = Padding(self.tokenizer, self.task)
@@ -75,6 +91,9 @@ class Pipeline:
         self.train_rows = encoded["train"]
         check_pieces(recipe.model, model, self.tokenizer, self.task, self.train_rows, recipe.max_length)
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
+        self.vocabulary: TaskVocabulary | None = None
+        if recipe.vocabulary == "task":
+            self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
         self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
@@ -94,6 +113,14 @@ class Pipeline:
     def scores(self, model: Any) -> dict[str, dict[str, float]]:
         """{split: {metric: value}} on the dev splits, in fp32."""
         return scores(model, self.dev, self.padding, self.task)
+
+    def filed(self, student: Any) -> Filed:
+        """The student as its file holds it: with the task's own vocabulary, where the recipe says so."""
+        if self.vocabulary is None:
+            return Filed(student, self.tokenizer, self.dev, self.padding, None)
+        model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
+        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.recipe.max_length) for split in self.dev}
+        return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
         curve: list[CurvePoint] = []
@@ -157,10 +184,10 @@ class Pipeline:
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""
-        recipe, models_dir = self.recipe, self.places.models_dir
+        recipe = self.recipe
         set_seed(recipe.seed)
         if step.phase == "teacher":
-            model = load_encoder(recipe.model, self.task, recipe.seed, models_dir)
+            model = self._encoder()
         elif step.parent is not None and step.parent.phase != "teacher":
             model = self._read(step.parent)
             if step.phase == "quantise" and step.parent.phase == "reduce":
@@ -173,14 +200,30 @@ class Pipeline:
 
     def _untaught(self, teacher: Any) -> Any:
         """A full-precision student before its first lesson."""
-        recipe, models_dir = self.recipe, self.places.models_dir
+        recipe = self.recipe
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start == "teacher":
-            return reduced(teacher, layers)
+            return reduced(self._narrow(teacher), layers)
         if recipe.start == "pretrained":
-            return reduced(load_encoder(recipe.model, self.task, recipe.seed, models_dir), layers)
-        student = load_encoder(recipe.start, self.task, recipe.seed, models_dir)
+            return reduced(self._narrow(self._encoder()), layers)
+        student = self._narrow(load_encoder(recipe.start, self.task, recipe.seed, self.places.models_dir))
         return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
+
+    def _encoder(self) -> Any:
+        """The pre-trained encoder, as deep as the teacher."""
+        recipe = self.recipe
+        model = load_encoder(recipe.model, self.task, recipe.seed, self.places.models_dir)
+        return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
+
+    def _narrow(self, model: Any) -> Any:
+        """The model with as many inner units as the recipe keeps. They are judged while all layers are still there."""
+        if self.recipe.ffn is None:
+            return model
+        if self.recipe.ffn_by == "magnitude":
+            scores = magnitudes(model)
+        else:
+            scores = importances(model.to(self.arithmetic.device), self.train_rows, self.padding)
+        return narrowed(model, kept_units(scores, self.recipe.ffn))
 
     def _read(self, step: Step) -> Any:
         """A finished step's model, in evaluation mode, on the training device."""

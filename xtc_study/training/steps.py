@@ -89,9 +89,9 @@ class Step:
 def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     """The steps of a recipe, in order; the last one gives the student.
 
-    A small student first finishes its fp32 reduction (unless ``order`` is 'together'); a full-precision student of
-    reduced depth ends there. Everything else ends with the low-bit training, or, at full depth and precision, plain
-    distillation. Students of a recipe with augmentation learn from other rows, so their addresses say which; the
+    A small student (of fewer layers or units) first finishes its fp32 reduction, unless ``order`` is 'together'; a
+    full-precision one ends there. Everything else ends with the low-bit training, or, at full size and precision, with
+    plain distillation. Students of a recipe with augmentation learn from other rows, so their addresses say which; the
     teacher's does not.
 
     Args:
@@ -102,22 +102,24 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     def pick(*fields: str) -> dict[str, Any]:
         return {field: values[field] for field in fields}
 
-    teacher = Step(
-        "teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, pick(*COMMON), None
-    )
+    # Fields of later date enter an address only where they matter, so that older steps keep their names.
+    common = pick(*COMMON) if recipe.teacher_layers is None else pick(*COMMON, "teacher_layers")
+    teacher = Step("teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, common, None)
     steps = [teacher]
     rows = {**pick(*AUGMENTATION), "synonyms": synonyms} if recipe.augmentation != "none" else {}
     shape = {**pick(*SHAPE), **rows}
-    if recipe.layers is not None and recipe.order == "reduce-then-quantise":
+    if recipe.ffn is not None:
+        shape |= pick("ffn", "ffn_by")
+    if (recipe.layers is not None or recipe.ffn is not None) and recipe.order == "reduce-then-quantise":
         steps += _phase(
             "reduce", recipe.reduce_stages, recipe.reduce_epochs, recipe.reduce_learning_rate, shape, teacher
         )
         if not recipe.is_low_bit:
             return steps
     params = {**shape, **pick(*LOW_BIT)}
-    if recipe.quantise_attention:  # a field of later date: only where it matters, so that older steps keep their names
+    if recipe.quantise_attention:
         params |= pick("quantise_attention")
-    if recipe.quantise_tables:  # likewise
+    if recipe.quantise_tables:
         params |= pick("quantise_tables")
     phase = "quantise" if recipe.is_low_bit else "distil"
     return steps + _phase(phase, recipe.stages, recipe.epochs, recipe.learning_rate, params, steps[-1])

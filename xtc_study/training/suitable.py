@@ -11,6 +11,7 @@ import torch
 from xtc_study.compress.encoder import EncoderError
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import reduced
+from xtc_study.compress.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import ModelError, untrained_encoder
@@ -22,8 +23,13 @@ MOST_UNKNOWN = 0.2
 """A tokenizer that knows fewer of a task's words than this leaves was made for another text."""
 
 
-def rehearse(recipe: Recipe, layers: Sequence[int], models_dir: Path | None = None) -> Any:
+def rehearse(
+    recipe: Recipe, teacher_layers: Sequence[int], layers: Sequence[int], models_dir: Path | None = None
+) -> Any:
     """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.
+
+    Args:
+        teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
 
     Raises:
         ModelError: an encoder that is built otherwise than the study needs, or layers that cannot stand alone.
@@ -32,7 +38,7 @@ def rehearse(recipe: Recipe, layers: Sequence[int], models_dir: Path | None = No
     with torch.device("meta"):
         try:
             model = untrained_encoder(recipe.model, models_dir)
-            student = reduced(model, layers)
+            student = reduced(model, [teacher_layers[layer] for layer in layers])
         except EncoderError as error:
             raise ModelError(
                 f"model={recipe.model!r}: {error}; the study cuts and compresses encoders with one stack of layers "
@@ -44,6 +50,11 @@ def rehearse(recipe: Recipe, layers: Sequence[int], models_dir: Path | None = No
                 f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder ({reason}); its "
                 "layers are not alike: keep the first one, or choose another model"
             ) from None
+        if recipe.ffn is not None:
+            try:
+                student = narrowed(student, kept_units(magnitudes(student), recipe.ffn))
+            except WidthError as error:
+                raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
         if recipe.is_low_bit:
             make_low_bit(student, recipe)
     return model

@@ -1,0 +1,84 @@
+"""A student filed with its task's vocabulary: the same answers from fewer bytes, where its text has those pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from xtc_study.deploy.export import rescored
+from xtc_study.deploy.outcome import Outcome, measure
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.tasks.vocabulary import VOCABULARY
+from xtc_study.training import pipeline as pipeline_module
+from xtc_study.training.encoders import ModelError, untrained_encoder
+from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.task_vocabulary import TaskVocabulary
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("steps")
+
+
+def carried_out(vocabulary: str, rest: str, rows: int, steps: Path, folder: Path) -> tuple[Pipeline, Outcome]:
+    text = load_task("toy-inference")
+    little = DatasetDict({"train": text["train"].select(range(rows)), "dev": text["dev"].select(range(48))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
+        recipe = Recipe.of(
+            task="toy-inference", max_length=48, teacher_epochs=0.5, epochs=0.5, vocabulary=vocabulary, rest=rest
+        )
+        pipeline = Pipeline(recipe, Places(steps / str(rows)))
+    return pipeline, measure(pipeline, pipeline.teacher(), pipeline.student(), folder)
+
+
+@pytest.mark.parametrize("rest", ["fp32", "8bit"])
+def test_the_same_answers_from_a_smaller_file(steps: Path, rest: str, tmp_path: Path) -> None:
+    _, whole = carried_out("full", rest, 512, steps, tmp_path / "whole")
+    pipeline, cut = carried_out("task", rest, 512, steps, tmp_path / "cut")
+    assert cut.metrics["steps"] == whole.metrics["steps"], "cut after training: every step is shared"
+    said = cut.metrics["vocabulary"]
+    assert whole.metrics["vocabulary"] is None
+    assert said["of"] == len(VOCABULARY) > 2 * said["pieces"] and said["rows_spelled_anew"] == {"dev": 0}
+    assert cut.predictions.equals(whole.predictions) and cut.metrics["rows"] == whole.metrics["rows"]
+    gone = said["of"] - said["pieces"]
+    saved = whole.metrics["size_bytes"] - cut.metrics["size_bytes"]
+    scale = {"fp32": 4, "8bit": 1}[rest]
+    assert abs(saved - gone * (64 // 8 + scale)) < 64, "one bit a weight and a scale a row; the header may differ"
+
+    assert f"It knows {said['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
+
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "cut", local_files_only=True)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "cut")
+    assert len(tokenizer) == model.config.vocab_size == said["pieces"]
+    row = pipeline.text["dev"][0]
+    with torch.inference_mode():
+        logits = model(**tokenizer(row["sentence1"], row["sentence2"], return_tensors="pt")).logits
+    assert int(logits.argmax()) == cut.predictions["prediction"][0]
+    again = rescored(tmp_path / "cut", pipeline.recipe, cut.metrics["rows"], None)
+    assert {row["metric"] for row in again} == {row["metric"] for row in cut.metrics["rows"]}
+
+
+def test_rows_with_words_that_are_gone_are_counted(steps: Path, tmp_path: Path) -> None:
+    pipeline, cut = carried_out("task", "fp32", 4, steps, tmp_path / "cut")
+    assert pipeline.vocabulary is not None
+    known = set(pipeline.vocabulary.tokenizer.get_vocab())
+    strange = 0
+    for row in pipeline.text["dev"]:
+        ids = pipeline.tokenizer(row["sentence1"], row["sentence2"])["input_ids"]
+        strange += not set(pipeline.tokenizer.convert_ids_to_tokens(ids)) <= known
+    assert cut.metrics["vocabulary"]["rows_spelled_anew"] == {"dev": strange} and strange > 0
+
+
+def test_what_cannot_be_cut_is_named_before_training() -> None:
+    rows = Dataset.from_dict({"input_ids": [[2, 7, 3], [2, 9, 9, 3]]})
+    slow: Any = SimpleNamespace(is_fast=False)
+    with pytest.raises(ModelError, match=r"vocabulary='task': model='m': SimpleNamespace has no tokenizer.json"):
+        TaskVocabulary("m", untrained_encoder("builtin:tiny"), slow, rows)

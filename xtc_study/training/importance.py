@@ -1,0 +1,66 @@
+"""How much each inner unit of a feed-forward layer matters to the task: what the loss would lose with it, first order.
+
+Source: Molchanov et al. 2017 (arXiv:1611.06440), eq. 8, as used on BERT's units by DynaBERT (Hou et al. 2020).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xtc_study.compress.losses import label_loss
+from xtc_study.compress.width import feed_forwards
+
+ROWS = 1024
+"""Training rows that are looked at, at most, evenly spaced."""
+BATCH_SIZE = 32
+
+
+def importances(model: Any, rows: Any, padding: Any) -> list[Tensor]:
+    """For each layer the importance of each unit, (units,), on the CPU: the mean over rows of |sum over positions of
+    activation times gradient|, that is |dL/ds| where s scales the unit's activation throughout the row.
+
+    Args:
+        model: a classifier; its mode and gradients are left as they were. rows: tokenised, with labels.
+    """
+    rows = rows.select(range(0, len(rows), -(-len(rows) // ROWS)))
+    parts = feed_forwards(model)
+    totals = [torch.zeros(model.get_submodule(part.up).out_features) for part in parts]
+    was_training, needed = model.training, [parameter.requires_grad for parameter in model.parameters()]
+    model.eval().requires_grad_(False)
+    seen: dict[str, Tensor] = {}
+    with ExitStack() as stack:
+        for part in parts:
+            handle = model.get_submodule(part.down).register_forward_pre_hook(_keeper(seen, part.down))
+            stack.callback(handle.remove)
+        stack.callback(_put_back, model, was_training, needed)
+        for start in range(0, len(rows), BATCH_SIZE):
+            batch = padding([rows[index] for index in range(start, min(start + BATCH_SIZE, len(rows)))])
+            inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            labels = inputs.pop("labels")
+            with torch.enable_grad():
+                loss = label_loss(model(**inputs).logits, labels) * len(labels)  # a sum, so that rows stand alone
+                gradients = torch.autograd.grad(loss, [seen[part.down] for part in parts])
+            for total, part, gradient in zip(totals, parts, gradients, strict=True):
+                total += (seen[part.down].detach() * gradient).sum(1).abs().sum(0).cpu() / len(rows)
+    return totals
+
+
+def _keeper(seen: dict[str, Tensor], name: str) -> Any:
+    """Keeps what goes into a linear, (batch, positions, units). The first layer's needs a gradient of its own."""
+
+    def keep(module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        (activation,) = inputs
+        seen[name] = activation if activation.requires_grad else activation.requires_grad_()
+        return inputs
+
+    return keep
+
+
+def _put_back(model: Any, training: bool, needed: list[bool]) -> None:
+    model.train(training)
+    for parameter, before in zip(model.parameters(), needed, strict=True):
+        parameter.requires_grad_(before)
