@@ -61,6 +61,9 @@ def cost_text(costs: Account, times: StepTimes | None) -> str:
         text += f" of {times.device} (from measured steps)" if times else " of training (from steps trained here)"
     elif costs.steps_to_do:
         text += " (plan --measure estimates how long)"
+    if times is not None and times.peak_bytes is not None:
+        longest = max(point.length for point in times.points)
+        text += f"; a 1-bit step of {times.batch_size} x {longest} word pieces holds {times.peak_bytes / 1e9:.1f} GB"
     if costs.share is not None:
         text += f"; sharing brings the cost to {costs.share:.0%} of separate pipelines"
     return text

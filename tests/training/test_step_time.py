@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
         (kind, length) for kind in KINDS for length in (8, 32)
     )
     assert all(point.seconds > 0 for point in times.points)
+    if sys.platform == "linux":
+        assert times.peak_bytes is not None and 1e6 < times.peak_bytes < 1e9
     assert (times.depth, times.batch_size, times.precision) == (4, 4, "fp32") and "CPU" in times.device
     write_step_times(tmp_path, times)
     assert read_step_times(tmp_path, BUILTIN) == times

@@ -7,9 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from xtc_study.memory import forget_peak, resident
 
 CHUNK_TOKENS = 1024
 """PyTorch models get large batches in pieces of so many tokens: fresh 50 MB tensors cost more than they save."""
@@ -138,22 +139,6 @@ def measure(run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seco
         times.append(1000 * (time.perf_counter() - started))
     times.sort()
     return {"ms": times[len(times) // 2], "least_ms": times[0]}
-
-
-def resident(field: str = "VmRSS") -> int:
-    """Bytes of this process in memory now, or at most so far (VmHWM). 0 where there is no Linux to ask."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    (line,) = (line for line in lines if line.startswith(field))
-    return int(line.split()[1]) * 1024
-
-
-def forget_peak() -> None:
-    """Starts the peak anew, where Linux lets us; else it may show the imports' own."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
 
 
 if __name__ == "__main__":

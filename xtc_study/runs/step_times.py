@@ -45,7 +45,8 @@ class StepTimes(BaseModel):
     """What computed it, in words: ``NVIDIA H100``."""
     precision: str
     peak_bytes: int | None = None
-    """Most memory the device held in the longest 1-bit step; None where it cannot be told."""
+    """Most memory the longest 1-bit step held, teacher and optimiser with it: of the GPU, or of the process on a CPU;
+    None where it cannot be told."""
     points: list[Point]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:

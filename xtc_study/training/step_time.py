@@ -16,6 +16,7 @@ from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, LOGITS, distill
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import hidden_state_map, layer_map
 from xtc_study.compress.taps import tapped
+from xtc_study.memory import forget_peak, resident
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import Point, StepTimes
 from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
@@ -40,6 +41,7 @@ def measure_step_times(
         ModelError: the model's configuration is not to be had.
         ValueError: a device that is not there.
     """
+    before = resident()
     teacher = untrained_encoder(model, models_dir)
     arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
     lengths = tuple(min(length, teacher.config.max_position_embeddings) for length in lengths)
@@ -48,7 +50,7 @@ def measure_step_times(
         Point(kind="forward", length=length, seconds=_median(_forward(teacher, batch_size, length, arithmetic)))
         for length in lengths
     ]
-    peak = None
+    peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
         if kind == "quantise":
@@ -57,10 +59,14 @@ def measure_step_times(
         for length in lengths:
             if arithmetic.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
+            else:
+                forget_peak()
             step = _step(student, None if kind == "teacher" else teacher, batch_size, length, arithmetic)
             points.append(Point(kind=kind, length=length, seconds=_median(step)))
             if arithmetic.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
+            else:
+                peak = max(resident("VmHWM") - before, 0) or None
     return StepTimes(
         model=model,
         depth=teacher.config.num_hidden_layers,

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from xtc_study.runs.account import Account
+from xtc_study.runs.step_times import Point, StepTimes
+from xtc_study.terminal import cost_text
+
+COSTS = Account(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
+
+
+def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
+    points = [Point(kind="quantise", length=length, seconds=1.0) for length in (32, 128)]
+    times = StepTimes(
+        model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", peak_bytes=3_140_000_000, points=points
+    )
+    assert cost_text(COSTS, times) == (
+        "4 steps in place of 10, 3 to train, about 2.0 hours of a CPU (from measured steps); "
+        "a 1-bit step of 32 x 128 word pieces holds 3.1 GB; sharing brings the cost to 45% of separate pipelines"
+    )
+
+
+def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -> None:
+    assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
+    unknown = Account(10, 4, 3, None, None, None)
+    assert cost_text(unknown, None) == "4 steps in place of 10, 3 to train (plan --measure estimates how long)"
