@@ -24,9 +24,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results") / "smoke"
 
 
-def nbval(path: Path) -> None:
+def nbval(*paths: Path) -> None:
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, str(path)], cwd=NOTEBOOKS, capture_output=True, text=True, timeout=1800)
+    done = subprocess.run([*command, *map(str, paths)], cwd=NOTEBOOKS, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-6000:]
 
 
@@ -81,12 +81,14 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "name", ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
-)
-def test_a_notebook_whose_runs_are_done_trains_nothing(name: str, made_up: Path, tmp_path: Path) -> None:
+READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
+
+
+@pytest.mark.parametrize("names", [READERS[part::4] for part in range(4)], ids=lambda names: "+".join(map(str, names)))
+def test_notebooks_whose_runs_are_done_train_nothing(names: list[str], made_up: Path, tmp_path: Path) -> None:
+    """Several at once: starting pytest takes as long as a notebook."""
     before = {path.name for path in (made_up / "runs").iterdir()}
-    nbval(prepared(name, tmp_path, results_dir=str(made_up)))
+    nbval(*(prepared(name, tmp_path, results_dir=str(made_up)) for name in names))
     assert {path.name for path in (made_up / "runs").iterdir()} == before
     assert not list((made_up / "steps").glob("teacher-*")), "14 makes its variants, and nothing is trained"
 
