@@ -41,16 +41,18 @@ def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
     assert any(text.get_text().startswith("teacher\n9") for text in figure.axes[1].texts)
 
 
-def test_teachers_of_several_depths_have_a_line_each(frame: pd.DataFrame) -> None:
+def test_teachers_of_several_depths_are_each_drawn_at_their_arms(frame: pd.DataFrame) -> None:
     shallow = frame["arm"] == "1-bit"
     other = frame.assign(
         teacher_layers=frame["teacher_layers"].mask(shallow, "1/2"),
         teacher_value=frame["teacher_value"].mask(shallow, 0.125),
     )
     panel = seeds_by_arm(other, "$32<bit", title="Does it hold?").axes[0]
-    told = sorted(text.get_text().split("\n")[0] for text in panel.texts if "teacher" in text.get_text())
-    assert told == ["teacher, 1/2", "teacher, all"]
-    assert any("teacher, 1/2\n12.5" in text.get_text() for text in panel.texts)
+    assert [text.get_text() for text in panel.texts if "teacher" in text.get_text()] == ["each arm's\nown teacher"]
+    lines = [line for line in panel.lines if line.get_linestyle() == "--"]
+    assert [list(line.get_xdata()) for line in lines] == [[-0.4, 0.4], [0.6, 1.4]]
+    own = frame[frame["is_primary"] & (frame["task"] == TASKS[0]) & ~shallow]["teacher_value"].mean()
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([100 * own, 12.5])
 
 
 def test_chance_close_to_the_scores_is_a_line(frame: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -44,7 +44,7 @@ def seeds_by_arm(
     """Every seed as a dot, its arm's mean and 95 % t interval beside it; one panel a task and split.
 
     Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line;
-    where arms have teachers of several depths, one line a depth.
+    where arms have teachers of several depths, each has its own, as wide as the arm.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study; the primary metric is drawn.
@@ -79,9 +79,10 @@ def seeds_by_arm(
                 for label in panel.get_xticklabels():
                     label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
-            teachers = rows.groupby("teacher_layers", sort=False)["teacher_value"].mean()
-            for depth, height in teachers.items():
-                _line(panel, 100 * height, "teacher" if len(teachers) == 1 else f"teacher, {depth}", "--")
+            if rows["teacher_layers"].nunique() > 1:
+                _own_teachers(panel, [100 * rows.loc[rows["arm"] == arm, "teacher_value"].mean() for arm in arms])
+            else:
+                _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
             panel.margins(y=0.12)
             if chance and str(task) in chance:
                 _chance(panel, 100 * chance[str(task)])
@@ -174,6 +175,15 @@ def _line(panel: Axes, height: float, label: str, dash: str) -> None:
         return
     panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
     beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
+
+
+def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:
+    """A short line for each arm's own teacher; the last one, at the edge, says what they are."""
+    for position, height in enumerate(heights):
+        panel.plot([position - 0.4, position + 0.4], [height] * 2, "--", color=MUTED, linewidth=1.1, zorder=1)
+    known = [height for height in heights if not pd.isna(height)]
+    if known:
+        beside(panel, known[-1], "each arm's\nown teacher", "data", "center")
 
 
 def _end_to_end(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[float, str]]]:
