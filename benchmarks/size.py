@@ -47,11 +47,16 @@ def main() -> None:
             for rest in REST_FORMATS:
                 lines.append(row(Path(room), layers, bits, tables, rest, full))
                 print(lines[-1], flush=True)
+    write(lines, chosen.output)
+
+
+def write(lines: list[str], output: Path | None) -> None:
+    """Prints a table, and keeps it where asked."""
     text = "\n".join(lines) + "\n"
     print(text)
-    if chosen.output:
-        chosen.output.parent.mkdir(parents=True, exist_ok=True)
-        chosen.output.write_text(text)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
 
 
 def row(room: Path, layers: int, bits: int, tables: bool, rest: str, full: int) -> str:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from size import bert, fp32_bytes
+from size import bert, fp32_bytes, write
 from transformers import BertTokenizer
 
 from xtc_study.compress.lowbit import make_low_bit
@@ -55,11 +55,7 @@ def main() -> None:
         sizes = [size(cut_vocabulary(model, vocabulary.kept)) for model in students.values()]
         lines.append(row(f"{name}'s", f"{len(vocabulary.kept):,}", f"{100 * anew:.1f} %", sizes, full))
         print(lines[-1], flush=True)
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if chosen.output:
-        chosen.output.parent.mkdir(parents=True, exist_ok=True)
-        chosen.output.write_text(text)
+    write(lines, chosen.output)
 
 
 def low_bit(depth: int) -> Any:

@@ -68,7 +68,7 @@ def grouped(weight: Tensor, granularity: str) -> Tensor:
 def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
     """scale = mean|w| of the group, integer = sign(w) with sign(0) = +1."""
     scale = groups.abs().sum(-1) / groups.shape[-1]
-    # Four times as fast as comparing with 0 and converting. Adding 0 makes -0.0 a 0.0, whose sign is +1.
+    # Several times as fast as comparing with 0 and converting. Adding 0 makes -0.0 a 0.0, whose sign is +1.
     return Quantized(torch.copysign(groups.new_ones((), dtype=dtype), groups.to(dtype) + 0), scale)
 
 
@@ -76,7 +76,7 @@ def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
     """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept."""
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
-    kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: many times as fast to go on with as booleans
+    kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted
     scale = magnitude.mul_(kept).sum(-1) / kept.sum(-1).clamp(min=1)
     return Quantized(torch.copysign(kept, groups).add_(0).to(dtype), scale)
 
