@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from xtc_study.training.step_time import measure_step_times
 
 
 def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
-    times = measure_step_times(BUILTIN, device="cpu", batch_size=4, lengths=(8, 32))
+    # A new process, as `plan --measure` is: one that held more before would reuse it, and its peak would not grow.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        times = fresh.submit(measure_step_times, BUILTIN, device="cpu", batch_size=4, lengths=(8, 32)).result()
     assert sorted((point.kind, point.length) for point in times.points) == sorted(
         (kind, length) for kind in KINDS for length in (8, 32)
     )
