@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from xtc_study.settings import axis_points, setting
+from xtc_study.settings import axis_points, listed, named, setting
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,22 @@ def test_settings_that_say_nothing(text: str) -> None:
 def test_axes_that_say_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="--axis"):
         axis_points(text)
+
+
+def test_a_list_keeps_each_entry_once_and_nothing_stays_nothing() -> None:
+    assert listed("seeds", (2, 0, 2), [0]) == [2, 0]
+    assert listed("seeds", None, [0]) is None
+    assert named("axes", {"depth": [1]}, {}) == {"depth": [1]}
+    assert named("axes", None, {}) == {}
+
+
+@pytest.mark.parametrize("value", ["", "cola", 0, [], (), {"cola": 1}])
+def test_what_is_no_list_is_named_with_one_that_would_do(value: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"tasks={value!r}: expected a list, for example ['cola']")):
+        listed("tasks", value, ["cola"])
+
+
+@pytest.mark.parametrize("value", ["epochs=2", ["epochs"], 2])
+def test_what_has_no_names_is_named_too(value: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"fields={value!r}: expected names with values")):
+        named("fields", value, {"epochs": 2})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
+from xtc_study.settings import listed, named
 from xtc_study.studies import PlannedRun, StudyError, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.description import is_description
@@ -59,16 +60,21 @@ class Ablation:
         axes: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.profile = load_profile(profile)
-        self.study = study_at(load_study(study), profile, axes)
-        self.tasks, self.seeds, self.axes = tasks, seeds, dict(axes or {})
+        self.axes = named("axes", axes, {"weights": ["1-bit"]})
+        self.study = study_at(load_study(study), profile, self.axes)
+        self.tasks = listed("tasks", tasks, ["cola", "rte"])
+        self.seeds = listed("seeds", seeds, [0, 1, 2])
         self.results = results_folder(profile, results_dir)
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
         self.synonyms = optional_file(synonyms, "synonyms")
         self.device, self.precision = device, precision
-        self.overrides = {field: self._found(field, value) for field, value in (overrides or {}).items()}
-        names, self.task_files = (None, []) if tasks is None else chosen_tasks(tasks)
-        self.planned: list[PlannedRun] = plan(load_study(study), self.profile, names, seeds, self.overrides, axes)
+        fields = named("fields", overrides, {"epochs": 2})
+        self.overrides = {field: self._found(field, value) for field, value in fields.items()}
+        names, self.task_files = (None, []) if self.tasks is None else chosen_tasks(self.tasks)
+        self.planned: list[PlannedRun] = plan(
+            load_study(study), self.profile, names, self.seeds, self.overrides, self.axes
+        )
         for task in {run.recipe.task for run in self.planned}:
             find_task(task, self.task_files)
 

@@ -1,8 +1,9 @@
-"""What people type behind ``--set`` and ``--axis``: text to plain values."""
+"""What people type: text behind ``--set`` and ``--axis`` to plain values, and a notebook's parameters."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -33,6 +34,37 @@ def axis_points(text: str) -> tuple[str, list[Any]]:
     if not equals or not axis.strip() or not points.strip():
         raise ValueError(f"--axis {text}: expected AXIS=POINT,POINT, for example --axis weights=1-bit,2-bit")
     return axis.strip(), list(_value(f"--axis {text}", f"[{points}]"))
+
+
+def listed(name: str, value: Any, example: list[Any]) -> list[Any] | None:
+    """A parameter that is a list, each entry once, in its order; None stays None.
+
+    Raises:
+        ValueError: anything else, text among it, or an empty list.
+    """
+    if value is None:
+        return None
+    entries = [] if isinstance(value, str | Mapping) or not isinstance(value, Iterable) else list(value)
+    if not entries:
+        raise ValueError(
+            f"{name}={value!r}: expected a list, for example {example}, or None for the profile's own "
+            f'(with papermill: -y "{name}: {example}")'
+        )
+    return [entry for place, entry in enumerate(entries) if entry not in entries[:place]]
+
+
+def named(name: str, value: Any, example: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that maps names to values; None is none of them.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise ValueError(
+            f"{name}={value!r}: expected names with values, for example {example} "
+            f'(with papermill: -y "{name}: {example}")'
+        )
+    return dict(value or {})
 
 
 def _value(where: str, text: str) -> Any:

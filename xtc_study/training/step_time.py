@@ -35,7 +35,7 @@ def measure_step_times(
     batch_size: int = 32,
     lengths: tuple[int, ...] = LENGTHS,
 ) -> StepTimes:
-    """Median seconds of each kind of step, with random weights of the model's shape, and the memory the last one holds.
+    """Median seconds of each kind of step, with random weights of the model's shape, and the memory of the last.
 
     On a CPU the memory is the process's growth, so it is right in a process that has done nothing large before.
 
