@@ -82,7 +82,8 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
 
         watch.starts, watch.taught, watch.sizes = [], [], []
         with tempfile.TemporaryDirectory() as room:
-            curve = train(student, rows, Padding(tokenizer, task), lesson, schedule, arithmetic, Path(room), ended)
+            padding = Padding(tokenizer, task)
+            curve = train(student, rows, padding, lesson, schedule, arithmetic, Path(room), ended).curve
         if arithmetic.device == "cuda":
             torch.cuda.synchronize()
         seconds = seconds_between(watch.starts[a_round], ends[-1])

@@ -201,7 +201,7 @@ def test_a_checkpoint_whose_weights_are_damaged_fails_once_and_is_gone(tmp_path:
     lesson = Pipeline(recipe(), Places(tmp_path))
     checkpoint = lesson.store.checkpoints(lesson.steps[0].address) / "checkpoint-2"
     checkpoint.mkdir(parents=True)
-    (checkpoint / "curve.json").write_text("[]")
+    (checkpoint / "so_far.json").write_text('{"curve": [], "seconds": 1.0}')
     (checkpoint / "trainer_state.json").write_text("{")
     (checkpoint / "model.safetensors").write_bytes(b"half")
     with pytest.raises(Exception, match=r"(?i)header|safetensors|json|expecting"):

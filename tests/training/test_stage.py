@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,7 +40,7 @@ def encoder(seed: int) -> Any:
 
 
 def fit(model: Any, rows: Any, lesson: Lesson, folder: Path, **changed: Any) -> list[dict[str, Any]]:
-    return train(model, rows, PADDING, lesson, schedule(**changed), CPU, folder, lambda student: 0.5)
+    return train(model, rows, PADDING, lesson, schedule(**changed), CPU, folder, lambda student: 0.5).curve
 
 
 @pytest.mark.parametrize(
@@ -120,9 +121,12 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
     with pytest.raises(KeyboardInterrupt):
         train(model(), rows, PADDING, lesson, schedule(12), CPU, tmp_path / "cut", cut_off)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-7"]
+    checkpoint = tmp_path / "cut" / "checkpoint-7" / "so_far.json"
+    checkpoint.write_text(json.dumps({**json.loads(checkpoint.read_text()), "seconds": 1000.0}))
     resumed = model()
     torch.manual_seed(99)  # what the new process draws before must not matter
-    again = fit(resumed, rows, lesson, tmp_path / "cut", steps=12)
+    again, seconds = train(resumed, rows, PADDING, lesson, schedule(12), CPU, tmp_path / "cut", lambda student: 0.5)
+    assert 1000 < seconds < 1500, "what was spent before counts"
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
     assert [point for point in again if point["term"] == "dev score"] == [
@@ -137,13 +141,13 @@ def test_when_the_dev_split_is_scored(steps: int, at: list[int]) -> None:
     assert sorted(stage._DevScore(trainer, lambda student: 0.5).at) == at  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("curve", [None, b"[{"], ids=["cut off before its end", "damaged"])
-def test_a_checkpoint_that_is_not_whole_is_not_used(curve: bytes | None, rows: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("so_far", [None, b"[{", b'{"curve": []}'], ids=["cut off before its end", "damaged", "other"])
+def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: Any, tmp_path: Path) -> None:
     whole, again = encoder(0), encoder(0)
     fit(whole, rows, Lesson(("labels",)), tmp_path / "whole")
     (tmp_path / "cut" / "checkpoint-3").mkdir(parents=True)
     (tmp_path / "cut" / "checkpoint-3" / "model.safetensors").write_bytes(b"half")
-    if curve is not None:
-        (tmp_path / "cut" / "checkpoint-3" / "curve.json").write_bytes(curve)
+    if so_far is not None:
+        (tmp_path / "cut" / "checkpoint-3" / "so_far.json").write_bytes(so_far)
     fit(again, rows, Lesson(("labels",)), tmp_path / "cut")
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in again.state_dict().items())

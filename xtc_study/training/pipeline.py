@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape,
 from xtc_study.training.importance import importances
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
-from xtc_study.training.stage import CurvePoint, Lesson, Schedule, train
+from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
 from xtc_study.training.suitable import check_pieces, rehearse
 from xtc_study.training.task_vocabulary import TaskVocabulary
@@ -138,8 +137,7 @@ class Pipeline:
     def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
         def make(folder: Path) -> dict[str, Any]:
             model = self._first(step, teacher)
-            started = time.monotonic()
-            curve = self._train(step, model, teacher)
+            curve, seconds = self._train(step, model, teacher)
             model.save_pretrained(folder)
             (folder / "curve.json").write_text(json.dumps(curve))
             return {
@@ -149,14 +147,14 @@ class Pipeline:
                 "terms": step.terms,
                 "params": step.params,
                 "parent": step.parent.address if step.parent else None,
-                "seconds": round(time.monotonic() - started, 3),
+                "seconds": round(seconds, 3),
                 "device": self.arithmetic.device,
                 "precision": self.arithmetic.precision,
             }
 
         return make
 
-    def _train(self, step: Step, model: Any, teacher: Any) -> list[CurvePoint]:
+    def _train(self, step: Step, model: Any, teacher: Any) -> Course:
         recipe = self.recipe
         # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,19 @@ class Schedule:
     seed: int
 
 
-CURVE = "curve.json"
-
 CurvePoint = dict[str, Any]
 """step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
+
+SO_FAR = "so_far.json"
+"""A checkpoint's ``Course``."""
+
+
+class Course(NamedTuple):
+    """How a training went, or how far it has come."""
+
+    curve: list[CurvePoint]
+    seconds: float
+    """Spent training. Of a killed one, what its last checkpoint had seen."""
 
 
 def train(
@@ -80,8 +89,8 @@ def train(
     arithmetic: Arithmetic,
     folder: Path,
     evaluate: Callable[[Any], float],
-) -> list[CurvePoint]:
-    """Trains ``model`` in place and returns its curve.
+) -> Course:
+    """Trains ``model`` in place.
 
     Args:
         rows: encoded training rows. evaluate: the model's primary dev score.
@@ -123,7 +132,8 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
-    last, trainer.curve = _last_checkpoint(folder)
+    last, trainer.before = _last_checkpoint(folder)
+    trainer.curve = trainer.before.curve
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
         if lesson.teacher is not None:
@@ -134,7 +144,7 @@ def train(
         if _worth_keeping(lesson, rows, schedule, arithmetic):
             trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last)
-    return trainer.curve
+    return trainer.course()
 
 
 def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
@@ -148,14 +158,14 @@ def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Ar
     return bytes_needed(lesson.teacher, rows["length"][:], lesson.terms, lesson.layers, states) <= memory_limit()
 
 
-def _last_checkpoint(folder: Path) -> tuple[str | None, list[CurvePoint]]:
-    """The newest whole checkpoint and its curve. The curve is written last; a checkpoint without one was cut off."""
+def _last_checkpoint(folder: Path) -> tuple[str | None, Course]:
+    """The newest whole checkpoint and its course, which is written last: a checkpoint without one was cut off."""
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
-            return str(path), json.loads((path / CURVE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return str(path), Course(**json.loads((path / SO_FAR).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             shutil.rmtree(path, ignore_errors=True)
-    return None, []
+    return None, Course([], 0.0)
 
 
 class _DistillationTrainer(Trainer):
@@ -168,10 +178,15 @@ class _DistillationTrainer(Trainer):
         self.lesson, self.arithmetic = lesson, arithmetic
         self.states = hidden_state_map(lesson.layers) if lesson.layers else ()
         self.curve: list[CurvePoint] = []
+        self.before = Course([], 0.0)
+        self.started = time.monotonic()
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
         self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
+
+    def course(self) -> Course:
+        return Course(self.curve, self.before.seconds + time.monotonic() - self.started)
 
     def keep_teacher_outputs(self) -> None:
         """Asks the teacher about every row now, and not again."""
@@ -215,7 +230,7 @@ class _DistillationTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        (folder / CURVE).write_text(json.dumps(self.curve))
+        (folder / SO_FAR).write_text(json.dumps(self.course()._asdict()))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.counted:
