@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,18 @@ def test_a_study_of_ones_own(folder: Path) -> None:
     (folder / "own.yml").write_text(yaml.safe_dump(SOUND))
     assert study_names() == ("own",)
     assert load_study("own") == study()
+
+
+def test_the_example_of_contributing_is_a_study(folder: Path) -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    name = re.search(r"xtc_study/studies/(\w+)\.yml", text)
+    example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert name and example
+    (folder / f"{name[1]}.yml").write_text(example[1])
+    found = load_study(name[1])
+    assert found.notebook == f"{name[1]}.ipynb"
+    runs = plan(found, load_profile("paper"), tasks=["rte"], seeds=[0])
+    assert [(run.recipe.weight_bits, run.recipe.embedding_bits) for run in runs] == [(1, 1), (1, 2), (1, 8)]
 
 
 @pytest.mark.parametrize(
