@@ -47,6 +47,8 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--set", "epochs"], "--set epochs: expected FIELD=VALUE"),
         (["plan", "12_bits", "--set", "epochs=[1"], "not valid YAML"),
         (["plan", "12_bits", "--set", "weight_bits=2"], "study 12_bits varies it"),
+        (["plan", "12_bits", "--set", "budget=[A]"], "budget=['A']: profile smoke has A, B, C"),
+        (["plan", "10_stages", "11_budget", "--set", "budget=A"], "budget: study 10_stages varies it"),
         (["plan", "12_bits", "--set", "layers=[3, 1]"], "layers=[3, 1]: expected teacher layers in rising order"),
         (["plan", "12_bits", "--axis", "depth=2"], "--axis depth: no such axis in 12_bits; there are: activations"),
         (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
@@ -107,6 +109,17 @@ def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> 
     ids = run(*words, "--dry-run", "--results", str(tmp_path)).splitlines()[:-1]
     wanted = {one.run_id for one in ablation.planned if one.arm == arm}
     assert wanted and set(ids) == wanted
+
+
+def test_a_budget_holds_for_the_studies_that_do_not_vary_it(tmp_path: Path) -> None:
+    from xtc_study.ablation import Ablation
+
+    chosen = ["--seed", "0", "--set", "budget=A", "--dry-run", "--results", str(tmp_path)]
+    lines = set(run("run", "11_budget", "12_bits", *chosen).splitlines()[:-1])
+    varying = Ablation("11_budget", seeds=[0]).planned
+    fixed = Ablation("12_bits", seeds=[0], overrides={"budget": "A"}).planned
+    assert lines == {one.run_id for one in [*varying, *fixed]}
+    assert {one.recipe.epochs for one in fixed} == {1.0}
 
 
 def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from xtc_study import studies
-from xtc_study.profiles import load_profile, profile_names
+from xtc_study.profiles import ProfileError, load_profile, profile_names
 from xtc_study.recipe import RecipeError
 from xtc_study.studies import Study, StudyError, load_study, plan, study_at, study_names
 
@@ -99,6 +99,19 @@ def test_an_arms_own_budget() -> None:
     arms = [{"name": "high", "set": {"budget": "A"}}, {"name": "low", "set": {"budget": "C"}}]
     runs = plan(study(arms=arms), SMOKE, tasks=["cola"], seeds=[0])
     assert [(run.recipe.epochs, run.recipe.reduce_epochs) for run in runs] == [(1, 1), (4, 4)]
+
+
+def test_a_budget_can_be_chosen_for_every_arm() -> None:
+    arms = [{"name": "high", "set": {"epochs": "x2"}}, {"name": "low"}]
+    own = study(arms=arms, profiles={"smoke": {"budget": "C"}})
+    runs = plan(own, SMOKE, tasks=["cola"], seeds=[0], overrides={"budget": "B"})
+    assert [(run.recipe.epochs, run.recipe.reduce_epochs) for run in runs] == [(4, 2), (2, 2)]
+    longer = plan(own, SMOKE, tasks=["cola"], seeds=[0], overrides={"budget": "B", "reduce_epochs": 7})
+    assert {run.recipe.reduce_epochs for run in longer} == {7}
+    with pytest.raises(ProfileError, match="budget='E': profile smoke has A, B, C"):
+        plan(own, SMOKE, overrides={"budget": "E"})
+    with pytest.raises(StudyError, match="budget: study own varies it"):
+        plan(study(arms=[{"name": "high", "set": {"budget": "A"}}, {"name": "low"}]), SMOKE, overrides={"budget": "B"})
 
 
 def test_what_the_arms_vary_cannot_be_set_for_all() -> None:

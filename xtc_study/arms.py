@@ -88,7 +88,12 @@ def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
 def varied_fields(arms: Sequence[Arm]) -> set[str]:
     """The recipe fields in which the arms differ from each other by intent."""
     varied = {field for arm in arms for field in arm.set}
-    return varied - {BUDGET} | ({"epochs", "reduce_epochs"} if BUDGET in varied else set())
+    return varied - {BUDGET} | ({"epochs", "reduce_epochs"} if varies_budget(arms) else set())
+
+
+def varies_budget(arms: Sequence[Arm]) -> bool:
+    """Whether an arm names a budget of the profile."""
+    return any(BUDGET in arm.set for arm in arms)
 
 
 def with_arm(fields: Mapping[str, Any], arm: Arm) -> dict[str, Any]:

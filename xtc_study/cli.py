@@ -39,7 +39,11 @@ Seeds = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="A recipe field for every arm; repeat for several."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="A recipe field for every arm, or the profile's budget=A; repeat for several.",
+    ),
 ]
 Axes = Annotated[
     list[str] | None,
@@ -287,11 +291,12 @@ def _ablations(
     results: Path | None,
     **places: Any,
 ) -> list[Ablation]:
-    """The chosen studies. A chosen axis holds for those that have it; it is an error if none has."""
+    """The chosen studies. An axis holds for those that have it, a budget for those that do not vary it; it is an error
+    if there are none."""
     from xtc_study.ablation import Ablation
-    from xtc_study.arms import ArmError
+    from xtc_study.arms import BUDGET, ArmError, varies_budget
     from xtc_study.settings import axis_points, setting
-    from xtc_study.studies import load_study, study_names
+    from xtc_study.studies import load_study, study_at, study_names
 
     overrides = dict(setting(text) for text in settings or [])
     points = dict(axis_points(text) for text in axes or [])
@@ -303,13 +308,15 @@ def _ablations(
     if unknown:
         having = ", ".join(sorted(set().union(*known.values()))) or "none"
         raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
+    varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
+    free = varying if len(varying) < len(names) else []
     return [
         Ablation(
             name,
             profile,
             tasks,
             seeds,
-            overrides,
+            {field: value for field, value in overrides.items() if field != BUDGET or name not in free},
             results,
             axes={axis: points[axis] for axis in points if axis in known[name]},
             **places,

@@ -46,7 +46,7 @@ class Profile(BaseModel):
             ProfileError: unknown budget.
         """
         name = budget or self.budget
-        if name not in self.budgets:
+        if not isinstance(name, str) or name not in self.budgets:
             raise ProfileError(f"budget={name!r}: profile {self.name} has {', '.join(self.budgets)}")
         table = self.budgets[name]
         return table.get(task, table["default"])

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, with_arm
+from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies_budget, with_arm
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
 
@@ -158,7 +158,7 @@ def plan(
     """The runs of a study at a profile's scale: every task, seed and arm, in that order.
 
     Args:
-        overrides: recipe fields set for every run, before the arms set theirs.
+        overrides: recipe fields set for every run, before the arms set theirs, or ``budget``, one of the profile's.
         axes: the points to keep of some axes, or others.
 
     Raises:
@@ -167,18 +167,20 @@ def plan(
     """
     special = profile_part(study, profile.name)
     arms = study_at(study, profile.name, axes).arms
-    per_run = sorted({"task", "seed"} & set(overrides or {}))
+    overrides = dict(overrides or {})
+    per_run = sorted({"task", "seed"} & set(overrides))
     if per_run:
         raise StudyError(f"{', '.join(per_run)}: differs from run to run; choose tasks and seeds instead")
-    clash = sorted(varied_fields(arms) & set(overrides or {}))
+    clash = sorted((varied_fields(arms) | ({BUDGET} if varies_budget(arms) else set())) & set(overrides))
     if clash:
         raise StudyError(f"{', '.join(clash)}: study {study.name} varies it; it cannot be set for every arm")
+    budget = overrides.pop(BUDGET, None) or special.get(BUDGET)
     runs = []
     for task in tasks or special.get("tasks") or profile.tasks:
         for seed in special.get("seeds") or profile.seeds if seeds is None else seeds:
             for arm in arms:
-                fields = profile.fields(task, seed, arm.set.get(BUDGET) or special.get(BUDGET))
-                fields |= study.fixed | special.get("recipe", {}) | dict(overrides or {})
+                fields = profile.fields(task, seed, arm.set.get(BUDGET) or budget)
+                fields |= study.fixed | special.get("recipe", {}) | overrides
                 recipe = Recipe.of(**with_arm(fields, arm))
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
