@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from fabricate_report import GRID_ARMS, grid_plan
 
 from xtc_study.analysis.collect import collect
 from xtc_study.arms import Arm
-from xtc_study.report.isolation import MAX_LINES, factors, one_at_a_time, seed_scores
+from xtc_study.report.isolation import MAX_LINES, factors, looks, one_at_a_time, seed_scores
 from xtc_study.studies import load_study, study_at
 
 
@@ -55,3 +56,7 @@ def test_the_figure_has_a_panel_a_factor_and_a_mean_at_every_level(tmp_path: Pat
     with pytest.raises(ValueError, match="no factor"):
         one_at_a_time(frame, [], title="t")
     assert seed_scores(frame[frame["seed"] > 0])["seed"].min() == 1
+
+
+def test_no_two_lines_of_a_panel_look_alike() -> None:
+    assert len(set(itertools.islice(looks(), MAX_LINES))) == MAX_LINES

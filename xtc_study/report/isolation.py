@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -64,8 +64,7 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
     with mpl.rc_context(fname=STYLE):
         figure, panels = grid(len(found), title, width=3.6, height=3.1)
         for panel, factor in zip(panels, found, strict=True):
-            looks = itertools.cycle(zip(SERIES, MARKERS, itertools.cycle(_DASHES), strict=False))
-            for (rest, points), (colour, marker, dash) in zip(factor.lines, looks, strict=False):
+            for (rest, points), (colour, marker, dash) in zip(factor.lines, looks(), strict=False):
                 places, means = [], []
                 for level, arm in points:
                     values = 100 * scores.loc[scores["arm"] == arm, "score"].to_numpy()
@@ -89,6 +88,11 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
             if any(rest for rest, _ in factor.lines):
                 panel.legend(loc="upper left", bbox_to_anchor=(0, -0.16), fontsize=8)
     return figure
+
+
+def looks() -> Iterator[tuple[str, str, str]]:
+    """Colour, marker and dash of line after line; no two of ``MAX_LINES`` are alike."""
+    return zip(itertools.cycle(SERIES), itertools.cycle(MARKERS), itertools.cycle(_DASHES), strict=False)
 
 
 def seed_scores(frame: pd.DataFrame) -> pd.DataFrame:
