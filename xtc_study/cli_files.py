@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -65,6 +66,7 @@ def export_model(
     found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
     folder = (output or project_folder() / "exports" / found.path.name).absolute()
     if to == "packed":
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
         from xtc_study.deploy.export import export_packed
 
         metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"), files)

@@ -169,6 +169,16 @@ def test_the_configuration_says_what_is_packed(student: Callable[..., Any], tmp_
     }
 
 
+@pytest.mark.parametrize("bits", [1, 32])
+def test_the_configuration_does_not_say_where_the_student_was_trained(
+    student: Callable[..., Any], bits: int, tmp_path: Path
+) -> None:
+    model = student(weight_bits=bits, activation_bits=32)
+    model.config._name_or_path = "/home/somebody/results/steps/quantise-0"
+    save_packed(model, tmp_path)
+    assert "somebody" not in (tmp_path / "config.json").read_text()
+
+
 def test_saves_over_another_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
     larger = save_packed(student("bert", weight_bits=8), tmp_path)
     assert save_packed(student("bert", weight_bits=1), tmp_path) < larger

@@ -66,11 +66,12 @@ def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: st
 
 
 def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
+    bits = "1 bit" if recipe.weight_bits == 1 else f"{recipe.weight_bits} bits"
     lines = [
         f"# {_plain(recipe.run_id)}",
         "",
-        f"A student of `{_plain(recipe.model)}` on `{_plain(recipe.task)}`: {recipe.weight_bits}-bit weights, "
-        f"{recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
+        f"A student of `{_plain(_public(recipe.model))}` on `{_plain(recipe.task)}`: {recipe.weight_bits}-bit "
+        f"weights, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
         "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022).",
         "",
         "## Score",
@@ -91,8 +92,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "| what | bytes |",
         "|---|---|",
         f"| this weight file, on disk | {metrics['size_bytes']:,} |",
-        f"| the paper's convention: every matrix at {recipe.weight_bits} bits, nothing else | "
-        f"{metrics['size_bytes_paper']:,} |",
+        f"| the paper's convention: every matrix at {bits}, nothing else | {metrics['size_bytes_paper']:,} |",
         f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
         "",
     ]
@@ -102,7 +102,9 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
             "single characters. Other words are spelled by smaller pieces, which it did not learn to read.",
             "",
         ]
-    recipe_json = json.dumps(recipe.scientific(), indent=1, sort_keys=True)
+    fields = recipe.scientific()
+    fields |= {field: _public(fields[field]) for field in ("model", "start") if field in fields}
+    recipe_json = json.dumps(fields, indent=1, sort_keys=True)
     return [
         *lines,
         "## Use",
@@ -136,6 +138,11 @@ def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor
     before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
     before = before.partition("## Speed\n")[0]
     path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
+
+
+def _public(name: str) -> str:
+    """A model's name; of a folder's path its last part, for a card may be published."""
+    return Path(name).name if Path(name).is_absolute() or name.startswith(".") else name
 
 
 def _plain(text: str) -> str:

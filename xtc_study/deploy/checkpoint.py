@@ -101,7 +101,8 @@ def _write(
         if stored.shape != tensor.shape:
             shapes[name] = list(tensor.shape)
         tensors[name] = stored.contiguous()
-    config = {key: value for key, value in config.items() if key != "quantization_config"}
+    # _name_or_path is a folder of the machine that trained the student; the file may be published.
+    config = {key: value for key, value in config.items() if key not in ("quantization_config", "_name_or_path")}
     if modules or rest != "fp32":
         config["quantization_config"] = {
             "quant_method": METHOD,
