@@ -1,0 +1,32 @@
+"""The README's numbers are those of the results that lie beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def rows_after(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its two first lines."""
+    text = README[README.index(heading) :]
+    lines = re.findall(r"^\|.*\|$", text[: text.index("\n\n", text.index("\n| ") + 1)], re.MULTILINE)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_scores_on_real_text_are_those_of_the_results() -> None:
+    frame = pd.read_csv(PROJECT / "results" / "mini" / "results.csv")
+    primary = frame[frame["is_primary"]]
+    rows = rows_after("## On real text")
+    assert len(rows) >= 6
+    for study, arm, cola, stsb, *_, size in rows:
+        of_arm = primary[(primary["study"] == study) & (primary["arm"] == arm)]
+        means = (100 * of_arm.groupby("task")["value"].mean()).round(1)
+        shown = {task: float(cell) for task, cell in (("cola", cola), ("stsb", stsb)) if cell}
+        assert shown == pytest.approx(means.to_dict()), arm
+        assert f"{of_arm['size_bytes'].mean() / 1e6:.2f} MB" == size, arm
