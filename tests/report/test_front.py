@@ -47,3 +47,12 @@ def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> No
     assert marks["mark-b0"].says.endswith("70 kB, 1.50 ms")
     with pytest.raises(ValueError, match="no arm"):
         score_against_cost([], title="t")
+
+
+def test_a_point_just_below_another_has_no_name_beside_it() -> None:
+    close = replace(
+        BIG, arm="8-bit, other", score=BIG.score - 0.005, size_bytes=BIG.size_bytes - 30, runs=frozenset({"z"})
+    )
+    figure, marks = score_against_cost([ONE, BIG, close], title="t")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1-bit", "8-bit"]
+    assert len(marks) == 3

@@ -18,6 +18,8 @@ from xtc_study.report.tables import size_word
 
 LABELLED = 4
 """If the front has more points, only its ends have their names written beside them; the others say them when asked."""
+NEAR_POINTS = 2
+"""Names closer than this would lie on each other."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _panel(
             gid=gid,
         )
         marks[gid] = Mark(_says(point), point.href)
-    for cost, score in front if len(front) <= LABELLED else (front[0], front[-1]):
+    for cost, score in _apart(front if len(front) <= LABELLED else [front[0], front[-1]]):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
         first = (cost, score) == front[0]
         # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there.
@@ -131,6 +133,15 @@ def _panel(
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(label)
     panel.set_ylabel("score (points)")
+
+
+def _apart(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Without those just below another of about the same cost, whose name would stand on its name."""
+    return [
+        (cost, score)
+        for cost, score in front
+        if not any(cost < other < 1.1 * cost and score < above < score + NEAR_POINTS for other, above in front)
+    ]
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
