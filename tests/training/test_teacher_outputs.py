@@ -108,7 +108,7 @@ def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[s
         CPU,
         folder,
         lambda student: 0.5,
-    )
+    ).curve
     return curve, len(calls)
 
 
