@@ -309,14 +309,14 @@ def _ablations(
         having = ", ".join(sorted(set().union(*known.values()))) or "none"
         raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
     varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
-    free = varying if len(varying) < len(names) else []
+    exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
     return [
         Ablation(
             name,
             profile,
             tasks,
             seeds,
-            {field: value for field, value in overrides.items() if field != BUDGET or name not in free},
+            {field: value for field, value in overrides.items() if field != BUDGET or name not in exempt},
             results,
             axes={axis: points[axis] for axis in points if axis in known[name]},
             **places,
