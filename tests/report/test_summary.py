@@ -46,6 +46,11 @@ def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
     assert standing([study(), study("again")]) == {"done": 6, "running": 0, "failed": 0, "corrupt": 0, "missing": 2}
 
 
+def test_a_model_better_than_its_teacher_gains() -> None:
+    _, change, *_ = cards([study(points=[replace(ONE, score=ONE.teacher + 0.007)])])
+    assert (change.value, change.label) == ("0.7 points", "that model's gain over its teacher")
+
+
 def test_where_no_file_keeps_enough_the_smallest_sets_the_limit() -> None:
     best, loss, *_ = cards([study(points=[ONE, BAD])])
     assert (best.value, best.label, loss.value) == ("90.0 points", "best under 100 kB", "5.0 points")

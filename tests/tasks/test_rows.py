@@ -57,7 +57,7 @@ def test_files_with_types_keep_them(kind: str, tmp_path: Path) -> None:
         ("a.csv", "x,x\na,b\n", r"line 1: 2 columns 'x', expected one"),
         ("a.csv", "x,y\n", r"a\.csv: no rows"),
         ("a.csv", "", r"a\.csv: no rows"),
-        ("a.csv", b"x,y\nok,1\n\xff,2\n", r"line 3: not UTF-8 \(byte 0xff\); save the file as UTF-8"),
+        ("a.csv", b"x,y\nok,1\n\xff,2\n", r"line 3: not UTF-8 \(byte 0xff at byte 1 of the line\); save"),
         ("a.tsv", "x\ty\na\tb\tc\n", r"a\.tsv, line 2: 3 columns, expected 2 as in line 1; a text in a \.tsv"),
         ("a.jsonl", '{"x": "a"}\n{"x": \n', r"a\.jsonl, line 2: not JSON"),
         ("a.jsonl", '{"x": "a"}\n{"y": 1}\n', r"a\.jsonl, line 2: no 'x', it has 'y'"),

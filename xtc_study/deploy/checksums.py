@@ -28,10 +28,10 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of config.json, once both checksums are found right.
+    """The content of config.json; ``verify`` says whether it is what was written.
 
     Raises:
-        CheckpointError: a file is missing, is no JSON, or is not what was written.
+        CheckpointError: the file is missing or holds no JSON mapping.
     """
     path = folder / CONFIG
     if not path.is_file():

@@ -46,7 +46,7 @@ def write_onnx(model: Any, path: Path, int8: bool) -> None:
     with tempfile.TemporaryDirectory() as room, quiet():
         plain = Path(room) / "model.onnx" if int8 else path
         torch.onnx.export(
-            _Logits(model),
+            Logits(model),
             tuple(inputs.values()),
             str(plain),
             input_names=list(inputs),
@@ -91,7 +91,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-class _Logits(torch.nn.Module):
+class Logits(torch.nn.Module):
     """Ids and mask in, logits out, and nothing else."""
 
     def __init__(self, model: Any) -> None:

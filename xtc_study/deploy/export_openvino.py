@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from xtc_study.deploy.dequantized import dequantized
-from xtc_study.deploy.export_onnx import _Logits, quiet
+from xtc_study.deploy.export_onnx import Logits, quiet
 from xtc_study.deploy.loading import load
 from xtc_study.deploy.packed_layers import PackedEmbedding, PackedLinear, unpacked_rows
 from xtc_study.deploy.probe import largest_difference, probe_inputs
@@ -58,7 +58,7 @@ def converted(model: Any) -> Any:
     ov = _openvino()
     inputs = probe_inputs(model.config, 2, 8, padded=True)
     with torch.no_grad(), quiet():
-        result = ov.convert_model(_Logits(model), example_input=tuple(inputs.values()))
+        result = ov.convert_model(Logits(model), example_input=tuple(inputs.values()))
     for port, name in zip(result.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})
         port.get_node().set_partial_shape(ov.PartialShape([-1, -1]))

@@ -50,8 +50,8 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
             share = best.score / best.teacher if best.teacher else float("nan")
             found.append(
                 Card(
-                    f"{loss:.1f} points",
-                    "that model's loss against its teacher",
+                    f"{abs(loss):.1f} points",
+                    f"that model's {'loss against' if loss >= 0 else 'gain over'} its teacher",
                     f"It keeps {share:.1%} of the fp32 teachers' {100 * best.teacher:.1f} points.",
                 )
             )

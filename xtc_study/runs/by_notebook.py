@@ -11,7 +11,8 @@ import pandas as pd
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import holder
-from xtc_study.runs.store import RunFolder, environment, now
+from xtc_study.runs.environment import environment
+from xtc_study.runs.store import RunFolder, now
 
 
 class ClaimError(RuntimeError):

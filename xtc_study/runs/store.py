@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +18,6 @@ import pandas as pd
 from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.claims import held, take
 
-RECORDED_PACKAGES = (
-    "xtc-study",
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "numpy",
-    "scikit-learn",
-    "papermill",
-)
 RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
 
 
@@ -112,25 +98,6 @@ class RunFolder:
                 claim.release()
 
 
-def environment(device: str, precision: str) -> dict[str, Any]:
-    """What the run was computed with: device, precision, Python, packages, processor, the project's commit."""
-    packages = {}
-    for name in RECORDED_PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "device": device,
-        "precision": precision,
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-        "packages": packages,
-        "commit": _commit(),
-    }
-
-
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -156,15 +123,3 @@ def _replace(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
-
-
-def _commit() -> str | None:
-    """The commit of the project the package runs from, with '+' if it was changed since; None outside git."""
-    here = Path(__file__).parent
-    try:
-        git = ["git", "-C", str(here)]
-        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, timeout=5)
-        changed = subprocess.run([*git, "status", "--porcelain", "--", "."], capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "") if commit.returncode == 0 else None

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xtc_study.tasks.lines import numbered_lines
 from xtc_study.tasks.task import DataError
-
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Rows(NamedTuple):
@@ -47,13 +46,13 @@ def read_rows(path: Path, columns: Sequence[str]) -> Rows:
 
 
 def _csv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
-    reader = csv.reader(_lines(path), strict=True)
+    reader = csv.reader((line for _, line in numbered_lines(path)), strict=True)
     hint = "put a text that holds a comma, a quote or a line break in double quotes, and double the quotes in it"
     return _table(path, columns, _numbered(path, reader, hint), hint)
 
 
 def _tsv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
-    lines = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(_lines(path), start=1))
+    lines = ((number, line.rstrip("\r\n").split("\t")) for number, line in numbered_lines(path))
     hint = "a text in a .tsv file can hold no tab and no line break; take them out, or save the data as .csv or .jsonl"
     return _table(path, columns, (row for row in lines if row[1] != [""]), hint)
 
@@ -99,7 +98,7 @@ def _place(path: Path, names: list[str], column: str) -> int:
 def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
     numbers: list[int] = []
     found: list[Sequence[Any]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in numbered_lines(path):
         if not line.strip():
             continue
         try:
@@ -133,15 +132,3 @@ def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequen
         raise DataError(f"{path}: not a Parquet file that can be read ({error})") from None
     rows = list(zip(*(table.column(column).to_pylist() for column in columns), strict=True))
     return list(range(1, len(rows) + 1)), [list(row) for row in rows]
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Lines with their ends, cut at line feeds alone: other characters that Python takes for one stay in the text."""
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                yield (raw.removeprefix(BYTE_ORDER_MARK) if number == 1 else raw).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
-                ) from None

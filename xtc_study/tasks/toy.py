@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from xtc_study.tasks import toy_grammar as grammar
-from xtc_study.tasks.task import PAIR, SENTENCE, Task
+from xtc_study.tasks.task import PAIR, SENTENCE, Task, as_dataset
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -81,18 +81,14 @@ def load_toy(name: str) -> DatasetDict:
     """
     if name not in TOY_TASKS:
         raise ValueError(f"unknown generated task {name!r}; expected one of {', '.join(TOY_TASKS)}")
-    from datasets import Dataset, DatasetDict  # slow to import, and a plan needs only the names
+    from datasets import DatasetDict  # slow to import, and a plan needs only the names
 
     task = TOY_TASKS[name]
     rows = _rows(name, TRAIN_EXAMPLES + DEV_EXAMPLES)
     splits = {}
     for split, part in (("train", rows[:TRAIN_EXAMPLES]), ("dev", rows[TRAIN_EXAMPLES:])):
-        columns: dict[str, list[str] | list[int] | list[float]] = {
-            field: [texts[place] for texts, _ in part] for place, field in enumerate(task.text_fields)
-        }
-        columns["label"] = [float(label) if task.is_regression else label for _, label in part]
-        columns["idx"] = list(range(len(part)))
-        splits[split] = Dataset.from_dict(columns)
+        texts = [[example[place] for example, _ in part] for place in range(len(task.text_fields))]
+        splits[split] = as_dataset(task, texts, [label for _, label in part])
     return DatasetDict(splits)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from xtc_study.tasks.lines import numbered_lines
 from xtc_study.tasks.task import DataError
 
-BYTE_ORDER_MARK = "\ufeff"
 SHOWN_LINES = 10
 """How many further broken lines an error message lists."""
 
@@ -59,19 +59,8 @@ def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = 
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    # A file opened for bytes is split at b"\n" alone; text mode and str.splitlines also split at other characters.
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}, line {number}: not UTF-8 (byte 0x{raw[error.start]:02x} at byte {error.start + 1} of "
-                    "the line); convert the file to UTF-8"
-                ) from error
-            if number == 1:
-                line = line.removeprefix(BYTE_ORDER_MARK)
-            yield number, line.removesuffix("\n").removesuffix("\r")
+    """Without their ends: one line feed, and one carriage return before it."""
+    return ((number, line.removesuffix("\n").removesuffix("\r")) for number, line in numbered_lines(path))
 
 
 def _header(path: Path, lines: Iterator[tuple[int, str]]) -> list[str]:
