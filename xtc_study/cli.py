@@ -255,6 +255,7 @@ def write_report(
     index = write_pages(
         output or project_folder() / "reports" / profile,
         pages,
+        profile=profile,
         runs_folder=ablations[0].runs_folder if runs else None,
         notebooks_folder=ablations[0].results / "notebooks" if runs else None,
         run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
@@ -262,7 +263,7 @@ def write_report(
     for study in pages:
         for answer in study.answers:
             out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
-    written = write_format(format, index, pages, browser)
+    written = write_format(format, index, pages, browser, profile)
     out.print(f"report: {written}", markup=False)
     if show:
         webbrowser.open(written.absolute().as_uri())

@@ -28,7 +28,8 @@ STUDY = StudyPage(
 
 
 def test_markdown_says_what_the_pages_say(tmp_path: Path) -> None:
-    index = write_markdown(tmp_path, [STUDY])
+    index = write_markdown(tmp_path, [STUDY], "mini")
+    assert "mini" in index.read_text() and tmp_path.name not in index.read_text()
     assert index == tmp_path / "index.md" and "[How few?](study-bits.md)" in index.read_text()
     text = (tmp_path / "study-bits.md").read_text()
     for part in (

@@ -148,6 +148,11 @@ def test_a_study_without_a_done_run_says_what_to_run(tmp_path: Path, runs: Path)
     assert not page.all("svg") and not index.all("svg") and len(page.all("table")) == 1
 
 
+def test_a_folder_may_have_another_name_than_the_profile(tmp_path: Path) -> None:
+    page = Page(write_report(tmp_path / "for-the-web", [], profile="mini"))
+    assert "mini profile" in page.text and "for-the-web" not in page.text
+
+
 def test_no_study_at_all(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path / "smoke", []))
     assert "No study is planned yet" in page.text and not page.all("script")

@@ -62,14 +62,14 @@ def find_browser() -> str:
     raise FormatError(f"--format pdf needs Chromium or Chrome: {missing}. Install one, or set {BROWSER_VARIABLE}.")
 
 
-def write_format(name: str, index: Path, studies: Sequence[StudyPage], browser: str = "") -> Path:
+def write_format(name: str, index: Path, studies: Sequence[StudyPage], browser: str = "", profile: str = "") -> Path:
     """Write the report in this format beside its HTML, and return the index in it.
 
     Raises:
         FormatError: the browser did not print a page.
     """
     if name == "md":
-        return write_markdown(index.parent, studies)
+        return write_markdown(index.parent, studies, profile)
     if name == "pdf":
         for study in studies:
             print_pdf(index.with_name(study.href), browser)
@@ -77,14 +77,18 @@ def write_format(name: str, index: Path, studies: Sequence[StudyPage], browser: 
     return index
 
 
-def write_markdown(folder: Path, studies: Sequence[StudyPage]) -> Path:
-    """``index.md`` and one ``study-<name>.md`` a study, with links to the figures that are there as SVG."""
+def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = "") -> Path:
+    """``index.md`` and one ``study-<name>.md`` a study, with links to the figures that are there as SVG.
+
+    Args:
+        profile: what its headings say; empty: the folder's name.
+    """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"md": escaped}
     environment.globals |= {"table": markdown_table, "fenced": _fenced}
-    common = {"profile": folder.name, "states": STATES, "version": __version__, "citation": citation()}
+    common = {"profile": profile or folder.name, "states": STATES, "version": __version__, "citation": citation()}
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         replace_file(folder / study.href.replace(".html", ".md"), text)

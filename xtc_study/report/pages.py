@@ -27,16 +27,18 @@ def write_report(
     folder: Path,
     studies: Sequence[StudyPage],
     *,
+    profile: str = "",
     runs_folder: Path | None = None,
     notebooks_folder: Path | None = None,
     run_commands: Mapping[str, str] | None = None,
 ) -> Path:
     """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
 
-    The folder is named after the profile and made if missing. The same studies give the same bytes; a reader of
+    The folder is made if missing. The same studies give the same bytes; a reader of
     an old page never sees half of a new one. Pages of runs that have not changed are left alone.
 
     Args:
+        profile: what its headings say; empty: the folder's name.
         runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
         notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.
@@ -52,7 +54,12 @@ def write_report(
     pages = _run_pages(folder, studies, runs_folder, run_commands or {}) if runs_folder else {}
     executed = _study_notebooks(folder, studies, notebooks_folder) if notebooks_folder else {}
     environment = _environment()
-    common: dict[str, Any] = {"profile": folder.name, "states": STATES, "version": __version__, "citation": citation()}
+    common: dict[str, Any] = {
+        "profile": profile or folder.name,
+        "states": STATES,
+        "version": __version__,
+        "citation": citation(),
+    }
     for study in studies:
         linked = study
         if study.runs is not None:
