@@ -139,8 +139,9 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
                 if not isinstance(future.exception(), BrokenProcessPool):
                     del left[run_id]
                     yield _outcome(future, run_id)
-        finally:  # stopped by the caller or by Ctrl-C: what has not begun shall not begin
+        except BaseException:  # stopped by the caller or by Ctrl-C: what has not begun shall not begin
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _was_cut_off(job: Mapping[str, Any], run_id: str) -> bool:
