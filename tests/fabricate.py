@@ -25,7 +25,14 @@ def plan(arms: dict[str, int] = BITS, tasks: tuple[str, ...] = TASKS, seeds: int
     return [PlannedRun("bits", recipe.run_id, arm, recipe) for arm, recipe in recipes]
 
 
-def do(runs: Path, planned: PlannedRun, accuracy: float = 0.9, examples: int = 200, **changed: object) -> Path:
+def do(
+    runs: Path,
+    planned: PlannedRun,
+    accuracy: float = 0.9,
+    examples: int = 200,
+    latency_ms: float | None = None,
+    **changed: object,
+) -> Path:
     """A done run, right with about this accuracy; ``changed`` overrides fields of metrics.json."""
     recipe = planned.recipe
     rng = np.random.default_rng([recipe.seed, recipe.weight_bits, len(recipe.task)])
@@ -55,6 +62,11 @@ def do(runs: Path, planned: PlannedRun, accuracy: float = 0.9, examples: int = 2
         folder / "environment.json",
         {"device": "cpu", "precision": "fp32", "python": "3.11", "packages": {"torch": "2.9.0", "numpy": "2.3"}},
     )
+    if latency_ms is not None:
+        write(
+            folder / "latency.json",
+            {"ms": latency_ms, "batch": "1x128", "threads": 1, "engine": "numba", "processor": "a CPU"},
+        )
     steps = range(10, 110, 10)
     curve = [("quantise", 1, step, term, 1 / step) for step in steps for term in ("attention", "hidden", "logits")]
     curve += [("quantise", 1, step, "learning rate", 1e-3 / step) for step in steps]

@@ -25,7 +25,7 @@ from xtc_study.studies import PlannedRun
 EVIL = "<script>alert('x')</script>"
 ONE = Point(
     study="Bits <1>", arm="1-bit", href="study-bits.html", score=0.9, low=0.88, high=0.92, teacher=0.95,
-    size_bytes=70_000, latency_ms=math.nan, weight_bits=1, layers="all", comparable=("tiny", "a dev"),
+    size_bytes=70_000, latency_ms=math.nan, latency_of="", weight_bits=1, layers="all", comparable=("tiny", "a dev"),
     runs=frozenset({"x"}),
 )  # fmt: skip
 BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, runs=frozenset({"y"}))

@@ -1,4 +1,4 @@
-"""export, predict and bench, on a small trained run."""
+"""export, predict, bench and time, on a small trained run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from datasets import DatasetDict
@@ -110,6 +111,9 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["export", "--best", "--rest", "4bit"], "--rest 4bit: expected one of fp32, fp16, 8bit"),
         (["predict", "nowhere", "a"], "config.json: not found"),
         (["bench", "nowhere", "--shapes", "1x"], "--shapes 1x: expected pairs"),
+        (["time", "12_bits", "--batch", "128"], "--batch 128: expected pairs"),
+        (["time", "12_bits", "--batch", "1x16,1x32"], "--batch 1x16,1x32: expected one shape"),
+        (["time", "12_bits", "--results", "nowhere"], "no done run with its model in"),
         (["bench", "nowhere", "--threads", "0"], "--threads 0: expected numbers"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -194,3 +198,28 @@ def test_bench_measures_and_fills_the_card(
         assert f"| {runtime} | 1 | 1x16 |" in card, card
     assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"
     assert card.count("## Speed") == 1 and "## Use" in card
+
+
+def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, tmp_path: Path) -> None:
+    copy = shutil.copytree(results, tmp_path / "results")
+    fields = ["batch_size=16", "teacher_epochs=1", "teacher_learning_rate=2e-5", "learning_rate=2e-5", "epochs=1"]
+    fields += ["reduce_epochs=3", "reduce_learning_rate=5e-5"]
+    chosen = [
+        "12_bits",
+        "--task",
+        "toy-inference",
+        "--seed",
+        "0",
+        "--axis",
+        "weights=1-bit",
+        "--axis",
+        "activations=A8",
+    ]
+    chosen += ["--results", str(copy), *(word for field in fields for word in ("--set", field))]
+    measure = ["--batch", "2x128", "--seconds", "0", "--passes", "1"]
+    output = call("time", *chosen, *measure)
+    assert run_id in output and "runs with their time: 1;" in output
+    assert run_id not in call("time", *chosen, *measure).replace(str(copy), ""), "once is enough"
+    call("collect", *chosen)
+    row = pd.read_csv(copy / "results.csv").iloc[0]
+    assert row["latency_ms"] > 0 and row["latency_of"].startswith("2x64, 1 thread, ")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from xtc_study.analysis.collect import COLUMNS
+
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
@@ -30,3 +32,9 @@ def test_scores_on_real_text_are_those_of_the_results() -> None:
         shown = {task: float(cell) for task, cell in (("cola", cola), ("stsb", stsb)) if cell}
         assert shown == pytest.approx(means.to_dict()), arm
         assert f"{of_arm['size_bytes'].mean() / 1e6:.2f} MB" == size, arm
+
+
+def test_every_column_of_results_is_explained() -> None:
+    lines = (PROJECT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
+    names = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in lines if line.startswith("| `")]
+    assert sorted(name for row in names for name in row) == sorted(COLUMNS)

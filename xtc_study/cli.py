@@ -1,5 +1,5 @@
-"""The command line: xtc-study plan | run | status | collect | report | clean, and in cli_files.py export | predict |
-bench. Starts without importing torch."""
+"""The command line: xtc-study plan | run | status | collect | time | report | clean, and in cli_files.py export |
+predict | bench. Starts without importing torch."""
 
 from __future__ import annotations
 
@@ -227,6 +227,40 @@ def collect_results(
     out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows: {folder / 'results.csv'}")
 
 
+@app.command("time")
+def time_files(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+    batch: Annotated[str, typer.Option(help="Sentences x word pieces; cut to what a model can read.")] = "1x128",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0, help="For each file and pass.")] = 1.0,
+    passes: Annotated[int, typer.Option(min=1, help="Rounds over all files; the least median counts.")] = 2,
+    again: Annotated[bool, typer.Option("--again", help="Also what was measured here before.")] = False,
+) -> None:
+    """Measure the milliseconds of done runs' files on this CPU, each shape once; then collect and report show them."""
+    from xtc_study.cli_files import batch_shapes
+    from xtc_study.deploy.latency import measure_runs
+
+    shapes = batch_shapes(batch, "--batch")
+    if len(shapes) != 1:
+        raise ValueError(f"--batch {batch}: expected one shape, say 1x128")
+    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results)
+    states = [ablation.states() for ablation in ablations]
+    done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
+    folders = [ablations[0].runs_folder / run for run in done if (ablations[0].runs_folder / run / "model").is_dir()]
+    if not folders:
+        raise ValueError(f"no done run with its model in {ablations[0].runs_folder}; carry out the study first")
+    for run, milliseconds in measure_runs(folders, shapes[0], threads, seconds, passes, again, _say):
+        out.print(f"{milliseconds:9.2f} ms  {run.name}", markup=False)
+    out.print(f"runs with their time: {len(folders)}; xtc-study collect and report show it")
+
+
 @app.command("report")
 def write_report(
     studies: ReportStudies = None,
@@ -279,6 +313,10 @@ def main() -> None:
     except ValueError as error:
         err.print(f"error: {error}", style="red", markup=False)
         raise SystemExit(2) from None
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False)
 
 
 def _ablations(

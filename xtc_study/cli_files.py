@@ -114,7 +114,7 @@ def bench_folder(
     from xtc_study.deploy.bench import bench, contenders, cpu_name
     from xtc_study.deploy.loading import load
 
-    sizes, counts = _shapes(shapes), _counts(threads)
+    sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
     longest = getattr(load(folder, "torch").config, "max_position_embeddings", 512)
     kept = [shape for shape in sizes if shape[1] <= longest]
     for batch, length in sizes:
@@ -158,13 +158,18 @@ def _teacher_of(folder: Path) -> Path | None:
     return teacher if (teacher / "model.safetensors").is_file() else None
 
 
-def _shapes(text: str) -> list[tuple[int, int]]:
+def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
+    """Sentences and word pieces of each shape.
+
+    Raises:
+        ValueError: not of the form 1x16,32x128; the message names the option.
+    """
     try:
         pairs = [tuple(int(number) for number in shape.split("x")) for shape in text.split(",")]
     except ValueError:
         pairs = []
     if not pairs or any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
-        raise ValueError(f"--shapes {text}: expected pairs such as 1x16,32x128")
+        raise ValueError(f"{option} {text}: expected pairs such as 1x16,32x128")
     return [(pair[0], pair[1]) for pair in pairs]
 
 

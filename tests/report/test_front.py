@@ -33,6 +33,14 @@ def test_only_scores_of_the_same_tasks_are_compared_and_shared_runs_are_one_poin
     assert comparable([]) == []
 
 
+def test_only_times_of_the_same_setting_are_compared() -> None:
+    here = [replace(p, latency_ms=2.0, latency_of="1x128, here") for p in (ONE, BIG)]
+    there = replace(BAD, latency_ms=1.0, latency_of="1x128, there")
+    found = comparable([there, *here])
+    assert [(p.arm, p.latency_of) for p in found] == [("bad", ""), ("1-bit", "1x128, here"), ("8-bit", "1x128, here")]
+    assert math.isnan(found[0].latency_ms) and found[1].latency_ms == 2.0
+
+
 def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> None:
     figure, marks = score_against_cost([ONE, BIG, BAD], title="t")
     assert len(figure.axes) == 1 and len(marks) == 3

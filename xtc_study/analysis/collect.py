@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
@@ -36,7 +37,14 @@ class _Metrics(BaseModel):
     size_bytes: int
     size_bytes_paper: int
     teacher_size_bytes: int
-    latency_ms: FiniteFloat | None = None
+
+
+class _Latency(BaseModel):
+    ms: FiniteFloat
+    batch: str
+    threads: int
+    engine: str
+    processor: str
 
 
 class _Status(BaseModel):
@@ -70,9 +78,9 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
 
     Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
     value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
-    higher_is_better, n_examples, every other recipe field, the sizes in bytes, latency_ms (missing
-    where a run has not measured one), duration_s, device, precision,
-    versions (compact JSON), commit (of the code; missing outside git) and started (ISO text).
+    higher_is_better, n_examples, every other recipe field, the sizes in bytes, latency_ms and latency_of (milliseconds
+    and what they were measured with; missing where they were not), duration_s, device, precision, versions (compact
+    JSON), commit (of the code; missing outside git) and started (ISO text).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
@@ -143,6 +151,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "layers": compact_layers(run.recipe.layers),
         "teacher_layers": compact_layers(run.recipe.teacher_layers),
         **metrics.model_dump(exclude={"rows"}),
+        **_latency(folder),
         **status.model_dump(include={"started", "duration_s"}),
         "device": environment.device,
         "precision": environment.precision,
@@ -154,6 +163,19 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     for score in metrics.rows:
         yield {**of_run, **score.model_dump(), "is_primary": score.split not in splits}
         splits.add(score.split)
+
+
+def _latency(folder: Path) -> dict[str, Any]:
+    """latency_ms and latency_of; nothing where it was not measured, or its file cannot be read."""
+    if not (folder / LATENCY).is_file():
+        return {}
+    try:
+        found = _read(folder, LATENCY, _Latency)
+    except RunFileError:
+        return {}
+    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    setting = f"{found.batch}, {threads}, {found.engine} engine, {found.processor}"
+    return {"latency_ms": found.ms, "latency_of": setting}
 
 
 def _state(folder: Path) -> tuple[State, str]:
@@ -229,6 +251,7 @@ COLUMNS: dict[str, str] = {
     **{field: _dtype(field) for field in Recipe.model_fields if field != "task"},
     **dict.fromkeys(("size_bytes", "size_bytes_paper", "teacher_size_bytes"), "int64"),
     "latency_ms": "float64",
+    "latency_of": "str",
     "duration_s": "float64",
     **dict.fromkeys(("device", "precision", "versions", "commit", "started"), "str"),
 }

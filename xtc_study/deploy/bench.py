@@ -115,7 +115,7 @@ def bench(
     for count in threads:
         for turn in range(passes):
             for one in found:
-                progress(f"{one.name}, {count} threads, pass {turn + 1}")
+                progress(f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}")
                 result = _measured(one, list(shapes), count, seconds)
                 for shape, times in result["times"].items():
                     rows.append(

@@ -120,6 +120,7 @@ RUNTIMES = {
     "xtc-native": _packed,
     "xtc-numba": _packed,
     "xtc-torch": _packed,
+    "xtc-auto": _packed,
     "onnxruntime": _onnx,
     "openvino": _openvino,
 }

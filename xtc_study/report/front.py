@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import numpy as np
@@ -36,6 +37,8 @@ class Point:
     size_bytes: float
     latency_ms: float
     """NaN where it was not measured."""
+    latency_of: str
+    """What it was measured with, empty where it was not. Only times of the same can be compared."""
     teacher: float
     """The teachers' mean score."""
     weight_bits: int
@@ -47,12 +50,18 @@ class Point:
 
 
 def comparable(points: Sequence[Point]) -> list[Point]:
-    """The largest set of points that can be compared, each once; studies on other tasks are left out."""
+    """The largest set of points that can be compared, each once; studies on other tasks are left out.
+
+    Of times, those measured with what most of these points were are kept.
+    """
     groups: dict[tuple[str, ...], dict[frozenset[str], Point]] = {}
     for point in points:
         if not np.isnan(point.score):
             groups.setdefault(point.comparable, {}).setdefault(point.runs, point)
-    return list(max(groups.values(), key=len).values()) if groups else []
+    found = list(max(groups.values(), key=len).values()) if groups else []
+    timed = Counter(point.latency_of for point in found if point.latency_of)
+    usual = timed.most_common(1)[0][0] if timed else ""
+    return [p if p.latency_of == usual else replace(p, latency_ms=math.nan, latency_of="") for p in found]
 
 
 def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:

@@ -232,6 +232,8 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
     points = []
     for arm in arms.to_dict("records"):
         rows = primary[primary["arm"] == arm["arm"]]
+        timed = rows["latency_of"].dropna().mode()
+        latency_of = str(timed.iloc[0]) if len(timed) else ""
         points.append(
             Point(
                 study=page.title,
@@ -241,7 +243,8 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
                 low=float(arm["score_low"]),
                 high=float(arm["score_high"]),
                 size_bytes=float(arm["size_bytes"]),
-                latency_ms=float(rows["latency_ms"].mean()),
+                latency_ms=float(rows.loc[rows["latency_of"] == latency_of, "latency_ms"].mean()),
+                latency_of=latency_of,
                 teacher=float(rows["teacher_value"].mean()),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
                 layers=shape_words(rows.iloc[0]),

@@ -113,8 +113,11 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     others = len({p.runs for p in every}) - len(points)
     if others:
         scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
-    timed = "" if all(math.isnan(point.latency_ms) for point in points) else ", and against time"
-    figure, marks = score_against_cost(points, title=f"Score against the file's real size{timed}")
+    timed = next((point.latency_of for point in points if point.latency_of), "")
+    if timed:
+        scope += f" Milliseconds: {timed}."
+    title = f"Score against the file's real size{', and against time' if timed else ''}"
+    figure, marks = score_against_cost(points, title=title)
     picture = drawing(
         figure,
         "front",

@@ -18,7 +18,12 @@ import pandas as pd
 from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.claims import held, take
 
-RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
+LATENCY = "latency.json"
+"""Milliseconds of the run's file, measured later by ``xtc-study time``."""
+RESULT_FILES = (
+    *("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json"),
+    LATENCY,
+)
 
 
 class RunFolder:
