@@ -85,6 +85,18 @@ class Ablation:
         named = self.models_dir is not None and (self.models_dir / value).is_dir()
         return value if named else str(Path(value).expanduser().absolute())
 
+    def check_models(self) -> None:
+        """That models given as folders are there. Only runs need them; what is done can be read without.
+
+        Raises:
+            StudyError: no such folder.
+        """
+        for run in self.planned:
+            for field in ("model", "start"):
+                value = getattr(run.recipe, field)
+                if value.startswith(("/", ".", "~")) and not Path(value).is_dir():  # no name of the hub begins so
+                    raise StudyError(f"{field}={value!r}: no such folder; expected one, or a name of the hub")
+
     @property
     def runs_folder(self) -> Path:
         return self.results / "runs"
@@ -260,11 +272,14 @@ def run_together(
         limit: of each study. The rest as for ``Ablation.run``.
 
     Raises:
+        StudyError: a model's folder that is not there.
         DataError: arms that augment with synonyms, and no table of them.
     """
     from xtc_study.runs.executors import run_recipes
     from xtc_study.runs.store import RunFolder
 
+    for ablation in ablations:
+        ablation.check_models()
     first = ablations[0]
     to_do = [run for one in ablations for run in one.to_do(only_failed, limit, force, arms)]
     recipes = in_turns(list({run.run_id: run.recipe for run in to_do}.values()))

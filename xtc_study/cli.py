@@ -82,6 +82,8 @@ def show_plan(
 
     places = {"models_dir": models_dir, "synonyms": synonyms}
     ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places)
+    for ablation in ablations:
+        ablation.check_models()
     if measure:
         _measure(ablations, device)
     runs: dict[str, str] = {}
