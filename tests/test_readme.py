@@ -26,12 +26,13 @@ def test_scores_on_real_text_are_those_of_the_results() -> None:
     primary = frame[frame["is_primary"]]
     rows = rows_after("## On real text")
     assert len(rows) >= 6
-    for study, arm, cola, stsb, *_, size in rows:
+    for study, arm, cola, stsb, _, size, milliseconds in rows:
         of_arm = primary[(primary["study"] == study) & (primary["arm"] == arm)]
         means = (100 * of_arm.groupby("task")["value"].mean()).round(1)
         shown = {task: float(cell) for task, cell in (("cola", cola), ("stsb", stsb)) if cell}
         assert shown == pytest.approx(means.to_dict()), arm
         assert f"{of_arm['size_bytes'].mean() / 1e6:.2f} MB" == size, arm
+        assert f"{of_arm['latency_ms'].mean():.1f}" == milliseconds, arm
 
 
 def test_every_column_of_results_is_explained() -> None:

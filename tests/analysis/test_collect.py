@@ -59,6 +59,7 @@ def test_compact_layers(layers: int | tuple[int, ...] | None, text: str) -> None
     ("fields", "text"),
     [
         ({}, "all"),
+        ({"layers": "1/1"}, "all"),
         ({"layers": "1/2", "ffn": "1/1"}, "1/2"),
         ({"teacher_layers": "1/2"}, "all of 1/2"),
         ({"layers": (1, 3), "ffn": "1/4"}, "1.3, width 1/4"),

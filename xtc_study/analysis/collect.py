@@ -131,7 +131,7 @@ def shape_words(run: pd.Series) -> str:
     """What a row of the tidy frame says of a student's shape: ``1/2``, ``all of 1/2`` (of the encoder, whose other
     layers the teacher does without), ``all, width 1/4``.
     """
-    words = str(run["layers"])
+    words = "all" if run["layers"] == "1/1" else str(run["layers"])
     if run["teacher_layers"] != "all":
         words += f" of {run['teacher_layers']}"
     return words if pd.isna(run["ffn"]) or run["ffn"] == "1/1" else f"{words}, width {run['ffn']}"

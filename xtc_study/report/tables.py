@@ -284,7 +284,7 @@ def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) 
 
 
 def _score(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{100 * value:.1f}"
+    return MISSING if pd.isna(value) else f"{100 * value:.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _difference(value: float) -> str:
