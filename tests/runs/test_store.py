@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.store import RESULT_FILES, RunFolder, now, write_json
+from xtc_study.runs.store import LATENCY, RESULT_FILES, RunFolder, now, write_json
 
 RECIPE = Recipe.of(task="cola", weight_bits=2)
 PREDICTIONS = pd.DataFrame({"idx": [0, 1], "label": [1, 0], "prediction": [1.0, 1.0]})
@@ -173,9 +173,10 @@ def test_a_failed_run_is_claimed_again_without_its_old_results(run: RunFolder) -
     run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
     assert not run.is_done()
     assert read(run, "error.json")["message"] == "m"
+    write_json(run.path / LATENCY, {"ms": 1.0})  # the time of the old file
     assert run.claim() is not None
     assert (run.path / "claim.json").is_file()
-    assert not [name for name in RESULT_FILES if (run.path / name).exists()]
+    assert not [name for name in (*RESULT_FILES, LATENCY) if (run.path / name).exists()]
 
 
 @pytest.mark.parametrize("content", [b"", b'{"state": "do', b"[]", b'"done"', b'{"state": "failed"}', b"\xff\xfe"])

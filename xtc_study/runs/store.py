@@ -20,10 +20,7 @@ from xtc_study.runs.claims import held, take
 
 LATENCY = "latency.json"
 """Milliseconds of the run's file, measured later by ``xtc-study time``."""
-RESULT_FILES = (
-    *("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json"),
-    LATENCY,
-)
+RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
 
 
 class RunFolder:
@@ -61,7 +58,7 @@ class RunFolder:
             if self.is_done():  # its holder finished it between our look and our claim
                 claim.release()
                 return None
-            for name in RESULT_FILES:
+            for name in (*RESULT_FILES, LATENCY):
                 (self.path / name).unlink(missing_ok=True)
             values = self.recipe.model_dump(mode="json")
             write_json(self.path / "params.json", {"version": VERSION, "run_id": self.recipe.run_id, "recipe": values})
