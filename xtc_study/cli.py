@@ -12,6 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from xtc_study.cli_files import add_file_commands
+from xtc_study.cli_options import (
+    Axes,
+    DataDir,
+    Device,
+    Model,
+    ModelsDir,
+    ProfileName,
+    ReportStudies,
+    Results,
+    Seeds,
+    Settings,
+    Studies,
+    Synonyms,
+    Tasks,
+    chosen_ablations,
+)
 from xtc_study.terminal import carry_out, cost_text
 
 if TYPE_CHECKING:
@@ -24,39 +40,6 @@ app = typer.Typer(
     help="A study of the extreme compression of pre-trained transformers, in notebooks.",
 )
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-
-Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
-ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
-Tasks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--task", help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable."
-    ),
-]
-Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="A recipe field for every arm, or the profile's budget=A; repeat for several.",
-    ),
-]
-Axes = Annotated[
-    list[str] | None,
-    typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
-]
-Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
-ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Synonyms = Annotated[
-    Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
-]
-Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
 
 
 @app.command("plan")
@@ -81,7 +64,7 @@ def show_plan(
     from xtc_study.ablation import account_of
 
     places = {"models_dir": models_dir, "synonyms": synonyms}
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places)
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places)
     for ablation in ablations:
         ablation.check_models()
     if measure:
@@ -119,7 +102,7 @@ def show_status(
 ) -> None:
     """Where the runs stand, and why any failed. Exits with 1 if one did."""
     failed = 0
-    for ablation in _ablations(studies, profile, task, seed, settings, axis, model, results):
+    for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         counts = states["state"].value_counts()
         out.print(f"{ablation.study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -145,7 +128,7 @@ def clean_up(
     """Remove the folders of failed runs, and what killed trainings left. Done runs and trained steps stay."""
     from xtc_study.runs.clean import leftovers, remove
 
-    for ablation in _ablations(studies, profile, task, seed, settings, axis, model, results):
+    for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
         found = leftovers(ablation.results, [str(run_id) for run_id in bad])
@@ -193,7 +176,7 @@ def run_studies(
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
     computes = {"device": device, "precision": precision}
     chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force, "arms": arm}
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
             out.print(run_id, markup=False)
@@ -220,7 +203,7 @@ def collect_results(
     """Write results.csv and results.parquet: one row per run, task, split and metric."""
     import pandas as pd
 
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results)
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
     folder = ablations[0].results
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +235,7 @@ def time_files(
     shapes = batch_shapes(batch, "--batch")
     if len(shapes) != 1:
         raise ValueError(f"--batch {batch}: expected one shape, say 1x128")
-    ablations = _ablations(studies, profile, task, seed, settings, axis, model, results)
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     states = [ablation.states() for ablation in ablations]
     done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
     folders = [ablations[0].runs_folder / run for run in done if (ablations[0].runs_folder / run / "model").is_dir()]
@@ -286,7 +269,7 @@ def write_report(
     from xtc_study.report.pages import write_report as write_pages
 
     browser = check_format(format)
-    ablations = _ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
+    ablations = chosen_ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
     pages = [item.page() for item in ablations]
     index = write_pages(
         output or project_folder() / "reports" / profile,
@@ -319,51 +302,6 @@ def main() -> None:
 
 def _say(text: str) -> None:
     err.print(text, style="dim", markup=False)
-
-
-def _ablations(
-    studies: list[str],
-    profile: str,
-    tasks: list[str] | None,
-    seeds: list[int] | None,
-    settings: list[str] | None,
-    axes: list[str] | None,
-    model: str | None,
-    results: Path | None,
-    **places: Any,
-) -> list[Ablation]:
-    """The chosen studies. An axis holds for those that have it, a budget for those that do not vary it; it is an error
-    if there are none."""
-    from xtc_study.ablation import Ablation
-    from xtc_study.arms import BUDGET, ArmError, varies_budget
-    from xtc_study.settings import axis_points, setting
-    from xtc_study.studies import load_study, study_at, study_names
-
-    overrides = dict(setting(text) for text in settings or [])
-    points = dict(axis_points(text) for text in axes or [])
-    if model:
-        overrides["model"] = model
-    names = study_names() if studies == ["all"] else studies
-    known = {name: set(load_study(name).axes) for name in names}
-    unknown = sorted(set(points) - set().union(*known.values()))
-    if unknown:
-        having = ", ".join(sorted(set().union(*known.values()))) or "none"
-        raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
-    varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
-    exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
-    return [
-        Ablation(
-            name,
-            profile,
-            tasks,
-            seeds,
-            {field: value for field, value in overrides.items() if field != BUDGET or name not in exempt},
-            results,
-            axes={axis: points[axis] for axis in points if axis in known[name]},
-            **places,
-        )
-        for name in names
-    ]
 
 
 def _measure(ablations: list[Ablation], device: str) -> None:

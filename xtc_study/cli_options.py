@@ -1,0 +1,89 @@
+"""The options that choose studies and their runs, and what they choose. Every command about a study shares them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xtc_study.ablation import Ablation
+
+Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
+ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task", help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable."
+    ),
+]
+Seeds = Annotated[
+    list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="A recipe field for every arm, or the profile's budget=A; repeat for several.",
+    ),
+]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
+]
+Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
+ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Synonyms = Annotated[
+    Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
+]
+Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
+
+
+def chosen_ablations(
+    studies: list[str],
+    profile: str,
+    tasks: list[str] | None,
+    seeds: list[int] | None,
+    settings: list[str] | None,
+    axes: list[str] | None,
+    model: str | None,
+    results: Path | None,
+    **places: Any,
+) -> list[Ablation]:
+    """The chosen studies. An axis holds for those that have it, a budget for those that do not vary it; it is an error
+    if there are none."""
+    from xtc_study.ablation import Ablation
+    from xtc_study.arms import BUDGET, ArmError, varies_budget
+    from xtc_study.settings import axis_points, setting
+    from xtc_study.studies import load_study, study_at, study_names
+
+    overrides = dict(setting(text) for text in settings or [])
+    points = dict(axis_points(text) for text in axes or [])
+    if model:
+        overrides["model"] = model
+    names = study_names() if studies == ["all"] else studies
+    known = {name: set(load_study(name).axes) for name in names}
+    unknown = sorted(set(points) - set().union(*known.values()))
+    if unknown:
+        having = ", ".join(sorted(set().union(*known.values()))) or "none"
+        raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
+    varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
+    exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
+    return [
+        Ablation(
+            name,
+            profile,
+            tasks,
+            seeds,
+            {field: value for field, value in overrides.items() if field != BUDGET or name not in exempt},
+            results,
+            axes={axis: points[axis] for axis in points if axis in known[name]},
+            **places,
+        )
+        for name in names
+    ]
