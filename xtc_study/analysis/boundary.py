@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from xtc_study.arms import Arm
+from xtc_study.arms import Arm, along
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,10 @@ def best_points(frame: pd.DataFrame, arms: Sequence[Arm], axis: str) -> list[Bes
     Raises:
         ValueError: the arms have no such axis.
     """
-    if not any(axis in arm.factors for arm in arms):
-        raise ValueError(f"axis={axis!r}: the arms have {', '.join(arms[0].factors) or 'no axes'}")
     primary = frame[frame["is_primary"]]
     counted = primary.groupby("arm")["value"].agg(["mean", "size"])
-    groups: dict[str, list[Arm]] = {}
-    for arm in arms:
-        fixed = ", ".join(label for name, label in arm.factors.items() if name != axis)
-        groups.setdefault(fixed, []).append(arm)
     found = []
-    for fixed, points in groups.items():
+    for fixed, points in along(arms, axis).items():
         done = counted.reindex([arm.name for arm in points]).dropna()
         done = done[done["size"] == done["size"].max()]
         if len(done) < 2:

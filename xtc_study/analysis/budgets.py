@@ -1,0 +1,67 @@
+"""What more training brings: the gain of each budget over the one before, and how much of the loss it takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from xtc_study.analysis.compare import TEACHER, differences
+from xtc_study.analysis.stats import CONFIDENCE, Difference, points
+from xtc_study.arms import Arm, along
+
+
+def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
+    """One row a step from a point of the axis to the next: from, to, times the epochs, points, 95 % interval.
+
+    Steps whose two arms cannot be compared yet are left out.
+
+    Raises:
+        ValueError: the arms have no such axis.
+    """
+    epochs = frame[frame["is_primary"]].groupby("arm")["epochs"].mean()
+    rows = []
+    for group in along(arms, axis).values():
+        for shorter, longer in pairwise(arm.name for arm in group if arm.name in epochs):
+            gain = differences(runs_folder, frame, shorter, [longer]).get(longer)
+            if gain:
+                interval = f"{points(gain.low)} to {points(gain.high)}"
+                rows.append((shorter, longer, epochs[longer] / epochs[shorter], points(gain.mean), interval))
+    return pd.DataFrame(rows, columns=["from", "to", "times the epochs", "points", "95 % interval"])
+
+
+def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
+    """How much of what the axis's first point is below the teacher each later point makes up for.
+
+    One row a later arm: ``arm``, ``lost at first`` and ``lost now`` (points below the teacher), ``share closed``, that
+    is (arm - first) / (teacher - first), 1 where the teacher is reached, and its 95 % percentile interval ``low`` to
+    ``high`` over resamples that draw the same seeds and examples for both. The share is NaN where the first point is
+    not surely below the teacher (there is no gap to close), and the bounds also with one seed or unequal seeds done.
+
+    Raises:
+        ValueError: the arms have no such axis.
+    """
+    below = differences(runs_folder, frame, TEACHER)
+    rows = []
+    for group in along(arms, axis).values():
+        first = below.get(group[0].name)
+        for arm in group[1:]:
+            if first and (now := below.get(arm.name)):
+                rows.append((arm.name, -100 * first.mean, -100 * now.mean, *_share(first, now)))
+    return pd.DataFrame(rows, columns=["arm", "lost at first", "lost now", "share closed", "low", "high"])
+
+
+def _share(first: Difference, now: Difference) -> tuple[float, float, float]:
+    nan = float("nan")
+    if first.high >= 0:
+        return nan, nan, nan
+    share = 1 - now.mean / first.mean
+    if not first.seeds_resampled or (first.n_seeds, first.n_examples) != (now.n_seeds, now.n_examples):
+        return share, nan, nan
+    tail = 100 * (1 - CONFIDENCE) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low, high = np.percentile(1 - now.drawn / first.drawn, [tail, 100 - tail])
+    return share, float(low), float(high)
