@@ -13,7 +13,7 @@ from xtc_study.folders import optional_file, optional_folder, project_folder, re
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
 from xtc_study.settings import listed, named
-from xtc_study.studies import PlannedRun, StudyError, load_study, plan, study_at
+from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.description import is_description
 from xtc_study.tasks.synonyms import check_synonyms, table_hash
@@ -166,6 +166,10 @@ class Ablation:
             DataError: arms that augment with synonyms, and no table of them.
         """
         return run_together([self], workers, executor, only_failed, limit, force, timeout, arms)
+
+    def in_words(self) -> str:
+        """The arms, what they are compared with, and the claims that the chosen axes leave, as one sentence."""
+        return in_words(self.study, study_at(load_study(self.study.name), self.profile.name))
 
     def collect(self) -> pd.DataFrame:
         """The tidy frame: one row per run, task, split and metric of every run that is done."""

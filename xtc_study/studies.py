@@ -147,6 +147,20 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
     return found
 
 
+def in_words(study: Study, whole: Study) -> str:
+    """How many arms there are, what they are compared with, and how many claims are left, as one sentence.
+
+    Args:
+        study: with the axes chosen. whole: the same at the same profile, with every point of its axes.
+    """
+    other = f" (not with {whole.reference}, which was not chosen)" if study.reference != whole.reference else ""
+    claims = f"{len(study.claims)} of {len(whole.claims)} claims can be judged"
+    if not study.claims:
+        claims = "no claim is left, for each is about an arm that was not chosen"
+    count = f"{len(study.arms)} arm" + ("s" if len(study.arms) > 1 else "")
+    return f"{count}, compared with {study.reference}{other}; {claims}."
+
+
 def plan(
     study: Study,
     profile: Profile,
