@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from xtc_study.analysis.collect import COLUMNS
+from xtc_study.studies import load_study
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +34,19 @@ def test_scores_on_real_text_are_those_of_the_results() -> None:
         assert shown == pytest.approx(means.to_dict()), arm
         assert f"{of_arm['size_bytes'].mean() / 1e6:.2f} MB" == size, arm
         assert f"{of_arm['latency_ms'].mean():.1f}" == milliseconds, arm
+
+
+def test_differences_on_real_text_can_be_taken_from_the_rows_of_the_table() -> None:
+    frame = pd.read_csv(PROJECT / "results" / "mini" / "results.csv")
+    means = 100 * frame[frame["is_primary"]].groupby(["study", "arm", "task"])["value"].mean()
+    rows = rows_after("## On real text")
+    whole = {(cola, stsb) for _, _, cola, stsb, difference, *_ in rows if not difference}
+    for study, arm, _, _, difference, *_ in rows:
+        if difference:
+            reference = means[study, load_study(study).reference]
+            assert (f"{reference['cola']:.1f}", f"{reference['stsb']:.1f}") in whole, study
+            shown = float(difference.split()[0].replace("\N{MINUS SIGN}", "-"))
+            assert shown == pytest.approx((means[study, arm] - reference).mean(), abs=0.006), arm
 
 
 def test_every_column_of_results_is_explained() -> None:
