@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +82,42 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if not (ablation.runs_folder / run.run_id).exists():
                 do(ablation.runs_folder, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
     return folder
+
+
+def cells_of(name: str) -> list[dict[str, Any]]:
+    """The cells of a notebook, each with its source as one text."""
+    cells = json.loads((NOTEBOOKS / name).read_text(encoding="utf-8"))["cells"]
+    return [{**cell, "source": "".join(cell["source"])} for cell in cells]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_calls_the_library_and_links_to_what_is_there(path: Path) -> None:
+    cells = cells_of(path.name)
+    assert 15 <= len(cells) <= 35
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            functions = [node for node in ast.walk(ast.parse(cell["source"])) if isinstance(node, ast.FunctionDef)]
+            assert all(node.end_lineno - node.lineno < 10 for node in functions if node.end_lineno)
+            continue
+        for target, anchor in re.findall(r"\]\((\w+\.ipynb)(?:#([\w-]+))?\)", cell["source"]):
+            text = "\n".join(other["source"] for other in cells_of(target))
+            assert not anchor or f"## {anchor.replace('-', ' ')}\n" in text, (target, anchor)
+
+
+@pytest.mark.parametrize("study", study_names())
+def test_examples_beside_the_parameters_work(study: str) -> None:
+    """What a comment offers for axes leaves the reference and a claim; what it offers for fields can be set."""
+    cells = cells_of(load_study(study).notebook)
+    assert "(00_index.ipynb#Glossary)" in cells[0]["source"]
+    (parameters,) = [cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
+    offered = re.findall(r"^(axes|fields) = None  # (.*)$", parameters, re.MULTILINE)
+    assert [name for name, _ in offered] == ["axes", "fields"]
+    for name, comment in offered:
+        for example in re.findall(r"\{.*?\}", comment):
+            given: dict[str, Any] = {{"axes": "axes", "fields": "overrides"}[name]: ast.literal_eval(example)}
+            ablation = Ablation(study, **given)
+            assert ablation.study.claims, example
+            assert ablation.study.reference == Ablation(study).study.reference, example
 
 
 READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
