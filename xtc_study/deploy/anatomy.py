@@ -40,4 +40,4 @@ def fp32_bytes(folder: Path) -> int:
 
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(folder))
-    return 4 * sum(parameter.numel() for parameter in model.parameters())
+    return 4 * sum(int(parameter.numel()) for parameter in model.parameters())
