@@ -1,6 +1,6 @@
 """What others published, beside what was measured here: only where encoder, depth, bits, task and metric agree.
 
-The figures are package data (``xtc_study/published/*.csv``), each with its source and how sure it is: ``read`` in a
+The figures are package data (``published/scores.csv``), each with its source and how sure it is: ``read`` in a
 source, ``derived`` by arithmetic from what was read, or ``recalled`` from memory and unverified. A recalled figure is
 never shown without that word.
 """
@@ -29,12 +29,6 @@ def published_scores() -> pd.DataFrame:
     not known), task, split, metric, value (points), size_mb (as published; NaN where not), status, source, note.
     """
     return _read("scores.csv")
-
-
-@cache
-def published_sizes() -> pd.DataFrame:
-    """Sizes of BERT-base in MiB by depth and bits: the paper's arithmetic, what a file needs, what was published."""
-    return _read("sizes.csv")
 
 
 def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
