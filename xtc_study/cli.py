@@ -131,7 +131,7 @@ def clean_up(
     for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
-        found = leftovers(ablation.results, [str(run_id) for run_id in bad])
+        found = leftovers(ablation.results, [str(run_id) for run_id in bad], _say)
         for path in found:
             out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
         if not dry_run:

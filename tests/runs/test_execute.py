@@ -25,7 +25,8 @@ run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 """
 FINISH = """
 import os
-metrics = {"rows": [], "threads": os.environ.get("OMP_NUM_THREADS")}
+metrics = {"rows": [], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
+metrics["threads"] = os.environ.get("OMP_NUM_THREADS")
 run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 """
 

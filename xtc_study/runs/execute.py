@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import ClaimError
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 
@@ -34,7 +35,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
-            ``timeout`` (seconds a cell may take, or None).
+            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner found out about a claim that lies
+            there; see ``claims.lapsed``).
 
     Returns:
         ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
@@ -45,7 +47,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     run = RunFolder(results / "runs", recipe)
     started, clock = now(), time.monotonic()
     try:
-        token = run.claim()
+        token = run.claim(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
     if token is None:
@@ -75,6 +77,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
+    except ClaimError:  # it is another's run now, and how it ends is theirs to say
+        return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
 
