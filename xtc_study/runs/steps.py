@@ -40,7 +40,7 @@ class StepStore:
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
         tries again; if it is killed or interrupted, its checkpoints are.
 
-        Between machines this needs a file system that passes locks on (docs/cluster.md); runs do without, steps do not.
+        Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
         """
         folder = self.folder(address)
         if self.is_done(address):
