@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
@@ -99,13 +99,19 @@ def run_notebook(
         ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
     """
     import papermill
+    from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
 
     values = checked_parameters(notebook, parameters)
     environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+
+    class Manager(AsyncKernelManager):
+        """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
+
+        def start_kernel(self, *words: Any, **options: Any) -> Any:
+            return super().start_kernel(*words, env={**os.environ, **environment}, **options)
+
     with ExitStack() as stack:
-        for name, value in environment.items():
-            stack.enter_context(_set(name, value))
         # Asked to end politely, a kernel is interrupted first and writes an error into the terminal.
         client: dict[str, Any] = {"NotebookClient": {"shutdown_kernel": "immediate"}}
         if os.name == "posix":
@@ -121,24 +127,11 @@ def run_notebook(
             progress_bar=False,
             resources={"metadata": {"path": str(notebook.parent)}},
             config=Config(client),
+            kernel_manager_class=Manager,
             execution_timeout=timeout,
             stdout_file=log,
             stderr_file=log,
         )
-
-
-@contextmanager
-def _set(name: str, value: str) -> Iterator[None]:
-    """An environment variable set inside the block; kernels inherit it."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def describe(failure: BaseException) -> dict[str, Any]:
