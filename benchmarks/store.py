@@ -84,6 +84,7 @@ def fabricate(runs: Path, planned: list[PlannedRun]) -> None:
         files = {"params": {"recipe": {}}, "metrics": METRICS, "environment": ENVIRONMENT, "status": STATUS}
         for name, content in files.items():
             (folder / f"{name}.json").write_text(json.dumps(content))
+        (folder / "predictions.parquet").touch()
 
 
 def overhead(room: Path, count: int) -> None:

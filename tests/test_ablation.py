@@ -31,6 +31,8 @@ def ablation(tmp_path: Path) -> Ablation:
         ({"overrides": "epochs=2"}, "fields='epochs=2': expected names"),
         ({"overrides": {"epoch": 2}}, "epoch"),
         ({"data_dir": "nowhere"}, "data_dir"),
+        ({"device": "gpu"}, "device='gpu': expected one of auto, cpu, cuda, mps"),
+        ({"precision": "fp16"}, "precision='fp16': expected one of auto, fp32, bf16"),
     ],
 )
 def test_what_cannot_be_planned_is_named_before_anything_is_written(
@@ -78,6 +80,40 @@ def test_the_command_asks_for_the_same_runs(ablation: Ablation) -> None:
         "activations=A8",
     ]
     assert words[-2:] == ["--arm", "1-bit, A8"]
+
+
+def test_the_command_holds_all_that_was_chosen_and_no_place_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "table.tsv").write_text("a\tb\n")
+    places = {"data_dir": tmp_path, "models_dir": tmp_path, "synonyms": tmp_path / "table.tsv"}
+    chosen = {"overrides": {"layers": (0, 2), "ffn": None}, "device": "cpu", "precision": "fp32", **CUT}
+    command = Ablation("12_bits", results_dir=tmp_path / "results", **places, **chosen).command()
+    assert str(tmp_path) not in command
+    assert "--set 'layers=[0, 2]' --set ffn=null" in command
+    assert command.endswith(
+        "--data-dir GLUE_FOLDER --models-dir MODELS_FOLDER --synonyms SYNONYMS_FILE --results RESULTS_FOLDER "
+        "--device cpu --precision fp32"
+    )
+    assert "--results" not in Ablation("12_bits", **CUT).command()
+
+
+def test_names_of_devices_and_precisions_are_those_of_the_training() -> None:
+    from xtc_study import settings
+    from xtc_study.training import arithmetic
+
+    assert (settings.DEVICES, settings.PRECISIONS) == (arithmetic.DEVICES, arithmetic.PRECISIONS)
+
+
+def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bert", "start", "teacher"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    axes = {"start": ["teacher", "./start", "teacher's layers"], "weights": ["1-bit"]}
+    chosen = Ablation("17_start", "mini", ["cola"], [0], {"model": "bert"}, tmp_path, axes=axes)
+    assert [run.recipe.start for run in chosen.planned] == ["teacher", str(tmp_path / "start"), "teacher"]
+    assert {run.recipe.model for run in chosen.planned} == {str(tmp_path / "bert")}
+    assert [run.arm for run in chosen.planned][1] == "./start, 1-bit" and str(tmp_path) not in chosen.command()
 
 
 def test_workers_begin_with_different_teachers() -> None:

@@ -59,6 +59,9 @@ def test_plan_starts_without_torch() -> None:
         (["report", "12_bits", "--format", "docx"], "--format docx: expected one of html, md, pdf"),
         (["run", "12_bits", "--arm", "3-bit"], "arm='3-bit': study 12_bits has"),
         (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
+        (["plan", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
+        (["plan", "12_bits", "--precision", "fp16"], "precision='fp16': expected one of auto, fp32, bf16"),
+        (["run", "12_bits", "--device", "gpu"], "device='gpu': expected one of auto, cpu, cuda, mps"),
         (["run", "12_bits", "--synonyms", "nowhere.tsv"], "synonyms='nowhere.tsv': no such file"),
         (
             ["run", "12_bits", "--task", "cola", "--set", "augmentation=synonyms"],

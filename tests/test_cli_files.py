@@ -16,6 +16,7 @@ from datasets import DatasetDict
 from typer.testing import CliRunner
 
 import xtc_study
+from xtc_study import cli_files
 from xtc_study.cli import app, main
 from xtc_study.deploy import bench as bench_module
 from xtc_study.deploy.outcome import measure
@@ -107,6 +108,8 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["export", "x", "--max-mb", "8"], "use them with --best"),
         (["export", "../x"], "expected a run id"),
         (["export", "--best", "--max-mb", "0.001"], "no file of at most 1,000 bytes"),
+        (["export", "--best", "--max-mb", "inf"], "--max-mb inf: expected a number of MB"),
+        (["bench", "nowhere", "--teacher", "/no/where"], "--teacher='/no/where': no such folder"),
         (["export", "--best", "--to", "gguf"], "--to gguf: expected packed, onnx or openvino"),
         (["export", "--best", "--rest", "4bit"], "--rest 4bit: expected one of fp32, fp16, 8bit"),
         (["predict", "nowhere", "a"], "config.json: not found"),
@@ -131,6 +134,12 @@ def test_a_mistake_is_one_message(
         main()
     assert stop.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("content", ['{"steps": []}', '{"steps": null}', "[]", "{", '{"steps": ["gone"]}'])
+def test_a_folder_beside_another_kind_of_metrics_has_no_teacher_of_its_own(content: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(content)
+    assert cli_files._teacher_of(tmp_path / "model") is None
 
 
 def test_export_does_not_write_over_anything_nor_hand_out_damage(results: Path, run_id: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
-from xtc_study.settings import listed, named
+from xtc_study.settings import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
 from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.description import is_description
@@ -68,22 +68,23 @@ class Ablation:
         self.data_dir = optional_folder(data_dir, "data_dir")
         self.models_dir = optional_folder(models_dir, "models_dir")
         self.synonyms = optional_file(synonyms, "synonyms")
-        self.device, self.precision = device, precision
-        fields = named("fields", overrides, {"epochs": 2})
-        self.overrides = {field: self._found(field, value) for field, value in fields.items()}
+        self.device = one_of("device", device, DEVICES)
+        self.precision = one_of("precision", precision, PRECISIONS)
+        self.overrides = named("fields", overrides, {"epochs": 2})
         names, self.task_files = (None, []) if self.tasks is None else chosen_tasks(self.tasks)
         self.planned: list[PlannedRun] = plan(
-            load_study(study), self.profile, names, self.seeds, self.overrides, self.axes
+            load_study(study), self.profile, names, self.seeds, self.overrides, self.axes, self._model_folders()
         )
         for task in {run.recipe.task for run in self.planned}:
             find_task(task, self.task_files)
 
-    def _found(self, field: str, value: Any) -> Any:
-        """A model's folder as an absolute path: runs are carried out in another folder than this one."""
-        if field not in ("model", "start") or not isinstance(value, str) or not Path(value).expanduser().is_dir():
-            return value
-        named = self.models_dir is not None and (self.models_dir / value).is_dir()
-        return value if named else str(Path(value).expanduser().absolute())
+    def _model_folders(self) -> dict[str, str]:
+        """Absolute paths of the models chosen as folders: runs are carried out in another folder than this one."""
+        chosen = [self.overrides.get("model"), self.overrides.get("start"), *itertools.chain(*self.axes.values())]
+        names = [name for name in chosen if isinstance(name, str) and name not in ("teacher", "pretrained")]
+        named = [name for name in names if self.models_dir is not None and (self.models_dir / name).is_dir()]
+        paths = {name: Path(name).expanduser() for name in names if name not in named}
+        return {name: str(path.absolute()) for name, path in paths.items() if path.is_dir()}
 
     def check_models(self) -> None:
         """That models given as folders are there. Only runs need them; what is done can be read without.
@@ -209,16 +210,25 @@ class Ablation:
         return best_points(frame, self.study.arms, axis)
 
     def command(self, arm: str | None = None) -> str:
-        """What to type to carry out this study as chosen, or one arm of it."""
+        """What to type to carry out this study as chosen, or one arm of it. Places get names: others read this."""
         words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
         for task in self.tasks or ():
             words += ["--task", str(task)]
         for seed in self.seeds or ():
             words += ["--seed", str(seed)]
         for field, value in self.overrides.items():
-            words += ["--set", f"{field}={value}"]
+            words += ["--set", setting_text(field, value)]
         for axis, points in self.axes.items():
-            words += ["--axis", f"{axis}={','.join(map(str, points))}"]
+            words += ["--axis", points_text(axis, points)]
+        for option, shown, given in (
+            ("--data-dir", "GLUE_FOLDER", self.data_dir),
+            ("--models-dir", "MODELS_FOLDER", self.models_dir),
+            ("--synonyms", "SYNONYMS_FILE", self.synonyms),
+            ("--results", "RESULTS_FOLDER", self.results != results_folder(self.profile.name)),
+            ("--device", self.device, self.device != "auto"),
+            ("--precision", self.precision, self.precision != "auto"),
+        ):
+            words += [option, shown] if given else []
         if arm:
             words += ["--arm", arm]
         return shlex.join(words)

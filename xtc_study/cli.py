@@ -18,6 +18,7 @@ from xtc_study.cli_options import (
     Device,
     Model,
     ModelsDir,
+    Precision,
     ProfileName,
     ReportStudies,
     Results,
@@ -51,6 +52,7 @@ def show_plan(
     settings: Settings = None,
     axis: Axes = None,
     model: Model = None,
+    data_dir: DataDir = None,
     models_dir: ModelsDir = None,
     synonyms: Synonyms = None,
     results: Results = None,
@@ -59,12 +61,14 @@ def show_plan(
         bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
     ] = False,
     device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
-    """What would run, what is there already, and what it will cost."""
+    """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
     from xtc_study.ablation import account_of
 
-    places = {"models_dir": models_dir, "synonyms": synonyms}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places)
+    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
+    computes = {"device": device, "precision": precision}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     for ablation in ablations:
         ablation.check_models()
     if measure:
@@ -131,7 +135,7 @@ def clean_up(
     for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
         states = ablation.states()
         bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
-        found = leftovers(ablation.results, [str(run_id) for run_id in bad])
+        found = leftovers(ablation.results, [str(run_id) for run_id in bad], _say)
         for path in found:
             out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
         if not dry_run:
@@ -153,7 +157,7 @@ def run_studies(
     results: Results = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     device: Device = "auto",
-    precision: Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")] = "auto",
+    precision: Precision = "auto",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, in place of processes here.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
@@ -57,6 +58,8 @@ def export_model(
     names, files = chosen_tasks([task] if task else [])
     if not best and (max_mb is not None or (task is not None and not (rest and files))):
         raise ValueError("--max-mb and --task choose among runs: use them with --best")
+    if max_mb is not None and not math.isfinite(max_mb):
+        raise ValueError(f"--max-mb {max_mb}: expected a number of MB, say 8; leave it out for files of any size")
     if to not in ("packed", "onnx", "openvino"):
         raise ValueError(f"--to {to}: expected packed, onnx or openvino")
     if rest is not None and (rest not in REST_FORMATS or to != "packed"):
@@ -113,7 +116,9 @@ def bench_folder(
     """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes."""
     from xtc_study.deploy.bench import bench, contenders, cpu_name
     from xtc_study.deploy.loading import load
+    from xtc_study.folders import optional_folder
 
+    chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
     longest = getattr(load(folder, "torch").config, "max_position_embeddings", 512)
     kept = [shape for shape in sizes if shape[1] <= longest]
@@ -121,7 +126,7 @@ def bench_folder(
         if length > longest:
             err.print(f"left out {batch}x{length}: the model reads at most {longest} word pieces", style="yellow")
     with tempfile.TemporaryDirectory() as room:
-        found, differences = contenders(folder, teacher or _teacher_of(folder), Path(room))
+        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
         frame = bench(found, kept, counts, seconds, passes)
     table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
     for row in frame.to_dict("records"):
@@ -151,10 +156,10 @@ def build_engine() -> None:
 def _teacher_of(folder: Path) -> Path | None:
     """A run's model knows its teacher: the first of the steps it records."""
     try:
-        steps = json.loads((folder.absolute().parent / "metrics.json").read_text())["steps"]
-    except (OSError, ValueError, KeyError):
+        first = json.loads((folder.absolute().parent / "metrics.json").read_text())["steps"][0]
+        teacher = folder.absolute().parents[2] / "steps" / Path(str(first)).name
+    except (OSError, ValueError, LookupError, TypeError):  # no run's folder, or one that says something else
         return None
-    teacher = folder.absolute().parents[2] / "steps" / Path(str(steps[0])).name
     return teacher if (teacher / "model.safetensors").is_file() else None
 
 

@@ -38,6 +38,7 @@ Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub n
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
 ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")]
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]

@@ -1,4 +1,4 @@
-"""What people type: text behind ``--set`` and ``--axis`` to plain values, and a notebook's parameters."""
+"""What people type: text behind ``--set`` and ``--axis`` to plain values and back, and a notebook's parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import yaml
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """YAML takes ``2e-4`` for text; people mean a number."""
+DEVICES, PRECISIONS = ("auto", "cpu", "cuda", "mps"), ("auto", "fp32", "bf16")
+"""Of ``training/arithmetic.py``, which imports torch; these names are checked before anything runs."""
 
 
 def setting(text: str) -> tuple[str, Any]:
@@ -65,6 +67,33 @@ def named(name: str, value: Any, example: dict[str, Any]) -> dict[str, Any]:
             f'(with papermill: -y "{name}: {example}")'
         )
     return dict(value or {})
+
+
+def setting_text(field: str, value: Any) -> str:
+    """What ``setting`` reads back as this field and value."""
+    return f"{field}={_text(value)}"
+
+
+def points_text(axis: str, points: Iterable[Any]) -> str:
+    """What ``axis_points`` reads back as this axis and points."""
+    return f"{axis}={','.join(map(_text, points))}"
+
+
+def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
+    """A parameter that is one of some names.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in names:
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(names)}")
+    return value
+
+
+def _text(value: Any) -> str:
+    """As YAML on one line, so that it can also be an item of a list: ``null``, ``[0, 2]``, ``depth 1/2``."""
+    listed: str = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return listed.strip()[1:-1]
 
 
 def _value(where: str, text: str) -> Any:

@@ -168,12 +168,14 @@ def plan(
     seeds: Sequence[int] | None = None,
     overrides: Mapping[str, Any] | None = None,
     axes: Mapping[str, Sequence[Any]] | None = None,
+    folders: Mapping[str, str] | None = None,
 ) -> list[PlannedRun]:
     """The runs of a study at a profile's scale: every task, seed and arm, in that order.
 
     Args:
         overrides: recipe fields set for every run, before the arms set theirs, or ``budget``, one of the profile's.
         axes: the points to keep of some axes, or others.
+        folders: absolute paths of models by what stands for them in overrides and axes.
 
     Raises:
         RecipeError, StudyError, ArmError: a field, value or point that is not legal, or an override of what the arms
@@ -195,7 +197,9 @@ def plan(
             for arm in arms:
                 fields = profile.fields(task, seed, arm.set.get(BUDGET) or budget)
                 fields |= study.fixed | special.get("recipe", {}) | overrides
-                recipe = Recipe.of(**with_arm(fields, arm))
+                values = with_arm(fields, arm)
+                places = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
+                recipe = Recipe.of(**values | {key: place for key, place in places.items() if place})
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
 

@@ -127,7 +127,10 @@ def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
     assert index.states() == {"done": 47, "stale": 7, "running": 1, "failed": 1, "corrupt": 1, "missing": 5}
     text = re.sub(r"\s+", " ", page.text)
     assert "2 runs failed: see why." in text and "7 done runs are stale" in text
-    assert "commit 0ld0ld0ld0, the newest run abcdef1234" in text and "--force does all runs again" in text
+    assert (
+        "commit 0ld0ld0ld0, the newest run abcdef1234" in text
+        and "--force does all runs again but keeps trained steps" in text
+    )
     assert f"ValueError: {EVIL} (cell 3)" in text
     classes = [span.get("class") for span in page.all("span")]
     in_table = {state: classes.count(f"state {state}") for state in ("done", "stale", "missing", "running")}

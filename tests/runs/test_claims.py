@@ -16,7 +16,7 @@ from threading import Barrier
 import pytest
 
 from xtc_study.runs import claims
-from xtc_study.runs.claims import STALE_SECONDS, held, holder, is_held, take
+from xtc_study.runs.claims import STALE_SECONDS, held, holder, is_held, lapsed, take, watch
 
 PROGRAM = """
 import sys
@@ -148,6 +148,65 @@ def test_another_machine_is_respected_while_its_heart_beats(tmp_path: Path, monk
         assert take(tmp_path) is None
     now[0] += 1
     assert not is_held(tmp_path) and take(tmp_path) is not None
+
+
+def test_what_one_process_found_dead_another_takes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(claims.time, "monotonic", lambda: now[0])
+    elsewhere(tmp_path)
+    assert lapsed(tmp_path) == ""
+    now[0] += STALE_SECONDS
+    dead = lapsed(tmp_path)
+    assert dead
+    claims._seen.clear()  # as in a new process
+    assert take(tmp_path, dead="") is None and take(tmp_path, dead="another claim") is None
+    (tmp_path / "heartbeat").write_text("t 2")
+    assert take(tmp_path, dead=dead) is None, "it lives after all"
+    (tmp_path / "heartbeat").write_text("t 1")
+    assert take(tmp_path, dead=dead) is not None
+
+
+def test_a_watch_ends_with_a_heartbeat_or_without_one_for_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, looks, said = [1000.0], [0], []
+    alive, dead = tmp_path / "alive", tmp_path / "dead"
+
+    def sleep(seconds: float) -> None:
+        now[0] += 10
+        looks[0] += 1
+        (alive / "heartbeat").write_text(f"t {looks[0]}")
+
+    monkeypatch.setattr(claims.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(claims.time, "sleep", sleep)
+    for folder in (alive, dead):
+        folder.mkdir()
+        elsewhere(folder, "t 0")
+    watch([alive], said.append)
+    assert looks[0] == 1 and is_held(alive)
+    watch([alive, dead], said.append)
+    assert looks[0] == 10 and is_held(alive) and not is_held(dead)
+    watch([tmp_path], said.append)
+    assert (
+        len(said) == 3
+        and said[0] == "alive: claimed by machine another-machine; looking for its heartbeat, 90 s at most"
+    )
+
+
+def test_who_was_taken_over_neither_beats_nor_ends_the_new_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
+    claim = take(tmp_path)
+    assert claim is not None
+    elsewhere(tmp_path, "t 7")
+    time.sleep(0.05)
+    elsewhere(tmp_path, "t 8")  # should a beat have been on its way
+    time.sleep(0.1)
+    assert (tmp_path / "heartbeat").read_text() == "t 8" and not claim.is_ours()
+    claim.release()
+    assert holder(tmp_path)["token"] == "t" and (tmp_path / "heartbeat").read_text() == "t 8"
+    assert held(tmp_path) is None
 
 
 @pytest.mark.parametrize("jump", [-10 * 365 * 86400, 10 * 365 * 86400], ids=["ten years back", "ten years on"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
+from xtc_study.runs import claims
 from xtc_study.runs.clean import leftovers, remove
 
 
@@ -31,3 +33,13 @@ def test_a_run_somebody_is_at_stays(tmp_path: Path) -> None:
     with FileLock(folder / "claim.lock"):
         assert leftovers(tmp_path, ["bad"]) == []
     assert leftovers(tmp_path, ["bad"]) == [folder]
+
+
+def test_a_run_of_a_dead_machine_goes_after_a_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(claims, "LOOK_SECONDS", 0.05)
+    folder, said = tmp_path / "runs" / "bad", []
+    folder.mkdir(parents=True)
+    (folder / "claim.json").write_text('{"token": "t", "host": "a-dead-machine"}')
+    assert leftovers(tmp_path, ["bad"], said.append) == [folder]
+    assert len(said) == 1 and "a-dead-machine" in said[0]

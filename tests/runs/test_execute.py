@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import papermill
 import pytest
 from templates import write_template
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.execute import execute_run
+from xtc_study.runs.execute import execute_run, run_notebook
 from xtc_study.runs.executors import run_recipes
 
 RECIPE = Recipe.of(task="toy-sentiment")
@@ -25,7 +27,8 @@ run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 """
 FINISH = """
 import os
-metrics = {"rows": [], "threads": os.environ.get("OMP_NUM_THREADS")}
+metrics = {"rows": [], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
+metrics["threads"] = os.environ.get("OMP_NUM_THREADS")
 run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 """
 
@@ -60,6 +63,22 @@ def test_a_failing_cell_is_a_failed_run_that_says_why_and_can_be_tried_again(tmp
     assert "raise FloatingPointError" in "\n".join(error["traceback"]) and "\x1b" not in str(error)
     assert execute_run(job(tmp_path, notebook(tmp_path, RECORD, FINISH)))["state"] == "done"
     assert not (folder / "error.json").exists()
+
+
+def test_a_kernel_s_environment_is_not_that_of_other_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    seen = {}
+    execute = papermill.execute_notebook
+
+    def look(*words: Any, **options: Any) -> Any:
+        seen.update(os.environ)
+        return execute(*words, **options)
+
+    monkeypatch.setattr(papermill, "execute_notebook", look)
+    cells = ["import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['TQDM_DISABLE'])"]
+    run_notebook(notebook(tmp_path, *cells), tmp_path / "out.ipynb", {}, threads=3)
+    assert nbformat.read(tmp_path / "out.ipynb", 4).cells[-1]["outputs"][0]["text"] == "3 1\n"
+    assert (seen["OMP_NUM_THREADS"], os.environ["OMP_NUM_THREADS"]) == ("7", "7") and "TQDM_DISABLE" not in seen
 
 
 @pytest.mark.parametrize(

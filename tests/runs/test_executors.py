@@ -17,7 +17,7 @@ import pytest
 from templates import write_template
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.executors import dask_executor, run_recipes
+from xtc_study.runs.executors import available_cores, dask_executor, run_recipes
 from xtc_study.runs.store import RunFolder
 
 CELL = """
@@ -28,7 +28,8 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.by_notebook import NotebookRun
 run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 time.sleep(1)
-run.record({"rows": []}, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
+metrics = {"rows": [], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
+run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 """
 
 RUNNER = """
@@ -102,6 +103,46 @@ def test_a_run_that_kills_every_worker_is_given_up_and_the_others_are_done(folde
     said = start(folder, 3).communicate(timeout=120)[0].splitlines()
     assert Counter(line.split()[0] for line in said) == {"done": 2, "failed": 1}
     assert [run.is_done() for run in runs(folder, 3)] == [True, False, True]
+
+
+WATCHER = """
+import sys
+from pathlib import Path
+from xtc_study.recipe import Recipe
+from xtc_study.runs import claims, executors
+if __name__ == "__main__":  # so that workers keep their 90 seconds
+    claims.STALE_SECONDS, executors.POLL_SECONDS = 0.5, 0.1
+    folder = Path(sys.argv[1])
+    recipe = Recipe.of(task="cola")
+    for outcome in executors.run_recipes([recipe], folder / "results", folder / "template.ipynb", {}, workers=1):
+        print(outcome["state"], flush=True)
+"""
+
+
+def test_the_run_of_a_dead_machine_is_taken_over_by_new_workers(folder: Path) -> None:
+    (run,) = runs(folder, 1)
+    run.path.mkdir(parents=True)
+    (run.path / "claim.json").write_text('{"token": "t", "host": "a-dead-machine", "pid": 1}')
+    (folder / "watcher.py").write_text(WATCHER)
+    command = [sys.executable, str(folder / "watcher.py"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["done"] and run.is_done()
+
+
+def test_a_script_without_a_guard_comes_to_an_end_and_says_why(folder: Path) -> None:
+    script = RUNNER.replace('if __name__ == "__main__":', "if True:").replace('outcome["run_id"]', 'outcome["error"]')
+    (folder / "runner.py").write_text(script)
+    command = [sys.executable, str(folder / "runner.py"), str(folder), "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("failed") and 'below a line `if __name__ == "__main__":`' in done.stdout
+    assert "RuntimeError: runs cannot be carried out here" in done.stderr
+
+
+def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    assert available_cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert available_cores() == os.cpu_count()
 
 
 def _claimers(folder: Path) -> list[int]:

@@ -13,11 +13,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from xtc_study.analysis.collect import states
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import ClaimError, held
 from xtc_study.runs.store import LATENCY, RESULT_FILES, RunFolder, now, write_json
+from xtc_study.studies import PlannedRun
 
 RECIPE = Recipe.of(task="cola", weight_bits=2)
 PREDICTIONS = pd.DataFrame({"idx": [0, 1], "label": [1, 0], "prediction": [1.0, 1.0]})
+METRICS = {"rows": [], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
 CURVE = [{"phase": "quantise", "stage": 1, "step": 5, "term": "hidden", "value": 0.25}]
 
 
@@ -31,7 +35,7 @@ def read(run: RunFolder, name: str) -> Any:
 
 
 def finish(run: RunFolder, state: str = "done") -> None:
-    run.write_results({"dev": {"accuracy": 0.5}}, PREDICTIONS, CURVE, {"device": "cpu"})
+    run.write_results(METRICS, PREDICTIONS, CURVE, {"device": "cpu"})
     run.finish(state, now(), 1.25)
 
 
@@ -56,7 +60,8 @@ print("ready", flush=True)
 what = sys.stdin.readline().strip()
 token = run.claim()
 if what == "finish" and token:
-    run.write_results({"by": "another"}, pd.DataFrame({"idx": [0]}), [], {})
+    metrics = {"rows": [], "size_bytes": 2, "size_bytes_paper": 2, "teacher_size_bytes": 2}
+    run.write_results(metrics, pd.DataFrame({"idx": [0]}), [], {})
     run.finish("done", now(), 1.0)
 print(token, flush=True)
 sys.stdin.readline()
@@ -120,7 +125,7 @@ def test_a_run_finished_while_it_is_claimed_keeps_its_results(run: RunFolder, an
     if theirs:
         assert ours is None
         assert run.is_done()
-        assert read(run, "metrics.json") == {"by": "another"}
+        assert read(run, "metrics.json")["size_bytes"] == 2
     else:
         assert read(run, "claim.json")["token"] == ours
 
@@ -130,7 +135,7 @@ def test_a_run_from_claim_to_done(run: RunFolder) -> None:
     finish(run)
     assert run.is_done()
     assert not (run.path / "claim.json").exists()
-    assert read(run, "metrics.json") == {"dev": {"accuracy": 0.5}}
+    assert read(run, "metrics.json") == METRICS
     assert read(run, "environment.json") == {"device": "cpu"}
     pd.testing.assert_frame_equal(pd.read_parquet(run.path / "predictions.parquet"), PREDICTIONS)
     assert (run.path / "curve.csv").read_text() == "phase,stage,step,term,value\nquantise,1,5,hidden,0.25\n"
@@ -186,6 +191,32 @@ def test_a_corrupt_status_is_not_done(run: RunFolder, content: bytes) -> None:
     (run.path / "status.json").write_bytes(content)
     assert not run.is_done()
     assert run.claim() is not None
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet"])
+def test_done_is_what_reports_call_done_and_the_rest_is_carried_out_again(name: str, run: RunFolder) -> None:
+    planned = [PlannedRun("study", RECIPE.run_id, "arm", RECIPE)]
+    run.claim()
+    finish(run)
+    assert states(run.path.parent, planned)["state"].item() == "done" and run.is_done()
+    (run.path / name).unlink()
+    if name == "metrics.json":
+        write_json(run.path / name, {"rows": []})
+    said = states(run.path.parent, planned).iloc[0]
+    assert said["state"] == "corrupt" and name in said["error"]
+    assert not run.is_done() and run.claim() is not None
+
+
+def test_who_was_taken_over_leaves_the_run_to_its_new_holder(run: RunFolder) -> None:
+    run.claim()
+    theirs = {"token": "theirs", "host": "another-machine", "pid": 1}
+    write_json(run.path / "claim.json", theirs)
+    (run.path / "heartbeat").write_text("theirs 1")
+    with pytest.raises(ClaimError, match="another machine took it over"):
+        run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
+    assert read(run, "claim.json") == theirs and (run.path / "heartbeat").read_text() == "theirs 1"
+    assert not (run.path / "status.json").exists() and not (run.path / "error.json").exists()
+    assert held(run.path) is None
 
 
 def test_no_status_is_not_done(run: RunFolder) -> None:

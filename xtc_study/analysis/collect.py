@@ -6,71 +6,18 @@ import json
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
-from pydantic import BaseModel, FiniteFloat, ValidationError
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import Environment, Latency, Metrics, RunFileError, Status, read_record, state_of
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 
+__all__ = ["RunFileError", "collect", "compact_layers", "predictions", "shape_words", "states"]
+
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
-State = Literal["missing", "running", "done", "failed", "corrupt"]
-
-
-class RunFileError(ValueError):
-    """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
-
-
-class _Score(BaseModel):
-    split: str
-    metric: str
-    value: FiniteFloat
-    best_value: FiniteFloat | None = None
-    teacher_value: FiniteFloat | None = None
-    n_examples: int
-
-
-class _Metrics(BaseModel):
-    rows: list[_Score]
-    size_bytes: int
-    size_bytes_paper: int
-    teacher_size_bytes: int
-
-
-class _Latency(BaseModel):
-    ms: FiniteFloat
-    batch: str
-    threads: int
-    engine: str
-    processor: str
-
-
-class _Status(BaseModel):
-    state: str
-    started: str = ""
-    duration_s: float = float("nan")
-
-
-class _Environment(BaseModel):
-    device: str = ""
-    precision: str = ""
-    packages: dict[str, Any] = {}
-    commit: str | None = None
-
-
-class _Params(BaseModel):
-    """Any JSON object: the recipe itself comes from the plan, whose run_id is the hash of it."""
-
-
-class _Error(BaseModel):
-    type: str = "Error"
-    message: str = ""
-    cell: int | str | None = None
-
-
-_File = TypeVar("_File", bound=BaseModel)
 
 
 def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
@@ -90,13 +37,11 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
 def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     """Where each planned run stands. Columns: run_id, arm, task, seed, state, error (text, empty if none).
 
-    ``done``: status.json says so and the other files can be read. ``corrupt``: status.json is there but it, or a
-    file it vouches for, cannot be read. ``failed``: any other status, or error.json alone. ``running``: claimed
-    and no status yet. ``missing``: nothing that says it was started.
+    What each state means is said at ``runs.records.state_of``.
     """
     rows = []
     for run in planned:
-        state, error = _state(runs_folder / run.run_id)
+        state, error = state_of(runs_folder / run.run_id)
         rows.append((run.run_id, run.arm, run.recipe.task, run.recipe.seed, state, error))
     kinds = {"run_id": "str", "arm": "str", "task": "str", "seed": "int64", "state": "str", "error": "str"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
@@ -139,10 +84,10 @@ def shape_words(run: pd.Series) -> str:
 
 def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     folder = runs_folder / run.run_id
-    if _state(folder)[0] != "done":
+    if state_of(folder)[0] != "done":
         return
-    status, metrics = _read(folder, "status.json", _Status), _read(folder, "metrics.json", _Metrics)
-    environment = _read(folder, "environment.json", _Environment)
+    status, metrics = read_record(folder, "status.json", Status), read_record(folder, "metrics.json", Metrics)
+    environment = read_record(folder, "environment.json", Environment)
     of_run = {
         "study": run.study,
         "arm": run.arm,
@@ -170,52 +115,12 @@ def _latency(folder: Path) -> dict[str, Any]:
     if not (folder / LATENCY).is_file():
         return {}
     try:
-        found = _read(folder, LATENCY, _Latency)
+        found = read_record(folder, LATENCY, Latency)
     except RunFileError:
         return {}
     threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
     setting = f"{found.batch}, {threads}, {found.engine} engine, {found.processor}"
     return {"latency_ms": found.ms, "latency_of": setting}
-
-
-def _state(folder: Path) -> tuple[State, str]:
-    if not (folder / "status.json").exists():
-        if (folder / "claim.json").exists():
-            return "running", ""
-        return ("failed", _error(folder)) if (folder / "error.json").exists() else ("missing", "")
-    try:
-        status = _read(folder, "status.json", _Status)
-        if status.state != "done":
-            return "failed", _error(folder) or f"status.json says {status.state!r}"
-        _read(folder, "params.json", _Params)
-        _read(folder, "metrics.json", _Metrics)
-        _read(folder, "environment.json", _Environment)
-    except RunFileError as error:
-        return "corrupt", str(error)
-    return "done", ""
-
-
-def _error(folder: Path) -> str:
-    """error.json in one line; what is wrong with it if it cannot be read; empty if there is none."""
-    if not (folder / "error.json").exists():
-        return ""
-    try:
-        error = _read(folder, "error.json", _Error)
-    except RunFileError as unreadable:
-        return str(unreadable)
-    where = "" if error.cell is None else f" (cell {error.cell})"
-    return f"{error.type}: {error.message}{where}"
-
-
-def _read(folder: Path, name: str, schema: type[_File]) -> _File:
-    try:
-        return schema.model_validate_json((folder / name).read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunFileError(f"{folder.name}/{name}: {where + ': ' if where else ''}{first['msg']}") from None
-    except OSError as error:
-        raise RunFileError(f"{folder.name}/{name}: {error.strerror or error}") from error
 
 
 def _first_line(error: Exception) -> str:

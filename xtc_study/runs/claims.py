@@ -5,8 +5,9 @@ it when the process ends, however it ends, so no clock and no process id need be
 is.
 
 Some network file systems do not pass locks on to other machines. A claim of another machine is therefore also
-respected while its ``heartbeat`` counter moves, and is taken over when that has stood still for STALE_SECONDS of our
-own watch.
+respected while its ``heartbeat`` counter moves, and is taken over when that has stood still for STALE_SECONDS of
+somebody's own watch. A watch is one process's: a runner tells its workers what it found (``lapsed``), and whoever
+comes alone watches first (``watch``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,18 @@ from filelock import FileLock, Timeout
 
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
+LOOK_SECONDS = 0.5
+"""How often a watched heartbeat is looked at."""
 
 _held: dict[Path, Claim] = {}
 """What this process holds, by run folder."""
 _guard = threading.Lock()
 _seen: dict[Path, tuple[str, float]] = {}
 """The heartbeat of another machine's claim, and when (monotonic) we first saw it so."""
+
+
+class ClaimError(RuntimeError):
+    """Somebody else is carrying out this run."""
 
 
 @dataclass
@@ -42,13 +50,18 @@ class Claim:
     lock: FileLock
     stop: threading.Event = field(default_factory=threading.Event)
 
+    def is_ours(self) -> bool:
+        """Whether it still stands in the folder; another machine that saw no heartbeat may have taken the run over."""
+        return holder(self.folder).get("token") == self.token
+
     def release(self) -> None:
-        """Gives the run up: others may take it from now on."""
+        """Gives the run up: others may take it from now on. The claim of one who took it over stays."""
         self.stop.set()
         with _guard:
             _held.pop(self.folder, None)
-        for name in ("claim.json", "heartbeat"):
-            (self.folder / name).unlink(missing_ok=True)
+        if self.is_ours():
+            for name in ("claim.json", "heartbeat"):
+                (self.folder / name).unlink(missing_ok=True)
         self.lock.release()
 
     def beat(self) -> None:
@@ -57,16 +70,18 @@ class Claim:
         while not self.stop.wait(BEAT_SECONDS):
             count += 1
             try:
-                _write(self.folder / "heartbeat", f"{self.token} {count}")
+                if self.is_ours():
+                    _write(self.folder / "heartbeat", f"{self.token} {count}")
             except OSError:
                 continue
 
 
-def take(folder: Path, again: bool = False) -> Claim | None:
+def take(folder: Path, again: bool = False, dead: str = "") -> Claim | None:
     """Claims a run folder, which must exist; None if somebody else holds it.
 
     Args:
         again: also take what this very process holds, say for a notebook cell that is run again.
+        dead: what ``lapsed`` said of the folder, here or in the process that sends us: that claim may be taken over.
 
     Raises:
         OSError: the folder cannot be written.
@@ -85,7 +100,7 @@ def take(folder: Path, again: bool = False) -> Claim | None:
     except Timeout:
         return None
     try:
-        if _lives_elsewhere(folder):
+        if _lives_elsewhere(folder) and (not dead or _sign(folder) != dead):
             lock.release()
             return None
         claim = Claim(folder, uuid.uuid4().hex, lock)
@@ -131,6 +146,24 @@ def is_held(folder: Path) -> bool:
         return False
 
 
+def lapsed(folder: Path) -> str:
+    """The claim and heartbeat of a holder that is found dead, for ``take`` in another process; else empty."""
+    sign = _sign(folder)
+    return "" if is_held(folder) else sign
+
+
+def watch(folders: Sequence[Path], say: Callable[[str], None] = print) -> None:
+    """Waits until each claim of another machine has shown a heartbeat, or none for STALE_SECONDS. ``is_held`` and
+    ``take`` then know better than at first sight.
+    """
+    seen = {folder: _sign(folder) for folder in folders if _lives_elsewhere(folder)}
+    for folder in seen:
+        who = holder(folder).get("host")
+        say(f"{folder.name}: claimed by machine {who}; looking for its heartbeat, {STALE_SECONDS:.0f} s at most")
+    while any(_lives_elsewhere(folder) and _sign(folder) == sign for folder, sign in seen.items()):
+        time.sleep(LOOK_SECONDS)
+
+
 def _write(path: Path, text: str) -> None:
     """Beside and renamed, so that no reader sees half of it."""
     partial = path.with_name(f"{path.name}.partial")
@@ -138,17 +171,22 @@ def _write(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
-def _lives_elsewhere(folder: Path) -> bool:
-    """Whether claim.json names another machine whose heartbeat has moved within our watch of STALE_SECONDS."""
-    said = holder(folder)
-    if not isinstance(said.get("host"), str) or said["host"] == socket.gethostname():
-        return False
+def _sign(folder: Path) -> str:
+    """The claim's token and its last heartbeat: alive is whose sign changes."""
     try:
         beat = (folder / "heartbeat").read_text()
     except OSError:
         beat = ""
-    now = time.monotonic()
-    sign = f"{said.get('token')} {beat}"
+    return f"{holder(folder).get('token')} {beat}"
+
+
+def _lives_elsewhere(folder: Path) -> bool:
+    """Whether claim.json names another machine whose heartbeat has moved within our watch of STALE_SECONDS."""
+    folder = folder.absolute()
+    said = holder(folder)
+    if not isinstance(said.get("host"), str) or said["host"] == socket.gethostname():
+        return False
+    now, sign = time.monotonic(), _sign(folder)
     last, since = _seen.get(folder, ("", now))
     if sign != last:
         _seen[folder] = (sign, now)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from xtc_study.runs.claims import is_held
+from xtc_study.runs.claims import is_held, watch
 
 
-def leftovers(results: Path, bad_runs: Sequence[str]) -> list[Path]:
-    """Folders that may go: those of the named runs, half-made steps, and checkpoints of trainings nobody is at."""
-    found = [results / "runs" / run_id for run_id in bad_runs]
-    found = [folder for folder in found if folder.is_dir() and not is_held(folder)]
+def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
+    """Folders that may go: those of the named runs, half-made steps, and checkpoints of trainings nobody is at.
+
+    Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
+    """
+    found = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
+    watch(found, say)
+    found = [folder for folder in found if not is_held(folder)]
     for folder in sorted((results / "steps").glob("*")):
         if folder.suffix in (".partial", ".checkpoints") and not _in_use(folder.with_suffix(".lock")):
             found.append(folder)

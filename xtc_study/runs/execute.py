@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import ClaimError
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 
@@ -34,7 +35,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
-            ``timeout`` (seconds a cell may take, or None).
+            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner found out about a claim that lies
+            there; see ``claims.lapsed``).
 
     Returns:
         ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
@@ -45,7 +47,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     run = RunFolder(results / "runs", recipe)
     started, clock = now(), time.monotonic()
     try:
-        token = run.claim()
+        token = run.claim(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
     if token is None:
@@ -75,6 +77,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
+    except ClaimError:  # it is another's run now, and how it ends is theirs to say
+        return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
 
@@ -95,13 +99,19 @@ def run_notebook(
         ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
     """
     import papermill
+    from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
 
     values = checked_parameters(notebook, parameters)
     environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+
+    class Manager(AsyncKernelManager):
+        """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
+
+        def start_kernel(self, *words: Any, **options: Any) -> Any:
+            return super().start_kernel(*words, env={**os.environ, **environment}, **options)
+
     with ExitStack() as stack:
-        for name, value in environment.items():
-            stack.enter_context(_set(name, value))
         # Asked to end politely, a kernel is interrupted first and writes an error into the terminal.
         client: dict[str, Any] = {"NotebookClient": {"shutdown_kernel": "immediate"}}
         if os.name == "posix":
@@ -117,24 +127,11 @@ def run_notebook(
             progress_bar=False,
             resources={"metadata": {"path": str(notebook.parent)}},
             config=Config(client),
+            kernel_manager_class=Manager,
             execution_timeout=timeout,
             stdout_file=log,
             stderr_file=log,
         )
-
-
-@contextmanager
-def _set(name: str, value: str) -> Iterator[None]:
-    """An environment variable set inside the block; kernels inherit it."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def describe(failure: BaseException) -> dict[str, Any]:

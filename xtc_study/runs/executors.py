@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import is_held
+from xtc_study.runs.claims import is_held, lapsed
 from xtc_study.runs.execute import execute_run
 from xtc_study.runs.store import RunFolder
 
@@ -23,7 +23,10 @@ POLL_SECONDS = 2.0
 """How often runs that another runner holds are looked at again."""
 
 DEATHS = 3
-"""A run whose worker process dies so often, with no neighbour to blame, is given up."""
+"""A run whose worker process dies so often, with no neighbour to blame, is given up; so are all runs when workers die
+so often in a row before they begin one."""
+
+GUARD = 'a script must call this below a line `if __name__ == "__main__":`, for its workers read the script too'
 
 Outcome = dict[str, Any]
 """run_id, state (done, failed, or elsewhere: somebody else carried it out), seconds, error."""
@@ -49,11 +52,16 @@ def run_recipes(
             executor.
         executor: any PEP 3148 executor; it is not shut down.
         timeout: seconds a notebook cell may take; a run that takes longer has failed.
+
+    Raises:
+        RuntimeError: we are in a worker that is still reading its runner's script.
     """
-    cores = os.cpu_count() or 1
+    if executor is None and getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(f"runs cannot be carried out here: {GUARD}")
+    cores = available_cores()
     distinct = list({recipe.run_id: recipe for recipe in recipes}.values())
     workers = min(workers or cores, max(len(distinct), 1))
-    jobs = {
+    jobs: dict[str, dict[str, Any]] = {
         recipe.run_id: {
             "recipe": recipe.model_dump(mode="json"),
             "results": str(results),
@@ -67,6 +75,8 @@ def run_recipes(
     folders = {recipe.run_id: RunFolder(results / "runs", recipe) for recipe in distinct}
     while jobs:
         elsewhere = []
+        for run_id, job in jobs.items():  # the watch is ours: a new worker sees everything for the first time
+            job["dead"] = lapsed(folders[run_id].path)
         round_of = _on_executor(jobs, executor) if executor is not None else _on_processes(jobs, workers)
         for outcome in round_of:
             if outcome["state"] == "skipped" and not folders[outcome["run_id"]].is_done():
@@ -77,6 +87,11 @@ def run_recipes(
         waiting = set(jobs)
         while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
             time.sleep(POLL_SECONDS)
+
+
+def available_cores() -> int:
+    """Cores this process may use: what Slurm or taskset leave it, not what the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -109,15 +124,20 @@ def _on_processes(jobs: Mapping[str, Mapping[str, Any]], workers: int) -> Iterat
     """One spawned process a worker. When one is killed its pool breaks, and takes its neighbours along: the runs that
     were cut off are then tried one at a time, so that one that kills its worker is found out, and the rest go on.
     """
-    left = dict(jobs)
-    while left:
+    left, fruitless = dict(jobs), 0
+    while left and fruitless < DEATHS:
+        before = len(left)
         yield from _in_one_pool(left, workers)
-        for run_id in [run_id for run_id in left if _was_cut_off(jobs[run_id], run_id)]:
+        cut_off = [run_id for run_id in left if _was_cut_off(jobs[run_id], run_id)]
+        fruitless = fruitless + 1 if len(left) == before and not cut_off else 0
+        for run_id in cut_off:
             alone = {run_id: left.pop(run_id)}
             for _ in range(DEATHS):
                 yield from _in_one_pool(alone, 1)
             if alone:
                 yield _failure(run_id, "WorkerDied", f"its worker process died {DEATHS} times, alone; out of memory?")
+    for run_id in left:
+        yield _failure(run_id, "WorkerDied", f"worker processes died {DEATHS} times before they began a run; {GUARD}")
 
 
 def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:

@@ -39,6 +39,8 @@ class StepStore:
         ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
         tries again; if it is killed or interrupted, its checkpoints are.
+
+        Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
         """
         folder = self.folder(address)
         if self.is_done(address):

@@ -16,11 +16,12 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.recipe import VERSION, Recipe
-from xtc_study.runs.claims import held, take
+from xtc_study.runs.claims import ClaimError, held, take
+from xtc_study.runs.records import PREDICTIONS, state_of
 
 LATENCY = "latency.json"
 """Milliseconds of the run's file, measured later by ``xtc-study time``."""
-RESULT_FILES = ("metrics.json", "predictions.parquet", "curve.csv", "environment.json", "error.json", "status.json")
+RESULT_FILES = ("metrics.json", PREDICTIONS, "curve.csv", "environment.json", "error.json", "status.json")
 
 
 class RunFolder:
@@ -31,19 +32,16 @@ class RunFolder:
         self.path = runs / recipe.run_id
 
     def is_done(self) -> bool:
-        """Whether status.json says so, and the files it vouches for can be read; else the run is carried out again."""
-        status = _read(self.path / "status.json")
-        if status is None or status.get("state") != "done":
-            return False
-        return all(_read(self.path / f"{name}.json") is not None for name in ("params", "metrics", "environment"))
+        """Whether it is done, as reports see it too (``records.state_of``); else the run is carried out again."""
+        return state_of(self.path)[0] == "done"
 
-    def claim(self, again: bool = False) -> str | None:
+    def claim(self, again: bool = False, dead: str = "") -> str | None:
         """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
 
         Results of an attempt before are removed.
 
         Args:
-            again: also take what this very process holds, say for a notebook cell that is run again.
+            again, dead: as for ``claims.take``.
 
         Raises:
             OSError: the folder cannot be written.
@@ -51,7 +49,7 @@ class RunFolder:
         if self.is_done():
             return None
         self.path.mkdir(parents=True, exist_ok=True)
-        claim = take(self.path, again)
+        claim = take(self.path, again, dead)
         if claim is None:
             return None
         try:
@@ -83,19 +81,24 @@ class RunFolder:
         write_json(self.path / "environment.json", environment)
         columns = ["phase", "stage", "step", "term", "value"]
         _replace(self.path / "curve.csv", pd.DataFrame(curve, columns=columns).to_csv(index=False).encode())
-        partial = self.path / "predictions.parquet.partial"
-        predictions.to_parquet(partial, index=False)
-        os.replace(partial, self.path / "predictions.parquet")
+        _replace(self.path / PREDICTIONS, predictions.to_parquet(index=False))
 
     def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
-        """Writes error.json where there is one, then status.json, then gives the claim up."""
+        """Writes error.json where there is one, then status.json, then gives the claim up.
+
+        Raises:
+            ClaimError: another machine took the run over meanwhile; nothing is written.
+            OSError: the folder cannot be written.
+        """
+        claim = held(self.path)
         try:
+            if claim is not None and not claim.is_ours():
+                raise ClaimError(f"run {self.path.name}: another machine took it over; what it writes counts")
             if error is not None:
                 write_json(self.path / "error.json", error)
             status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
             write_json(self.path / "status.json", status)
         finally:
-            claim = held(self.path)
             if claim is not None:
                 claim.release()
 
@@ -108,14 +111,6 @@ def now() -> str:
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes beside and renames, so that a reader sees the old file or the new one, never half of it."""
     _replace(path, (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,0 +1,130 @@
+"""What the files of a run folder must hold, and the state they say it is in. The one definition of done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, FiniteFloat, ValidationError
+
+PREDICTIONS = "predictions.parquet"
+State = Literal["missing", "running", "done", "failed", "corrupt"]
+
+
+class RunFileError(ValueError):
+    """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
+
+
+class Score(BaseModel):
+    """One split and metric; values as the metric gives them, in [-1, 1]."""
+
+    split: str
+    metric: str
+    value: FiniteFloat
+    best_value: FiniteFloat | None = None
+    teacher_value: FiniteFloat | None = None
+    n_examples: int
+
+
+class Metrics(BaseModel):
+    """metrics.json: scores and sizes in bytes."""
+
+    rows: list[Score]
+    size_bytes: int
+    size_bytes_paper: int
+    teacher_size_bytes: int
+
+
+class Latency(BaseModel):
+    """latency.json: milliseconds and what they were measured with."""
+
+    ms: FiniteFloat
+    batch: str
+    threads: int
+    engine: str
+    processor: str
+
+
+class Status(BaseModel):
+    """status.json: ``state`` is done or failed."""
+
+    state: str
+    started: str = ""
+    duration_s: float = float("nan")
+
+
+class Environment(BaseModel):
+    """environment.json: what it was computed with."""
+
+    device: str = ""
+    precision: str = ""
+    packages: dict[str, Any] = {}
+    commit: str | None = None
+
+
+class Params(BaseModel):
+    """params.json: any JSON object, for the recipe itself comes from the plan, whose run_id is the hash of it."""
+
+
+class Error(BaseModel):
+    """error.json: why the run failed."""
+
+    type: str = "Error"
+    message: str = ""
+    cell: int | str | None = None
+
+
+File = TypeVar("File", bound=BaseModel)
+
+
+def state_of(folder: Path) -> tuple[State, str]:
+    """The state of a run and why, in one line, where it failed or is corrupt.
+
+    ``done``: status.json says so, params, metrics and environment can be read, and the predictions are there.
+    ``corrupt``: status.json is there but it, or a file it vouches for, cannot be read. ``failed``: any other status,
+    or error.json alone. ``running``: claimed and no status yet. ``missing``: nothing that says it was started.
+    """
+    if not (folder / "status.json").exists():
+        if (folder / "claim.json").exists():
+            return "running", ""
+        return ("failed", _error(folder)) if (folder / "error.json").exists() else ("missing", "")
+    try:
+        status = read_record(folder, "status.json", Status)
+        if status.state != "done":
+            return "failed", _error(folder) or f"status.json says {status.state!r}"
+        read_record(folder, "params.json", Params)
+        read_record(folder, "metrics.json", Metrics)
+        read_record(folder, "environment.json", Environment)
+        if not (folder / PREDICTIONS).is_file():
+            raise RunFileError(f"{folder.name}/{PREDICTIONS}: not found")
+    except RunFileError as error:
+        return "corrupt", str(error)
+    return "done", ""
+
+
+def read_record(folder: Path, name: str, schema: type[File]) -> File:
+    """One file of a run, checked.
+
+    Raises:
+        RunFileError: it is missing, no JSON, or lacks a field; the message names the run, the file and the field.
+    """
+    try:
+        return schema.model_validate_json((folder / name).read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunFileError(f"{folder.name}/{name}: {where + ': ' if where else ''}{first['msg']}") from None
+    except OSError as error:
+        raise RunFileError(f"{folder.name}/{name}: {error.strerror or error}") from error
+
+
+def _error(folder: Path) -> str:
+    """error.json in one line; what is wrong with it if it cannot be read; empty if there is none."""
+    if not (folder / "error.json").exists():
+        return ""
+    try:
+        error = read_record(folder, "error.json", Error)
+    except RunFileError as unreadable:
+        return str(unreadable)
+    where = "" if error.cell is None else f" (cell {error.cell})"
+    return f"{error.type}: {error.message}{where}"
