@@ -180,7 +180,7 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
     changed = {"reference": claim.reference, "claims": [(EVIL, claim)], "commands": [(EVIL, EVIL)]}
-    study = section([*evil, failed], runs, chance={EVIL: 0.5}, **changed, **texts)
+    study = section([*evil, failed], runs, chance={(EVIL, "dev"): 0.5}, **changed, **texts)
     for page in written(tmp_path / "<b>", study):
         assert len(page.all("script")) == 1 and not page.all("b")
         assert EVIL not in page.source and page.text.count(EVIL) > 8

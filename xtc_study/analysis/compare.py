@@ -11,9 +11,6 @@ import pandas as pd
 from xtc_study.analysis.collect import RunFileError, predictions
 from xtc_study.analysis.stats import Difference, PairedSample, macro_bootstrap
 
-TEACHER = "teacher"
-"""As a reference that is no arm of the frame: each run's own teacher, from its column teacher_prediction."""
-
 
 def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: str) -> list[PairedSample]:
     """One sample for each task and split, with its primary metric and the seeds that both arms have done.
@@ -30,13 +27,12 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
     for key, rows in primary.groupby(["task", "split", "metric"], sort=False):
         task, split, metric = map(str, key)
         ours = _runs_by_seed(rows, arm)
-        theirs = ours if _means_teacher(frame, reference) else _runs_by_seed(rows, reference)
-        column = "teacher_prediction" if _means_teacher(frame, reference) else "prediction"
+        theirs = _runs_by_seed(rows, reference)
         seeds = sorted(set(ours) & set(theirs))
         if not seeds:
             continue
-        arm_files = [_one_split(runs_folder, ours[seed], split) for seed in seeds]
-        reference_files = [_one_split(runs_folder, theirs[seed], split) for seed in seeds]
+        arm_files = [one_split(runs_folder, ours[seed], split) for seed in seeds]
+        reference_files = [one_split(runs_folder, theirs[seed], split) for seed in seeds]
         first = arm_files[0]
         for seed, file in [*zip(seeds, arm_files, strict=True), *zip(seeds, reference_files, strict=True)]:
             if not file[["idx", "label"]].equals(first[["idx", "label"]]):
@@ -50,7 +46,8 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                 metric=metric,
                 labels=first["label"].to_numpy(np.float64),
                 arm=np.stack([file["prediction"].to_numpy(np.float64) for file in arm_files]),
-                reference=np.stack([file[column].to_numpy(np.float64) for file in reference_files]),
+                reference=np.stack([file["prediction"].to_numpy(np.float64) for file in reference_files]),
+                models=f"{task}, seeds {seeds}",
             )
         )
     return samples
@@ -86,10 +83,6 @@ def differences(
     return found
 
 
-def _means_teacher(frame: pd.DataFrame, reference: str) -> bool:
-    return reference == TEACHER and not (frame["arm"] == TEACHER).any()
-
-
 def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
     chosen = rows[rows["arm"] == arm]
     if chosen["seed"].duplicated().any():
@@ -97,6 +90,16 @@ def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
     return dict(zip(chosen["seed"].astype(int), chosen["run_id"], strict=True))
 
 
-def _one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
+def one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
+    """The rows of ``predictions`` that are of this split.
+
+    Raises:
+        RunFileError: as ``predictions``, or there is none.
+    """
     frame = predictions(runs_folder, run_id)
-    return frame[frame["split"] == split].reset_index(drop=True)
+    rows = frame[frame["split"] == split].reset_index(drop=True)
+    if rows.empty:
+        raise RunFileError(
+            f"{run_id}/predictions.parquet: no row of split {split!r}, which metrics.json has a score of"
+        )
+    return rows

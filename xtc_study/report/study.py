@@ -118,7 +118,7 @@ def study_page(
     run_command: str,
     commands: Sequence[tuple[str, str]] = (),
     limits: Sequence[str] = (),
-    chance: Mapping[str, float] | None = None,
+    chance: Mapping[tuple[str, str], float] | None = None,
     arms: Sequence[Arm] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
@@ -126,7 +126,7 @@ def study_page(
     Args:
         reference: the arm that heads the tables and that the others are compared with.
         claims: each finding as a sentence and the same in numbers.
-        chance: by task, the score of guessing, in the metric's scale.
+        chance: by task and split, the score of guessing, in the metric's scale.
         arms: with their factors, where the study is a grid.
 
     Raises:
@@ -179,7 +179,7 @@ def _figures(
     reference: str,
     claims: Sequence[tuple[str, Claim]],
     comparisons: Mapping[str, Mapping[str, Difference]],
-    chance: Mapping[str, float] | None,
+    chance: Mapping[tuple[str, str], float] | None,
     question: str,
 ) -> dict[str, Drawing]:
     figures = {}
