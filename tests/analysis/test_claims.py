@@ -121,8 +121,8 @@ def test_what_only_the_adjustment_left_undecided_is_told() -> None:
     assert (
         "P-values: 1.000 of 'the claim is false', 0.040 of 'the claim is true', Holm over 2 claims." in first.reasons
     )
-    assert first.reasons.endswith("beyond the margin by itself (p 0.020), but not after Holm over 2 claims.")
-    assert "by itself" not in second.reasons
+    assert first.reasons.endswith("By itself it would be contradicted (p 0.020), after Holm over 2 claims it is not.")
+    assert "By itself" not in second.reasons
     (alone,) = answers(claims[1:], {"reference": {"other": around(-0.01)}})
     assert "Holm" not in alone.reasons and "of 'the claim is true'." in alone.reasons
 

@@ -31,9 +31,9 @@ LEVEL = (1 - CONFIDENCE) / 2
 """Of each one-sided test."""
 
 RULE = (
-    "A claim is supported where 'the claim is false' is rejected and contradicted where 'the claim is true' is, each by a "
-    "one-sided bootstrap p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it is "
-    "undecided, even where its interval by itself lies beyond the margin."
+    "A claim is supported where 'the claim is false' is rejected and contradicted where 'the claim is true' is, each "
+    "by a one-sided bootstrap p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it "
+    "is undecided, even where its interval by itself lies beyond the margin."
 )
 """``verdicts`` in a sentence, for pages."""
 
@@ -144,9 +144,10 @@ def _tests(claim: Claim, difference: Difference, verdict: Verdict, both: tuple[f
         what, p = ("true", p_true) if verdict == "contradicted" else ("false", p_false)
         return f"P-value of 'the claim is {what}': {p_text(p)}{by}."
     text = f"P-values: {p_text(p_false)} of 'the claim is false', {p_text(p_true)} of 'the claim is true'{by}."
-    alone = min(p_values(claim, difference))
-    if _can_decide(difference) and alone <= LEVEL:
-        text += f" The interval lies beyond the margin by itself (p {p_text(alone)}), but not after {holm_over}."
+    alone = p_values(claim, difference)
+    if _can_decide(difference) and min(alone) <= LEVEL:
+        would_be = "supported" if alone[0] <= LEVEL else "contradicted"
+        text += f" By itself it would be {would_be} (p {p_text(min(alone))}), after {holm_over} it is not."
     return text
 
 

@@ -99,7 +99,5 @@ def one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
     frame = predictions(runs_folder, run_id)
     rows = frame[frame["split"] == split].reset_index(drop=True)
     if rows.empty:
-        raise RunFileError(
-            f"{run_id}/predictions.parquet: no row of split {split!r}, which metrics.json has a score of"
-        )
+        raise RunFileError(f"{run_id}/predictions.parquet: no row of split {split!r}, though metrics.json has a score")
     return rows
