@@ -84,6 +84,10 @@ def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     assert figure.caption.startswith(told)
     assert cards([study(answers=answers)])[2].note == "1 undecided, 1 not run"
     assert claims_of([study()]) is None
+    assert "seeds)" not in figure.file
+    answers[0] = replace(answers[0], difference=replace(found, n_seeds=2))
+    marked = claims_of([study(answers=answers)])
+    assert marked is not None and "One. (2 seeds)" in marked.file
 
 
 def test_nothing_done_leaves_no_score_and_no_front() -> None:
