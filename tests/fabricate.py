@@ -77,6 +77,18 @@ def do(
     return folder
 
 
+def split_in_two(folder: Path) -> Path:
+    """A done run's second half of examples becomes the split ``other``; both keep the run's scores."""
+    path = folder / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    half = len(frame) // 2
+    frame.assign(split=["dev"] * half + ["other"] * (len(frame) - half)).to_parquet(path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    rows = metrics["rows"] + [{**row, "split": "other"} for row in metrics["rows"]]
+    write(folder / "metrics.json", {**metrics, "rows": rows})
+    return folder
+
+
 def write(path: Path, values: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))

@@ -44,7 +44,7 @@ def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
         "run_command": "xtc-study run bits --profile mini",
         "commands": [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")],
         "limits": ["Few seeds."],
-        "chance": {TASKS[0]: 0.5},
+        "chance": {(TASKS[0], "dev"): 0.5},
     }
     return study_page(**{**fields, **changed})
 

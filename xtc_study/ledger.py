@@ -75,15 +75,15 @@ def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
     """
     primary = frame[frame["is_primary"]]
     columns = primary[["task", "split"]].drop_duplicates()
-    scores = {}
+    scores, tasks = {}, []
     for arm, rows in primary.groupby("arm", sort=False):
         cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
         if cells.shape[1] == len(columns) and len(cells):
-            scores[str(arm)] = cells.to_numpy()
+            scores[str(arm)], tasks = cells.to_numpy(), [task for task, _ in cells.columns]
     reference = scores.get(ablation.study.reference)
     found = []
     for arm, values in scores.items():
-        robust = stratified_interval(values, interquartile_mean)
+        robust = stratified_interval(values, interquartile_mean, models=tasks)
         beats = float("nan") if reference is None else probability_of_improvement(values, reference)
         found.append((arm, 100 * robust.mean, 100 * robust.low, 100 * robust.high, beats, len(values)))
     return pd.DataFrame(found, columns=["arm", "iqm", "low", "high", "beats_reference", "seeds"])

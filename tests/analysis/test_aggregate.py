@@ -35,6 +35,18 @@ def test_seeds_are_drawn_within_each_task() -> None:
     assert found.low == found.high == pytest.approx(found.mean)
 
 
+def test_columns_of_the_same_models_share_the_draw() -> None:
+    scores = np.random.default_rng(1).normal(0.8, 0.02, (5, 1))
+    twice = np.tile(scores, (1, 2))
+    alone = stratified_interval(scores, np.mean)
+    together = stratified_interval(twice, np.mean, models=["mnli", "mnli"])
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high))
+    apart = stratified_interval(twice, np.mean)
+    assert apart == stratified_interval(twice, np.mean, models=["a", "b"]) and apart.high < alone.high
+    with pytest.raises(ValueError, match="1 words for models"):
+        stratified_interval(twice, models=["a"])
+
+
 def test_golden_against_rliable() -> None:
     """rliable 1.2.0 on the same scores: aggregate_iqm, 50,000 stratified resamples, probability_of_improvement."""
     rng = np.random.default_rng(2022)

@@ -16,8 +16,8 @@ SCORES = {"1-bit, x1": 0.5, "1-bit, x2": 0.7, "1-bit, x4": 0.6, "2-bit, x1": 0.5
 
 
 def frame(scores: dict[str, float], seeds: int = 2) -> pd.DataFrame:
-    rows = [(arm, seed, value, True) for arm, value in scores.items() for seed in range(seeds)]
-    return pd.DataFrame(rows, columns=["arm", "seed", "value", "is_primary"])
+    rows = [(arm, "cola", "dev", seed, value, True) for arm, value in scores.items() for seed in range(seeds)]
+    return pd.DataFrame(rows, columns=["arm", "task", "split", "seed", "value", "is_primary"])
 
 
 def test_inside_and_at_the_end() -> None:
@@ -32,6 +32,13 @@ def test_inside_and_at_the_end() -> None:
 def test_points_that_lack_seeds_are_not_compared() -> None:
     part = frame(SCORES).drop(index=11)  # the last seed of 2-bit, x4
     assert [(best.point, best.at_end) for best in best_points(part, ARMS, "rate")] == [("x2", False), ("x2", False)]
+
+
+def test_points_on_other_seeds_or_tasks_are_not_compared_though_they_are_as_many() -> None:
+    whole = frame({arm: value for arm, value in SCORES.items() if arm.startswith("1")})
+    for column, other in (("seed", 7), ("task", "rte"), ("split", "test")):
+        part = whole.assign(**{column: whole[column].mask(whole.index == 0, other)})
+        assert best_points(part, ARMS, "rate") == []
 
 
 def test_one_point_is_no_grid_and_an_axis_must_exist() -> None:

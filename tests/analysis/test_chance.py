@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+import time
+from pathlib import Path
 
-from xtc_study.analysis.chance import chance
+import numpy as np
+import pandas as pd
+import pytest
+from fabricate import TASKS, do, plan, split_in_two
+
+from xtc_study.analysis.chance import chance, chance_by_task
+from xtc_study.analysis.collect import RunFileError, collect
 
 LABELS = np.array([1.0, 1.0, 1.0, 0.0])
 
@@ -15,3 +21,22 @@ LABELS = np.array([1.0, 1.0, 1.0, 0.0])
 )
 def test_the_best_constant_answer(metric: str, level: float) -> None:
     assert chance(metric, LABELS) == pytest.approx(level)
+
+
+def test_a_regression_of_many_labels_takes_no_time() -> None:
+    start = time.process_time()
+    assert chance("spearman", np.linspace(0, 5, 20_000)) == 0.0
+    assert time.process_time() - start < 0.5
+
+
+def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
+    planned = plan({"1-bit": 1}, TASKS[:1], seeds=1)
+    folder = split_in_two(do(tmp_path, planned[0]))
+    path = folder / "predictions.parquet"
+    table = pd.read_parquet(path)
+    table.assign(label=table["label"].mask(table["split"] == "other", 1)).to_parquet(path)
+    frame = collect(tmp_path, planned)
+    assert chance_by_task(tmp_path, frame) == {(TASKS[0], "dev"): 0.5, (TASKS[0], "other"): 1.0}
+    table[table["split"] == "dev"].to_parquet(path)
+    with pytest.raises(RunFileError, match="no row of split 'other'"):
+        chance_by_task(tmp_path, frame)

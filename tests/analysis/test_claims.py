@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from fabricate import do, plan
 
-from xtc_study.analysis.claims import answers, p_text, p_values, verdicts
+from xtc_study.analysis.claims import answers, comparisons_of, p_text, p_values, verdicts
+from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Claim, Difference, multi_bootstrap, p_no_difference
 
 Kind = Literal["equivalent", "lower", "higher"]
@@ -93,13 +96,48 @@ def test_a_claim_and_its_opposite_are_not_both_likely(kind: Kind) -> None:
 def test_answers_in_words() -> None:
     claims = [("They are alike.", claim("equivalent")), ("It is far.", Claim("lower", "other", "reference", 0.0))]
     found = answers(claims, {"reference": {"arm": around(0.0)}})
-    assert [answer.verdict for answer in found] == ["supported", "undecided"]
+    assert [answer.verdict for answer in found] == [answer.told for answer in found] == ["supported", "not run"]
     assert "P-value of 'the claim is false': 0.001" in found[0].reasons
     assert "3 seeds, 100 examples" in found[0].reasons and "claimed: at most 1 point below" in found[0].reasons
     assert "Not every task is done for both other and reference" in found[1].reasons
     assert [answer.verdict for answer in answers(claims, {}, nothing_done=True)] == ["not run", "not run"]
-    (told,) = answers(claims[:1], {"reference": {}}, broken="The file is gone.")
-    assert told.reasons == "The file is gone."
+    (told,) = answers(claims[:1], {"reference": {}}, broken={("arm", "reference"): "The file is gone."})
+    assert (told.verdict, told.reasons) == ("undecided", "The file is gone.")
+
+
+def test_a_verdict_on_few_seeds_says_so() -> None:
+    for seeds, told in ((1, "undecided, on 1 seed"), (2, "supported, on 2 seeds"), (3, "supported")):
+        found = {"reference": {"arm": replace(around(0.0), n_seeds=seeds)}}
+        (answer,) = answers([("They are alike.", claim("equivalent"))], found)
+        assert answer.told == told and answer.verdict == told.partition(",")[0]
+
+
+def test_what_only_the_adjustment_left_undecided_is_told() -> None:
+    """2 % of the resamples are not beyond the margin: enough alone at 2.5 %, not among two claims."""
+    drawn = np.concatenate([np.full(19, 0.0), np.full(980, -0.02)])
+    claims = [("Alike.", claim("equivalent")), ("Also.", Claim("equivalent", "other", "reference", 0.01))]
+    first, second = answers(claims, {"reference": {"arm": difference(drawn), "other": around(-0.01)}})
+    assert first.verdict == second.verdict == "undecided"
+    assert (
+        "P-values: 1.000 of 'the claim is false', 0.040 of 'the claim is true', Holm over 2 claims." in first.reasons
+    )
+    assert first.reasons.endswith("By itself it would be contradicted (p 0.020), after Holm over 2 claims it is not.")
+    assert "By itself" not in second.reasons
+    (alone,) = answers(claims[1:], {"reference": {"other": around(-0.01)}})
+    assert "Holm" not in alone.reasons and "of 'the claim is true'." in alone.reasons
+
+
+def test_one_arm_that_cannot_be_read_leaves_the_others_compared(tmp_path: Path) -> None:
+    planned = plan({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
+    for run in planned:
+        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
+    bad = next(run for run in planned if run.arm == "2-bit")
+    (tmp_path / bad.run_id / "predictions.parquet").write_bytes(b"")
+    claims = [(arm, Claim("lower", arm, "32-bit")) for arm in ("2-bit", "1-bit")]
+    found, broken = comparisons_of(tmp_path, collect(tmp_path, planned), claims, "32-bit")
+    assert set(found["32-bit"]) == {"1-bit"} and set(broken) == {("2-bit", "32-bit")}
+    unread, lower = answers(claims, found, broken)
+    assert unread.verdict == "undecided" and bad.run_id in unread.reasons and lower.verdict == "supported"
 
 
 def test_small_p_values_are_not_zero() -> None:

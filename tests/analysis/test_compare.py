@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, do, plan, split_in_two
 
 from xtc_study.analysis.collect import RunFileError, collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
@@ -52,6 +52,24 @@ def test_the_teacher_can_be_the_reference(study: tuple[Path, list[PlannedRun]]) 
     assert {arm: found[arm].mean for arm in found} == pytest.approx(gaps.to_dict())
 
 
+def test_splits_of_one_task_are_of_the_same_models(tmp_path: Path) -> None:
+    planned = plan({"32-bit": 32, "1-bit": 1})
+    for run in planned:
+        split_in_two(do(tmp_path, run))
+    samples = paired_samples(tmp_path, collect(tmp_path, planned), "1-bit", "32-bit")
+    assert [s.task for s in samples] == [f"{task} {split}" for task in TASKS for split in ("dev", "other")]
+    first, also, second, _ = (s.models for s in samples)
+    assert first == also != second and first and second
+
+
+def test_predictions_without_the_split_that_has_a_score_are_an_error(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    path = runs / planned[0].run_id / "predictions.parquet"
+    pd.read_parquet(path).assign(split="other").to_parquet(path)
+    with pytest.raises(RunFileError, match="no row of split 'dev'"):
+        paired_samples(runs, collect(runs, planned), "1-bit", "32-bit")
+
+
 def test_an_arm_that_lacks_a_task_has_no_difference(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     for run in planned:
@@ -73,4 +91,4 @@ def test_an_arm_with_two_runs_of_a_seed_is_refused(study: tuple[Path, list[Plann
     runs, planned = study
     merged = [PlannedRun(run.study, run.run_id, "all", run.recipe) for run in planned]
     with pytest.raises(ValueError, match="two runs of one task and seed"):
-        paired_samples(runs, collect(runs, merged), "all", TEACHER)
+        paired_samples(runs, collect(runs, merged), "all", "32-bit")

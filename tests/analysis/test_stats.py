@@ -127,6 +127,19 @@ def test_shapes_that_do_not_fit(labels: tuple[int], arm: tuple[int], reference: 
         multi_bootstrap("accuracy", np.zeros(labels), np.zeros(arm), np.zeros(reference))
 
 
+def test_splits_of_the_same_models_share_the_draw_of_seeds() -> None:
+    """Only seeds differ, so the mean of two splits of the same models is as uncertain as one of them."""
+    labels, right = np.zeros(20), np.array([0.0, 0.0, 1.0])[:, None] * np.ones(20)
+    one = PairedSample("m", "accuracy", labels, 1 - right, np.zeros((3, 20)), models="mnli")
+    alone, both = macro_bootstrap([one]), macro_bootstrap([one, replace(one, task="mm")])
+    assert (both.mean, both.low, both.high) == (alone.mean, alone.low, alone.high)
+    apart = macro_bootstrap([replace(one, models="a"), replace(one, models="b")])
+    assert apart.high - apart.low < both.high - both.low
+    assert apart == macro_bootstrap([replace(one, models=""), replace(one, models="")])
+    with pytest.raises(ValueError, match="2 seeds of models 'mnli', expected 3"):
+        macro_bootstrap([one, replace(one, arm=one.arm[:2], reference=one.reference[:2])])
+
+
 def test_no_task_or_no_resample_is_refused() -> None:
     with pytest.raises(ValueError, match="0 tasks"):
         macro_bootstrap([])
@@ -169,6 +182,7 @@ def test_explain_gives_the_numbers() -> None:
         "(3 seeds, 600 examples, 2,000 resamples)."
     )
     assert "at most 1 point below" in explain(Claim("equivalent", "a", "b", 0.01), BASE)
+    assert "errs more often than its level says" in explain(Claim("lower", "a", "b"), replace(BASE, n_seeds=2))
     assert "claimed: below (" in explain(Claim("lower", "a", "b"), BASE)
     assert "claimed: more than 2 points above (" in explain(Claim("higher", "a", "b", 0.02), BASE)
     assert points(0.5) == "+50.00"

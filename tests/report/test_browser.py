@@ -107,6 +107,18 @@ def test_the_front_says_what_a_point_is_to_mouse_and_keyboard(browser: Any, site
         assert marks.nth(1).get_attribute("href") == "study-grid.html"
 
 
+def test_on_a_phone_scores_come_first_and_what_is_wider_than_the_page_fades_until_it_is_scrolled(
+    browser: Any, site: Path
+) -> None:
+    with opened(browser, site / "index.html", viewport={"width": 390, "height": 900}) as page:
+        box = page.locator(".scroll", has=page.locator("table.sortable")).first
+        score = box.locator("thead th", has_text="Score").bounding_box()
+        assert score["x"] + score["width"] < 390
+        page.wait_for_function("box => box.classList.contains('more')", arg=box.element_handle())
+        box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+        page.wait_for_function("box => !box.classList.contains('more')", arg=box.element_handle())
+
+
 def test_without_scripts_and_on_paper_tables_are_whole(browser: Any, tmp_path: Path) -> None:
     path = big(tmp_path, 120)
     with opened(browser, path, java_script_enabled=False) as page:

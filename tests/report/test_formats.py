@@ -72,6 +72,14 @@ def test_a_browser_that_prints_nothing_is_an_error(tmp_path: Path) -> None:
     assert write_format("html", page, []) == page
 
 
+def test_a_browser_that_cannot_start_is_an_error(tmp_path: Path) -> None:
+    page, browser = tmp_path / "index.html", tmp_path / "chromium"
+    page.write_text("<p>x</p>")
+    browser.write_text("no program")
+    with pytest.raises(FormatError, match=r"chromium cannot be started: Permission denied. Set XTC_BROWSER"):
+        print_pdf(page, str(browser))
+
+
 def test_pdf(site: Path, browser: object) -> None:
     printed = print_pdf(site / "study-bits.html", find_browser())
     content = printed.read_bytes()

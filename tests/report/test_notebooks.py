@@ -82,6 +82,19 @@ def test_what_cannot_be_read_or_would_leave_the_folder_has_no_page(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ipynb", "good.ipynb"]
 
 
+def test_what_is_almost_a_notebook_stops_no_other_page(tmp_path: Path) -> None:
+    good = executed(tmp_path / "good.ipynb")
+    papermill, outputs = json.loads(good.read_text()), json.loads(good.read_text())
+    papermill["metadata"]["papermill"] = "2.7.0"
+    for cell in outputs["cells"]:
+        cell.pop("outputs", None), cell.pop("execution_count", None)
+    pages = {}
+    for name, content in (("papermill", papermill), ("outputs", outputs), ("good", json.loads(good.read_text()))):
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(content))
+        pages[tmp_path / f"{name}.ipynb"] = NotebookPage(name)
+    assert list(write_notebook_pages(tmp_path / "runs", pages)) == ["good"]
+
+
 def test_a_notebook_of_many_megabytes_gets_a_small_page(tmp_path: Path) -> None:
     picture = new_output("display_data", data={"image/png": "A" * 900_000, "text/plain": "a picture"})
     long = new_output("stream", name="stdout", text="wide " * 100_000)

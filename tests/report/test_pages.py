@@ -10,8 +10,10 @@ import pytest
 from fabricate import do, plan, write
 from fabricate_report import EVIL, executed, section
 
-from xtc_study.analysis.stats import Claim
+from xtc_study.analysis.claims import RULE, Answer
+from xtc_study.analysis.stats import Claim, Difference
 from xtc_study.recipe import Recipe
+from xtc_study.report.formats import escaped, write_markdown
 from xtc_study.report.interactive import script
 from xtc_study.report.pages import write_report
 from xtc_study.report.study import StudyPage
@@ -75,15 +77,47 @@ def test_a_study_s_page_answers_first_and_the_reference_heads_its_table(
     for text in (
         "mini profile", "What does each bit-width cost?", "Supported", "One bit costs more than 2 points.",
         "4 seeds, 400 examples, 2,000 resamples", "32-bit (reference)", "Few seeds.", "torch 2.9.0",
-        "xtc-study run bits --arm 1-bit", "To do the runs that remain", "ValueError", "2026-05-04", "cpu", "@software",
+        "xtc-study run bits --arm 1-bit", "To do the runs that remain", RULE,
+        "Tasks: toy-sentiment, toy-pairs. Seeds: 0, 1, 2, 3. Encoder: builtin:tiny. Epochs of a student: 3.",
+        "ValueError", "2026-05-04", "cpu", "@software",
     ):  # fmt: skip
         assert text in page.text, text
     assert page.states() == {"done": 16, "failed": 1, "missing": 1}
     assert page.source.index("Supported") < page.source.index("What each arm scores")  # the answer comes first
     assert page.source.index("32-bit (reference)") < page.source.index('<th scope="row">1-bit<')
-    for text in ("What does each bit-width cost?", "Supported", "16 of 18 runs done", "best under", "1 of 1"):
+    for text in (
+        "What does each bit-width cost?",
+        "Supported",
+        "16 of 18 runs done",
+        "best packed file under",
+        "1 of 1",
+    ):
         assert text in index.text, text
-    assert index.states() == page.states()
+    assert index.states() == page.states() and RULE in index.text and "Tasks: toy-sentiment, toy-pairs." in index.text
+    title = "XTC Study, mini profile: toy-sentiment, toy-pairs"
+    assert f"<title>{title}</title>" in index.source, "two reports of one profile are told apart"
+
+
+def bare(name: str, *answers: Answer) -> StudyPage:
+    return StudyPage(name, name, "q", answers, {"done": 1}, "run", seconds={"x": ("cpu", 1.0)})
+
+
+def test_a_verdict_on_few_seeds_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
+    few = Difference(-0.1, -0.2, -0.05, n_seeds=2, n_examples=100, resamples=9, rng_seed=0)
+    study = bare("bits", Answer("It costs.", "supported", "", Claim("lower", "1-bit", "32-bit"), few))
+    index, page = written(tmp_path, study)
+    assert index.text.count("Supported, on 2 seeds") == 2 and page.text.count("Supported, on 2 seeds") == 1
+    write_markdown(tmp_path, [study])
+    for name in ("index.md", "study-bits.md"):
+        text = (tmp_path / name).read_text()
+        assert "**Supported, on 2 seeds**" in text and escaped(RULE) in text
+
+
+def test_runs_that_two_studies_share_are_explained(tmp_path: Path) -> None:
+    told = "A run that several studies share counts in each of them: 1 done are counted 2 times."
+    both = [bare("bits"), bare("again")]
+    assert told in written(tmp_path, *both)[0].text and told in write_markdown(tmp_path, both).read_text()
+    assert "A run that several" not in written(tmp_path, both[0])[0].text
 
 
 def test_downloads_lie_beside_the_page(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
@@ -164,7 +198,7 @@ def test_no_study_at_all(tmp_path: Path) -> None:
 def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path, tmp_path: Path, runs: Path) -> None:
     page = Page(site / "study-grid.html")
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
-    assert "Arms on one line differ in nothing but that panel's factor (layers, bits)." in page.text
+    assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
     _, page = written(tmp_path / "mini", replace(section(plan(), runs), published=published))
     assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
@@ -183,7 +217,7 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
     changed = {"reference": claim.reference, "claims": [(EVIL, claim)], "commands": [(EVIL, EVIL)]}
-    study = section([*evil, failed], runs, chance={EVIL: 0.5}, **changed, **texts)
+    study = section([*evil, failed], runs, chance={(EVIL, "dev"): 0.5}, **changed, **texts)
     for page in written(tmp_path / "<b>", study):
         assert len(page.all("script")) == 1 and not page.all("b")
         assert EVIL not in page.source and page.text.count(EVIL) > 8

@@ -25,7 +25,7 @@ def curve() -> pd.DataFrame:
 
 
 def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
-    figure = seeds_by_arm(frame, "$32<bit", title="Does it hold?", chance={TASKS[0]: 0.5})
+    figure = seeds_by_arm(frame, "$32<bit", title="Does it hold?", chance={(TASKS[0], "dev"): 0.5})
     assert [panel.get_title(loc="left") for panel in figure.axes] == list(TASKS)
     primary = frame[frame["is_primary"]]
     for panel, task in zip(figure.axes, TASKS, strict=True):
@@ -57,7 +57,7 @@ def test_teachers_of_several_depths_are_each_drawn_at_their_arms(frame: pd.DataF
 
 def test_chance_close_to_the_scores_is_a_line(frame: pd.DataFrame) -> None:
     near = frame["value"][frame["is_primary"]].min() - 0.01
-    without, with_line = (seeds_by_arm(frame, "1-bit", title="t", chance=c) for c in (None, {TASKS[0]: near}))
+    without, with_line = (seeds_by_arm(frame, "1-bit", title="t", chance=c) for c in (None, {(TASKS[0], "dev"): near}))
     assert len(with_line.axes[0].lines) == len(without.axes[0].lines) + 1
 
 

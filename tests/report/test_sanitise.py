@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from xtc_study.report.sanitise import aligned, safe_html, safe_svg
@@ -55,6 +57,11 @@ def test_formatting_survives() -> None:
         '<a href="javascript:alert(1)"><text>x</text></a>',
         "<unclosed>",
         '<script xmlns="http://www.w3.org/1999/xhtml">alert(1)</script>',
+        '<g xmlns:xlink="urn:x"><use xlink:href="http://example.org/a.svg#x"/></g>',
+        "<title><style/></title>",
+        "<![CDATA[<meta>]]>",
+        "<?x <meta> ?>",
+        "<!<!-- -->-- <meta> -->",
     ],
 )
 def test_an_svg_that_does_more_than_draw_is_refused(inside: str) -> None:
@@ -62,9 +69,22 @@ def test_an_svg_that_does_more_than_draw_is_refused(inside: str) -> None:
 
 
 def test_an_svg_that_draws_is_kept() -> None:
-    drawn = SVG.format('<defs><path id="a" d="M 0 0"/></defs><g clip-path="url(#a)"><use href="#a"/></g><!-- x -->')
+    drawn = SVG.format('<defs><path id="a" d="M 0 0"/></defs><g clip-path="url(#a)"><use href="#a"/></g>')
     assert safe_svg('<?xml version="1.0"?>\n<!DOCTYPE svg>\n' + drawn) == drawn
     assert safe_svg("no picture") is None and safe_svg("<svg><!ENTITY a 'b'></svg>") is None
+
+
+@pytest.mark.parametrize("comment", ["<!-- x -->", "<!--><meta>-->", "<!---><meta>-->", "<!--\n<meta> --!><p>-->"])
+def test_no_comment_is_kept_for_html_may_end_it_before_xml_does(comment: str) -> None:
+    hidden = comment.replace("<meta>", '<meta http-equiv="refresh" content="0;url=http://example.org"/>')
+    assert safe_svg(SVG.format(f"<g>{hidden}</g>")) in (SVG.format("<g></g>"), None)
+
+
+def test_a_long_cell_takes_no_time() -> None:
+    digits = "1" * 50_000
+    start = time.process_time()
+    assert "data-number" not in aligned(f"<table><tbody><tr><td>{digits}x</td></tr></tbody></table>")
+    assert time.process_time() - start < 1
 
 
 def test_columns_of_numbers_line_up_at_the_right() -> None:

@@ -38,7 +38,7 @@ def test_something_is_always_under_the_limit(size: float) -> None:
 
 def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
     best, loss, claims, compute = cards([study(), study("again")])
-    assert (best.value, best.label) == ("94.0 points", "best under 500 kB") and "8-bit" in best.note
+    assert (best.value, best.label) == ("94.0 points", "best packed file under 500 kB") and "8-bit" in best.note
     assert loss.value == "1.0 points" and "98.9%" in loss.note
     assert claims.value == "2 of 4" and claims.note == "2 undecided"
     assert compute.value == "1.50" and "1.00 GPU-hours, 0.50 hours on a CPU" in compute.note
@@ -53,7 +53,21 @@ def test_a_model_better_than_its_teacher_gains() -> None:
 
 def test_where_no_file_keeps_enough_the_smallest_sets_the_limit() -> None:
     best, loss, *_ = cards([study(points=[ONE, BAD])])
-    assert (best.value, best.label, loss.value) == ("90.0 points", "best under 100 kB", "5.0 points")
+    assert (best.value, best.label, loss.value) == ("90.0 points", "best packed file under 100 kB", "5.0 points")
+
+
+def test_a_file_of_full_precision_is_shown_only_where_no_other_is() -> None:
+    full = replace(BIG, arm="32-bit", weight_bits=32, score=0.949, runs=frozenset({"f"}))
+    best, *_ = cards([study(points=[ONE, BAD, full])])
+    assert (best.value, best.label) == ("90.0 points", "best packed file under 100 kB")
+    best, *_ = cards([study(points=[full])])
+    assert (best.value, best.label) == ("94.9 points", "best file under 500 kB")
+
+
+def test_where_none_keeps_enough_the_best_packed_file_is_shown_not_the_smallest() -> None:
+    better = replace(BIG, score=0.91)
+    best, *_ = cards([study(points=[ONE, BAD, better])])
+    assert (best.value, best.label) == ("91.0 points", "best packed file under 500 kB")
 
 
 def test_only_a_gpu_gives_gpu_hours() -> None:
@@ -66,8 +80,14 @@ def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     answers = [Answer("One.", "undecided", "", claim, found), Answer("Two.", "not run", "", claim)]
     figure = claims_of([study(answers=answers)])
     assert figure is not None and figure.name == "claims"
-    assert figure.caption.startswith("Of the claims that were run, 0 supported, 0 contradicted, 1 undecided.")
+    told = "Claims whose arms could be compared: 0 supported, 0 contradicted, 1 undecided. 1 could not yet"
+    assert figure.caption.startswith(told)
+    assert cards([study(answers=answers)])[2].note == "1 undecided, 1 not run"
     assert claims_of([study()]) is None
+    assert "seeds)" not in figure.file
+    answers[0] = replace(answers[0], difference=replace(found, n_seeds=2))
+    marked = claims_of([study(answers=answers)])
+    assert marked is not None and "One. (2 seeds)" in marked.file
 
 
 def test_nothing_done_leaves_no_score_and_no_front() -> None:
@@ -89,3 +109,6 @@ def test_the_front_says_what_is_on_it_and_what_was_left_out() -> None:
         and picture.inline.count('class="mark"') == 3
     )
     assert list(table.text["On the front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text
+    assert "trained" not in picture.caption
+    longer = front_of([study(points=[replace(ONE, epochs=(3.0,)), replace(BIG, epochs=(9.0,))])])
+    assert longer is not None and "students took 3, 9 epochs" in longer[0].caption

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ def stratified_interval(
     scores: Array,
     statistic: Callable[[Array], float] = interquartile_mean,
     *,
+    models: Sequence[str] | None = None,
     resamples: int = 2000,
     rng_seed: int = 0,
 ) -> Interval:
@@ -40,14 +41,23 @@ def stratified_interval(
 
     Args:
         scores: (seeds, tasks). The bounds are NaN for one seed.
+        models: for each column, whose scores it has; columns with the same word, as the two splits of MNLI, share the
+            draw of seeds. None: each column has models of its own.
+
+    Raises:
+        ValueError: not one word a column.
     """
     scores = np.asarray(scores, dtype=np.float64)
     seeds, tasks = scores.shape
+    names = list(range(tasks)) if models is None else list(models)
+    if len(names) != tasks:
+        raise ValueError(f"{len(names)} words for models: expected one for each of the {tasks} columns of scores")
     observed = statistic(scores)
     if seeds < 2:
         return Interval(observed, float("nan"), float("nan"), seeds)
     rng = np.random.default_rng(rng_seed)
-    draws = rng.integers(seeds, size=(resamples, seeds, tasks))
+    groups = list(dict.fromkeys(names))
+    draws = rng.integers(seeds, size=(resamples, seeds, len(groups)))[:, :, [groups.index(name) for name in names]]
     values = [statistic(scores[rows, np.arange(tasks)]) for rows in draws]
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(values, [tail, 100 - tail])

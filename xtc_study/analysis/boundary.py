@@ -26,23 +26,27 @@ class Best:
 def best_points(frame: pd.DataFrame, arms: Sequence[Arm], axis: str) -> list[Best]:
     """The best point of the axis for each combination of the other factors, in the order of the arms.
 
-    A point that lacks a task or seed that another point has is not compared.
+    A point that lacks a task, split or seed that another point has is not compared.
 
     Raises:
         ValueError: the arms have no such axis.
     """
     primary = frame[frame["is_primary"]]
-    counted = primary.groupby("arm")["value"].agg(["mean", "size"])
+    means = primary.groupby("arm")["value"].mean()
+    cells = {
+        arm: set(zip(rows["task"], rows["split"], rows["seed"], strict=True)) for arm, rows in primary.groupby("arm")
+    }
     found = []
     for fixed, points in along(arms, axis).items():
-        done = counted.reindex([arm.name for arm in points]).dropna()
-        done = done[done["size"] == done["size"].max()]
+        names = [arm.name for arm in points if arm.name in cells]
+        every = set[tuple[str, str, int]]().union(*(cells[name] for name in names))
+        done = means.reindex([name for name in names if cells[name] == every])
         if len(done) < 2:
             continue
         labels = {arm.name: arm.factors[axis] for arm in points}
-        name = str(done["mean"].idxmax())
+        name = str(done.idxmax())
         ends = (points[0].name, points[-1].name)
-        found.append(Best(fixed, labels[name], float(done["mean"].max()), name in ends))
+        found.append(Best(fixed, labels[name], float(done.max()), name in ends))
     return found
 
 

@@ -8,25 +8,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from xtc_study.analysis.collect import predictions
+from xtc_study.analysis.compare import one_split
 from xtc_study.training.metrics import score
+
+ALWAYS_0 = ("matthews", "pearson", "spearman")
+"""What these score for a constant answer, whatever it is."""
 
 
 def chance(metric: str, labels: npt.NDArray[np.float64]) -> float:
     """The best score of one constant answer on these labels; 0 for Matthews and the correlations."""
+    if metric in ALWAYS_0:
+        return 0.0
     return max(score(metric, labels, np.full(len(labels), value)) for value in np.unique(labels))
 
 
-def chance_by_task(runs_folder: Path, frame: pd.DataFrame) -> dict[str, float]:
-    """The primary metric's chance level of each task, on its first split; from the labels stored with any of its runs.
+def chance_by_task(runs_folder: Path, frame: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """The primary metric's chance level of each task and split; from the labels stored with any of its runs.
 
     Raises:
-        RunFileError: that run's predictions cannot be read.
+        RunFileError: that run's predictions cannot be read, or hold no row of the split.
     """
     levels = {}
-    for task, rows in frame[frame["is_primary"]].groupby("task", sort=False):
-        first = rows.iloc[0]
-        table = predictions(runs_folder, first["run_id"])
-        labels = table.loc[table["split"] == first["split"], "label"].to_numpy(np.float64)
-        levels[str(task)] = chance(str(first["metric"]), labels)
+    for _, first in frame[frame["is_primary"]].drop_duplicates(["task", "split"]).iterrows():
+        task, split = str(first["task"]), str(first["split"])
+        labels = one_split(runs_folder, str(first["run_id"]), split)["label"].to_numpy(np.float64)
+        levels[task, split] = chance(str(first["metric"]), labels)
     return levels

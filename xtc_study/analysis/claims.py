@@ -20,6 +20,7 @@ from xtc_study.analysis.compare import differences
 from xtc_study.analysis.stats import (
     CONFIDENCE,
     MIN_SEEDS,
+    SURE_SEEDS,
     Claim,
     Difference,
     explain,
@@ -28,6 +29,13 @@ from xtc_study.analysis.stats import (
 
 LEVEL = (1 - CONFIDENCE) / 2
 """Of each one-sided test."""
+
+RULE = (
+    "A claim is supported where 'the claim is false' is rejected and contradicted where 'the claim is true' is, each "
+    "by a one-sided bootstrap p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it "
+    "is undecided, even where its interval by itself lies beyond the margin."
+)
+"""``verdicts`` in a sentence, for pages."""
 
 Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 
@@ -46,6 +54,12 @@ class Answer:
     p_adjusted: float = float("nan")
     """Of the test that speaks for the verdict; of "the claim is false" where undecided."""
 
+    @property
+    def told(self) -> str:
+        """The verdict as a reader sees it: ``supported``, or ``supported, on 2 seeds`` where they are few."""
+        seeds = self.difference.n_seeds if self.difference else SURE_SEEDS
+        return f"{self.verdict}, on {seeds} seed{'s' if seeds > 1 else ''}" if seeds < SURE_SEEDS else self.verdict
+
 
 def p_values(claim: Claim, difference: Difference) -> tuple[float, float]:
     """One-sided bootstrap p-values of "the claim is false" and of "the claim is true".
@@ -60,35 +74,41 @@ def p_values(claim: Claim, difference: Difference) -> tuple[float, float]:
     return (1 + len(drawn) - count) / (1 + len(drawn)), (1 + count) / (1 + len(drawn))
 
 
-def verdicts(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[Verdict, float]]:
-    """The verdict on each claim of a family and its Holm-adjusted p-value. One seed never decides."""
+def adjusted(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[float, float]]:
+    """``p_values`` of each claim, each kind adjusted by Holm over the family."""
     if not family:
         return []
     against, in_favour = (holm(column) for column in zip(*(p_values(*item) for item in family), strict=True))
+    return list(zip(against.tolist(), in_favour.tolist(), strict=True))
+
+
+def verdicts(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[Verdict, float]]:
+    """The verdict on each claim of a family and its Holm-adjusted p-value. One seed never decides."""
     found: list[tuple[Verdict, float]] = []
-    for (_, difference), p_false, p_true in zip(family, against, in_favour, strict=True):
-        if difference.n_seeds < MIN_SEEDS or not np.isfinite([difference.low, difference.high]).all():
-            found.append(("undecided", float(p_false)))
+    for (_, difference), (p_false, p_true) in zip(family, adjusted(family), strict=True):
+        if not _can_decide(difference):
+            found.append(("undecided", p_false))
         elif p_false <= LEVEL:
-            found.append(("supported", float(p_false)))
+            found.append(("supported", p_false))
         elif p_true <= LEVEL:
-            found.append(("contradicted", float(p_true)))
+            found.append(("contradicted", p_true))
         else:
-            found.append(("undecided", float(p_false)))
+            found.append(("undecided", p_false))
     return found
 
 
 def answers(
     claims: Sequence[tuple[str, Claim]],
     comparisons: Mapping[str, Mapping[str, Difference]],
-    broken: str = "",
+    broken: Mapping[tuple[str, str], str] | None = None,
     nothing_done: bool = False,
 ) -> list[Answer]:
     """One answer a claim, in their order.
 
     Args:
         claims: each finding as a sentence and the same in numbers.
-        comparisons: reference to arm to difference (``comparisons_of``). broken: why some of them are missing.
+        comparisons: reference to arm to difference (``comparisons_of``). broken: by arm and reference, why one of them
+            is missing that has been run.
         nothing_done: no run of the study is done.
     """
     if nothing_done:
@@ -97,26 +117,46 @@ def answers(
         ]
     found = {index: comparisons[claim.reference].get(claim.arm) for index, (_, claim) in enumerate(claims)}
     family = [(claims[index][1], difference) for index, difference in found.items() if difference is not None]
-    judged = iter(verdicts(family))
+    judged = iter(zip(verdicts(family), adjusted(family), strict=True))
     result = []
     for index, (text, claim) in enumerate(claims):
         difference = found[index]
         if difference is None:
             waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared."
-            result.append(Answer(text, "undecided", broken or waiting, claim))
+            why = (broken or {}).get((claim.arm, claim.reference))
+            result.append(Answer(text, "undecided" if why else "not run", why or waiting, claim))
             continue
-        verdict, p = next(judged)
-        of = f" over {len(family)} claims" if len(family) > 1 else ""
-        what = "the claim is true" if verdict == "contradicted" else "the claim is false"
-        reasons = f"{explain(claim, difference)} P-value of '{what}': {p_text(p)}" + (f", Holm{of}." if of else ".")
+        (verdict, p), both = next(judged)
+        reasons = f"{explain(claim, difference)} {_tests(claim, difference, verdict, both, len(family))}"
         result.append(Answer(text, verdict, reasons, claim, difference, p))
     return result
 
 
+def _can_decide(difference: Difference) -> bool:
+    return difference.n_seeds >= MIN_SEEDS and bool(np.isfinite([difference.low, difference.high]).all())
+
+
+def _tests(claim: Claim, difference: Difference, verdict: Verdict, both: tuple[float, float], family: int) -> str:
+    """The p-value that decided, or both where none did, and what Holm's adjustment changed."""
+    holm_over = f"Holm over {family} claims"
+    (p_false, p_true), by = both, f", {holm_over}" if family > 1 else ""
+    if verdict != "undecided":
+        what, p = ("true", p_true) if verdict == "contradicted" else ("false", p_false)
+        return f"P-value of 'the claim is {what}': {p_text(p)}{by}."
+    text = f"P-values: {p_text(p_false)} of 'the claim is false', {p_text(p_true)} of 'the claim is true'{by}."
+    alone = p_values(claim, difference)
+    if _can_decide(difference) and min(alone) <= LEVEL:
+        would_be = "supported" if alone[0] <= LEVEL else "contradicted"
+        text += f" By itself it would be {would_be} (p {p_text(min(alone))}), after {holm_over} it is not."
+    return text
+
+
 def comparisons_of(
     runs_folder: Path, frame: pd.DataFrame, claims: Sequence[tuple[str, Claim]], reference: str | None = None
-) -> tuple[dict[str, dict[str, Difference]], str]:
-    """By reference and arm the differences that the claims are about, and what is wrong where there are none.
+) -> tuple[dict[str, dict[str, Difference]], dict[tuple[str, str], str]]:
+    """By reference and arm the differences that the claims are about; by arm and reference what is wrong with others.
+
+    An arm whose predictions cannot be used is left out; the others are compared all the same.
 
     Args:
         reference: every arm is compared with it too.
@@ -127,12 +167,16 @@ def comparisons_of(
         if arms is not None:
             arms.add(claim.arm)
     comparisons: dict[str, dict[str, Difference]] = {}
-    broken = ""
+    broken = {}
     for name, arms in wanted.items():
-        try:
-            comparisons[name] = differences(runs_folder, frame, name, arms)
-        except RunFileError as error:
-            comparisons[name], broken = {}, f"The predictions cannot be compared: {error}."
+        comparisons[name] = {}
+        for arm in frame["arm"].unique():
+            if arm == name or (arms is not None and arm not in arms):
+                continue
+            try:
+                comparisons[name] |= differences(runs_folder, frame, name, {arm})
+            except RunFileError as error:
+                broken[str(arm), name] = f"The predictions cannot be compared: {error}."
     return comparisons, broken
 
 

@@ -35,8 +35,8 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
         seeds = sorted(set(ours) & set(theirs))
         if not seeds:
             continue
-        arm_files = [_one_split(runs_folder, ours[seed], split) for seed in seeds]
-        reference_files = [_one_split(runs_folder, theirs[seed], split) for seed in seeds]
+        arm_files = [one_split(runs_folder, ours[seed], split) for seed in seeds]
+        reference_files = [one_split(runs_folder, theirs[seed], split) for seed in seeds]
         first = arm_files[0]
         for seed, file in [*zip(seeds, arm_files, strict=True), *zip(seeds, reference_files, strict=True)]:
             if not file[["idx", "label"]].equals(first[["idx", "label"]]):
@@ -51,6 +51,7 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                 labels=first["label"].to_numpy(np.float64),
                 arm=np.stack([file["prediction"].to_numpy(np.float64) for file in arm_files]),
                 reference=np.stack([file[column].to_numpy(np.float64) for file in reference_files]),
+                models=f"{task}, seeds {seeds}",
             )
         )
     return samples
@@ -97,6 +98,14 @@ def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
     return dict(zip(chosen["seed"].astype(int), chosen["run_id"], strict=True))
 
 
-def _one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
+def one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
+    """The rows of ``predictions`` that are of this split.
+
+    Raises:
+        RunFileError: as ``predictions``, or there is none.
+    """
     frame = predictions(runs_folder, run_id)
-    return frame[frame["split"] == split].reset_index(drop=True)
+    rows = frame[frame["split"] == split].reset_index(drop=True)
+    if rows.empty:
+        raise RunFileError(f"{run_id}/predictions.parquet: no row of split {split!r}, though metrics.json has a score")
+    return rows

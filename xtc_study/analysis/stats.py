@@ -18,6 +18,8 @@ from xtc_study.analysis.weighted import Array, weighted_scores
 CONFIDENCE = 0.95
 MIN_SEEDS = 2
 """A claim is about a recipe; one seed is one model, and its interval knows nothing of the other seeds."""
+SURE_SEEDS = 3
+"""A verdict on fewer seeds says so wherever it is shown; how often it errs: ``multi_bootstrap``."""
 FEW_SEEDS = 5
 """Below this a report warns that intervals of differences are narrow; see ``multi_bootstrap``."""
 _BLOCK = 2**22
@@ -66,6 +68,9 @@ class PairedSample:
     """(seeds, examples): predictions."""
     reference: Array
     """(seeds, examples): in the order of the arm's seeds and examples."""
+    models: str = ""
+    """Samples with the same word here are of the same models, as the two splits of MNLI are: each resample then draws
+    their seeds once for all of them. Empty: of its own models."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,11 @@ def explain(claim: Claim, difference: Difference) -> str:
     seeds = (
         f"{difference.n_seeds} seeds" if difference.seeds_resampled else "1 seed, where only examples are resampled"
     )
-    few = f"; a verdict needs at least {MIN_SEEDS} seeds" if difference.n_seeds < MIN_SEEDS else ""
+    few = ""
+    if difference.n_seeds < MIN_SEEDS:
+        few = f"; a verdict needs at least {MIN_SEEDS} seeds"
+    elif difference.n_seeds < SURE_SEEDS:
+        few = f"; on fewer than {SURE_SEEDS} seeds a verdict errs more often than its level says"
     return (
         f"{in_short(claim, difference)}; claimed: {asserted.format(margin).strip()} "
         f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{few})."
@@ -159,7 +168,10 @@ def multi_bootstrap(
     With few seeds that differ much the interval is too narrow, as any bootstrap's: the spread of n drawn seeds is
     (n-1)/n of the unbiased variance. Simulated here (400 repetitions, equal arms of accuracy 0.84, 600 examples,
     seeds with a standard deviation of 5.7 points), the 95 % interval held the true difference in 65 % of cases with
-    2 seeds, 81 % with 3, 89 % with 5, 93 % with 10; at 2.3 points it was 89, 93, 96 and 98 %.
+    2 seeds, 81 % with 3, 89 % with 5, 93 % with 10; at 2.3 points it was 89, 93, 96 and 98 %. P-values are too small
+    in the same way: at 5.7 points a claim that one arm is higher, neither true nor false by more than chance, was
+    supported in 10 % and contradicted in 15 % of cases with 2 seeds, 8 and 8 % with 3, 4 and 6 % with 5, where each
+    should be 2.5 %.
 
     Args:
         labels: (examples,); arm, reference: (seeds, examples), rows of the same seeds in the same order.
@@ -173,13 +185,16 @@ def multi_bootstrap(
 def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, rng_seed: int = 0) -> Difference:
     """The mean over tasks of each task's difference; tasks are fixed, seeds and examples are drawn within each.
 
+    Samples of the same ``models`` share the draw of seeds, not that of examples.
+
     Raises:
-        ValueError: as ``multi_bootstrap``, or no task.
+        ValueError: as ``multi_bootstrap``, no task, or the same ``models`` with other numbers of seeds.
     """
     if not samples or resamples < 1:
         raise ValueError(f"{len(samples)} tasks and {resamples} resamples: expected at least one of each")
     rng = np.random.default_rng(rng_seed)
-    observed, drawn = zip(*(_differences(sample, resamples, rng) for sample in samples), strict=True)
+    shared: dict[str, Array] = {}
+    observed, drawn = zip(*(_differences(sample, resamples, rng, shared) for sample in samples), strict=True)
     tail = 100 * (1 - CONFIDENCE) / 2
     each = np.mean(drawn, axis=0)
     low, high = np.percentile(each, [tail, 100 - tail])
@@ -195,8 +210,14 @@ def macro_bootstrap(samples: Sequence[PairedSample], *, resamples: int = 2000, r
     )
 
 
-def _differences(sample: PairedSample, resamples: int, rng: np.random.Generator) -> tuple[float, Array]:
-    """The observed difference, and one a resample. All seeds are drawn first, then each resample's examples."""
+def _differences(
+    sample: PairedSample, resamples: int, rng: np.random.Generator, shared: dict[str, Array]
+) -> tuple[float, Array]:
+    """The observed difference, and one a resample. All seeds are drawn first, then each resample's examples.
+
+    Args:
+        shared: the seeds drawn so far, by the models they are of; added to.
+    """
     labels, arm, reference = (
         np.asarray(values, dtype=np.float64) for values in (sample.labels, sample.arm, sample.reference)
     )
@@ -211,7 +232,13 @@ def _differences(sample: PairedSample, resamples: int, rng: np.random.Generator)
         weighted_scores(sample.metric, each_once, labels, arm)
         - weighted_scores(sample.metric, each_once, labels, reference)
     )
-    seed_weights = _counts(rng.integers(seeds, size=(resamples, seeds)), seeds) / seeds
+    seed_weights = shared.get(sample.models)
+    if seed_weights is None:
+        seed_weights = _counts(rng.integers(seeds, size=(resamples, seeds)), seeds) / seeds
+        if sample.models:
+            shared[sample.models] = seed_weights
+    elif seed_weights.shape[1] != seeds:
+        raise ValueError(f"{sample.task}: {seeds} seeds of models {sample.models!r}, expected {seed_weights.shape[1]}")
     per_seed = np.empty((resamples, seeds))
     block = max(1, _BLOCK // examples)
     for start in range(0, resamples, block):

@@ -20,7 +20,7 @@ def differences_by_arm(
     """One line an arm: the mean difference to the reference and its 95 % interval, in points; arms in the order given.
 
     The margin of a claim against this reference is a short bar across the line of its arm: an interval wholly on one
-    side of it decides the claim.
+    side of it decides a claim that stands alone; of several, Holm's adjustment asks for more (``analysis.claims``).
 
     Raises:
         ValueError: no difference to draw.

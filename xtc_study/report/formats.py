@@ -14,10 +14,12 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xtc_study import __version__
+from xtc_study.analysis.claims import RULE
 from xtc_study.report.files import replace_file
 from xtc_study.report.pages import citation
+from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
-from xtc_study.report.summary import cards, front_of, standing
+from xtc_study.report.summary import cards, front_of, sharing, standing
 from xtc_study.report.tables import PageTable
 
 FORMATS = ("html", "md", "pdf")
@@ -89,15 +91,21 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     environment.filters |= {"md": escaped}
     environment.globals |= {"table": markdown_table, "fenced": _fenced}
     common = {"profile": profile or folder.name, "states": STATES, "version": __version__, "citation": citation()}
+    common["rule"] = RULE
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         replace_file(folder / study.href.replace(".html", ".md"), text)
     front = front_of(studies)
     if front:
         replace_file(folder / "front.svg", front[0].file)
-    key_figures, counts = cards(studies) if studies else [], standing(studies)
     text = environment.get_template("index.md.j2").render(
-        studies=studies, cards=key_figures, standing=counts, front=front, **common
+        studies=studies,
+        cards=cards(studies) if studies else [],
+        standing=standing(studies),
+        sharing=sharing(studies),
+        scope=scope_together([study.scope for study in studies]),
+        front=front,
+        **common,
     )
     return replace_file(folder / "index.md", text)
 
@@ -139,9 +147,13 @@ def print_pdf(page: Path, browser: str) -> Path:
             command.insert(1, "--no-sandbox")  # Chromium's sandbox refuses to run as root
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_A_PAGE)
-            content = (Path(folder) / "page.pdf").read_bytes()
         except subprocess.TimeoutExpired:
             raise FormatError(f"{page.name}: {browser} did not print it within {_SECONDS_A_PAGE} s") from None
+        except OSError as error:
+            why = f"{browser} cannot be started: {error.strerror or error}"
+            raise FormatError(f"{page.name}: {why}. Set {BROWSER_VARIABLE} to a Chromium or Chrome.") from None
+        try:
+            content = (Path(folder) / "page.pdf").read_bytes()
         except OSError:
             raise FormatError(f"{page.name}: {browser} printed nothing: {done.stderr.strip()[-300:]}") from None
     return replace_file(target, content)

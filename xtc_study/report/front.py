@@ -47,6 +47,8 @@ class Point:
     """The encoder, tasks and splits that the score is of. Only equal ones can be compared."""
     runs: frozenset[str]
     """Run ids; two arms with the same runs are one point."""
+    epochs: tuple[float, ...] = ()
+    """How long its students were trained, every distinct number (``scope.student_epochs``)."""
 
 
 def comparable(points: Sequence[Point]) -> list[Point]:
@@ -112,7 +114,8 @@ def _panel(
             continue
         colour, marker = _look(point, points)
         if not np.isnan(point.low):
-            panel.plot([cost, cost], [100 * point.low, 100 * point.high], color=colour if on else RULE, linewidth=1.2)
+            ends = [100 * point.low, 100 * point.high]
+            panel.plot([cost, cost], ends, color=colour if on else RULE, linewidth=1.2, zorder=2 + on)
         gid = f"mark-{letter}{number}"
         panel.plot(
             cost,
@@ -122,15 +125,18 @@ def _panel(
             mfc=colour if on else PAPER,
             markersize=8,
             gid=gid,
+            zorder=3 + 2 * on,  # what is dominated never covers the front
         )
         marks[gid] = Mark(_says(point), point.href)
     for cost, score in _apart(front if len(front) <= LABELLED else [front[0], front[-1]]):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
         first = (cost, score) == front[0]
-        # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there.
+        # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there. The line
+        # leads to the point past the marks beside it.
         panel.annotate(
-            arm, (cost, score), xytext=(7, -12) if first else (-6, 5), textcoords="offset points",
-            ha="left" if first else "right", fontsize=8, color=INK,
+            arm, (cost, score), xytext=(14, -18) if first else (-12, 16), textcoords="offset points",
+            ha="left" if first else "right", fontsize=8, color=INK, zorder=6,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip
     panel.set_xscale("log", base=2)
     panel.margins(x=0.2)

@@ -86,20 +86,20 @@ def write_notebook_pages(folder: Path, notebooks: Mapping[Path, NotebookPage]) -
 def _make(job: tuple[Path, NotebookPage, str, Path]) -> bool:
     """Writes one page; False where the notebook cannot be read."""
     path, page, digest, target = job
-    html = _convert(path, page, digest, target.parent)
-    if html is not None:
-        replace_file(target, html)
-    return html is not None
+    try:
+        html = _convert(path, page, digest, target.parent)
+    except Exception:
+        # Cut short, or almost a notebook, in whatever way: a run's page is no reason to go without a report.
+        return False
+    replace_file(target, html)
+    return True
 
 
-def _convert(path: Path, page: NotebookPage, digest: str, folder: Path) -> str | None:
+def _convert(path: Path, page: NotebookPage, digest: str, folder: Path) -> str:
     import nbformat
     from nbconvert.exporters import TemplateExporter
 
-    try:
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, nbformat.ValidationError):
-        return None  # cut short, or no notebook; a run's page is no reason to go without a report
+    notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
     _keep_small(notebook)
     papermill = notebook.metadata.get("papermill", {})
     seconds = papermill.get("duration")

@@ -13,11 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from xtc_study import __version__
+from xtc_study.analysis.claims import RULE
 from xtc_study.report.files import replace_file
 from xtc_study.report.interactive import CSP, policy, script
 from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
+from xtc_study.report.scope import scope_together
 from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage
-from xtc_study.report.summary import cards, claims_of, front_of, standing
+from xtc_study.report.summary import cards, claims_of, front_of, sharing, standing
 from xtc_study.report.tables import WORDS, PageTable
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -59,6 +61,7 @@ def write_report(
         "states": STATES,
         "version": __version__,
         "citation": citation(),
+        "rule": RULE,
     }
     for study in studies:
         linked = study
@@ -82,6 +85,8 @@ def write_report(
         studies=studies,
         cards=cards(studies) if studies else [],
         standing=standing(studies),
+        sharing=sharing(studies),
+        scope=scope_together([study.scope for study in studies]),
         stale=sum(len(study.stale) for study in studies),
         front=found,
         claims=claims,

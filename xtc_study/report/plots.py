@@ -39,7 +39,7 @@ _DASHES = ("-", "--", "-.", ":")
 
 
 def seeds_by_arm(
-    frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[str, float] | None = None
+    frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[tuple[str, str], float] | None = None
 ) -> Figure:
     """Every seed as a dot, its arm's mean and 95 % t interval beside it; one panel a task and split.
 
@@ -50,8 +50,8 @@ def seeds_by_arm(
         frame: rows of ``analysis.collect.collect``, of one study; the primary metric is drawn.
         reference: the arm drawn first.
         title: the finding, or the question.
-        chance: by task, the score of guessing, in the metric's scale. A labelled line; where it lies so far below
-            that it would more than double the axis, only the label with an arrow.
+        chance: by task and split, the score of guessing, in the metric's scale. A labelled line; where it lies so far
+            below that it would more than double the axis, only the label with an arrow.
 
     Raises:
         ValueError: the frame has no rows.
@@ -84,8 +84,8 @@ def seeds_by_arm(
             else:
                 _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
             panel.margins(y=0.12)
-            if chance and str(task) in chance:
-                _chance(panel, 100 * chance[str(task)])
+            if chance and (task, split) in chance:
+                _chance(panel, 100 * chance[task, split])
     return figure
 
 

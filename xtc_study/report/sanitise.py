@@ -19,7 +19,7 @@ _IMAGE_OF_NOTHING = re.compile(r"<img(?![^>]*\ssrc=)[^>]*>")
 _TABLE = re.compile(r"(<table[^>]*>(?:(?!<tbody|</table).)*)(<tbody(?:(?!</table).)*)</table>", re.DOTALL)
 _ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[hd](?=[ >])[^>]*>((?:(?!</t[hd]>).)*)</t[hd]>", re.DOTALL)
-_NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?[\d,]*\.?\d+(e[-+]?\d+)?%?|NaN|None|", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?(\d[\d,]*(\.\d+)?|\.\d+)(e[-+]?\d+)?%?|NaN|None|", re.IGNORECASE)
 _SVG = "{http://www.w3.org/2000/svg}"
 _SVG_TAGS = frozenset(
     [
@@ -27,7 +27,9 @@ _SVG_TAGS = frozenset(
         *("rect", "circle", "ellipse", "line", "polyline", "polygon", "clipPath"),
     ]
 )
-_REFERENCES = ("href", "{http://www.w3.org/1999/xlink}href")
+_TEXT_ONLY = frozenset(_SVG + tag for tag in ("title", "desc", "style"))
+"""HTML reads what is inside the first two as HTML, not as SVG."""
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def safe_html(html: str) -> str:
@@ -72,13 +74,14 @@ def _align_one(table: re.Match[str]) -> str:
 def safe_svg(svg: str) -> str | None:
     """The SVG element if it only draws, else None: then it may be shown as an image, which runs and loads nothing.
 
-    Whatever stands before the element (XML declaration, doctype) is dropped.
+    Whatever stands before the element (XML declaration, doctype) is dropped, and so are comments: HTML ends some of
+    them before XML does.
     """
     start = svg.find("<svg")
     if start < 0:
         return None
-    element = svg[start:].strip()
-    if "<!" in element.replace("<!--", "") or "<?" in element:
+    element = _COMMENT.sub("", svg[start:]).strip()
+    if "<!" in element or "<?" in element:
         return None
     try:
         root = ET.fromstring(element)
@@ -97,16 +100,17 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
 
 
 def _only_draws(node: ET.Element) -> bool:
-    if not isinstance(node.tag, str):
-        return True  # a comment
     if not node.tag.startswith(_SVG) or node.tag.removeprefix(_SVG) not in _SVG_TAGS:
+        return False
+    if node.tag in _TEXT_ONLY and len(node):
         return False
     if node.tag == _SVG + "style" and re.search(r"url\(|@import|\\|expression", node.text or ""):
         return False
     for name, value in node.attrib.items():
         if name.lower().startswith("on"):
             return False
-        if name in _REFERENCES and not value.startswith("#"):
+        # Whatever its namespace: HTML takes xlink:href for a link even if the prefix is bound to another.
+        if name.rpartition("}")[2] == "href" and not value.startswith("#"):
             return False
         if re.search(r"url\(\s*(?!#)", value):
             return False

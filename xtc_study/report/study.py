@@ -13,14 +13,13 @@ from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, shape_words, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
-from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference, in_short
+from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference
 from xtc_study.arms import Arm
-from xtc_study.report.canvas import Drawing, drawing
-from xtc_study.report.forest import differences_by_arm
+from xtc_study.report.canvas import Drawing
+from xtc_study.report.figures import figures_of
 from xtc_study.report.front import Point
-from xtc_study.report.isolation import MAX_LINES, factors, one_at_a_time
-from xtc_study.report.plots import seeds_by_arm, seeds_finding
 from xtc_study.report.provenance import provenance_of
+from xtc_study.report.scope import Scope, scope_of, student_epochs
 from xtc_study.report.stale import stale_runs
 from xtc_study.report.tables import (
     PageTable,
@@ -67,6 +66,8 @@ class StudyPage:
     """How many planned runs are in each of ``STATES``."""
     run_command: str
     """What to type to do the missing runs."""
+    scope: Scope = field(default_factory=Scope)
+    """What its runs are of: tasks, seeds, encoder, epochs."""
     arms: PageTable | None = None
     """The reference first, then each arm with its difference to it."""
     tasks: PageTable | None = None
@@ -118,7 +119,7 @@ def study_page(
     run_command: str,
     commands: Sequence[tuple[str, str]] = (),
     limits: Sequence[str] = (),
-    chance: Mapping[str, float] | None = None,
+    chance: Mapping[tuple[str, str], float] | None = None,
     arms: Sequence[Arm] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
@@ -126,7 +127,7 @@ def study_page(
     Args:
         reference: the arm that heads the tables and that the others are compared with.
         claims: each finding as a sentence and the same in numbers.
-        chance: by task, the score of guessing, in the metric's scale.
+        chance: by task and split, the score of guessing, in the metric's scale.
         arms: with their factors, where the study is a grid.
 
     Raises:
@@ -141,6 +142,7 @@ def study_page(
         answers=answers(claims, {}, nothing_done=True),
         states=counts_of(standing),
         run_command=run_command,
+        scope=scope_of(planned),
         runs=_runs(standing, frame, stale),
         commands=commands,
         failures=failures_of(standing),
@@ -166,53 +168,11 @@ def study_page(
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
         published=_published(frame),
         published_note=why_not_comparable(frame),
-        figures=_figures(frame, arms, reference, claims, comparisons, chance, question),
-        points=points_of(page, frame, table),
+        figures=figures_of(frame, arms, reference, [claim for _, claim in claims], found, chance),
+        points=points_of(page, frame, table, {run.run_id: student_epochs(run.recipe) for run in planned}),
         seconds=_seconds(frame),
         frame=frame,
     )
-
-
-def _figures(
-    frame: pd.DataFrame,
-    arms: Sequence[Arm],
-    reference: str,
-    claims: Sequence[tuple[str, Claim]],
-    comparisons: Mapping[str, Mapping[str, Difference]],
-    chance: Mapping[str, float] | None,
-    question: str,
-) -> dict[str, Drawing]:
-    figures = {}
-    seen, found = _seen(claims, comparisons), comparisons[reference]
-    if found:
-        title = f"Each arm minus {reference}"
-        figures["differences"] = drawing(
-            differences_by_arm(found, reference, [claim for _, claim in claims], title=title),
-            "differences",
-            "The differences",
-            f"{title}, in points, with 95 % intervals. {seen}",
-            f"{seen} Dot: mean over tasks and seeds. Line: 95 % interval of the paired bootstrap.",
-        )
-    figures["seeds"] = drawing(
-        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
-        "seeds",
-        "Every seed, task by task",
-        f"Score of each seed by arm, one panel a task. {question} {seen}",
-        f"{seeds_finding(frame)} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.",
-    )
-    isolated = factors(arms)
-    if len(isolated) > 1:
-        names = ", ".join(factor.name for factor in isolated)
-        left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in isolated) else ""
-        figures["factors"] = drawing(
-            one_at_a_time(frame, isolated, title="One factor at a time"),
-            "factors",
-            "One factor at a time",
-            f"Score by level of each factor while the others stay as they are: {names}.",
-            f"Arms on one line differ in nothing but that panel's factor ({names}). Small marks are seeds, "
-            f"bars 95 % t intervals over seeds; score is the mean over tasks, in points.{left_out}",
-        )
-    return figures
 
 
 def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
@@ -221,11 +181,11 @@ def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
     return dict(zip(runs["run_id"].tolist(), spent, strict=True))
 
 
-def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[Point]:
+def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: Mapping[str, float]) -> list[Point]:
     """The arms that have every task, as points of score against cost.
 
     Args:
-        arms: ``tables.arm_table`` of the frame.
+        arms: ``tables.arm_table`` of the frame. epochs: by run id, how long its student was trained.
     """
     primary = frame[frame["is_primary"]]
     tasks = sorted(" ".join(pair) for pair in set(zip(primary["task"], primary["split"], strict=True)))
@@ -245,14 +205,27 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame) -> list[
                 size_bytes=float(arm["size_bytes"]),
                 latency_ms=float(rows.loc[rows["latency_of"] == latency_of, "latency_ms"].mean()),
                 latency_of=latency_of,
-                teacher=float(rows["teacher_value"].mean()),
+                teacher=teachers_score(rows),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
                 layers=shape_words(rows.iloc[0]),
                 comparable=(str(rows["model"].iloc[0]), *tasks),
                 runs=frozenset(rows["run_id"]),
+                epochs=tuple(sorted({epochs[run_id] for run_id in rows["run_id"]})),
             )
         )
     return points
+
+
+def teachers_score(primary: pd.DataFrame) -> float:
+    """The teachers' mean score, each counted once: over seeds, then over tasks and splits, as an arm's score is.
+
+    NaN where a task has none: a mean over other tasks is no arm's to compare with.
+
+    Args:
+        primary: rows of ``analysis.collect.collect`` of the primary metric.
+    """
+    each = primary.drop_duplicates(["task", "split", "seed", "teacher_value"])
+    return float(each.groupby(["task", "split"])["teacher_value"].mean().mean(skipna=False))
 
 
 def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
@@ -276,16 +249,6 @@ def _published(frame: pd.DataFrame) -> PageTable | None:
     return PageTable(published_text(table), caption, published_order(table), filters=("Arm", "Task", "Origin"))
 
 
-def _seen(claims: Sequence[tuple[str, Claim]], comparisons: Mapping[str, Mapping[str, Difference]]) -> str:
-    """What the figures show, in a sentence: the difference of each claim that has one."""
-    parts = [
-        in_short(claim, comparisons[claim.reference][claim.arm])
-        for _, claim in claims
-        if claim.arm in comparisons[claim.reference]
-    ]
-    return "; ".join(dict.fromkeys(parts)) + "." if parts else "The claimed arms cannot be compared yet."
-
-
 def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:
     """The failed and corrupt runs of ``analysis.collect.states``."""
     bad = standing[standing["state"].isin(["failed", "corrupt"])].drop_duplicates("run_id")
@@ -302,8 +265,9 @@ def _limits_of(difference: Difference | None) -> list[str]:
         return []
     seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "one seed"
     return [
-        f"With {seeds}, intervals of differences are narrower than they should be where seeds differ much "
-        f"({FEW_SEEDS} or more are better)."
+        f"With {seeds}, intervals of differences are narrower and p-values smaller than they should be where seeds "
+        f"differ much, and verdicts err more often than their level of 2.5 % says ({FEW_SEEDS} seeds or more are "
+        "better)."
     ]
 
 
@@ -312,7 +276,7 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     tasks = len(primary[["task", "split"]].drop_duplicates())
     mean = "the GLUE average of nine columns" if is_whole_glue(frame) else f"mean of {tasks} tasks and splits"
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
-    teacher = primary["teacher_value"].mean()
+    teacher = teachers_score(primary)
     caption += " Compression: the teacher's fp32 file over the bytes on disk."
     if primary["teacher_layers"].nunique() > 1:
         caption += " Teachers differ in depth, and each arm's is its own."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from xtc_study.recipe import FULL_PRECISION
 from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.front import Point, comparable, score_against_cost, undominated
 from xtc_study.report.study import STATES, StudyPage
@@ -26,22 +27,25 @@ class Card:
 
 
 def cards(studies: Sequence[StudyPage]) -> list[Card]:
-    """The key figures: best under so many bytes, its loss against its teacher, claims answered, hours of compute.
+    """The key figures: best packed file under so many bytes, its loss against its teacher, claims answered, hours.
 
-    So many bytes: the round number above the smallest file that keeps ``KEPT`` of its teacher's score; above the
-    smallest of all where none does.
+    So many bytes: the round number above the smallest packed file that keeps ``KEPT`` of its teacher's score; above
+    the one with the best score where none does. Files of full precision count only where no other is there.
     """
-    points = comparable([point for study in studies for point in study.points])
+    every = comparable([point for study in studies for point in study.points])
+    packed = [point for point in every if point.weight_bits < FULL_PRECISION]
+    points = packed or every
     found = []
     if points:
-        good = [point for point in points if point.score >= KEPT * point.teacher] or points
+        good = [point for point in points if point.score >= KEPT * point.teacher]
+        good = good or [max(points, key=lambda point: point.score)]
         limit = round_limit(min(point.size_bytes for point in good))
         best = max((point for point in points if point.size_bytes <= limit), key=lambda point: point.score)
         words = f"{best.arm} of \N{LEFT DOUBLE QUOTATION MARK}{best.study}\N{RIGHT DOUBLE QUOTATION MARK}"
         found.append(
             Card(
                 f"{100 * best.score:.1f} points",
-                f"best under {size_word(limit)}",
+                f"best {'packed ' if packed else ''}file under {size_word(limit)}",
                 f"{words}, on disk {size_word(best.size_bytes)}",
             )
         )
@@ -89,6 +93,14 @@ def standing(studies: Sequence[StudyPage]) -> dict[str, int]:
     return {state: sum(study.states.get(state, 0) for study in studies) for state in STATES}
 
 
+def sharing(studies: Sequence[StudyPage]) -> str:
+    """What ``standing`` counts twice, in a sentence; empty where no done run is shared."""
+    done, counted = len({run_id for study in studies for run_id in study.seconds}), standing(studies)["done"]
+    if done in (0, counted):
+        return ""
+    return f"A run that several studies share counts in each of them: {done:,} done are counted {counted:,} times."
+
+
 def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     """The figure of score against cost and the table behind it; None if no arm is done."""
     every = [point for study in studies for point in study.points]
@@ -113,6 +125,10 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     others = len({p.runs for p in every}) - len(points)
     if others:
         scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
+    trained = {point.epochs for point in points}
+    if len(trained) > 1:
+        numbers = ", ".join(f"{number:g}" for number in sorted({epoch for epochs in trained for epoch in epochs}))
+        scope += f" Arms were not all trained for as long: students took {numbers} epochs."
     timed = next((point.latency_of for point in points if point.latency_of), "")
     if timed:
         scope += f" Milliseconds: {timed}."
@@ -131,7 +147,7 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
 
 
 def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
-    """The figure of every claim that was run; None if none was."""
+    """The figure of every claim whose arms could be compared; None if there is none."""
     rows = [
         {
             "study": study.name,
@@ -151,7 +167,10 @@ def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
     if not rows:
         return None
     told = [f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in LOOKS]
-    finding = f"Of the claims that were run, {', '.join(told)}."
+    others = sum(len(study.answers) for study in studies) - len(rows)
+    finding = f"Claims whose arms could be compared: {', '.join(told)}."
+    if others:
+        finding += f" {others} could not yet and {'is' if others == 1 else 'are'} not drawn."
     return drawing(
         claims_at_a_glance(pd.DataFrame(rows)),
         "claims",
@@ -169,7 +188,6 @@ def _front(points: Sequence[Point]) -> list[bool]:
 def _table(points: Sequence[Point]) -> PageTable:
     columns: dict[str, tuple[Iterable[str], Callable[[Point], float] | None]] = {
         "Arm": ([point.arm for point in points], None),
-        "Study": ([point.study for point in points], None),
         "Score": ([f"{100 * point.score:.1f}" for point in points], lambda point: point.score),
         "On disk": (size_text(pd.Series([point.size_bytes for point in points])), lambda point: point.size_bytes),
         "Milliseconds": (
@@ -179,6 +197,7 @@ def _table(points: Sequence[Point]) -> PageTable:
         "Bits": ([str(point.weight_bits) for point in points], lambda point: point.weight_bits),
         "Layers": ([point.layers for point in points], None),
         "On the front": (["yes" if on else "no" for on in _front(points)], None),
+        "Study": ([point.study for point in points], None),
     }
     if all(math.isnan(point.latency_ms) for point in points):
         del columns["Milliseconds"]

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from xtc_study.analysis.stats import SURE_SEEDS
 from xtc_study.report.canvas import MUTED, SERIES, STYLE, grid
 
 LOOKS = {"supported": (SERIES[2], "o"), "contradicted": (SERIES[1], "X"), "undecided": (MUTED, "s")}
@@ -19,7 +20,7 @@ _LETTERS = 62
 
 
 def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its difference and its margin") -> Figure:
-    """One line a claim that was run: mean and 95 % interval of the difference in points.
+    """One line a claim that was run: mean and 95 % interval of the difference in points; few seeds are named.
 
     The short dashed bar is the margin: for "no worse" and "lower" it lies below zero, for "higher" above it.
 
@@ -44,7 +45,8 @@ def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its d
             if row["margin"]:
                 panel.plot([row["bound"]] * 2, [place - 0.3, place + 0.3], "--", color=MUTED, linewidth=1.5)
         numbers = run["study"].str.partition("_")[0]
-        names = [f"{number}  {claim}" for number, claim in zip(numbers, run["claim"], strict=True)]
+        few = [f" ({n} seed{'s' if n > 1 else ''})" if n < SURE_SEEDS else "" for n in run["seeds"]]
+        names = [f"{number}  {claim}{on}" for number, claim, on in zip(numbers, run["claim"], few, strict=True)]
         panel.set_yticks(range(len(run)), [textwrap.fill(name, _LETTERS) for name in names], fontsize=8)
         panel.set_ylim(len(run) - 0.4, -0.6)
         panel.margins(x=0.06)

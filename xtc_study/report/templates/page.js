@@ -48,6 +48,13 @@ for (const table of document.querySelectorAll("table.sortable")) {
   addEventListener("afterprint", () => api.page.len(length).draw());
 }
 
+// What is wider than its box fades out at the right edge until it has been scrolled there.
+for (const box of document.querySelectorAll(".scroll")) {
+  const tell = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  box.addEventListener("scroll", tell, { passive: true });
+  new ResizeObserver(tell).observe(box);
+}
+
 // The points of a figure say what they are, for the pointer and the keyboard alike.
 const marks = document.querySelectorAll("svg a.mark");
 if (marks.length) {
