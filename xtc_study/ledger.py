@@ -75,11 +75,12 @@ def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
     """
     primary = frame[frame["is_primary"]]
     columns = primary[["task", "split"]].drop_duplicates()
-    scores, tasks = {}, []
+    scores: dict[str, Any] = {}
+    tasks: list[str] = []
     for arm, rows in primary.groupby("arm", sort=False):
         cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
         if cells.shape[1] == len(columns) and len(cells):
-            scores[str(arm)], tasks = cells.to_numpy(), [task for task, _ in cells.columns]
+            scores[str(arm)], tasks = cells.to_numpy(), [str(task) for task in cells.columns.get_level_values("task")]
     reference = scores.get(ablation.study.reference)
     found = []
     for arm, values in scores.items():
