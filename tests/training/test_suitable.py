@@ -14,6 +14,7 @@ from xtc_study.tasks.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training.encoders import ModelError
 from xtc_study.training.fresh import write_fresh_encoder
 from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.suitable import rehearse
 
 SHAPE = {
     "vocab_size": len(VOCABULARY),
@@ -42,6 +43,8 @@ def model(family: str, **shape: Any) -> Any:
         ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives word piece 217, the encoder knows 50 of them"),
         ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
         ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
+        ("MPNet", SHAPE, {}, "mpnet computes attention by code of its own.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
+        ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet computes attention by code of its own"),
         ("Bert", SHAPE, {"granularity": "group:7"}, "group:7"),
         (
             "Bert",
@@ -105,3 +108,9 @@ def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
         write_fresh_encoder(folder, ["some words"])
     with pytest.raises(ValueError, match="no text"):
         write_fresh_encoder(tmp_path / "other", [])
+
+
+def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
+    model("MPNet", **SHAPE).save_pretrained(tmp_path)
+    recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
+    assert rehearse(recipe, (0, 1), (1,)).config.model_type == "mpnet"

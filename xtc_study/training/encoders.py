@@ -206,7 +206,7 @@ def _check_kind(name: str, config: Any) -> None:
         kind = "an encoder and a decoder" if config.is_encoder_decoder else "not a text encoder"
         raise ModelError(
             f"model={name!r}: {config.model_type} is {kind}; the study compresses encoders, which read a text in both "
-            "directions: BERT, RoBERTa, DistilBERT, ELECTRA, MPNet and the like"
+            "directions: BERT, RoBERTa, DistilBERT, ELECTRA and the like"
         )
 
 

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xtc_study.compress.encoder import EncoderError
+from xtc_study.compress.losses import ATTENTION
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import reduced
+from xtc_study.compress.taps import tapped
 from xtc_study.compress.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import ModelError, untrained_encoder
+from xtc_study.training.steps import chain
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,8 +58,17 @@ def rehearse(
                 student = narrowed(student, kept_units(magnitudes(student), recipe.ffn))
             except WidthError as error:
                 raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
-        if recipe.is_low_bit:
-            make_low_bit(student, recipe)
+        try:
+            if recipe.is_low_bit:
+                make_low_bit(student, recipe)
+            if any(ATTENTION in step.terms for step in chain(recipe)):
+                with tapped(model):
+                    pass
+        except EncoderError as error:
+            raise ModelError(
+                f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA do use it. This encoder can "
+                "only be trained on labels alone: stages=0, reduce_stages=0 and quantise_attention=false"
+            ) from None
     return model
 
 
