@@ -55,5 +55,14 @@ def encoder_parts(model: Any) -> EncoderParts:
     return EncoderParts(stack, inside, tuple(outside[:-1]), outside[-1], word_embeddings)
 
 
+def positions(model: Any) -> int:
+    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
+    tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
+    if not tables or not hasattr(tables[0], "num_embeddings"):
+        return int(getattr(model.config, "max_position_embeddings", 10**9))
+    shift = tables[0].padding_idx + 1 if tables[0].padding_idx is not None else 0
+    return int(tables[0].num_embeddings) - shift
+
+
 def _linears(module: nn.Module) -> list[nn.Module]:
     return [part for part in module.modules() if isinstance(part, nn.Linear)]

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
+from xtc_study.compress.encoder import positions
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import layer_map, reduced
 from xtc_study.compress.vocabulary import cut_vocabulary
@@ -88,7 +89,9 @@ class Pipeline:
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
-        check_pieces(recipe.model, model, self.tokenizer, self.task, self.train_rows, recipe.max_length)
+        check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
+        self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
@@ -98,7 +101,9 @@ class Pipeline:
         self.steps = chain(recipe, table_hash(places.synonyms))
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
-            self.pool = AugmentedRows(recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device)
+            self.pool = AugmentedRows(
+                recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device, self.longest
+            )
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
@@ -118,7 +123,7 @@ class Pipeline:
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
-        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.recipe.max_length) for split in self.dev}
+        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
         return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
