@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import transformers
 
 from xtc_study.compress.encoder import EncoderError, encoder_parts, positions
 
@@ -52,3 +53,11 @@ def test_an_encoder_without_classifier(tiny: Callable[..., Any]) -> None:
 
 def test_word_pieces_a_position_table_has_room_for(tiny: Callable[..., Any], family: str) -> None:
     assert positions(tiny(family)) == {"bert": 40, "roberta": 38, "distilbert": 40}[family], "RoBERTa's padding is 1"
+
+
+def test_what_widens_narrow_embeddings_is_outside_the_stack_too() -> None:
+    config = transformers.ElectraConfig(
+        vocab_size=101, embedding_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=4
+    )
+    parts = encoder_parts(transformers.ElectraForSequenceClassification(config))
+    assert parts.head_linears == ("electra.embeddings_project", "classifier.dense")

@@ -21,7 +21,8 @@ class EncoderParts:
     layer_linears: tuple[str, ...]
     """Every linear inside the stack."""
     head_linears: tuple[str, ...]
-    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, ..."""
+    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, and what
+    widens narrow word embeddings to the stack, as ELECTRA's embeddings_project."""
     classifier: str
     """The last linear, whose outputs are the logits."""
     word_embeddings: str
