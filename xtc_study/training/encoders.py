@@ -147,7 +147,7 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
 
 
 def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
-    """A sequence classifier of the encoder's shape with random weights: for measuring, not for training.
+    """A sequence classifier of the encoder's shape with random weights in float32: for measuring, not for training.
 
     Raises:
         ModelError: the model's configuration is not to be had.
@@ -163,7 +163,7 @@ def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int
                 raise
             config = BertConfig()  # transformers' defaults are BERT-base: it can be measured without the hub
     config.num_labels = num_labels
-    return AutoModelForSequenceClassification.from_config(config)
+    return AutoModelForSequenceClassification.from_config(config, dtype="float32")
 
 
 def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
