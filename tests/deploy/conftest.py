@@ -14,8 +14,8 @@ from xtc_study.recipe import Recipe
 
 @pytest.fixture
 def student(tiny: Callable[..., Any], batch: Callable[..., Any]) -> Callable[..., Any]:
-    def make(family: str = "bert", **fields: Any) -> Any:
-        model = tiny(family)
+    def make(family: str = "bert", layers: int = 4, **fields: Any) -> Any:
+        model = tiny(family, layers)
         make_low_bit(model, Recipe.of(task="toy-sentiment", **fields))
         with torch.no_grad():
             model.train()(**batch(family))  # sets static ranges
