@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -50,6 +51,12 @@ def carry_out(
                 if failed and not keep_going:
                     break
     return failed
+
+
+def kill_workers() -> None:
+    """Ends every process this one started through multiprocessing, should Ctrl-C have come between two outcomes."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def cost_text(costs: Account, times: StepTimes | None) -> str:
