@@ -157,3 +157,12 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
     )
     run("clean", *words)
     assert not folder.path.exists()
+
+
+def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*words: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xtc_study.cli.carry_out", interrupted)
+    result = CliRunner().invoke(app, ["run", "12_bits", "--results", str(tmp_path)])
+    assert result.exit_code == 130 and result.stderr == "stopped; the same command goes on where this one was\n"

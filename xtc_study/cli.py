@@ -29,7 +29,7 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
-from xtc_study.terminal import carry_out, cost_text
+from xtc_study.terminal import carry_out, cost_text, kill_workers
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
@@ -186,8 +186,13 @@ def run_studies(
             out.print(run_id, markup=False)
         out.print(cost_text(account_of(ablations), ablations[0].step_times()))
         return
-    with dask_executor(scheduler) if scheduler else nullcontext() as executor:
-        failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
+    try:
+        with dask_executor(scheduler) if scheduler else nullcontext() as executor:
+            failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
+    except KeyboardInterrupt:
+        kill_workers()
+        err.print("stopped; the same command goes on where this one was", style="yellow")
+        raise typer.Exit(130) from None
     if failed:
         err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
@@ -204,16 +209,21 @@ def collect_results(
     model: Model = None,
     results: Results = None,
 ) -> None:
-    """Write results.csv and results.parquet: one row per run, task, split and metric."""
+    """Write results.csv and results.parquet: one row per run, task, split and metric. Other studies' rows stay."""
     import pandas as pd
+
+    from xtc_study.analysis.collect import merged
 
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
     folder = ablations[0].results
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / "results.csv", index=False)
-    frame.to_parquet(folder / "results.parquet", index=False)
-    out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows: {folder / 'results.csv'}")
+    table = merged(frame, [ablation.study.name for ablation in ablations], folder / "results.parquet")
+    table.to_csv(folder / "results.csv", index=False)
+    table.to_parquet(folder / "results.parquet", index=False)
+    kept = len(table) - len(frame)
+    others = f" (and {kept} rows of other studies, kept)" if kept else ""
+    out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows{others}: {folder / 'results.csv'}", markup=False)
 
 
 @app.command("time")

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fabricate import do, plan, write
 
-from xtc_study.analysis.collect import COLUMNS, RunFileError, collect, compact_layers, predictions, shape_words, states
+from xtc_study.analysis.collect import (
+    COLUMNS,
+    RunFileError,
+    collect,
+    compact_layers,
+    merged,
+    predictions,
+    shape_words,
+    states,
+)
 from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun
 
@@ -147,3 +157,22 @@ def test_predictions_are_checked(tmp_path: Path) -> None:
     path.write_bytes(b"not parquet")
     with pytest.raises(RunFileError, match=run.run_id):
         predictions(tmp_path, run.run_id)
+
+
+def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
+    first, second = plan({"1-bit": 1}, ("toy-sentiment",), seeds=2)
+    for run in (first, second):
+        do(tmp_path, run)
+    file = tmp_path / "results.parquet"
+    both = merged(collect(tmp_path, [first, second]), ["bits"], file)
+    assert len(both) == 4, "two runs with two metrics, and no table before"
+    both.to_parquet(file)
+    other = collect(tmp_path, [replace(second, study="depth")])
+    table = merged(other, ["depth"], file)
+    assert list(table["study"]) == ["bits"] * 4 + ["depth"] * 2 and dict(table.dtypes) == dict(both.dtypes)
+    table.to_parquet(file)
+    table = merged(collect(tmp_path, [first]), ["bits"], file)
+    assert list(table["study"]) == ["depth"] * 2 + ["bits"] * 2
+    assert list(merged(collect(tmp_path, []), ["bits"], file)["study"]) == ["depth"] * 2
+    file.write_text("damaged")
+    assert len(merged(other, ["depth"], file)) == 2
