@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -19,7 +20,9 @@ from xtc_study.analysis.collect import (
     states,
 )
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import Metric
 from xtc_study.studies import PlannedRun
+from xtc_study.training.metrics import METRICS
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
@@ -115,6 +118,27 @@ def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
     row = {"split": "dev", "metric": "accuracy", "value": float("nan"), "n_examples": 3}
     do(tmp_path, run, rows=[row])
     assert states(tmp_path, [run])["state"].item() == "corrupt"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size_bytes": -5},
+        *(
+            {"rows": [{"split": "dev", "metric": "accuracy", "value": 0.5, "n_examples": 3} | row]}
+            for row in ({"value": 17.0}, {"metric": "bleu"}, {"n_examples": -1}, {"best_value": -2.0})
+        ),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_corrupt(tmp_path: Path, changed: dict) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    do(tmp_path, run, **changed)
+    assert states(tmp_path, [run])["state"].item() == "corrupt"
+
+
+def test_the_metrics_of_a_record_are_those_there_are() -> None:
+    assert get_args(Metric) == tuple(METRICS)
 
 
 def test_states(tmp_path: Path) -> None:
