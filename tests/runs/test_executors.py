@@ -222,7 +222,10 @@ def test_dask_workers_carry_out_every_run_though_one_is_killed(folder: Path) -> 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import distributed
 
+    asked = []
+
     def unreachable(address: str, **options: object) -> None:
+        asked.append(address)
         raise OSError("timed out")
 
     monkeypatch.setattr(distributed, "Client", unreachable)
@@ -231,6 +234,7 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
         dask_executor("tcp://127.0.0.1:1"),
     ):
         pass
+    assert asked == [], "nobody listens there, so no client waits for an answer"
 
 
 def _json(path: Path) -> dict:

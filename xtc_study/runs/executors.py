@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import is_held, lapsed
@@ -107,6 +109,15 @@ def dask_executor(address: str) -> Iterator[Executor]:
     except ModuleNotFoundError:
         raise ValueError("--scheduler needs Dask: pip install 'xtc-study[cluster]'") from None
     try:
+        place = urlsplit(address if "://" in address else f"tcp://{address}")
+        named = bool(place.hostname and place.port)
+    except ValueError:  # a port that is none
+        named = False
+    if not named:
+        raise ValueError(f"--scheduler {address}: expected the address of a Dask scheduler, say tcp://host:8786")
+    try:
+        if place.scheme in ("tcp", "tls"):  # a client that waits in vain takes twice as long, and complains at its end
+            socket.create_connection((str(place.hostname), place.port), timeout=20).close()
         client = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
