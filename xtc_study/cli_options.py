@@ -10,7 +10,9 @@ import typer
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
 
-Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
+Studies = Annotated[
+    list[str], typer.Argument(help="Names of studies, or 'all', whose plan lists all studies and arms.")
+]
 ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
 ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
@@ -27,7 +29,8 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="A recipe field for every arm, or the profile's budget=A; repeat for several.",
+        help="A recipe field for every arm (an unknown one is answered with the list), or the profile's budget=A; "
+        "repeat for several.",
     ),
 ]
 Axes = Annotated[
@@ -60,14 +63,21 @@ def chosen_ablations(
     if there are none."""
     from xtc_study.ablation import Ablation
     from xtc_study.arms import BUDGET, ArmError, varies_budget
+    from xtc_study.folders import check_results, results_folder
     from xtc_study.settings import axis_points, setting
     from xtc_study.studies import load_study, study_at, study_names
 
-    overrides = dict(setting(text) for text in settings or [])
-    points = dict(axis_points(text) for text in axes or [])
-    if model:
-        overrides["model"] = model
-    names = study_names() if studies == ["all"] else studies
+    overrides: dict[str, Any] = {}
+    pairs = [setting(text) for text in settings or []] + ([] if model is None else [("model", model)])
+    for field, value in pairs:
+        if field in overrides:
+            raise ValueError(f"{field}={value!r}: was set to {overrides[field]!r} before; give one value")
+        overrides[field] = value
+    points: dict[str, list[Any]] = {}
+    for name, more in map(axis_points, axes or []):
+        points.setdefault(name, []).extend(more)
+    names = study_names() if "all" in studies else list(dict.fromkeys(studies))
+    check_results(results_folder(profile, results))
     known = {name: set(load_study(name).axes) for name in names}
     unknown = sorted(set(points) - set().union(*known.values()))
     if unknown:
