@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from xtc_study import __version__
 from xtc_study.cli import app, main
 
 
@@ -222,9 +223,7 @@ def test_points_of_an_axis_named_twice_are_joined_and_a_study_named_twice_is_one
 
 
 def test_version() -> None:
-    from importlib.metadata import version
-
-    assert run("--version") == f"xtc-study {version('xtc-study')}\n"
+    assert run("--version") == f"xtc-study {__version__}\n"
 
 
 def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

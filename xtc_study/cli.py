@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xtc_study import __version__
 from xtc_study.cli_files import add_file_commands
 from xtc_study.cli_options import (
     Axes,
@@ -45,17 +46,13 @@ out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        out.print(f"xtc-study {version('xtc-study')}", markup=False)
+        out.print(f"xtc-study {__version__}", markup=False)
         raise typer.Exit
 
 
 @app.callback()
 def options_of_all(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And no more.")] = False,
 ) -> None:
     pass
 
@@ -185,7 +182,7 @@ def run_studies(
     models_dir: ModelsDir = None,
     synonyms: Synonyms = None,
     results: Results = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; by default one a core.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     scheduler: Annotated[
@@ -193,10 +190,12 @@ def run_studies(
     ] = None,
     only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
     arm: Annotated[list[str] | None, typer.Option("--arm", help="Only this arm; repeat for several.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many runs of each study.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds a notebook cell may take.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="S", help="Seconds a notebook cell may take.")
+    ] = None,
     keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
 ) -> None:
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""

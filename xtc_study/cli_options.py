@@ -14,15 +14,17 @@ Studies = Annotated[
     list[str], typer.Argument(help="Names of studies, or 'all', whose plan lists all studies and arms.")
 ]
 ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
+ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable."
+        "--task",
+        metavar="TASK",
+        help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable.",
     ),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")
+    list[int] | None, typer.Option("--seed", metavar="N", help="In place of the profile's seeds; repeat for several.")
 ]
 Settings = Annotated[
     list[str] | None,
@@ -37,15 +39,19 @@ Axes = Annotated[
     list[str] | None,
     typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
 ]
-Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
-ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The encoder: a hub name or a folder.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="A folder in the GLUE download layout.")
+]
+ModelsDir = Annotated[
+    Path | None, typer.Option("--models-dir", metavar="FOLDER", help="A folder that holds models by name.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(metavar="NAME", help="Of the training: auto, fp32 or bf16.")]
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]
-Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
+Results = Annotated[Path | None, typer.Option("--results", metavar="FOLDER", help="In place of results/<profile>.")]
 
 
 def chosen_ablations(
