@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from xtc_study import __version__
 from xtc_study.cli import app, main
 
 
@@ -43,7 +44,7 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--task", "none.yml"], "task='none.yml': no such file"),
         (["plan", "12_bits", "--task", "own-x-0123456789"], "choose it by its description: --task FILE.yml"),
         (["plan", "12_bits", "--set", "epoch=3"], "unknown recipe field 'epoch'"),
-        (["plan", "12_bits", "--set", "epochs=0"], "epochs=0: Input should be greater than 0"),
+        (["plan", "12_bits", "--set", "epochs=0"], "epochs=0: expected more than 0"),
         (["plan", "12_bits", "--set", "epochs"], "--set epochs: expected FIELD=VALUE"),
         (["plan", "12_bits", "--set", "epochs=[1"], "not valid YAML"),
         (["plan", "12_bits", "--set", "weight_bits=2"], "study 12_bits varies it"),
@@ -53,11 +54,30 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--model", "./nowhere"], "model='./nowhere': no such folder"),
         (["run", "12_bits", "--model", "/no/where"], "model='/no/where': no such folder"),
         (["run", "17_start", "--axis", "start=/no/where"], "start='/no/where': no such folder"),
+        (
+            ["plan", "12_bits", "--set", "epochs=1", "--set", "epochs=2"],
+            "epochs=2: was set to 1 before; give one value",
+        ),
+        (["plan", "12_bits", "--model", ""], "model='': expected a name"),
+        (["run", "12_bits", "--dry-run", "--model", "./nowhere"], "model='./nowhere': no such folder"),
+        (["plan", "12_bits", "--results", __file__], f"{__file__} is a file; choose a folder with --results"),
+        (["run", "12_bits", "--results", f"{__file__}/x"], f"{__file__} is a file; choose a folder with --results"),
+        (["collect", "12_bits", "--results", "/proc/x"], "/proc/x: No such file or directory; choose another with"),
+        (["run", "12_bits", "--results", "/proc/x"], "/proc/x: No such file or directory; choose another with"),
+        (
+            ["run", "12_bits", "--scheduler", "nonsense"],
+            "--scheduler nonsense: expected the address of a Dask scheduler",
+        ),
+        (
+            ["plan", "12_bits", "--axis", "weights=1bit"],
+            "axis weights: no point '1bit'; expected some of 32-bit, 8-bit",
+        ),
         (["plan", "12_bits", "--axis", "depth=2"], "--axis depth: no such axis in 12_bits; there are: activations"),
         (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
         (["plan", "16_which_layers", "--axis", "layers=[9, 7]"], "layers=[9, 7]: expected teacher layers in rising"),
         (["report", "12_bits", "--format", "docx"], "--format docx: expected one of html, md, pdf"),
-        (["run", "12_bits", "--arm", "3-bit"], "arm='3-bit': study 12_bits has"),
+        (["run", "12_bits", "--arm", "3-bit"], "arm='3-bit': study 12_bits has '32-bit"),
+        (["run", "12_bits", "--arm", "1-bit, A9"], "did you mean '1-bit, A8'?"),
         (["run", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
         (["plan", "12_bits", "--data-dir", "nowhere"], "data_dir='nowhere': no such folder"),
         (["plan", "12_bits", "--precision", "fp16"], "precision='fp16': expected one of auto, fp32, bf16"),
@@ -136,7 +156,7 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
     assert "36 missing" in run("status", "12_bits", *results)
-    assert run("clean", "12_bits", *results) == ""
+    assert run("clean", "12_bits", *results) == f"nothing to remove in {tmp_path / 'results'}\n"
 
 
 def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
@@ -157,3 +177,59 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
     )
     run("clean", *words)
     assert not folder.path.exists()
+
+
+def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_path: Path) -> None:
+    from xtc_study.ablation import Ablation
+    from xtc_study.runs.claims import held
+    from xtc_study.runs.store import RunFolder
+
+    first, second = (one.recipe for one in Ablation("12_bits", seeds=[0]).planned[:2])
+    gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
+    gone.path.mkdir(parents=True)
+    (gone.path / "claim.json").write_text('{"token": "t", "pid": 1}')
+    live.claim()
+    try:
+        words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
+        output = run("status", *words)
+        assert "1 running" in output and "1 interrupted" in output and f"results: {tmp_path}\n" in output
+        assert "interrupted" in run("plan", *words)
+        assert run("clean", *words) == f"removed {gone.path}\n" and live.path.exists()
+    finally:
+        claim = held(live.path)
+        assert claim is not None
+        claim.release()
+
+
+def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
+    from fabricate import do
+
+    from xtc_study.ablation import Ablation
+
+    do(tmp_path / "runs", Ablation("12_bits", seeds=[0]).planned[0])
+    words = ["--seed", "0", "--results", str(tmp_path)]
+    assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
+    assert "0 runs, 0 rows (and 2 rows of other studies, kept): " in run("collect", "15_layers", *words)
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 3
+
+
+def test_points_of_an_axis_named_twice_are_joined_and_a_study_named_twice_is_one(tmp_path: Path) -> None:
+    results = ["--seed", "0", "--results", str(tmp_path)]
+    axes = ["--axis", "activations=A8", "--axis", "weights=1-bit", "--axis", "weights=2-bit"]
+    assert "2 runs planned" in (output := run("plan", "12_bits", "12_bits", *axes, *results))
+    assert output.count("runs planned") == 1
+    assert "12_bits: 2 arms, compared with" in output and "no claim is left" in output
+    assert run("plan", "all", "12_bits", *results) == run("plan", "all", *results)
+
+
+def test_version() -> None:
+    assert run("--version") == f"xtc-study {__version__}\n"
+
+
+def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*words: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xtc_study.cli.carry_out", interrupted)
+    result = CliRunner().invoke(app, ["run", "12_bits", "--results", str(tmp_path)])
+    assert result.exit_code == 130 and result.stderr == "stopped; the same command goes on where this one was\n"

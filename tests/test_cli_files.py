@@ -118,6 +118,11 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["time", "12_bits", "--batch", "1x16,1x32"], "--batch 1x16,1x32: expected one shape"),
         (["time", "12_bits", "--results", "nowhere"], "no done run with its model in"),
         (["bench", "nowhere", "--threads", "0"], "--threads 0: expected numbers"),
+        (["bench", "nowhere", "--threads", "1,99999999999999"], "--threads 1,99999999999999: expected at most"),
+        (["time", "12_bits", "--threads", "99999999999999"], "--threads 99999999999999: expected at most"),
+        (["predict", "nowhere", "a", ""], "an empty text: expected a sentence in each argument"),
+        (["predict", "nowhere", "a", "\udcff"], "text 2: not UTF-8"),
+        (["export", "--best", "--profile", "nope"], "profile='nope': expected one of mini, paper, smoke"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -182,6 +187,14 @@ def test_predict_answers_each_line(results: Path, run_id: str, engine: str) -> N
     assert all(0 < answer["probability"] <= 1 and not answer["label"].startswith("LABEL") for answer in answers)
 
 
+def test_predict_names_the_line_that_is_no_text_and_the_folder_that_was_meant(results: Path, run_id: str) -> None:
+    folder = results / "runs" / run_id
+    with pytest.raises(ValueError, match="line 3: not UTF-8"):
+        call("predict", str(folder / "model"), input=b"a\n\nb\xff\n")
+    with pytest.raises(ValueError, match=r"the folder of a run; its packed folder is .*model"):
+        call("predict", str(folder), "a")
+
+
 def test_bench_measures_and_fills_the_card(
     results: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,3 +245,7 @@ def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, 
     call("collect", *chosen)
     row = pd.read_csv(copy / "results.csv").iloc[0]
     assert row["latency_ms"] > 0 and row["latency_of"].startswith("2x64, 1 thread, ")
+    weights = copy / "runs" / run_id / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\7")
+    result = CliRunner().invoke(app, ["time", *chosen, *measure])
+    assert result.exit_code == 1 and f"left out {run_id}: " in result.output and "with their time: 0" in result.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,7 +82,8 @@ class Ablation:
     def _model_folders(self) -> dict[str, str]:
         """Absolute paths of the models chosen as folders: runs are carried out in another folder than this one."""
         chosen = [self.overrides.get("model"), self.overrides.get("start"), *itertools.chain(*self.axes.values())]
-        names = [name for name in chosen if isinstance(name, str) and name not in ("teacher", "pretrained")]
+        roles = ("", "teacher", "pretrained")  # no folder, though "" would be the current one
+        names = [name for name in chosen if isinstance(name, str) and name.strip() not in roles]
         named = [name for name in names if self.models_dir is not None and (self.models_dir / name).is_dir()]
         paths = {name: Path(name).expanduser() for name in names if name not in named}
         return {name: str(path.absolute()) for name, path in paths.items() if path.is_dir()}
@@ -136,7 +138,9 @@ class Ablation:
         """
         for arm in arms or ():
             if arm not in self.study.arm_names:
-                raise StudyError(f"arm={arm!r}: study {self.study.name} has {', '.join(self.study.arm_names)}")
+                names, near = self.study.arm_names, difflib.get_close_matches(arm, self.study.arm_names, 1)
+                has = ", ".join(map(repr, names)) + (f"; did you mean {near[0]!r}?" if near else "")
+                raise StudyError(f"arm={arm!r}: study {self.study.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}
         wanted |= {"done"} if force else set()

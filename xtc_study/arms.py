@@ -74,10 +74,16 @@ def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
     if isinstance(points, str) or not points:
         raise ArmError(f"axis {name}={points!r}: expected a list of points, for example {list(axis)[:2]}")
     fields = {field for fields in axis.values() for field in fields}
+    takes_text = any(
+        isinstance(value, str) and not TIMES.fullmatch(value) for of in axis.values() for value in of.values()
+    )
     found: dict[str, Mapping[str, Any]] = {}
     for point in points:
         if str(point) in axis:
             found[str(point)] = axis[str(point)]
+        elif isinstance(point, str) and re.fullmatch(r"[^/]*", point) and not (takes_text or TIMES.fullmatch(point)):
+            value = f", or a value of {next(iter(fields))}" if len(fields) == 1 else ""
+            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{value}")
         elif len(fields) == 1:
             found[str(point)] = {next(iter(fields)): point}
         else:

@@ -1,4 +1,4 @@
-"""The command line: xtc-study plan | run | status | collect | time | report | clean, and in cli_files.py export |
+"""The command line: xtc-study plan | run | status | collect | report | clean, and in cli_files.py time | export |
 predict | bench. Starts without importing torch."""
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from xtc_study import __version__
 from xtc_study.cli_files import add_file_commands
 from xtc_study.cli_options import (
     Axes,
@@ -29,7 +30,7 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
-from xtc_study.terminal import carry_out, cost_text
+from xtc_study.terminal import carry_out, cost_text, kill_workers, states_now
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
@@ -41,6 +42,19 @@ app = typer.Typer(
     help="A study of the extreme compression of pre-trained transformers, in notebooks.",
 )
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"xtc-study {__version__}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options_of_all(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And no more.")] = False,
+) -> None:
+    pass
 
 
 @app.command("plan")
@@ -71,11 +85,12 @@ def show_plan(
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     for ablation in ablations:
         ablation.check_models()
+    _say_what_was_left_out(ablations)
     if measure:
         _measure(ablations, device)
     runs: dict[str, str] = {}
     for ablation in ablations:
-        states = ablation.states()
+        states = states_now(ablation)
         runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
         counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
         table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
@@ -91,6 +106,7 @@ def show_plan(
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
     out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+    out.print(f"results: {ablations[0].results}", markup=False)
 
 
 @app.command("status")
@@ -106,14 +122,20 @@ def show_status(
 ) -> None:
     """Where the runs stand, and why any failed. Exits with 1 if one did."""
     failed = 0
-    for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
-        states = ablation.states()
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    out.print(f"results: {ablations[0].results}", markup=False)
+    for ablation in ablations:
+        states = states_now(ablation)
         counts = states["state"].value_counts()
         out.print(f"{ablation.study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
             failed += 1
-            out.print(f"  {run.state}: {run.run_id}: {run.error}", markup=False)
+            error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
+            out.print(f"  {run.state}: {run.run_id}: {error}", markup=False)
+        if "interrupted" in counts:
+            out.print("  interrupted: nobody is at them; the same run command goes on with them")
     if failed:
+        out.print("xtc-study run tries them again; xtc-study clean removes their folders")
         raise typer.Exit(1)
 
 
@@ -129,17 +151,22 @@ def clean_up(
     results: Results = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
-    """Remove the folders of failed runs, and what killed trainings left. Done runs and trained steps stay."""
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs and trained
+    steps stay."""
     from xtc_study.runs.clean import leftovers, remove
 
-    for ablation in chosen_ablations(studies, profile, task, seed, settings, axis, model, results):
-        states = ablation.states()
-        bad = states[states["state"].isin(["failed", "corrupt"])]["run_id"].unique()
-        found = leftovers(ablation.results, [str(run_id) for run_id in bad], _say)
-        for path in found:
-            out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
-        if not dry_run:
-            remove(found)
+    bad: dict[str, None] = {}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    for ablation in ablations:
+        states = states_now(ablation)
+        bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
+    found = leftovers(ablations[0].results, list(bad), _say)
+    for path in found:
+        out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
+    if not found:
+        out.print(f"nothing to remove in {ablations[0].results}", markup=False)
+    if not dry_run:
+        remove(found)
 
 
 @app.command("run")
@@ -155,7 +182,7 @@ def run_studies(
     models_dir: ModelsDir = None,
     synonyms: Synonyms = None,
     results: Results = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; by default one a core.")] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     scheduler: Annotated[
@@ -163,10 +190,12 @@ def run_studies(
     ] = None,
     only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
     arm: Annotated[list[str] | None, typer.Option("--arm", help="Only this arm; repeat for several.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many runs of each study.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many runs of each study.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
-    timeout: Annotated[float | None, typer.Option(min=1, help="Seconds a notebook cell may take.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, metavar="S", help="Seconds a notebook cell may take.")
+    ] = None,
     keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
 ) -> None:
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
@@ -181,13 +210,24 @@ def run_studies(
     computes = {"device": device, "precision": precision}
     chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force, "arms": arm}
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
+    for ablation in ablations:
+        ablation.check_models()
+    _say_what_was_left_out(ablations)
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
             out.print(run_id, markup=False)
-        out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+        costs = cost_text(account_of(ablations), ablations[0].step_times())
+        out.print(f"{costs}; results: {ablations[0].results}", markup=False)
         return
-    with dask_executor(scheduler) if scheduler else nullcontext() as executor:
-        failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
+    ablations[0].results.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
+    out.print(f"results: {ablations[0].results}", markup=False)
+    try:
+        with dask_executor(scheduler) if scheduler else nullcontext() as executor:
+            failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
+    except KeyboardInterrupt:
+        kill_workers()
+        err.print("stopped; the same command goes on where this one was", style="yellow")
+        raise typer.Exit(130) from None
     if failed:
         err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
@@ -204,50 +244,21 @@ def collect_results(
     model: Model = None,
     results: Results = None,
 ) -> None:
-    """Write results.csv and results.parquet: one row per run, task, split and metric."""
+    """Write results.csv and results.parquet: one row per run, task, split and metric. Other studies' rows stay."""
     import pandas as pd
+
+    from xtc_study.analysis.collect import merged
 
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
     folder = ablations[0].results
     folder.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(folder / "results.csv", index=False)
-    frame.to_parquet(folder / "results.parquet", index=False)
-    out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows: {folder / 'results.csv'}")
-
-
-@app.command("time")
-def time_files(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
-    batch: Annotated[str, typer.Option(help="Sentences x word pieces; cut to what a model can read.")] = "1x128",
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0, help="For each file and pass.")] = 1.0,
-    passes: Annotated[int, typer.Option(min=1, help="Rounds over all files; the least median counts.")] = 2,
-    again: Annotated[bool, typer.Option("--again", help="Also what was measured here before.")] = False,
-) -> None:
-    """Measure the milliseconds of done runs' files on this CPU, each shape once; then collect and report show them."""
-    from xtc_study.cli_files import batch_shapes
-    from xtc_study.deploy.latency import measure_runs
-
-    shapes = batch_shapes(batch, "--batch")
-    if len(shapes) != 1:
-        raise ValueError(f"--batch {batch}: expected one shape, say 1x128")
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    states = [ablation.states() for ablation in ablations]
-    done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
-    folders = [ablations[0].runs_folder / run for run in done if (ablations[0].runs_folder / run / "model").is_dir()]
-    if not folders:
-        raise ValueError(f"no done run with its model in {ablations[0].runs_folder}; carry out the study first")
-    for run, milliseconds in measure_runs(folders, shapes[0], threads, seconds, passes, again, _say):
-        out.print(f"{milliseconds:9.2f} ms  {run.name}", markup=False)
-    out.print(f"runs with their time: {len(folders)}; xtc-study collect and report show it")
+    table = merged(frame, [ablation.study.name for ablation in ablations], folder / "results.parquet")
+    table.to_csv(folder / "results.csv", index=False)
+    table.to_parquet(folder / "results.parquet", index=False)
+    kept = len(table) - len(frame)
+    others = f" (and {kept} rows of other studies, kept)" if kept else ""
+    out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows{others}: {folder / 'results.csv'}", markup=False)
 
 
 @app.command("report")
@@ -274,6 +285,7 @@ def write_report(
 
     browser = check_format(format)
     ablations = chosen_ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
+    _say_what_was_left_out(ablations)
     pages = [item.page() for item in ablations]
     index = write_pages(
         output or project_folder() / "reports" / profile,
@@ -299,13 +311,30 @@ def main() -> None:
     """The entry point: errors a user can mend are one message, not a traceback."""
     try:
         app()
+    except OSError as error:
+        text = str(error)
+        if error.filename:
+            text = f"{error.filename}: {error.strerror}; choose another with --results or --output"
     except ValueError as error:
-        err.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(2) from None
+        text = str(error)
+    else:
+        return
+    err.print(f"error: {text}", style="red", markup=False)
+    raise SystemExit(2)
 
 
 def _say(text: str) -> None:
     err.print(text, style="dim", markup=False)
+
+
+def _say_what_was_left_out(ablations: list[Ablation]) -> None:
+    """What chosen axes leave of a study whose reference or claims are about other arms."""
+    from xtc_study.studies import load_study, study_at
+
+    for one in ablations:
+        whole = study_at(load_study(one.study.name), one.profile.name)
+        if (one.study.reference, len(one.study.claims)) != (whole.reference, len(whole.claims)):
+            _say(f"{one.study.name}: {one.in_words()}")
 
 
 def _measure(ablations: list[Ablation], device: str) -> None:

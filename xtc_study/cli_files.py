@@ -1,18 +1,30 @@
-"""The commands about files: xtc-study export | predict | bench | build-engine. Starts without importing torch."""
+"""The commands about files: xtc-study time | export | predict | bench | build-engine. Starts without torch."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from xtc_study.cli_options import (
+    Axes,
+    Model,
+    ProfileName,
+    Results,
+    Seeds,
+    Settings,
+    Studies,
+    Tasks,
+    chosen_ablations,
+)
 
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
@@ -22,10 +34,57 @@ EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
 
 def add_file_commands(app: typer.Typer) -> None:
     """Adds them to the command line."""
+    app.command("time")(time_files)
     app.command("export")(export_model)
     app.command("predict")(predict_texts)
     app.command("bench")(bench_folder)
     app.command("build-engine")(build_engine)
+
+
+def time_files(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+    batch: Annotated[str, typer.Option(help="Sentences x word pieces; cut to what a model can read.")] = "1x128",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
+    seconds: Annotated[float, typer.Option(min=0, help="For each file and pass.")] = 1.0,
+    passes: Annotated[int, typer.Option(min=1, help="Rounds over all files; the least median counts.")] = 2,
+    again: Annotated[bool, typer.Option("--again", help="Also what was measured here before.")] = False,
+) -> None:
+    """Measure the milliseconds of done runs' files on this CPU, each shape once; then collect and report show them.
+    Exits with 1 if a file is damaged; the others are measured."""
+    from xtc_study.deploy.checksums import CheckpointError, read_config, verify
+
+    shapes, _ = batch_shapes(batch, "--batch"), _counts(str(threads))
+    if len(shapes) != 1:
+        raise ValueError(f"--batch {batch}: expected one shape, say 1x128")
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    states = [ablation.states() for ablation in ablations]
+    done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
+    folders = [ablations[0].runs_folder / run for run in done if (ablations[0].runs_folder / run / "model").is_dir()]
+    if not folders:
+        raise ValueError(f"no done run with its model in {ablations[0].runs_folder}; carry out the study first")
+    sound = []
+    for folder in folders:
+        try:
+            verify(folder / "model", read_config(folder / "model"))
+            sound.append(folder)
+        except CheckpointError as error:
+            err.print(
+                f"left out {folder.name}: {error}; xtc-study run --force makes it anew", style="red", markup=False
+            )
+    from xtc_study.deploy.latency import measure_runs
+
+    for run, milliseconds in measure_runs(sound, shapes[0], threads, seconds, passes, again, _say):
+        out.print(f"{milliseconds:9.2f} ms  {run.name}", markup=False)
+    out.print(f"runs with their time: {len(sound)}; xtc-study collect and report show it")
+    if len(sound) < len(folders):
+        raise typer.Exit(1)
 
 
 def export_model(
@@ -49,6 +108,7 @@ def export_model(
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
     from xtc_study.folders import optional_folder, project_folder, results_folder
+    from xtc_study.profiles import load_profile
     from xtc_study.recipe import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
     from xtc_study.tasks.catalogue import chosen_tasks
@@ -64,6 +124,7 @@ def export_model(
         raise ValueError(f"--to {to}: expected packed, onnx or openvino")
     if rest is not None and (rest not in REST_FORMATS or to != "packed"):
         raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed")
+    load_profile(profile)  # or a message with the profiles there are
     where = results_folder(profile, results)
     limit = None if max_mb is None else int(max_mb * 1e6)
     found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
@@ -95,9 +156,15 @@ def predict_texts(
     """Answer sentences with a packed folder, one line of JSON each."""
     from xtc_study.deploy.answer import answers
 
-    lines = texts or [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+    _check_packed(folder)
+    if texts:
+        lines = _sentences("text", (os.fsencode(text) for text in texts))
+    else:
+        lines = [line for line in _sentences("line", typer.get_binary_stream("stdin")) if line.strip()]
     if not lines:
         raise ValueError("no text: give sentences as arguments or on standard input")
+    if not all(line.strip() for line in lines):
+        raise ValueError("an empty text: expected a sentence in each argument")
     for answer in answers(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
@@ -118,6 +185,7 @@ def bench_folder(
     from xtc_study.deploy.loading import load
     from xtc_study.folders import optional_folder
 
+    _check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
     longest = getattr(load(folder, "torch").config, "max_position_embeddings", 512)
@@ -178,8 +246,30 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
     return [(pair[0], pair[1]) for pair in pairs]
 
 
+def _check_packed(folder: Path) -> None:
+    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+        raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
+
+
+def _sentences(what: str, lines: Iterable[bytes]) -> list[str]:
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(line.decode().rstrip("\r\n"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{what} {number}: not UTF-8; expected text in that encoding") from None
+    return found
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False)
+
+
 def _counts(text: str) -> list[int]:
     numbers = text.split(",")
     if not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
         raise ValueError(f"--threads {text}: expected numbers such as 1,2")
+    most = max(os.cpu_count() or 1, 2)  # 2 is a default, and does no harm on one core
+    if max(map(int, numbers)) > most:
+        raise ValueError(f"--threads {text}: expected at most {most}, this machine's cores")
     return [int(number) for number in numbers]

@@ -10,39 +10,48 @@ import typer
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
 
-Studies = Annotated[list[str], typer.Argument(help="Names of studies, or 'all'.")]
+Studies = Annotated[
+    list[str], typer.Argument(help="Names of studies, or 'all', whose plan lists all studies and arms.")
+]
 ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="The scale: smoke, mini or paper.")]
+ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable."
+        "--task",
+        metavar="TASK",
+        help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable.",
     ),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", help="In place of the profile's seeds; repeat for several.")
+    list[int] | None, typer.Option("--seed", metavar="N", help="In place of the profile's seeds; repeat for several.")
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="A recipe field for every arm, or the profile's budget=A; repeat for several.",
+        help="A recipe field for every arm (an unknown one is answered with the list), or the profile's budget=A; "
+        "repeat for several.",
     ),
 ]
 Axes = Annotated[
     list[str] | None,
     typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
 ]
-Model = Annotated[str | None, typer.Option("--model", help="The encoder: a hub name or a folder.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="A folder in the GLUE download layout.")]
-ModelsDir = Annotated[Path | None, typer.Option("--models-dir", help="A folder that holds models by name.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(help="Of the training: auto, fp32 or bf16.")]
+Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The encoder: a hub name or a folder.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="FOLDER", help="A folder in the GLUE download layout.")
+]
+ModelsDir = Annotated[
+    Path | None, typer.Option("--models-dir", metavar="FOLDER", help="A folder that holds models by name.")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(metavar="NAME", help="Of the training: auto, fp32 or bf16.")]
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]
-Results = Annotated[Path | None, typer.Option("--results", help="In place of results/<profile>.")]
+Results = Annotated[Path | None, typer.Option("--results", metavar="FOLDER", help="In place of results/<profile>.")]
 
 
 def chosen_ablations(
@@ -60,14 +69,21 @@ def chosen_ablations(
     if there are none."""
     from xtc_study.ablation import Ablation
     from xtc_study.arms import BUDGET, ArmError, varies_budget
+    from xtc_study.folders import check_results, results_folder
     from xtc_study.settings import axis_points, setting
     from xtc_study.studies import load_study, study_at, study_names
 
-    overrides = dict(setting(text) for text in settings or [])
-    points = dict(axis_points(text) for text in axes or [])
-    if model:
-        overrides["model"] = model
-    names = study_names() if studies == ["all"] else studies
+    overrides: dict[str, Any] = {}
+    pairs = [setting(text) for text in settings or []] + ([] if model is None else [("model", model)])
+    for field, value in pairs:
+        if field in overrides:
+            raise ValueError(f"{field}={value!r}: was set to {overrides[field]!r} before; give one value")
+        overrides[field] = value
+    points: dict[str, list[Any]] = {}
+    for name, more in map(axis_points, axes or []):
+        points.setdefault(name, []).extend(more)
+    names = study_names() if "all" in studies else list(dict.fromkeys(studies))
+    check_results(results_folder(profile, results))
     known = {name: set(load_study(name).axes) for name in names}
     unknown = sorted(set(points) - set().union(*known.values()))
     if unknown:

@@ -30,6 +30,19 @@ def results_folder(profile: str, chosen: str | Path | None = None) -> Path:
     return (Path(root).expanduser() if root else project_folder() / "results").absolute() / profile
 
 
+def check_results(folder: Path) -> None:
+    """That a results folder, which need not be there yet, does not lie at or below a file.
+
+    Raises:
+        ValueError: it does.
+    """
+    for path in (folder, *folder.parents):
+        if path.is_dir():
+            return
+        if path.exists():
+            raise ValueError(f"results {folder}: {path} is a file; choose a folder with --results")
+
+
 def optional_folder(path: str | Path | None, what: str) -> Path | None:
     """An absolute path, or None for an empty one.
 

@@ -33,8 +33,23 @@ REST_FORMATS = ("fp32", "fp16", "8bit")
 """How a file stores what is not packed; see ``xtc_study.deploy.rest``."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[str, Field(pattern=r"^[1-9]\d{0,2}/[1-9]\d{0,2}$")]
+
+
+PLAIN_WORDS = {
+    "greater_than": "expected more than {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected less than {lt}",
+    "less_than_equal": "expected at most {le}",
+    "finite_number": "expected a finite number",
+    "literal_error": "expected {expected}",
+    **dict.fromkeys(("int_type", "int_from_float", "int_parsing", "int_parsing_size"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
+    "string_type": "expected text",
+}
+"""What pydantic finds wrong with a value, said as the rest of the messages are."""
 
 
 class RecipeError(ValueError):
@@ -56,7 +71,7 @@ class Recipe(BaseModel):
     """The pre-trained encoder: ``builtin:tiny``, a hub name, or a local folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     batch_size: Count = 32
-    max_length: Annotated[int, Field(ge=4)] = 128
+    max_length: Annotated[int, Field(ge=4, lt=2**31)] = 128
     """Longest input in word pieces; longer ones are cut."""
 
     teacher_layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
@@ -288,7 +303,9 @@ def _plain(value: Any) -> Any:
 def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     field = str(item["loc"][0]) if item["loc"] else "recipe"
     message: str = item["msg"].removeprefix("Value error, ")
-    if field in DEPTHS and item["type"] != "value_error":
+    if item["type"] in PLAIN_WORDS:
+        message = PLAIN_WORDS[item["type"]].format(**_plain(item.get("ctx", {})))
+    if field in DEPTHS and (item["type"] != "value_error" or message == "expected a number, not text"):
         of = "teacher" if field == "layers" else "encoder"
         message = (
             f"expected a count of at least 1, a share such as 1/2, a list of {of} layers (from 0), or null for all"

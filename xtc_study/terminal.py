@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from xtc_study.ablation import Ablation
     from xtc_study.runs.account import Account
     from xtc_study.runs.step_times import StepTimes
@@ -50,6 +53,23 @@ def carry_out(
                 if failed and not keep_going:
                     break
     return failed
+
+
+def states_now(ablation: Ablation) -> pd.DataFrame:
+    """``Ablation.states``, with ``interrupted`` for runs that were begun and that nobody is at any more."""
+    from xtc_study.runs.claims import is_held
+
+    states = ablation.states()
+    for row in states[states["state"] == "running"].itertuples():
+        if not is_held(ablation.runs_folder / str(row.run_id)):
+            states.loc[row.Index, "state"] = "interrupted"
+    return states
+
+
+def kill_workers() -> None:
+    """Ends every process this one started through multiprocessing, should Ctrl-C have come between two outcomes."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def cost_text(costs: Account, times: StepTimes | None) -> str:

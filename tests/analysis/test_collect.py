@@ -1,15 +1,28 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 from fabricate import do, plan, write
 
-from xtc_study.analysis.collect import COLUMNS, RunFileError, collect, compact_layers, predictions, shape_words, states
+from xtc_study.analysis.collect import (
+    COLUMNS,
+    RunFileError,
+    collect,
+    compact_layers,
+    merged,
+    predictions,
+    shape_words,
+    states,
+)
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import Metric
 from xtc_study.studies import PlannedRun
+from xtc_study.training.metrics import METRICS
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
@@ -107,6 +120,27 @@ def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
     assert states(tmp_path, [run])["state"].item() == "corrupt"
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"size_bytes": -5},
+        *(
+            {"rows": [{"split": "dev", "metric": "accuracy", "value": 0.5, "n_examples": 3} | row]}
+            for row in ({"value": 17.0}, {"metric": "bleu"}, {"n_examples": -1}, {"best_value": -2.0})
+        ),
+    ],
+    ids=str,
+)
+def test_numbers_that_cannot_be_are_corrupt(tmp_path: Path, changed: dict) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    do(tmp_path, run, **changed)
+    assert states(tmp_path, [run])["state"].item() == "corrupt"
+
+
+def test_the_metrics_of_a_record_are_those_there_are() -> None:
+    assert get_args(Metric) == tuple(METRICS)
+
+
 def test_states(tmp_path: Path) -> None:
     missing, running, failed, done, said_failed, started_only = plan({"1-bit": 1}, ("toy-sentiment",), seeds=6)
     write(tmp_path / running.run_id / "claim.json", {})
@@ -147,3 +181,22 @@ def test_predictions_are_checked(tmp_path: Path) -> None:
     path.write_bytes(b"not parquet")
     with pytest.raises(RunFileError, match=run.run_id):
         predictions(tmp_path, run.run_id)
+
+
+def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
+    first, second = plan({"1-bit": 1}, ("toy-sentiment",), seeds=2)
+    for run in (first, second):
+        do(tmp_path, run)
+    file = tmp_path / "results.parquet"
+    both = merged(collect(tmp_path, [first, second]), ["bits"], file)
+    assert len(both) == 4, "two runs with two metrics, and no table before"
+    both.to_parquet(file)
+    other = collect(tmp_path, [replace(second, study="depth")])
+    table = merged(other, ["depth"], file)
+    assert list(table["study"]) == ["bits"] * 4 + ["depth"] * 2 and dict(table.dtypes) == dict(both.dtypes)
+    table.to_parquet(file)
+    table = merged(collect(tmp_path, [first]), ["bits"], file)
+    assert list(table["study"]) == ["depth"] * 2 + ["bits"] * 2
+    assert list(merged(collect(tmp_path, []), ["bits"], file)["study"]) == ["depth"] * 2
+    file.write_text("damaged")
+    assert len(merged(other, ["depth"], file)) == 2

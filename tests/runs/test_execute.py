@@ -15,6 +15,7 @@ from templates import write_template
 from xtc_study.recipe import Recipe
 from xtc_study.runs.execute import execute_run, run_notebook
 from xtc_study.runs.executors import run_recipes
+from xtc_study.runs.records import state_of
 
 RECIPE = Recipe.of(task="toy-sentiment")
 
@@ -95,6 +96,18 @@ def test_other_ends_are_failures_too(
 ) -> None:
     outcome = execute_run(job(tmp_path, notebook(tmp_path, *cells), parameters=parameters))
     assert outcome["state"] == "failed" and message in outcome["error"]["message"]
+
+
+def test_an_interrupted_run_gives_its_claim_up_and_is_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xtc_study.runs.execute.run_notebook", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute_run(job(tmp_path, tmp_path / "template.ipynb"))
+    assert state_of(tmp_path / "runs" / RECIPE.run_id) == ("missing", "")
 
 
 def test_a_cell_that_takes_too_long_is_a_failure_and_what_it_printed_is_kept(tmp_path: Path) -> None:

@@ -92,6 +92,24 @@ def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder:
     assert all(run.is_done() for run in runs(folder, 4))
 
 
+def test_one_ctrl_c_stops_the_runner_its_workers_and_their_kernels(folder: Path) -> None:
+    """As a terminal sends it: to the whole process group. Neither is a run failed by it, nor the next one begun."""
+    template = nbformat.read(folder / "template.ipynb", 4)
+    template.cells[-1].source += "\ntime.sleep(60)"
+    nbformat.write(template, folder / "template.ipynb")
+    command = [sys.executable, str(folder / "runner.py"), str(folder), "4"]
+    pipe = subprocess.PIPE
+    runner = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    _wait_for(lambda: len(list((folder / "results").glob("runs/*/metrics.json"))) == 2)
+    family = psutil.Process(runner.pid).children(recursive=True)
+    os.killpg(runner.pid, signal.SIGINT)
+    said, errors = runner.communicate(timeout=10)
+    assert said == "" and errors.count("Traceback") == 1 and errors.endswith("KeyboardInterrupt\n")
+    _wait_for(lambda: not any(_alive(process) for process in family))
+    assert len(list((folder / "results").glob("runs/*"))) == 2
+    assert not list((folder / "results").glob("runs/*/status.json"))
+
+
 def test_a_run_that_kills_every_worker_is_given_up_and_the_others_are_done(folder: Path) -> None:
     template = nbformat.read(folder / "template.ipynb", 4)
     template.cells[-1].source = (
@@ -204,7 +222,10 @@ def test_dask_workers_carry_out_every_run_though_one_is_killed(folder: Path) -> 
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import distributed
 
+    asked = []
+
     def unreachable(address: str, **options: object) -> None:
+        asked.append(address)
         raise OSError("timed out")
 
     monkeypatch.setattr(distributed, "Client", unreachable)
@@ -213,6 +234,7 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
         dask_executor("tcp://127.0.0.1:1"),
     ):
         pass
+    assert asked == [], "nobody listens there, so no client waits for an answer"
 
 
 def _json(path: Path) -> dict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -15,7 +15,7 @@ from xtc_study.runs.records import Environment, Latency, Metrics, RunFileError, 
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 
-__all__ = ["RunFileError", "collect", "compact_layers", "predictions", "shape_words", "states"]
+__all__ = ["RunFileError", "collect", "compact_layers", "merged", "predictions", "shape_words", "states"]
 
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
@@ -32,6 +32,21 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.DataFrame:
+    """The rows of these studies, after those of other studies in the table that was written before.
+
+    Args:
+        frame: what ``collect`` gave for ``studies``, whose rows there are replaced wholly.
+        before: results.parquet; one that is missing, unreadable or of other columns has no rows to keep.
+    """
+    try:
+        old = pd.read_parquet(before, columns=list(COLUMNS)).astype(COLUMNS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return frame
+    others = old[~old["study"].isin(studies)]
+    return frame if others.empty else pd.concat([others, frame], ignore_index=True).astype(COLUMNS)
 
 
 def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:

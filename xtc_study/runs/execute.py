@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import ClaimError
+from xtc_study.runs.claims import ClaimError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 
@@ -72,6 +72,10 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
             }
     except Exception as failure:
         error = describe(failure)
+    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its claim must not
+        if (claim := held(run.path)) is not None:
+            claim.release()
+        raise
     seconds = time.monotonic() - clock
     try:
         run.finish("failed" if error else "done", started, seconds, error)
@@ -109,7 +113,9 @@ def run_notebook(
         """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
 
         def start_kernel(self, *words: Any, **options: Any) -> Any:
-            return super().start_kernel(*words, env={**os.environ, **environment}, **options)
+            # A kernel whose worker was stopped would warn the terminal that it ends.
+            quiet = [*options.pop("extra_arguments", []), "--log-level=ERROR"]
+            return super().start_kernel(*words, env={**os.environ, **environment}, extra_arguments=quiet, **options)
 
     with ExitStack() as stack:
         # Asked to end politely, a kernel is interrupted first and writes an error into the terminal.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import is_held, lapsed
@@ -106,6 +109,15 @@ def dask_executor(address: str) -> Iterator[Executor]:
     except ModuleNotFoundError:
         raise ValueError("--scheduler needs Dask: pip install 'xtc-study[cluster]'") from None
     try:
+        place = urlsplit(address if "://" in address else f"tcp://{address}")
+        named = bool(place.hostname and place.port)
+    except ValueError:  # a port that is none
+        named = False
+    if not named:
+        raise ValueError(f"--scheduler {address}: expected the address of a Dask scheduler, say tcp://host:8786")
+    try:
+        if place.scheme in ("tcp", "tls"):  # a client that waits in vain takes twice as long, and complains at its end
+            socket.create_connection((str(place.hostname), place.port), timeout=20).close()
         client = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
@@ -146,21 +158,28 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
         return
     # Spawned, not forked: a fork of a process that has started torch's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with_parent) as pool:
         futures: dict[Future[Outcome], str] = {}
-        for run_id, job in left.items():
-            try:
-                futures[pool.submit(execute_run, job)] = run_id
-            except BrokenProcessPool:  # a worker died while we were still handing out work
-                break
         try:
+            with _deaf_to_ctrl_c():
+                for run_id, job in left.items():
+                    try:
+                        futures[pool.submit(execute_run, job)] = run_id
+                    except BrokenProcessPool:  # a worker died while we were still handing out work
+                        break
             for future in as_completed(futures):
                 run_id = futures[future]
                 if not isinstance(future.exception(), BrokenProcessPool):
                     del left[run_id]
                     yield _outcome(future, run_id)
-        except BaseException:  # stopped by the caller or by Ctrl-C: what has not begun shall not begin
+        except GeneratorExit:  # the caller wants no more: what has begun ends, the rest shall not begin
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        except BaseException:  # Ctrl-C: nothing goes on. Killed, for on SIGTERM a worker would record a failed run
+            workers_now = list(pool._processes.values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers_now:
+                worker.kill()
             raise
 
 
@@ -184,8 +203,27 @@ def _failure(run_id: str, kind: str, message: str) -> Outcome:
     }
 
 
-def _die_with_parent() -> None:
-    """Ends this worker when its runner is gone, however it went; its kernel then ends too."""
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started in the block ignore Ctrl-C until they can say so themselves; only the main thread can ask."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _live_with_parent() -> None:
+    """Ends this worker when its runner is gone, however it went, and not before; its kernel then ends too.
+
+    A terminal sends Ctrl-C to a whole process group. A worker leaves that group: ignoring the signal is not enough,
+    for nbclient takes it in hand again and would record a failed run.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

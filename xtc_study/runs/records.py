@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 PREDICTIONS = "predictions.parquet"
 State = Literal["missing", "running", "done", "failed", "corrupt"]
@@ -15,24 +15,30 @@ class RunFileError(ValueError):
     """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
 
 
+Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
+"""The names in ``training/metrics.py``, which takes long to import."""
+Value = Annotated[FiniteFloat, Field(ge=-1, le=1)]
+Number = Annotated[int, Field(ge=0)]
+
+
 class Score(BaseModel):
     """One split and metric; values as the metric gives them, in [-1, 1]."""
 
     split: str
-    metric: str
-    value: FiniteFloat
-    best_value: FiniteFloat | None = None
-    teacher_value: FiniteFloat | None = None
-    n_examples: int
+    metric: Metric
+    value: Value
+    best_value: Value | None = None
+    teacher_value: Value | None = None
+    n_examples: Number
 
 
 class Metrics(BaseModel):
     """metrics.json: scores and sizes in bytes."""
 
     rows: list[Score]
-    size_bytes: int
-    size_bytes_paper: int
-    teacher_size_bytes: int
+    size_bytes: Number
+    size_bytes_paper: Number
+    teacher_size_bytes: Number
 
 
 class Latency(BaseModel):
