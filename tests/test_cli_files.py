@@ -180,6 +180,8 @@ def test_predict_answers_each_line(results: Path, run_id: str, engine: str) -> N
     answers = [json.loads(line) for line in by_argument]
     assert [answer["text"] for answer in answers] == lines
     assert all(0 < answer["probability"] <= 1 and not answer["label"].startswith("LABEL") for answer in answers)
+    with pytest.raises(ValueError, match="task toy-inference expects two texts, separated by a TAB"):
+        call("predict", folder, "the cat sleeps", "--engine", engine)
 
 
 def test_bench_measures_and_fills_the_card(
