@@ -52,7 +52,8 @@ def _check_count(pair: Sequence[str], config: Any) -> None:
     if expected in (1, 2) and pair and len(pair) != expected:
         wanted = "two texts, separated by a TAB" if expected == 2 else "one text, without a TAB"
         found = "one text" if len(pair) == 1 else "two"
-        raise ValueError(f"text {chr(9).join(pair)!r}: {found}; task {config.xtc_task} expects {wanted}, on every line")
+        task = getattr(config, "xtc_task", "of this folder")
+        raise ValueError(f"text {chr(9).join(pair)!r}: {found}; task {task} expects {wanted}, on every line")
 
 
 def _answer(logits: torch.Tensor, config: Any) -> dict[str, Any]:

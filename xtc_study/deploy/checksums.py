@@ -17,7 +17,7 @@ CHECKSUMS = "xtc_checksums"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
 TOKENIZER = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt", "bpe.codes", "dict.txt")
-"""What transformers calls the files of tokenizers: tokenizer.json, special_tokens_map.json, vocab.txt, spiece.model."""
+"""What transformers calls the files of tokenizers: tokenizer.json, special_tokens_map.json, vocab.txt, spm.model."""
 
 
 class CheckpointError(ValueError):
@@ -102,5 +102,5 @@ def _verify_tokenizer(folder: Path, written: dict[str, Any]) -> None:
     surplus = [name for name in tokenizer_files(folder) if listed and name not in listed]
     if surplus:
         raise CheckpointError(
-            f"{folder / surplus[0]}: was not there when the folder was written, and may change its tokenizer; remove it"
+            f"{folder / surplus[0]}: was not there when the folder was written and may change its tokenizer; remove it"
         )

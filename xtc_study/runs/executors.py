@@ -104,7 +104,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise ValueError("--scheduler needs Dask: pip install 'xtc-study[cluster]'") from None
+        raise ValueError("--scheduler needs Dask; from the source: pip install -e '.[cluster]'") from None
     try:
         client = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError) as error:
