@@ -81,6 +81,11 @@ def test_fields_of_one_task() -> None:
     }
 
 
+@pytest.mark.parametrize(("budget", "reduce"), [(None, 36), ("C", 36), ("A", 3), ("B", 9), ("D", 36)])
+def test_another_budget_sets_the_reduction_too(budget: str | None, reduce: float) -> None:
+    assert load_profile("paper").fields("mnli", 0, budget)["reduce_epochs"] == reduce
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ProfileError, match="profile='huge': expected one of mini, paper, smoke"):
         load_profile("huge")

@@ -52,13 +52,19 @@ class Profile(BaseModel):
         return table.get(task, table["default"])
 
     def fields(self, task: str, seed: int, budget: str | None = None) -> dict[str, Any]:
-        """The recipe fields of one task and seed, before a study sets its own."""
+        """The recipe fields of one task and seed, before a study sets its own.
+
+        A task's own lengths (``per_task``) belong to the profile's budget; another one sets both phases by its table.
+        """
         epochs = self.epochs(task, budget)
+        own = self.per_task.get(task, {})
+        if budget not in (None, self.budget):
+            own = {field: value for field, value in own.items() if field not in ("epochs", "reduce_epochs")}
         return {
             **self.recipe,
             "epochs": epochs,
             "reduce_epochs": epochs,
-            **self.per_task.get(task, {}),
+            **own,
             "task": task,
             "seed": seed,
         }

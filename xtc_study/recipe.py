@@ -89,7 +89,8 @@ class Recipe(BaseModel):
     granularity: str = "tensor"
     """One scale per ``tensor``, per ``row``, or per ``group:N`` (N weights of a row)."""
     quantise_pooler: bool = True
-    """Whether the dense layer before the classifier is low-bit too (BinaryBERT: yes; the released XTC configs: no)."""
+    """Whether the dense layer before the classifier is low-bit too (BinaryBERT: yes; the released XTC configs: no),
+    and with it the one between narrow word embeddings and the layers, where an encoder has one (ELECTRA)."""
     quantise_attention: bool = False
     """Whether queries, keys, values and attention probabilities get activation_bits too (TernaryBERT yes, XTC no)."""
     activation_scale: Literal["token", "tensor"] = "token"

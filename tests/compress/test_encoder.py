@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import transformers
 
-from xtc_study.compress.encoder import EncoderError, encoder_parts
+from xtc_study.compress.encoder import EncoderError, encoder_parts, positions
 
 BERT_LAYER = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
               "intermediate.dense", "output.dense"]  # fmt: skip
@@ -48,3 +49,15 @@ def test_a_depth_no_stack_has(tiny: Callable[..., Any]) -> None:
 def test_an_encoder_without_classifier(tiny: Callable[..., Any]) -> None:
     with pytest.raises(EncoderError, match="a last linear with 3 outputs"):
         encoder_parts(tiny("bert").bert)
+
+
+def test_word_pieces_a_position_table_has_room_for(tiny: Callable[..., Any], family: str) -> None:
+    assert positions(tiny(family)) == {"bert": 40, "roberta": 38, "distilbert": 40}[family], "RoBERTa's padding is 1"
+
+
+def test_what_widens_narrow_embeddings_is_outside_the_stack_too() -> None:
+    config = transformers.ElectraConfig(
+        vocab_size=101, embedding_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=4
+    )
+    parts = encoder_parts(transformers.ElectraForSequenceClassification(config))
+    assert parts.head_linears == ("electra.embeddings_project", "classifier.dense")

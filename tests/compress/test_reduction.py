@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
 from xtc_study.compress.reduction import LayersError, hidden_state_map, layer_map, reduced
 
@@ -121,3 +122,15 @@ def test_all_layers_give_the_teachers_logits(tiny: Callable[..., Any], batch: Ca
     student = reduced(teacher, (0, 1, 2, 3)).eval()
     with torch.no_grad():
         assert torch.equal(student(**batch(family)).logits, teacher(**batch(family)).logits)
+
+
+def test_a_kept_layer_attends_as_it_did() -> None:
+    """ModernBERT: layers 0 and 3 attend to the whole text, the others to 4 neighbours."""
+    config = ModernBertConfig(
+        vocab_size=101, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=64,
+        pad_token_id=0, num_labels=3, local_attention=4,
+    )  # fmt: skip
+    student = reduced(ModernBertForSequenceClassification(config), (0, 2, 3))
+    assert student.config.layer_types == ["full_attention", "sliding_attention", "full_attention"]
+    assert [layer.attention_type for layer in student.model.layers] == student.config.layer_types
+    assert config.layer_types == ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]

@@ -46,3 +46,12 @@ def test_a_low_bit_model_counts_the_same(tiny: Callable[..., Any], family: str) 
     before = matrix_parameters(model)
     make_low_bit(model, Recipe.of(task="toy-sentiment", weight_bits=1))
     assert matrix_parameters(model) == before
+
+
+def test_tables_with_bits_of_their_own_are_counted_at_them(tiny: Callable[..., Any], family: str) -> None:
+    model = tiny(family)
+    tables = (101 + 40 + (0 if family == "distilbert" else 2)) * 32
+    rest = matrix_parameters(model) - tables
+    make_low_bit(model, Recipe.of(task="toy-sentiment", weight_bits=1, embedding_bits=8))
+    assert paper_size_bytes(model, 1, 8) == (rest + 8 * tables) // 8
+    assert paper_size_bytes(model, 1, 1) == paper_size_bytes(model, 1)

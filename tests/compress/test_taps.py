@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 
+from xtc_study.compress.attention import FIELD, quantise_attention, restore_attention
+from xtc_study.compress.encoder import EncoderError
 from xtc_study.compress.taps import tapped
 
 PROJECTIONS = {
@@ -79,3 +82,19 @@ def test_the_implementation_comes_back_after_an_error(tiny: Callable[..., Any]) 
     with pytest.raises(KeyError), tapped(model):
         raise KeyError("in the block")
     assert model.config._attn_implementation == before != "xtc_scores"
+
+
+def test_a_family_with_attention_code_of_its_own_is_refused(tiny: Callable[..., Any]) -> None:
+    config = transformers.MPNetConfig(
+        vocab_size=101, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
+    )
+    model, other = transformers.MPNetForSequenceClassification(config), tiny("bert")
+    before = other.config._attn_implementation
+    with pytest.raises(EncoderError, match="mpnet computes attention by code of its own"), tapped(other, model):
+        pass
+    assert other.config._attn_implementation == before
+    with pytest.raises(EncoderError, match="neither distilled nor quantised"):
+        quantise_attention(model, 8)
+    assert not hasattr(model.config, FIELD)
+    setattr(model.config, FIELD, 8)
+    restore_attention(model)  # an old file of such a model is still read

@@ -34,6 +34,19 @@ def test_a_card_says_what_was_measured(tmp_path: Path) -> None:
     assert "every matrix at 2 bits," in card(tmp_path, weight_bits=2)
 
 
+@pytest.mark.parametrize(
+    ("depth", "text"),
+    [
+        (None, "The teacher is the same encoder in full precision"),
+        (3, "The teacher is the same encoder, cut to 3 of its layers, in full precision"),
+        ("1/2", "The teacher is the same encoder, cut to 1/2 of its layers, in full precision"),
+        ((0, 5), "The teacher is the same encoder, of whose layers 0, 5 (from 0) are kept, in full precision"),
+    ],
+)
+def test_a_card_says_how_deep_the_teacher_is(depth: Any, text: str, tmp_path: Path) -> None:
+    assert text in card(tmp_path, teacher_layers=depth)
+
+
 @pytest.mark.parametrize("model", ["/home/somebody/encoders/mine", "./encoders/mine"])
 def test_a_card_does_not_say_where_an_encoder_lay(model: str, tmp_path: Path) -> None:
     text = card(tmp_path, model=model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,79 @@ def test_an_embedding(bits: int) -> None:
     twin.weight = entry.pack(integers).reshape(9, -1)
     ids = torch.tensor([[0, 8, 3], [3, 3, 1]])
     assert torch.equal(twin(ids), table(ids))
+
+
+@pytest.fixture(params=["shared", "one thread"])
+def raw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """numba's loops among threads, which are handed bare addresses, and on one."""
+    monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2 if request.param == "shared" else 1)
+    yield
+    torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("default", [torch.float16, torch.bfloat16, torch.float64])
+def test_torch_s_default_type_is_not_the_loops(engine: str, raw: None, default: torch.dtype, bits: int) -> None:
+    layer = low_bit(24, 40, WeightFormat(bits, "row"), ActivationFormat(8))
+    twin, x = packed(layer, engine), torch.randn(9, 40)
+    expected = layer(x)
+    torch.set_default_dtype(default)
+    try:
+        y = twin(x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(y, expected)
+
+
+@torch.inference_mode()
+def test_torch_s_default_device_is_not_the_loops(engine: str, raw: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_module, "_own", threading.local())
+    layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
+    x = torch.randn(9, 40)
+    expected = layer(x)
+    with torch.device("meta"):
+        y = packed(layer, engine)(x)
+    assert torch.equal(y, expected)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_scales_and_biases_of_another_type_are_read_as_what_they_are(
+    engine: str, raw: None, dtype: torch.dtype
+) -> None:
+    layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
+    twin, x = packed(layer, engine), torch.randn(9, 40)
+    assert torch.allclose(twin.to(dtype)(x).float(), layer(x), atol=0.02)
+
+
+@torch.inference_mode()
+def test_what_is_no_packed_byte_is_refused(raw: None, native_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(native_cache))
+    layer, x = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8)), torch.randn(9, 40)
+    for engine in ("numba", "native"):
+        with pytest.raises(ValueError, match=r"packed weights are torch\.float16, expected torch\.uint8"):
+            packed(layer, engine).type(torch.float16)(x)
+        with pytest.raises(ValueError, match=r"shape \[9, 39\]: expected 40 features"):
+            packed(layer, engine)(x[:, :39])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["token", "tensor"])
+def test_a_number_that_is_none_is_not_hidden(engine: str, raw: None, activation: str) -> None:
+    layer = low_bit(8, 16, WeightFormat(1), ACTIVATIONS[activation])
+    x = torch.randn(2, 16)
+    x[0, 3] = float("nan")
+    y = packed(layer, engine)(x)
+    assert y[0].isnan().all() and torch.equal(y[1], layer(x)[1]) == (activation == "token")
+
+
+@torch.inference_mode()
+def test_no_rows(engine: str) -> None:
+    layer = low_bit(8, 16, WeightFormat(1), ActivationFormat(8))
+    assert packed(layer, engine)(torch.randn(0, 5, 16)).shape == (0, 5, 8)
 
 
 @settings(deadline=None, max_examples=60)

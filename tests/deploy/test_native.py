@@ -64,15 +64,6 @@ def test_the_layout_holds_every_weight(outputs: int, columns: int, bits: int, se
 
 
 @torch.inference_mode()
-def test_a_number_that_is_none_is_not_hidden(built: None) -> None:
-    layer = low_bit(8, 16, WeightFormat(1), ActivationFormat(8))
-    x = torch.randn(2, 16)
-    x[0, 3] = float("nan")
-    y = packed(layer, "native")(x)
-    assert y[0].isnan().all() and torch.equal(y[1], layer(x)[1])
-
-
-@torch.inference_mode()
 def test_raw_memory_is_only_read_where_shapes_and_types_fit(built: None) -> None:
     layer = low_bit(8, 16, WeightFormat(1, "row"), ActivationFormat(8))
     twin, x = packed(layer, "native"), torch.randn(4, 16)

@@ -32,6 +32,7 @@ def test_by_hand() -> None:
     """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 word pieces, twice the shortest measured."""
     assert seconds_of() == pytest.approx([78 * 6, 78 * 10])
     assert seconds_of(weight_bits=32, activation_bits=32) == pytest.approx([78 * 6, 78 * 8])
+    assert seconds_of(stages=0) == pytest.approx([78 * 6, 78 * 8]), "on labels alone no teacher is asked"
     assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the word pieces, twice the steps"
 
 

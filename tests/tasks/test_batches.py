@@ -32,3 +32,12 @@ def test_long_inputs_are_cut_and_regression_targets_are_floats() -> None:
     rows = tokenised(load_task("toy-similarity")["dev"].select(range(4)), task, tokenizer, 8)
     assert max(rows["length"]) == 8
     assert Padding(tokenizer, task)([rows[0], rows[1]])["labels"].dtype == torch.float32
+
+
+def test_padding_is_on_the_right_whatever_the_tokenizer_likes() -> None:
+    """On the left it would move a row's positions by as much as its batch is longer."""
+    task, tokenizer = find_task("toy-sentiment"), toy_tokenizer()
+    tokenizer.padding_side = "left"
+    rows = tokenised(load_task(task.name)["dev"].select(range(16)), task, tokenizer, 48)
+    mask = Padding(tokenizer, task)(list(rows))["attention_mask"]
+    assert mask[:, 0].all() and not mask[:, -1].all()

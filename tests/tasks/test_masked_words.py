@@ -50,7 +50,7 @@ def test_each_word_is_asked_for_in_the_pair_and_the_likeliest_whole_words_are_ta
     model: Any, tokenizer: Any
 ) -> None:
     sentence = "The dog runs."
-    (slots,) = MaskedWords(model, tokenizer, 3, "cpu").slots([sentence])
+    (slots,) = MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])
     assert [sentence[slot.start : slot.end] for slot in slots] == ["dog", "runs"]
     for slot, masked in zip(slots, ("The [MASK] runs.", "The dog [MASK]."), strict=True):
         inputs = tokenizer(masked, sentence, return_tensors="pt")
@@ -67,7 +67,7 @@ def test_neighbours_in_a_batch_change_nothing(
 ) -> None:
     monkeypatch.setattr(tokenizer, "padding_side", side)
     sentences = ["The dog runs.", "dog", "The cat sits. The cow sleeps.", "", "the"]
-    source = MaskedWords(model, tokenizer, 3, "cpu")
+    source = MaskedWords(model, tokenizer, 3, "cpu", 40)
     together = source.slots(sentences)
     monkeypatch.setattr(module, "BATCH_PIECES", 1)
     alone = [slots for sentence in sentences for slots in source.slots([sentence])]
@@ -76,7 +76,7 @@ def test_neighbours_in_a_batch_change_nothing(
 
 
 def test_capitals_are_kept(model: Any, tokenizer: Any) -> None:
-    (slots,) = MaskedWords(model, tokenizer, 2, "cpu").slots(["Dog CAT"])
+    (slots,) = MaskedWords(model, tokenizer, 2, "cpu", 40).slots(["Dog CAT"])
     assert all(word[0].isupper() and word[1:].islower() for word in slots[0].words)
     assert all(word.isupper() for word in slots[1].words)
 
@@ -84,13 +84,13 @@ def test_capitals_are_kept(model: Any, tokenizer: Any) -> None:
 def test_words_of_several_pieces_have_synonyms_or_stay(model: Any, tokenizer: Any) -> None:
     table = SynonymTable({("dog", "n"): ["cur"]}, 15)
     sentence = "the dogs runs"
-    assert [slot.start for slot in MaskedWords(model, tokenizer, 3, "cpu").slots([sentence])[0]] == [9]
-    slots = MaskedWords(model, tokenizer, 3, "cpu", table).slots([sentence])[0]
+    assert [slot.start for slot in MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])[0]] == [9]
+    slots = MaskedWords(model, tokenizer, 3, "cpu", 40, table).slots([sentence])[0]
     assert slots[0] == Slot(4, 8, ("curs",)) and slots[1].start == 9
 
 
 def test_a_mask_beyond_the_longest_input_has_no_candidates(model: Any, tokenizer: Any) -> None:
     sentence = "dog the " * 30
-    (slots,) = MaskedWords(model, tokenizer, 3, "cpu").slots([sentence])
+    (slots,) = MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])
     # Position 0 is [CLS], so that places 1, 3, ..., 39 hold a dog.
     assert [slot.start for slot in slots] == [8 * place for place in range(20)]

@@ -44,6 +44,16 @@ def test_a_classification_of_sentences(tmp_path: Path) -> None:
     assert text["dev"].to_dict() == {"sentence": ["not bad"], "label": [1], "idx": [0]}
 
 
+@pytest.mark.parametrize("score", ["1e39", "-1e39", "1" + "0" * 400, "nan"], ids=lambda text: text[:6])
+def test_a_number_that_training_could_not_hold(score: str, tmp_path: Path) -> None:
+    path = write(tmp_path, PLAIN.replace("train.csv", "train.jsonl").replace("labels: [no, yes]", "kind: regression"))
+    (tmp_path / "train.jsonl").write_text(f'{{"review": "x", "stars": {score.replace("nan", "NaN")}}}\n')
+    with pytest.raises(
+        DataError, match=r"train\.jsonl, line 1, column 'stars': .* expected a number, of 3\.4e\+38 at"
+    ):
+        read_own(path)
+
+
 def test_a_regression_on_pairs_with_two_splits_to_score(tmp_path: Path) -> None:
     description = """
 name: near
@@ -150,6 +160,7 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         ),
         ("labels:", "kind: regression\nlabels:", "labels: a regression has none"),
         ("[no, yes]", "[no, no]", "labels: expected each once"),
+        ("labels:", "metrics: [f1, f1]\nlabels:", "metrics: expected each once"),
         ("name:", "name: [", "not YAML"),
         ("name:", "text: id\nname:", "not YAML .*'text' is there twice; keep one of them"),
         ("dev: dev.csv}", "dev: dev.csv, dev: train.csv}", "'dev' is there twice"),
@@ -163,7 +174,7 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         (
             "labels: [no, yes]",
             "kind: regression",
-            r"line 2, column 'stars': 'yes', expected a number \(wrong too: line 3, 4\); mend it or delete the row",
+            r"line 2, column 'stars': 'yes', expected a number, .* \(wrong too: line 3, 4\); mend it or delete",
         ),
     ],
 )

@@ -174,3 +174,10 @@ def test_a_table_that_knows_no_word_of_the_task_is_refused(tmp_path: Path) -> No
     (tmp_path / "table.tsv").write_text("zebra\tn\thorse\n")
     with pytest.raises(DataError, match=r"table.tsv'?: no word of task 'toy-sentiment' has a synonym there"):
         Pipeline(recipe(), Places(tmp_path / "steps", synonyms=tmp_path / "table.tsv"))
+
+
+def test_an_augmented_row_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
+    lesson = Pipeline(recipe(max_length=128), Places(tmp_path))
+    assert lesson.pool is not None and lesson.pool.longest == 64
+    lesson.pool.longest = 8  # as if the model read no more
+    assert max(lesson.pool.rows()["length"]) == 8

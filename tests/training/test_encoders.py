@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
 
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import (
@@ -116,6 +118,31 @@ def test_a_model_whose_classifier_is_for_other_labels(models: Path, tiny: Callab
     model = load_encoder("two-labels", CLASSES, 0, models)
     assert model.classifier.out_features == 3
     assert torch.equal(model.bert.pooler.dense.weight, tiny("bert", labels=2).bert.pooler.dense.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_hidden_layers": 4}, r"lack weights .* \(bert\.encoder\.layer\.3\.attention.*, \.\.\.\)"),
+        ({"vocab_size": 99}, r"lack .* in another size \(bert\.embeddings\.word_embeddings\.weight\)"),
+    ],
+    ids=str,
+)
+def test_weights_that_are_not_those_of_the_configuration(models: Path, change: dict[str, int], message: str) -> None:
+    config = models / "org" / "small" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    with pytest.raises(ModelError, match=f"model='org/small': its files {message}"):
+        load_encoder("org/small", CLASSES, 0, models)
+
+
+def test_a_head_is_drawn_where_the_file_has_none_and_kept_where_it_fits(
+    models: Path, tiny: Callable[..., Any]
+) -> None:
+    transformers.BertForMaskedLM(tiny("bert").config).save_pretrained(models / "masked-lm")  # without a pooler
+    assert load_encoder("masked-lm", CLASSES, 0, models).classifier.out_features == 3
+    tuned = tiny("bert", labels=3)
+    tuned.save_pretrained(models / "tuned")
+    assert torch.equal(load_encoder("tuned", CLASSES, 0, models).classifier.weight, tuned.classifier.weight)
 
 
 def test_the_builtin_encoder() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,37 @@ def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Pat
     assert student.model.config.num_hidden_layers == 3
 
 
+@pytest.mark.usefixtures("little")
+def test_steps_are_not_those_of_another_model_at_the_same_path(tmp_path: Path) -> None:
+    def put(name: str, seed: int) -> None:
+        model = load_encoder("builtin:tiny", module.find_task("toy-sentiment"), seed)
+        model.save_pretrained(tmp_path / "models" / name)
+        load_tokenizer("builtin:tiny").save_pretrained(tmp_path / "models" / name)
+
+    put("first", 1)
+    put("second", 2)
+    places = Places(tmp_path / "steps", models_dir=tmp_path / "models")
+    short = {"model": "first", "teacher_epochs": 0.01}
+    chosen = recipe(**short, start="second", epochs=0.01, stages=0)
+    Pipeline(chosen, places).student()
+    assert Pipeline(chosen, places).student().reused == 1
+
+    put("second", 3)
+    with pytest.raises(ModelError, match=r"start='second': the folder's config, tokenizer or weights are .*quantise-"):
+        Pipeline(chosen, places)
+    assert Pipeline(recipe(**short), places).teacher().reused == 1, "its teacher is the same"
+    put("second", 2)
+    put("first", 3)
+    with pytest.raises(ModelError, match=r"model='first': .*teacher-.*folder or results of its own"):
+        Pipeline(chosen, places)
+
+    for path in (tmp_path / "steps").glob("*/step.json"):
+        record = json.loads(path.read_text())
+        assert set(record.pop("model_files")) == ({"model"} if record["phase"] == "teacher" else {"model", "start"})
+        path.write_text(json.dumps(record))
+    assert Pipeline(chosen, places).student().reused == 1, "older steps have no hash"
+
+
 @pytest.mark.parametrize(
     ("fields", "error", "message"),
     [
@@ -194,6 +226,24 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
     assert again.reused == 0
     state = first.model.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in again.model.state_dict().items())
+
+
+@pytest.mark.usefixtures("little")
+def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
+    lesson = Pipeline(recipe(), Places(tmp_path))
+    folder = tmp_path / lesson.teacher().step.address
+    whole = {file: file.read_bytes() for file in folder.iterdir()}
+    for file, content in [
+        *(("config.json", b"{"), ("config.json", b'{"model_type": "bert", "hidden_size": "x"}')),
+        *(("curve.json", b"[{"), ("curve.json", b"[3]"), ("step.json", b"{}")),
+    ]:
+        (folder / file).write_bytes(content)
+        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
+            lesson.teacher()
+        assert not lesson.store.is_done(folder.name)
+        for path, before in whole.items():
+            path.write_bytes(before)
+    assert lesson.teacher().reused == 1
 
 
 @pytest.mark.usefixtures("little")

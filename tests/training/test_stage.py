@@ -90,7 +90,8 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp
 def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
     low_bit: bool, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch."""
+    """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
+    the last checkpoint, which lies between two points of the curve."""
 
     def model() -> Any:
         made = encoder(0)
@@ -102,6 +103,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
         return made
 
     monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
+    monkeypatch.setattr(stage, "POINTS", 4)  # each of three steps
     terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
     lesson = Lesson(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
@@ -129,10 +131,38 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
     assert 1000 < seconds < 1500, "what was spent before counts"
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
-    assert [point for point in again if point["term"] == "dev score"] == [
-        point for point in curve if point["term"] == "dev score"
-    ]
-    assert {point["step"] for point in again} == {point["step"] for point in curve}
+    assert again == curve
+
+
+def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    replace = stage.os.replace
+    saved: list[int] = []
+
+    def killed(partial: Path, target: Path) -> None:
+        saved.append(1)
+        if len(saved) == 3:
+            raise KeyboardInterrupt
+        replace(partial, target)
+
+    monkeypatch.setattr(stage, "os", SimpleNamespace(replace=killed))
+    with pytest.raises(KeyboardInterrupt):
+        fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
+    path, course, _, _ = stage._last_checkpoint(tmp_path)
+    assert path == str(tmp_path / "checkpoint-2") and course.seconds > 0
+    so_far = tmp_path / "checkpoint-2" / "so_far.json"
+    so_far.write_text('{"curve": [], "seconds": 2.0}')  # of an earlier version
+    assert stage._last_checkpoint(tmp_path) == (path, stage.Course([], 2.0), {}, 0)
+
+
+def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    arguments = stage._arguments(schedule(), Arithmetic("cuda", "fp32"), tmp_path)
+    assert (arguments.n_gpu, arguments.train_batch_size) == (1, 16)
+    assert stage._arguments(schedule(), CPU, tmp_path).n_gpu == 0
 
 
 @pytest.mark.parametrize(("steps", "at"), [(7, [7]), (104, [52, 104]), (2000, [400, 800, 1200, 1600, 2000])])

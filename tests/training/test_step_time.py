@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from xtc_study.runs.step_times import KINDS, read_step_times, write_step_times
+from xtc_study.training import step_time
 from xtc_study.training.encoders import BUILTIN, ModelError, untrained_encoder
 from xtc_study.training.step_time import measure_step_times
 
@@ -30,6 +34,32 @@ def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
 def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
     times = measure_step_times(BUILTIN, device="cpu", batch_size=2, lengths=(8, 10_000))
     assert {point.length for point in times.points} == {8, 64}
+
+
+def test_steps_are_measured_as_they_are_trained(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RoBERTa's 40 positions hold 38 word pieces; weights in half precision are trained in float32; only a student
+    that is distilled gives its attention scores; its dropout is the one of trainings."""
+    tiny("roberta", layers=1).half().save_pretrained(tmp_path)
+    seen = []
+
+    def watched(student: Any, teacher: Any, *rest: Any) -> Callable[[], None]:
+        once = step(student, teacher, *rest)
+
+        def looked() -> None:
+            dropout = {type(part).__name__ for part in student.modules() if isinstance(part, torch.nn.Dropout)}
+            seen.append((teacher is not None, student.config._attn_implementation, student.dtype, dropout))
+            once()
+
+        return looked
+
+    step = step_time._step
+    monkeypatch.setattr(step_time, "_step", watched)
+    times = measure_step_times(str(tmp_path), device="cpu", batch_size=2, lengths=(4, 10_000))
+    assert {point.length for point in times.points} == {4, 38}
+    assert {taught: name == "xtc_scores" for taught, name, *_ in seen} == {False: False, True: True}
+    assert all(rest == [torch.float32, {"_Dropout"}] for _, _, *rest in seen)
 
 
 def test_bert_base_can_be_measured_without_the_hub_and_others_cannot() -> None:

@@ -14,6 +14,7 @@ from xtc_study.tasks.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training.encoders import ModelError
 from xtc_study.training.fresh import write_fresh_encoder
 from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.suitable import rehearse
 
 SHAPE = {
     "vocab_size": len(VOCABULARY),
@@ -24,6 +25,7 @@ SHAPE = {
 }
 GPT = {"vocab_size": len(VOCABULARY), "n_embd": 32, "n_layer": 2, "n_head": 4}
 T5 = {"vocab_size": len(VOCABULARY), "d_model": 32, "d_kv": 8, "num_layers": 2, "num_heads": 4, "d_ff": 64}
+FNET = {field: value for field, value in SHAPE.items() if field != "num_attention_heads"}
 VIT = {field: value for field, value in SHAPE.items() if field != "vocab_size"}
 
 
@@ -42,6 +44,9 @@ def model(family: str, **shape: Any) -> Any:
         ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives word piece 217, the encoder knows 50 of them"),
         ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
         ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
+        ("FNet", FNET, {}, "the configuration of fnet has no num_attention_heads"),
+        ("MPNet", SHAPE, {}, "mpnet computes attention by code of its own.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
+        ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet computes attention by code of its own"),
         ("Bert", SHAPE, {"granularity": "group:7"}, "group:7"),
         (
             "Bert",
@@ -75,11 +80,30 @@ def test_folders_that_are_not_whole(tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     assert "its tokenizer has no padding token" in mistake()
     toy_tokenizer().save_pretrained(tmp_path)
+    whole = (tmp_path / "tokenizer.json").read_bytes()
+    for damage in (b"{}", b'{"added_tokens": []}'):  # a KeyError and an Exception of transformers and tokenizers
+        (tmp_path / "tokenizer.json").write_bytes(damage)
+        assert "the folder cannot be read (" in mistake()
+    (tmp_path / "tokenizer.json").write_bytes(whole)
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
     assert "the folder cannot be read (" in mistake()
     (tmp_path / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}')
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
     assert "needs no code of its own" in mistake()
+
+
+def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
+    for name, words in (("train", 5), ("dev", 30)):
+        rows = "".join(f"{'word ' * words}{number},{number % 2}\n" for number in range(8))
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + rows)
+    (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv, dev: dev.csv}, text: text, label: label}")
+    (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
+    texts = [f"word {number}" for number in range(8)]
+    encoder = write_fresh_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
+    places = Places(tmp_path / "steps", task_files=tuple(files))
+    with pytest.raises(ModelError, match=r"reads at most 16 word pieces, a row of .* \(dev\) has 33; lower"):
+        Pipeline(Recipe.of(task=name, model=str(encoder)), places)
+    assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
 
 
 def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
@@ -105,3 +129,9 @@ def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
         write_fresh_encoder(folder, ["some words"])
     with pytest.raises(ValueError, match="no text"):
         write_fresh_encoder(tmp_path / "other", [])
+
+
+def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
+    model("MPNet", **SHAPE).save_pretrained(tmp_path)
+    recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
+    assert rehearse(recipe, (0, 1), (1,)).config.model_type == "mpnet"

@@ -16,7 +16,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from xtc_study.compress.activations import ActivationFormat, quantize_activation
 from xtc_study.compress.straight_through import StraightThrough
-from xtc_study.compress.taps import attention_with_scores
+from xtc_study.compress.taps import attend_by, attention_with_scores
 
 PREFIX = "xtc_quantised_"
 FIELD = "xtc_attention_bits"
@@ -27,20 +27,29 @@ def quantise_attention(model: Any, bits: int) -> None:
     """Makes the model attend with ``bits`` bits from now on, and notes it in its config.
 
     Raises:
-        ValueError: bits outside 2 to 8.
+        ValueError: bits outside 2 to 8, or (EncoderError) a model whose attention is code of its own.
     """
-    name = f"{PREFIX}{bits}"
-    AttentionInterface.register(name, partial(low_bit_attention, form=ActivationFormat(bits)))
-    AttentionMaskInterface.register(name, eager_mask)
+    attend_by(model, _registered(bits))
     setattr(model.config, FIELD, bits)
-    model.set_attn_implementation(name)
 
 
 def restore_attention(model: Any) -> None:
-    """Makes a loaded model attend as its config says."""
+    """Makes a loaded model attend as its config says.
+
+    One whose attention is code of its own attends as it did when it was trained: files of such models were once
+    written, though their field changed nothing.
+    """
     bits = getattr(model.config, FIELD, None)
     if bits is not None:
-        quantise_attention(model, bits)
+        model.set_attn_implementation(_registered(bits))
+
+
+def _registered(bits: int) -> str:
+    """The name that transformers knows attention at ``bits`` bits by."""
+    name = f"{PREFIX}{bits}"
+    AttentionInterface.register(name, partial(low_bit_attention, form=ActivationFormat(bits)))
+    AttentionMaskInterface.register(name, eager_mask)
+    return name
 
 
 def low_bit_attention(

@@ -21,7 +21,8 @@ class EncoderParts:
     layer_linears: tuple[str, ...]
     """Every linear inside the stack."""
     head_linears: tuple[str, ...]
-    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, ..."""
+    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, and what
+    widens narrow word embeddings to the stack, as ELECTRA's embeddings_project."""
     classifier: str
     """The last linear, whose outputs are the logits."""
     word_embeddings: str
@@ -53,6 +54,15 @@ def encoder_parts(model: Any) -> EncoderParts:
     table = model.get_input_embeddings()
     word_embeddings = next(name for name, module in model.named_modules() if module is table)
     return EncoderParts(stack, inside, tuple(outside[:-1]), outside[-1], word_embeddings)
+
+
+def positions(model: Any) -> int:
+    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
+    tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
+    if not tables or not hasattr(tables[0], "num_embeddings"):
+        return int(getattr(model.config, "max_position_embeddings", 10**9))
+    shift = tables[0].padding_idx + 1 if tables[0].padding_idx is not None else 0
+    return int(tables[0].num_embeddings) - shift
 
 
 def _linears(module: nn.Module) -> list[nn.Module]:

@@ -36,7 +36,7 @@ def activation_format(recipe: Recipe) -> ActivationFormat | None:
 
 
 def make_low_bit(model: Any, recipe: Recipe) -> None:
-    """Replaces the encoder's linears, the dense layer of the head and the word embeddings by low-bit ones.
+    """Replaces the encoder's linears, its dense layers outside the stack and the word embeddings by low-bit ones.
 
     Left in full precision, as in XTC: position and type embeddings (unless ``quantise_tables``), LayerNorms, biases
     and the classifier.

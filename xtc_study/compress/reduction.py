@@ -65,6 +65,8 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
     """A new model with only these layers of ``model``; every other parameter is copied too."""
     parts = encoder_parts(model)
     config = copy.deepcopy(model.config)
+    for name, values in _per_layer(config).items():
+        setattr(config, name, type(values)(values[layer] for layer in layers))
     config.num_hidden_layers = len(layers)
     student = type(model)(config)
     kept = {f"{parts.layers}.{old}.": f"{parts.layers}.{new}." for new, old in enumerate(layers)}
@@ -78,3 +80,15 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
             state[kept[prefix] + name.removeprefix(prefix)] = tensor
     student.load_state_dict(state, strict=True)
     return student.to(model.device)
+
+
+def _per_layer(config: Any) -> dict[str, Any]:
+    """Fields of a configuration that say something of each layer: ModernBERT's ``layer_types``, Reformer's
+    ``attn_layers``, Longformer's ``attention_window``."""
+    return {
+        name: values
+        for name, values in vars(config).items()
+        if ("layer" in name or name == "attention_window")
+        and isinstance(values, list | tuple)
+        and len(values) == config.num_hidden_layers
+    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch import nn
+
 from xtc_study.compress.encoder import encoder_parts
 
 
@@ -17,9 +19,23 @@ def matrix_parameters(model: Any) -> int:
     )
 
 
-def paper_size_bytes(model: Any, bits: int) -> int:
+def paper_size_bytes(model: Any, bits: int, table_bits: int | None = None) -> int:
     """Every matrix at ``bits`` bits and nothing else: BERT-base at 1 bit is 13.04 MiB, 6 of its layers 7.97 MiB.
 
     This is how the XTC paper's 52x and 8 MB come about; it is not the size of any file.
+
+    Args:
+        table_bits: of the embedding tables, where they have others; None: ``bits``.
     """
-    return matrix_parameters(model) * bits // 8
+    more = 0 if table_bits is None else table_bits - bits
+    return (matrix_parameters(model) * bits + _table_parameters(model) * more) // 8
+
+
+def _table_parameters(model: Any) -> int:
+    """Elements of the embedding tables outside the stack of layers: words, positions, types."""
+    stack = encoder_parts(model).layers
+    return sum(
+        module.weight.numel()
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and not name.startswith(f"{stack}.")
+    )

@@ -16,6 +16,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from xtc_study.compress.dropout import dropout as dropout_of
+from xtc_study.compress.encoder import EncoderError
 
 NAME = "xtc_scores"
 
@@ -49,17 +50,35 @@ AttentionInterface.register(NAME, attention_with_scores)
 AttentionMaskInterface.register(NAME, eager_mask)
 
 
+def attend_by(model: Any, name: str) -> None:
+    """Makes the model attend by the registered function ``name``.
+
+    Raises:
+        EncoderError: its family computes attention by itself. transformers only logs that and changes nothing; the
+            model would go on to return probabilities where scores are expected.
+    """
+    model.set_attn_implementation(name)
+    if model.config._attn_implementation != name:
+        raise EncoderError(
+            f"{model.config.model_type} computes attention by code of its own and not by transformers' "
+            "AttentionInterface, so its scores can be neither distilled nor quantised"
+        )
+
+
 @contextmanager
 def tapped(*models: Any) -> Iterator[None]:
     """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
 
     A model whose attention is quantised gives its scores anyway and is left as it is.
+
+    Raises:
+        EncoderError: a model whose attention scores cannot be had.
     """
     plain = [model for model in models if not model.config._attn_implementation.startswith("xtc_")]
     before = [model.config._attn_implementation for model in plain]
     try:
         for model in plain:
-            model.set_attn_implementation(NAME)
+            attend_by(model, NAME)
         yield
     finally:
         for model, implementation in zip(plain, before, strict=True):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from xtc_study.compress.encoder import positions
 from xtc_study.deploy.loading import load
 
 BATCH = 16
@@ -35,7 +36,7 @@ def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterato
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no tokenizer beside the weights ({error})") from None
-    longest = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", 512))
+    longest = min(tokenizer.model_max_length, positions(model))
     for start in range(0, len(pairs), BATCH):
         part = pairs[start : start + BATCH]
         columns = [[pair[index] for pair in part] for index in range(len(part[0]))]

@@ -18,6 +18,8 @@ from typing import Any
 
 import pandas as pd
 
+from xtc_study.deploy.checksums import CONFIG
+
 Shape = tuple[int, int]
 SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
 
@@ -42,8 +44,8 @@ class Contender:
         return sum(file.stat().st_size for file in files)
 
 
-class BenchError(RuntimeError):
-    """A runtime that did not come to an end; the message holds its last lines."""
+class BenchError(ValueError):
+    """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
 
 
 def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
@@ -55,8 +57,12 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
 
     Returns:
         The contenders, and the largest difference of each export's logits to the packed model's.
+
+    Raises:
+        BenchError: ``teacher`` is no float32 folder.
+        CheckpointError: ``folder`` is no sound packed folder.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from xtc_study.deploy.dequantized import dequantized
     from xtc_study.deploy.engines.native_build import is_built
@@ -66,7 +72,13 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     if teacher is None:
         teacher = room / "fp32"
         dequantized(folder).save_pretrained(teacher)
-    model = AutoModelForSequenceClassification.from_pretrained(teacher).eval()
+    if not (teacher / CONFIG).is_file():
+        raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
     found = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
@@ -88,7 +100,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
 
         openvino.save_model(converted(model), str(room / "fp32.xml"), compress_to_fp16=False)
         differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml")
-        group = json.loads((folder / "config.json").read_text()).get("hidden_size", 0)
+        group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
         found += [
             Contender("fp32, OpenVINO", "openvino", room / "fp32.xml", teacher, 0, (room / "fp32.bin",)),
             Contender("u2, OpenVINO", "openvino", room / "u2.xml", folder, group, (room / "u2.bin",)),
@@ -109,14 +121,20 @@ def bench(
     ``ms`` is the least of the passes' medians.
 
     Raises:
-        BenchError: a runtime failed.
+        BenchError: no runtime, shape, number of threads or pass; a runtime failed.
     """
+    shapes, threads = list(shapes), list(threads)
+    if not found or not shapes or not threads or passes < 1:
+        raise BenchError(
+            f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
+            "expected at least one of each (a shape longer than the model reads does not count)"
+        )
     rows = []
     for count in threads:
         for turn in range(passes):
             for one in found:
                 progress(f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}")
-                result = _measured(one, list(shapes), count, seconds)
+                result = _measured(one, shapes, count, seconds)
                 for shape, times in result["times"].items():
                     rows.append(
                         {"name": one.name, "threads": count, "batch": shape, "bytes": one.bytes}

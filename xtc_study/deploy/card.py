@@ -76,7 +76,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "",
         "## Score",
         "",
-        "Measured on this file, loaded again. The teacher is the same encoder in full precision, fine-tuned on the "
+        f"Measured on this file, loaded again. The teacher is {_teacher(recipe)} in full precision, fine-tuned on the "
         "task.",
         "",
         "| split | metric | this file | teacher | examples |",
@@ -138,6 +138,16 @@ def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor
     before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
     before = before.partition("## Speed\n")[0]
     path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
+
+
+def _teacher(recipe: Recipe) -> str:
+    """The encoder, and how much of its depth where that is not all."""
+    kept = recipe.teacher_layers
+    if kept is None:
+        return "the same encoder"
+    if isinstance(kept, tuple):
+        return f"the same encoder, of whose layers {', '.join(map(str, kept))} (from 0) are kept,"
+    return f"the same encoder, cut to {kept} of its layers,"
 
 
 def _public(name: str) -> str:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xtc_study.compress.quantizers import quantize_weight
-from xtc_study.deploy.checksums import WEIGHTS, CheckpointError, read_config, verify, write_config
+from xtc_study.deploy.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
 from xtc_study.deploy.entry import Entry
 from xtc_study.deploy.rest import decode, encode
 
@@ -102,7 +102,8 @@ def _write(
             shapes[name] = list(tensor.shape)
         tensors[name] = stored.contiguous()
     # _name_or_path is a folder of the machine that trained the student; the file may be published.
-    config = {key: value for key, value in config.items() if key not in ("quantization_config", "_name_or_path")}
+    left_out = ("quantization_config", "_name_or_path", *OTHER_FILES)
+    config = {key: value for key, value in config.items() if key not in left_out}
     if modules or rest != "fp32":
         config["quantization_config"] = {
             "quant_method": METHOD,

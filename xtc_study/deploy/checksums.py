@@ -15,6 +15,8 @@ from typing import Any
 
 CHECKSUMS = "xtc_checksums"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+OTHER_FILES = ("transformers_weights", "configuration_files", "attribute_map")
+"""Fields of config.json that make transformers read other files than these two; the last renames the others."""
 NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
 TOKENIZER = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt", "bpe.codes", "dict.txt")
 """What transformers calls the files of tokenizers: tokenizer.json, special_tokens_map.json, vocab.txt, spm.model."""
@@ -71,6 +73,23 @@ def verify(folder: Path, config: dict[str, Any]) -> None:
         raise CheckpointError(f"{folder / WEIGHTS}: not found")
     if written.get(WEIGHTS) != file_digest(folder / WEIGHTS):
         raise CheckpointError(f"{folder / WEIGHTS}: damaged or not the file that was written (checksum)")
+
+
+def check_alone(folder: Path, config: dict[str, Any]) -> None:
+    """Refuses what would make transformers read other files than those that ``verify`` compares.
+
+    Raises:
+        CheckpointError: such a field in ``config``, or such a file in the folder.
+    """
+    for field in OTHER_FILES:
+        if field in config:
+            raise CheckpointError(
+                f"{folder / CONFIG}: has {field!r}, by which transformers may read other files than {CONFIG} and "
+                f"{WEIGHTS}, which alone are checked; take it out"
+            )
+    for path in folder.iterdir():
+        if path.name == "adapter_config.json" or path.name.startswith("shard-"):
+            raise CheckpointError(f"{path}: transformers may load it beside {WEIGHTS} or in its place; remove it")
 
 
 def config_digest(config: dict[str, Any]) -> str:

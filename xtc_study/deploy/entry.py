@@ -53,7 +53,7 @@ class Entry:
         if unknown:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
         kind, shape = fields.get("kind"), fields.get("shape")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise ValueError(f"kind {kind!r}, expected one of {', '.join(KINDS)}")
         if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"shape {shape!r}, expected [rows, columns]")
@@ -62,9 +62,10 @@ class Entry:
         if activation is not None:
             if not isinstance(activation, dict) or set(activation) != {"bits", "scale", "static"}:
                 raise ValueError(f"activation {activation!r}, expected bits, scale and static")
-            if type(activation["bits"]) is not int or activation["scale"] not in ("token", "tensor"):
-                raise ValueError(f"activation {activation!r}: not a known format")
-            activation = ActivationFormat(activation["bits"], activation["scale"], bool(activation["static"]))
+            known = type(activation["bits"]) is int and activation["scale"] in ("token", "tensor")
+            if not known or type(activation["static"]) is not bool or kind != "linear":
+                raise ValueError(f"activation {activation!r}: not a known format of a linear's input")
+            activation = ActivationFormat(activation["bits"], activation["scale"], activation["static"])
         return cls(kind, (shape[0], shape[1]), weight, activation)
 
     def json(self) -> dict[str, Any]:
@@ -114,6 +115,8 @@ class Entry:
             ValueError: codes that stand for no weight (a damaged file).
         """
         assert self.weight is not None
+        if codes.dtype != torch.uint8:
+            raise ValueError(f"packed weights are {codes.dtype}, expected torch.uint8")
         rows = codes.cpu().numpy().reshape(-1, self.row_bytes)
         if self.weight.bits == 2:
             return torch.from_numpy(base3.unpack(rows, self.shape[1]))
@@ -135,6 +138,8 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
             raise ValueError(f"granularity {granularity!r}, expected 'tensor', 'row' or 'group:N'")
         if columns % int(size):
             raise ValueError(f"granularity {granularity!r} does not divide {columns} columns")
+    if fields["kind"] == "embedding" and granularity == "tensor":
+        raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
     expected = "base3" if bits == 2 else f"b{bits}-le"
     if packing_name != expected:
         raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,16 @@ def export_packed(
         ValueError: ``folder`` is there already; a number ``rest`` cannot hold; the data are not to be had.
         CheckpointError: the run's file is damaged.
     """
-    if folder.exists():
-        raise ValueError(f"{folder}: is there already; choose another folder or remove it")
-    load(run.model, "torch")  # never hand out a damaged file
-    shutil.copytree(run.model, folder)
     metrics, recipe = run.metrics, run.recipe
-    if rest is not None and rest != recipe.rest:
-        try:
+    with _whole(folder):
+        load(run.model, "torch")  # never hand out a damaged file
+        shutil.copytree(run.model, folder)
+        if rest is not None and rest != recipe.rest:
             recipe = recipe.model_copy(update={"rest": rest})
             size = repack(run.model, folder, rest)
             rows = rescored(folder, recipe, metrics["rows"], data_dir, task_files)
             metrics = {**metrics, "rows": rows, "size_bytes": size}
             write_card(folder, recipe, metrics, run.primary_metric)
-        except BaseException:
-            shutil.rmtree(folder)
-            raise
     return metrics
 
 
@@ -79,11 +75,22 @@ def export_runtime(run: DoneRun, folder: Path, kind: str) -> tuple[Path, float]:
     from xtc_study.deploy.export_onnx import to_onnx
     from xtc_study.deploy.export_openvino import to_openvino
 
+    path = folder / ("model.onnx" if kind == "onnx" else "model.xml")
+    with _whole(folder):
+        difference = (to_onnx if kind == "onnx" else to_openvino)(run.model, path)
+        for file in run.model.iterdir():
+            if file.name not in (WEIGHTS, "README.md"):
+                shutil.copy(file, folder / file.name)
+    return path, difference
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """The block fills a new folder. If it fails the folder goes, so that it can be tried again."""
     if folder.exists():
         raise ValueError(f"{folder}: is there already; choose another folder or remove it")
-    path = folder / ("model.onnx" if kind == "onnx" else "model.xml")
-    difference = (to_onnx if kind == "onnx" else to_openvino)(run.model, path)
-    for file in run.model.iterdir():
-        if file.name not in (WEIGHTS, "README.md"):
-            shutil.copy(file, folder / file.name)
-    return path, difference
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

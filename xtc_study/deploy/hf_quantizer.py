@@ -18,6 +18,8 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from xtc_study.deploy.checksums import WEIGHTS, CheckpointError
+
 METHOD = "xtc"
 
 
@@ -47,8 +49,9 @@ class XtcQuantizer(HfQuantizer):
     ) -> None:
         from xtc_study.deploy.loading import prepare
 
-        if not checkpoint_files or len(checkpoint_files) != 1:
-            raise ValueError(f"weights {checkpoint_files}: a packed folder has one model.safetensors")
+        if [Path(file).name for file in checkpoint_files or []] != [WEIGHTS]:
+            raise CheckpointError(f"weights {checkpoint_files}: a packed folder has one {WEIGHTS}, and no other")
+        assert checkpoint_files is not None
         self.folder = Path(checkpoint_files[0]).parent
         prepare(model, self.folder)
 

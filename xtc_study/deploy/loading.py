@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from xtc_study.compress.attention import restore_attention
 from xtc_study.compress.lowbit import replace
 from xtc_study.deploy.checkpoint import packed_modules, stored_shapes
-from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError, read_config, verify
+from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
 from xtc_study.deploy.engines import engine_for_loading, make_engine
 from xtc_study.deploy.entry import KINDS, Entry
 from xtc_study.deploy.packed_layers import PackedEmbedding, PackedLinear
@@ -41,6 +41,7 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     folder = Path(folder)
     config = read_config(folder)
     verify(folder, config)
+    check_alone(folder, config)
     packed_modules(folder, config)
     _check_depth(folder, config)
     try:
@@ -135,6 +136,8 @@ def complete(model: Any, folder: Path) -> None:
 def _fill(layer: PackedLinear) -> None:
     if layer.entry.weight is None and layer.weight is not None:
         layer.weight = layer.weight.reshape(layer.entry.shape)
+    if layer.input_range is not None and not layer.input_range.limit >= 0:
+        raise ValueError(f"input_range.limit is {float(layer.input_range.limit)}, expected 0 or more")
 
 
 def _check_rows(table: PackedEmbedding) -> None:
@@ -146,9 +149,8 @@ def _check_rows(table: PackedEmbedding) -> None:
 def _check_depth(folder: Path, config: dict[str, Any]) -> None:
     """An absurd depth would build layers for hours before the tensors are found missing."""
     tensors = len(stored_shapes(folder))
-    for field in ("num_hidden_layers", "n_layers"):
-        depth = config.get(field)
-        if isinstance(depth, int) and depth > tensors:
+    for field, depth in config.items():  # num_hidden_layers, n_layer, decoder_layers, as the family calls it
+        if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > tensors:
             raise CheckpointError(f"{folder / CONFIG}: {field} is {depth}, but the file has {tensors} tensors")
 
 

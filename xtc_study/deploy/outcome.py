@@ -83,7 +83,9 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     metrics = {
         "rows": rows,
         "size_bytes": size,
-        "size_bytes_paper": paper_size_bytes(filed.model, pipeline.recipe.weight_bits),
+        "size_bytes_paper": paper_size_bytes(
+            filed.model, pipeline.recipe.weight_bits, pipeline.recipe.embedding_bits_used
+        ),
         "teacher_size_bytes": (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size,
         "seconds": {"teacher": teacher.seconds, "student": student.seconds},
         "steps": [step.address for step in pipeline.steps],

@@ -72,7 +72,8 @@ class Padding:
 
         labels = [row["labels"] for row in rows]
         inputs = [{key: value for key, value in row.items() if key not in ("labels", "length", ROW)} for row in rows]
-        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        # On the right, whatever the tokenizer likes: encoders count positions from the first piece.
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", padding_side="right"))
         if ROW in rows[0]:
             batch[ROW] = torch.tensor([row[ROW] for row in rows])
         batch["labels"] = torch.tensor(labels, dtype=torch.float32 if self.is_regression else torch.long)

@@ -79,6 +79,8 @@ class Description(BaseModel):
             raise ValueError("labels: a regression has none")
         if self.labels and len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: expected each once")
+        if self.metrics and len(set(self.metrics)) != len(self.metrics):
+            raise ValueError("metrics: expected each once")
         for metric in self.metrics or ():
             if metric not in self.known_metrics:
                 raise ValueError(f"metrics: {metric!r}, expected of {', '.join(self.known_metrics)} for a {self.kind}")

@@ -37,11 +37,18 @@ class MaskedWords:
 
     Args:
         model: has a masked-LM head; moved to ``device``. tokenizer: a fast one, with a mask.
-        most: words drawn from, at most (TinyBERT's M). synonyms: for words of several pieces; None: those stay.
+        most: words drawn from, at most (TinyBERT's M). positions: word pieces the model reads, at most.
+        synonyms: for words of several pieces; None: those stay.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, most: int, device: str, synonyms: SynonymTable | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        most: int,
+        device: str,
+        positions: int,
+        synonyms: SynonymTable | None = None,
     ) -> None:
         import torch
 
@@ -50,7 +57,7 @@ class MaskedWords:
         self.words = whole_words(tokenizer)
         self.ids = torch.tensor(list(self.words))
         self.most = min(most, len(self.words))
-        self.longest = min(MASKED_PIECES, tokenizer.model_max_length, model.config.max_position_embeddings)
+        self.longest = min(MASKED_PIECES, tokenizer.model_max_length, positions)
 
     def slots(self, sentences: Sequence[str]) -> list[list[Slot]]:
         found: list[list[Slot]] = [[] for _ in sentences]

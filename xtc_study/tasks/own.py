@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PREFIX = "own-"
 SHOWN = 5
 """How many further wrong rows an error names."""
+LARGEST = 3.4e38
+"""What a label may be at most: models are trained in float32, where more is infinite."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,15 @@ def _checked(description: Description, labels: tuple[str, ...], file: Path, rows
     column, values = description.label, rows.columns[-1]
     if not labels:
         numbers = [_number(value) for value in values]
-        _refuse(file, rows, column, values, [n is None for n in numbers], "a number", "mend it or delete the row")
+        _refuse(
+            file,
+            rows,
+            column,
+            values,
+            [n is None for n in numbers],
+            f"a number, of {LARGEST:g} at most",
+            "mend it or delete the row",
+        )
         return Split(rows.columns[:-1], numbers)
     ids = {name: index for index, name in enumerate(labels)}
     found = [ids.get(_label_text(value) or "") for value in values]
@@ -203,9 +213,9 @@ def _checked(description: Description, labels: tuple[str, ...], file: Path, rows
 def _number(value: Any) -> float | None:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None  # never true of nan
 
 
 def _refuse(

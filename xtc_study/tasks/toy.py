@@ -36,7 +36,7 @@ TOY_TASKS: dict[str, Task] = {
         ),
         Task(
             name="toy-paraphrase",
-            question="Do both sentences say that the same person did the same to the same person in the same place?",
+            question="Do both sentences say that the same person did the same to the same person?",
             text_fields=PAIR,
             labels=("different", "paraphrase"),
             metrics=("f1", "accuracy"),

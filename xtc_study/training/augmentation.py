@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.compress.encoder import positions
 from xtc_study.recipe import VERSION, Recipe, digest
 from xtc_study.runs.steps import StepStore
 from xtc_study.tasks.augment import CHUNK_ROWS, SEED, Augmenter
@@ -33,16 +34,26 @@ class AugmentedRows:
     They depend on the task's data, the method and its numbers, never on the run's seed, and lie with the trained
     steps: the text as ``augment-<hash>/*.parquet``, the word pieces as ``tokens-<hash>/tokens.arrow``.
 
+    Args:
+        longest: word pieces of a row, at most: the recipe's max_length, or fewer where the model reads no more.
+
     Raises:
         DataError: no synonym table, one that is not well formed, or one that knows no word of the task.
         ModelError: a model without a masked-LM head, or a tokenizer that cannot mask.
     """
 
     def __init__(
-        self, recipe: Recipe, text: DatasetDict, tokenizer: Any, store: StepStore, places: Places, device: str
+        self,
+        recipe: Recipe,
+        text: DatasetDict,
+        tokenizer: Any,
+        store: StepStore,
+        places: Places,
+        device: str,
+        longest: int,
     ) -> None:
         self.recipe, self.text, self.tokenizer = recipe, text, tokenizer
-        self.store, self.places, self.device = store, places, device
+        self.store, self.places, self.device, self.longest = store, places, device, longest
         self.task = find_task(recipe.task, places.task_files)
         masked = recipe.augmentation == "masked-lm"
         made_of = {
@@ -94,7 +105,9 @@ class AugmentedRows:
                     "augmentation='synonyms'"
                 )
             known = read_synonyms(table, recipe.augmentation_candidates) if table is not None else None
-            return MaskedWords(model, self.tokenizer, recipe.augmentation_candidates, self.device, known)
+            return MaskedWords(
+                model, self.tokenizer, recipe.augmentation_candidates, self.device, positions(model), known
+            )
         source = synonym_source(recipe, table)
         sentences = (text for field in self.task.text_fields for text in self.text["train"][field][:])
         if not any(source.slots([text])[0] for text in sentences):
@@ -123,7 +136,7 @@ class AugmentedRows:
 
     def _tokenise(self, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
-        tokenised_to_disk(self.files(), folder / TOKENS, self.task, self.tokenizer, self.recipe.max_length)
+        tokenised_to_disk(self.files(), folder / TOKENS, self.task, self.tokenizer, self.longest)
         seconds = round(time.monotonic() - started, 3)
         return {"phase": "tokens", "task": self.recipe.task, "rows_of": self.address, "seconds": seconds}
 

@@ -79,6 +79,12 @@ def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
     """
     config = _builtin_config() if name == BUILTIN else _config(resolve_model(name, models_dir))
     _check_kind(name, config)
+    missing = [field for field in EncoderShape._fields if getattr(config, field, None) is None]
+    if missing:
+        raise ModelError(
+            f"model={name!r}: the configuration of {config.model_type} has no {', '.join(missing)}; the study "
+            "compresses encoders that are a stack of attention layers, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+        )
     return EncoderShape(*(int(getattr(config, field)) for field in EncoderShape._fields))
 
 
@@ -98,7 +104,7 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what a damaged file raises has no base class in common; tokenizers' is Exception
         raise _not_found(source, error) from error
     if tokenizer.pad_token_id is None:
         raise ModelError(f"model={name!r}: its tokenizer has no padding token, so rows cannot share a batch")
@@ -106,10 +112,12 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
-    """A sequence classifier for the task: the encoder's weights and a new classifier drawn with ``seed``.
+    """A sequence classifier for the task: the encoder's weights, and a classifier drawn with ``seed``.
+
+    What a checkpoint has of a head (a pooler, a classifier with as many outputs as the task needs) is kept.
 
     Raises:
-        ModelError: the model is not to be had, or has no weights.
+        ModelError: the model is not to be had, has no weights, or its weights are not those of its configuration.
     """
     from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, set_seed
 
@@ -118,20 +126,28 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
         return BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
     source = resolve_model(name, models_dir)
     try:
-        return AutoModelForSequenceClassification.from_pretrained(
+        model, report = AutoModelForSequenceClassification.from_pretrained(
             source,
             num_labels=task.num_labels,
             ignore_mismatched_sizes=True,  # a classifier of another task is drawn anew
+            output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
             dtype="float32",
         )
     except (OSError, SafetensorError) as error:
         raise _not_found(source, error) from error
+    drawn = [key for key in _drawn(report) if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key]
+    if drawn:
+        raise ModelError(
+            f"model={name!r}: its files lack weights that its config.json asks for, or have them in another size "
+            f"({_some(drawn)}); they would be drawn at random: take config.json and weights from one checkpoint"
+        )
+    return model
 
 
 def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
-    """A sequence classifier of the encoder's shape with random weights: for measuring, not for training.
+    """A sequence classifier of the encoder's shape with random weights in float32: for measuring, not for training.
 
     Raises:
         ModelError: the model's configuration is not to be had.
@@ -147,7 +163,7 @@ def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int
                 raise
             config = BertConfig()  # transformers' defaults are BERT-base: it can be measured without the hub
     config.num_labels = num_labels
-    return AutoModelForSequenceClassification.from_config(config)
+    return AutoModelForSequenceClassification.from_config(config, dtype="float32")
 
 
 def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
@@ -173,14 +189,22 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
         raise ModelError(
             f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({reason}); {fix}"
         ) from error
-    # Head and encoder alike: weights that are not in the file were drawn at random.
-    missing = sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    missing = _drawn(report)  # head and encoder alike
     if missing:
         raise ModelError(
             f"augmentation='masked-lm': model={name!r} has no weights of a masked-LM head (missing: "
-            f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}); {fix}"
+            f"{_some(missing)}); {fix}"
         )
     return model
+
+
+def _drawn(report: Any) -> list[str]:
+    """Names of the weights that were drawn at random: not in the file, or there in another size."""
+    return sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
 
 
 def _builtin_config(**fields: Any) -> Any:
@@ -194,7 +218,7 @@ def _config(source: str) -> Any:
 
     try:
         return AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:  # ValueError: an unknown architecture, or one that brings its own code
+    except Exception as error:  # damaged, unknown, or with code of its own: no common base class
         raise _not_found(source, error) from error
 
 
@@ -206,7 +230,7 @@ def _check_kind(name: str, config: Any) -> None:
         kind = "an encoder and a decoder" if config.is_encoder_decoder else "not a text encoder"
         raise ModelError(
             f"model={name!r}: {config.model_type} is {kind}; the study compresses encoders, which read a text in both "
-            "directions: BERT, RoBERTa, DistilBERT, ELECTRA, MPNet and the like"
+            "directions: BERT, RoBERTa, DistilBERT, ELECTRA and the like"
         )
 
 

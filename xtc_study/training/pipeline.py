@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
+from xtc_study.compress.encoder import positions
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import layer_map, reduced
 from xtc_study.compress.vocabulary import cut_vocabulary
@@ -27,6 +27,7 @@ from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
 from xtc_study.training.augmentation import AugmentedRows
 from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
 from xtc_study.training.importance import importances
+from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
@@ -88,7 +89,9 @@ class Pipeline:
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
-        check_pieces(recipe.model, model, self.tokenizer, self.task, self.train_rows, recipe.max_length)
+        check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
+        self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
@@ -96,9 +99,15 @@ class Pipeline:
         self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
+        self.model_files = {"model": files_hash(recipe.model, places.models_dir)}
+        if recipe.start not in ("teacher", "pretrained"):
+            self.model_files["start"] = files_hash(recipe.start, places.models_dir)
+        self._check_model_files()
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
-            self.pool = AugmentedRows(recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device)
+            self.pool = AugmentedRows(
+                recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device, self.longest
+            )
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
@@ -118,19 +127,36 @@ class Pipeline:
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
-        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.recipe.max_length) for split in self.dev}
+        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
         return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
+
+    def _check_model_files(self) -> None:
+        """That steps which are there came from these very files: an address knows a folder's name alone."""
+        for step in self.steps:
+            if not self.store.is_done(step.address):
+                continue
+            recorded = self.store.record(step.address).get("model_files", {})
+            for field, now in self.model_files.items():
+                then = recorded.get(field)
+                if now is not None and then is not None and now != then:
+                    raise ModelError(
+                        f"{field}={getattr(self.recipe, field)!r}: the folder's config, tokenizer or weights are not "
+                        f"those that {self.store.folder(step.address)} was trained from (sha256 {now[:12]}, expected "
+                        f"{then[:12]}); put these back, or give the other model a folder or results of its own"
+                    )
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
         curve: list[CurvePoint] = []
         seconds, reused = 0.0, 0
         for step in steps:
             folder, made = self.store.once(step.address, self._maker(step, teacher))
-            record = self.store.record(step.address)
-            seconds += record["seconds"]
+            try:
+                seconds += self.store.record(step.address)["seconds"]
+                points = json.loads((folder / "curve.json").read_text())
+                curve += [{"phase": step.phase, "stage": step.part[0] + 1, **point} for point in points]
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                raise self.store.damaged(step.address, step.title, error) from error
             reused += not made
-            points = json.loads((folder / "curve.json").read_text())
-            curve += [{"phase": step.phase, "stage": step.part[0] + 1, **point} for point in points]
         model = self._read(steps[-1])
         return Trained(model, steps[-1], curve, seconds, reused)
 
@@ -146,6 +172,9 @@ class Pipeline:
                 "epochs": step.epochs / step.part[1],
                 "terms": step.terms,
                 "params": step.params,
+                "model_files": {
+                    field: found for field, found in self.model_files.items() if field == "model" or step.parent
+                },
                 "parent": step.parent.address if step.parent else None,
                 "seconds": round(seconds, 3),
                 "device": self.arithmetic.device,
@@ -226,14 +255,13 @@ class Pipeline:
     def _read(self, step: Step) -> Any:
         """A finished step's model, in evaluation mode, on the training device."""
         folder = self.store.folder(step.address)
-        model = AutoModelForSequenceClassification.from_config(
-            AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        )
-        if step.phase == "quantise":
-            make_low_bit(model, self.recipe)
         try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            model = AutoModelForSequenceClassification.from_config(config)
+            if step.phase == "quantise":
+                make_low_bit(model, self.recipe)
             model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
-        except (SafetensorError, OSError, RuntimeError) as error:
+        except Exception as error:  # what damaged files raise in these libraries has no base class in common
             raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.arithmetic.device)).eval()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -69,7 +70,7 @@ CurvePoint = dict[str, Any]
 """step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
 
 SO_FAR = "so_far.json"
-"""A checkpoint's ``Course``."""
+"""A checkpoint's ``Course``, and the loss sums since its last point of the curve; written last."""
 
 
 class Course(NamedTuple):
@@ -99,30 +100,9 @@ def train(
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
     """
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=schedule.steps,
-        per_device_train_batch_size=schedule.batch_size,
-        learning_rate=schedule.learning_rate,
-        warmup_steps=int(schedule.warmup * schedule.steps),
-        weight_decay=schedule.weight_decay,
-        max_grad_norm=1.0,
-        lr_scheduler_type="linear",
-        optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
-        seed=schedule.seed,
-        logging_steps=max(schedule.steps // POINTS, 1),
-        logging_nan_inf_filter=False,
-        save_strategy="no",  # _Checkpoints saves by the clock
-        save_total_limit=1,
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=arithmetic.device == "cpu",
-        dataloader_pin_memory=arithmetic.device == "cuda",
-        remove_unused_columns=False,
-    )
     trainer = _DistillationTrainer(
         model=model,
-        args=arguments,
+        args=_arguments(schedule, arithmetic, folder),
         train_dataset=rows,
         data_collator=padding,
         lesson=lesson,
@@ -132,7 +112,8 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
-    last, trainer.before = _last_checkpoint(folder)
+    last, trainer.before, sums, trainer.counted = _last_checkpoint(folder)
+    trainer.sums = {term: torch.tensor(total, device=arithmetic.device) for term, total in sums.items()}
     trainer.curve = trainer.before.curve
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
@@ -147,6 +128,33 @@ def train(
     return trainer.course()
 
 
+def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> TrainingArguments:
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=schedule.batch_size,
+        learning_rate=schedule.learning_rate,
+        warmup_steps=int(schedule.warmup * schedule.steps),
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=1.0,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
+        seed=schedule.seed,
+        logging_steps=max(schedule.steps // POINTS, 1),
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # _Checkpoints saves by the clock
+        save_total_limit=None,  # _save_checkpoint removes older ones when the new one is whole
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=arithmetic.device == "cpu",
+        dataloader_pin_memory=arithmetic.device == "cuda",
+        remove_unused_columns=False,
+    )
+    # One GPU a training, however many there are: DataParallel would multiply the batch by their number.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
 def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
     """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
     and fit. On a GPU the teacher's pass costs less than bringing them back."""
@@ -158,14 +166,19 @@ def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Ar
     return bytes_needed(lesson.teacher, rows["length"][:], lesson.terms, lesson.layers, states) <= memory_limit()
 
 
-def _last_checkpoint(folder: Path) -> tuple[str | None, Course]:
-    """The newest whole checkpoint and its course, which is written last: a checkpoint without one was cut off."""
+def _last_checkpoint(folder: Path) -> tuple[str | None, Course, dict[str, float], int]:
+    """The newest whole checkpoint, its course, loss sums and the number of steps in them; see ``SO_FAR``.
+
+    A checkpoint without it was cut off. One of an earlier version has no sums.
+    """
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
-            return str(path), Course(**json.loads((path / SO_FAR).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            so_far = json.loads((path / SO_FAR).read_text(encoding="utf-8"))
+            sums, counted = so_far.pop("sums", {}), so_far.pop("counted", 0)
+            return str(path), Course(**so_far), sums, counted
+        except (OSError, ValueError, TypeError, AttributeError):
             shutil.rmtree(path, ignore_errors=True)
-    return None, Course([], 0.0)
+    return None, Course([], 0.0), {}, 0
 
 
 class _DistillationTrainer(Trainer):
@@ -229,8 +242,15 @@ class _DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        (folder / SO_FAR).write_text(json.dumps(self.course()._asdict()))
+        root = Path(self.args.output_dir)
+        folder = root / f"checkpoint-{self.state.global_step}"
+        sums = {term: float(total) for term, total in self.sums.items()}
+        partial = folder / f"{SO_FAR}.partial"
+        partial.write_text(json.dumps({**self.course()._asdict(), "sums": sums, "counted": self.counted}))
+        os.replace(partial, folder / SO_FAR)
+        for older in root.glob("checkpoint-*"):
+            if older != folder:
+                shutil.rmtree(older, ignore_errors=True)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.counted:

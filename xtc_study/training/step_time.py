@@ -6,12 +6,15 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from xtc_study.compress.dropout import cheap_dropout
+from xtc_study.compress.encoder import positions
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, LOGITS, distillation_terms
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import hidden_state_map, layer_map
@@ -37,21 +40,23 @@ def measure_step_times(
 ) -> StepTimes:
     """Median seconds of each kind of step, with random weights of the model's shape, and the memory of the last.
 
-    On a CPU the memory is the process's growth, so it is right in a process that has done nothing large before.
+    Steps are those of ``stage.train``: the same contexts, losses, clipping and optimiser. On a CPU the memory is the
+    process's growth, so it is right in a process that has done nothing large before.
 
     Raises:
         ModelError: the model's configuration is not to be had.
-        ValueError: a device that is not there.
+        ValueError: a device that is not there, or (EncoderError) a model whose attention scores cannot be had.
     """
     before = resident()
     teacher = untrained_encoder(model, models_dir)
     arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
-    lengths = tuple(min(length, teacher.config.max_position_embeddings) for length in lengths)
+    lengths = tuple(min(length, positions(teacher)) for length in lengths)
     teacher.to(arithmetic.device).eval()
-    points = [
-        Point(kind="forward", length=length, seconds=_median(_forward(teacher, batch_size, length, arithmetic)))
-        for length in lengths
-    ]
+    points = []
+    for length in lengths:
+        with arithmetic.cast_once(teacher), tapped(teacher):
+            seconds = _median(_forward(teacher, batch_size, length, arithmetic), arithmetic.device)
+        points.append(Point(kind="forward", length=length, seconds=seconds))
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
@@ -64,7 +69,13 @@ def measure_step_times(
             else:
                 forget_peak()
             step = _step(student, None if kind == "teacher" else teacher, batch_size, length, arithmetic)
-            points.append(Point(kind=kind, length=length, seconds=_median(step)))
+            with ExitStack() as stack:
+                stack.enter_context(cheap_dropout(student))
+                if kind != "teacher":
+                    stack.enter_context(arithmetic.cast_once(teacher))
+                    stack.enter_context(tapped(student, teacher))
+                seconds = _median(step, arithmetic.device)
+            points.append(Point(kind=kind, length=length, seconds=seconds))
             if arithmetic.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
             else:
@@ -90,7 +101,7 @@ def _forward(teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic)
     inputs = _batch(teacher, batch_size, length, arithmetic.device)
 
     def once() -> None:
-        with torch.no_grad(), arithmetic.autocast(), tapped(teacher):
+        with torch.no_grad(), arithmetic.autocast():
             teacher(**inputs, output_attentions=True, output_hidden_states=True)
 
     return once
@@ -107,7 +118,7 @@ def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: 
     want: dict[str, bool] = {} if teacher is None else {"output_attentions": True, "output_hidden_states": True}
 
     def once() -> None:
-        with tapped(*(model for model in (student, teacher) if model is not None)), arithmetic.autocast():
+        with arithmetic.autocast():
             taught = None
             if teacher is not None:
                 with torch.no_grad():
@@ -118,30 +129,35 @@ def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: 
             )
             loss = torch.stack(list(losses.values())).sum()
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
 
     return once
 
 
-def _median(once: Callable[[], None]) -> float:
+def _median(once: Callable[[], None], device: str) -> float:
     once()  # the first pays for what is set up once
     seconds = []
     for _ in range(REPEATS):
-        _wait()
+        _wait(device)
         started = time.perf_counter()
         once()
-        _wait()
+        _wait(device)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
 
 
-def _wait() -> None:
-    if torch.cuda.is_available():
+def _wait(device: str) -> None:
+    """Until the device has done what it was given."""
+    if device == "cuda":
         torch.cuda.synchronize()
+    elif device == "mps":
+        torch.mps.synchronize()
 
 
 def _in_words(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+    name = platform.processor() or platform.machine()
+    return f"{name} CPU, {torch.get_num_threads()} threads" if device == "cpu" else f"{name} GPU"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xtc_study.compress.encoder import EncoderError
+from xtc_study.compress.encoder import EncoderError, positions
+from xtc_study.compress.losses import ATTENTION
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import reduced
+from xtc_study.compress.taps import tapped
 from xtc_study.compress.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import ModelError, untrained_encoder
+from xtc_study.training.steps import chain
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,30 +58,42 @@ def rehearse(
                 student = narrowed(student, kept_units(magnitudes(student), recipe.ffn))
             except WidthError as error:
                 raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
-        if recipe.is_low_bit:
-            make_low_bit(student, recipe)
+        try:
+            if recipe.is_low_bit:
+                make_low_bit(student, recipe)
+            if any(ATTENTION in step.terms for step in chain(recipe)):
+                with tapped(model):
+                    pass
+        except EncoderError as error:
+            raise ModelError(
+                f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA do use it. This encoder can "
+                "only be trained on labels alone: stages=0, reduce_stages=0 and quantise_attention=false"
+            ) from None
     return model
 
 
-def check_pieces(name: str, model: Any, tokenizer: Any, task: Task, rows: Dataset, max_length: int) -> None:
+def check_pieces(
+    name: str, model: Any, tokenizer: Any, task: Task, splits: Mapping[str, Dataset], max_length: int
+) -> None:
     """That the tokenizer knows the text, and the model the tokenizer's word pieces and their number.
 
     Args:
-        model: of the encoder's shape; weights are not looked at. rows: tokenised training rows.
+        model: of the encoder's shape; weights are not looked at. splits: tokenised rows, ``train`` among them.
 
     Raises:
         ModelError: it does not; the message says how many, and what to do.
     """
     import pyarrow.compute as pc
 
-    pieces = pc.list_flatten(rows.data.column("input_ids"))
-    largest, known = pc.max(pieces).as_py(), int(model.config.vocab_size)
+    flat = {split: pc.list_flatten(rows.data.column("input_ids")) for split, rows in splits.items()}
+    largest, known = max(pc.max(pieces).as_py() or 0 for pieces in flat.values()), int(model.config.vocab_size)
     if largest >= known:
         raise ModelError(
             f"model={name!r}: its tokenizer gives word piece {largest}, the encoder knows {known:,} of them; these "
             "files do not belong together: take both from one checkpoint"
         )
     if tokenizer.unk_token_id is not None:
+        pieces, rows = flat["train"], splits["train"]
         words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
         share = pc.sum(pc.equal(pieces, tokenizer.unk_token_id)).as_py() / max(words, 1)
         if share > MOST_UNKNOWN:
@@ -87,18 +102,11 @@ def check_pieces(name: str, model: Any, tokenizer: Any, task: Task, rows: Datase
                 "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
                 "and no others; xtc_study.training.fresh makes an untrained encoder for any text)"
             )
-    longest, most = max(rows["length"]), _positions(model)
-    if longest > most:
-        raise ModelError(
-            f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} has {longest}; lower "
-            f"max_length from {max_length} to {most} or less (--set max_length={most})"
-        )
-
-
-def _positions(model: Any) -> int:
-    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
-    tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
-    if not tables or not hasattr(tables[0], "num_embeddings"):
-        return int(getattr(model.config, "max_position_embeddings", 10**9))
-    shift = tables[0].padding_idx + 1 if tables[0].padding_idx is not None else 0
-    return int(tables[0].num_embeddings) - shift
+    most = positions(model)
+    for split, rows in splits.items():
+        longest = max(rows["length"], default=0)
+        if longest > most:
+            raise ModelError(
+                f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} ({split}) has "
+                f"{longest}; lower max_length from {max_length} to {most} or less (--set max_length={most})"
+            )

@@ -19,7 +19,7 @@ from xtc_study.tasks.batches import ROW
 from xtc_study.training.arithmetic import Arithmetic
 
 LARGEST = 2 * 2**30
-"""Bytes kept at most, and never more than an eighth of the machine's memory: workers run side by side."""
+"""Bytes a training keeps at most, and never more than an eighth of the machine's memory: others may run beside it."""
 BATCH_SIZE = 64
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xtc_study.deploy.engines import native_build
+from xtc_study.deploy.engines.raw_memory import CPU, floats, inputs, packed_bytes, results
 from xtc_study.deploy.engines.torch_engine import TorchEngine
 from xtc_study.deploy.packed_layers import PackedLinear
 from xtc_study.deploy.packing import Integers
@@ -51,20 +52,19 @@ class NativeEngine:
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
         entry, weight, scale = layer.entry, layer.weight, layer.weight_scale
         assert entry.weight is not None and entry.activation is not None and weight is not None and scale is not None
+        weight = packed_bytes(weight)
         if x.device.type != "cpu" or weight.device.type != "cpu":
             return self._elsewhere(layer, x)
         outputs, columns = entry.shape
-        if x.shape[-1] != columns:
-            raise ValueError(f"input of shape {list(x.shape)}: expected {columns} features")
-        flat, scale, bias = _floats(x), _floats(scale), layer.bias
+        flat, scale, bias = inputs(x, columns), floats(scale), layer.bias
         if bias is not None:
-            bias = _floats(bias)
+            bias = floats(bias)
         limit = -1.0  # each row's own
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         elif entry.activation.scale == "tensor":
             limit = float(flat.detach().abs().amax())
-        y = torch.empty((*x.shape[:-1], outputs))
+        y = results(*x.shape[:-1], outputs)
         _library().xtc_linear(
             entry.weight.bits,
             flat.data_ptr(),
@@ -123,20 +123,13 @@ def _packed_anew(layer: PackedLinear) -> Tensor:
     return torch.from_numpy(np.concatenate(parts))
 
 
-def _floats(x: Tensor) -> Tensor:
-    """x itself, or a float32 copy without gaps: C++ reads raw memory."""
-    if x.dtype == torch.float32 and x.is_contiguous():  # calls of torch take a microsecond each
-        return x
-    return x.to(torch.float32).contiguous()
-
-
 def _keep_freed_memory() -> None:
     """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew costs a seventh to a third.
 
     It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
     block is not touched, so takes no memory.
     """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+    torch.empty(2**25 - 2**16, dtype=torch.uint8, device=CPU)
 
 
 @cache

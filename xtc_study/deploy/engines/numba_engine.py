@@ -18,6 +18,7 @@ from xtc_study.deploy import base3
 from xtc_study.deploy.engines import numba_kernels as kernels
 from xtc_study.deploy.engines.int8 import has_exact_int8
 from xtc_study.deploy.engines.openmp import openmp
+from xtc_study.deploy.engines.raw_memory import CPU, floats, inputs, packed_bytes, results
 from xtc_study.deploy.engines.torch_engine import TorchEngine
 from xtc_study.deploy.packed_layers import PackedLinear
 
@@ -63,15 +64,16 @@ class NumbaEngine:
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return self._elsewhere(layer, x)
-        flat = x.detach().reshape(-1, x.shape[-1]).float().contiguous()
         rows, columns = layer.entry.shape
-        y = torch.empty(len(flat), rows)
+        flat = inputs(x.detach(), columns).reshape(-1, columns)
+        y = results(len(flat), rows)
         weights = self._unpacked(layer)
         constants = self._levels(layer, flat)
         scale, bias = self._epilogue(layer)
         for start in range(0, len(flat), CHUNK):
             part = flat[start : start + CHUNK].numpy()
-            q, scales = torch.empty(part.shape, dtype=torch.int8), np.empty(len(part), np.float32)
+            q = torch.empty(part.shape, dtype=torch.int8, device=CPU)
+            scales = np.empty(len(part), np.float32)
             if threads := _threads(part.size):
                 loops.run(loops.quantise_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
             else:
@@ -82,7 +84,7 @@ class NumbaEngine:
                 loops.run(loops.scale_sums, threads, sums, scale, scales, bias, out, len(part), rows)
             else:
                 kernels.scale_sums(sums, scale, scales, bias, out)
-        return y.reshape(*x.shape[:-1], -1)
+        return y.reshape(*x.shape[:-1], rows)
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
         """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
@@ -98,8 +100,8 @@ class NumbaEngine:
         """Weight scale and bias, both (N,)."""
         rows = layer.entry.shape[0]
         assert layer.weight_scale is not None
-        scale = layer.weight_scale.reshape(-1).expand(rows).contiguous().numpy()
-        bias = np.zeros(rows, np.float32) if layer.bias is None else layer.bias.numpy()
+        scale = floats(layer.weight_scale.reshape(-1).expand(rows)).numpy()
+        bias = np.zeros(rows, np.float32) if layer.bias is None else floats(layer.bias).numpy()
         return scale, bias
 
     def _unpacked(self, layer: PackedLinear) -> Tensor:
@@ -108,9 +110,9 @@ class NumbaEngine:
         rows, columns = layer.entry.shape
         scratch = getattr(_own, "scratch", None)
         if scratch is None or scratch.numel() < rows * columns:
-            scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8)
+            scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8, device=CPU)
         spread, wide = kernels.SPREAD[layer.entry.weight.bits]
-        codes, target = layer.weight.numpy(), scratch[: rows * columns].numpy().view(wide)
+        codes, target = packed_bytes(layer.weight).numpy(), scratch[: rows * columns].numpy().view(wide)
         if threads := _threads(rows * columns):
             loops.run(getattr(loops, spread.__name__), threads, codes, target, len(codes))
         else:

@@ -1,7 +1,7 @@
 """Compiled loops around ``_int_mm``: quantise rows, unpack weights into a scratch matrix, scale the sums.
 
 Division, rounding, product and sum are single float32 operations in the training layers' order, so results are equal
-bit for bit. Only ``_largest`` may reorder: a maximum is the same in any order.
+bit for bit.
 
 Types are given, so that all is compiled (the first time on a machine) or read from numba's cache at import, not within
 the first batch.
@@ -15,19 +15,20 @@ from numba import njit
 WEIGHTS_PER_BYTE = {1: 8, 2: 4}
 
 
-@njit("float32(float32[::1])", cache=True, nogil=True, fastmath=True)
+@njit("float32(float32[::1])", cache=True, nogil=True)
 def _largest(x):  # type: ignore[no-untyped-def]
-    largest = np.float32(0)
-    for value in x:
-        largest = max(largest, abs(value))
-    return largest
+    """The largest magnitude, by the bits without sign: they are ordered as the numbers are, NaN above all."""
+    largest = np.int32(0)
+    for bits in x.view(np.int32):
+        largest = max(largest, bits & np.int32(0x7FFFFFFF))
+    return np.int32(largest).view(np.float32)
 
 
 @njit("(float32[:, ::1], float32, float32, int8[:, ::1], float32[::1])", cache=True, nogil=True)
 def quantise_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
     """x (M, K) float32 to q int8 and scales (M,). limit < 0: each row's own maximum."""
     for row in range(x.shape[0]):
-        largest = limit if limit >= 0 else _largest(x[row])
+        largest = _largest(x[row]) if limit < 0 else limit
         scale = largest / levels
         step = scale if scale > 0 else np.float32(1)
         for column in range(x.shape[1]):

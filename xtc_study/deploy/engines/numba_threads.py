@@ -3,6 +3,8 @@
 Between two products torch's threads stay awake for milliseconds and wait for work in a loop. Threads of another pool
 would fight them for the cores, so the work is handed to those that are there, by GOMP_parallel: the call that a
 compiler makes of ``#pragma omp parallel``. Import this only where ``openmp()`` finds the library.
+
+numba's cache is as old as this file, and does not see that a kernel changed: touch this file then.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class TorchEngine:
         if one_scale and has_exact_int8(x.device.type):
             assert layer.integers is not None and scale is not None and token_scale is not None
             total = int8_matmul(q.to(torch.int8).reshape(-1, q.shape[-1]), layer.integers)
-            y = total.reshape(*q.shape[:-1], -1) * (scale.reshape(-1) * token_scale)
+            y = total.reshape(*q.shape[:-1], len(layer.integers)) * (scale.reshape(-1) * token_scale)
             return y if layer.bias is None else y + layer.bias
         product = None if entry.weight is None else entry.weight.largest * entry.activation.largest
         return integer_first_linear(q, token_scale, self._weight(layer), layer.bias, product)

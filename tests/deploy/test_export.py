@@ -1,0 +1,51 @@
+"""An export that fails leaves nothing; tests/test_cli_files.py has those that succeed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from xtc_study.deploy import export
+from xtc_study.deploy.checkpoint import save_packed
+
+
+@pytest.fixture
+def run(student: Callable[..., Any], tmp_path: Path) -> Any:
+    save_packed(student(), tmp_path / "model")
+    return SimpleNamespace(model=tmp_path / "model", metrics={}, recipe=SimpleNamespace(rest="fp32"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("onnx", "export_onnx.to_onnx"), ("openvino", "export_openvino.to_openvino")]
+)
+def test_a_conversion_that_fails_can_be_tried_again(
+    run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(folder: Path, path: Path) -> float:
+        path.parent.mkdir()
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"xtc_study.deploy.{name}", half)
+    with pytest.raises(KeyboardInterrupt):
+        export.export_runtime(run, tmp_path / "out", kind)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_copy_that_fails_can_be_made_again(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(source: Path, folder: Path) -> None:
+        folder.mkdir()
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export.shutil, "copytree", half)
+        with pytest.raises(OSError, match="no space left"):
+            export.export_packed(run, tmp_path / "out")
+    export.export_packed(run, tmp_path / "out")
+    with pytest.raises(ValueError, match="is there already"):
+        export.export_packed(run, tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").is_file(), "what was there before is left alone"

@@ -1,0 +1,43 @@
+"""What a local model folder holds, as a hash: a recipe names the folder, and a step records what was in it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from xtc_study.training.encoders import TOKENIZER_FILES, resolve_model
+
+NAMES = (
+    "config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    *TOKENIZER_FILES,
+)
+
+
+def files_hash(name: str, models_dir: Path | None = None) -> str | None:
+    """sha256 of a folder's configuration, tokenizer and weights, names included; None for any other model.
+
+    Raises:
+        ModelError: a folder that holds no model.
+    """
+    folder = Path(resolve_model(name, models_dir))
+    if not folder.is_dir():
+        return None
+    files = sorted(file for file in folder.iterdir() if file.name in NAMES or file.suffix == ".safetensors")
+    return _hash(tuple((file, about.st_size, about.st_mtime_ns) for file in files for about in [file.stat()]))
+
+
+@lru_cache(maxsize=8)
+def _hash(stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of the files; read once a process, unless they change."""
+    found = hashlib.sha256()
+    for path, size, _ in stamps:
+        found.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                found.update(chunk)
+    return found.hexdigest()
