@@ -81,7 +81,7 @@ def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str,
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino", reason="pip install 'xtc-study[export]'")
+    pytest.importorskip("onnxruntime" if kind == "onnx" else "openvino", reason="pip install -e '.[export]'")
     words = ["--results", str(results), "--output", str(tmp_path / "out"), "--to", kind]
     output = call("export", run_id, *words)
     assert "(other rounding)" in output and (tmp_path / "out" / "tokenizer.json").is_file()
@@ -185,6 +185,8 @@ def test_predict_answers_each_line(results: Path, run_id: str, engine: str) -> N
     answers = [json.loads(line) for line in by_argument]
     assert [answer["text"] for answer in answers] == lines
     assert all(0 < answer["probability"] <= 1 and not answer["label"].startswith("LABEL") for answer in answers)
+    with pytest.raises(ValueError, match="task toy-inference expects two texts, separated by a TAB"):
+        call("predict", folder, "the cat sleeps", "--engine", engine)
 
 
 def test_predict_names_the_line_that_is_no_text_and_the_folder_that_was_meant(results: Path, run_id: str) -> None:
@@ -199,7 +201,7 @@ def test_bench_measures_and_fills_the_card(
     results: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With two of the runtimes; 20_size_and_speed.ipynb runs them all (tests/test_notebooks.py)."""
-    pytest.importorskip("onnxruntime", reason="pip install 'xtc-study[export]'")
+    pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     kept, seen = ("packed, numba engine", "int8, ONNX Runtime"), []
 
     def some(folder: Path, teacher: Path | None, room: Path) -> Any:

@@ -91,3 +91,12 @@ def test_the_run_notebook_is_by_default_a_run_of_the_smoke_profile() -> None:
     assert set(Recipe.model_fields) <= set(names), "a recipe field without a parameter cannot be set in the notebook"
     planned = plan(load_study("12_bits"), load_profile("smoke"), seeds=[0])
     assert Recipe.from_names(names).run_id in {run.run_id for run in planned if run.arm == "1-bit, A8"}
+
+
+def test_nothing_says_to_install_from_an_index_what_is_on_none() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "xtc_study").rglob("*.py")]
+    wrong = [str(page) for page in pages if re.search(r"pip install '?xtc-study", page.read_text(encoding="utf-8"))]
+    assert not wrong
+    extras = pyproject()["project"]["optional-dependencies"]
+    advised = {name for page in pages for name in re.findall(r"-e '\.\[(\w+)\]'", page.read_text(encoding="utf-8"))}
+    assert advised and advised <= set(extras)

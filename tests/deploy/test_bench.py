@@ -51,3 +51,16 @@ def test_openvino_s_groups_are_the_hidden_size_whatever_the_family_calls_it(
     monkeypatch.setattr("xtc_study.deploy.export_openvino.to_openvino", lambda folder, path: 0.0)
     found, _ = contenders(tmp_path / "packed", None, tmp_path)
     assert [one.group for one in found if one.runtime == "openvino"] == [0, 32]
+
+
+def test_no_bar_of_transformers_is_shown(
+    student: Callable[..., Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.utils import logging
+
+    logging.enable_progress_bar()
+    monkeypatch.setattr(bench_module, "find_spec", lambda name: None)
+    save_packed(student("bert", layers=1), tmp_path / "model")
+    found, _ = contenders(tmp_path / "model", None, tmp_path)
+    assert found and capsys.readouterr().err == ""
+    assert logging.is_progress_bar_enabled(), "and they are back"

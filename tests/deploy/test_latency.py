@@ -99,3 +99,8 @@ def test_a_batch_is_cut_to_what_a_model_can_read(tmp_path: Path, measured: list[
     measure_runs([small, large])
     assert {name: batch for name, batch, _ in measured} == {"s": "1x64", "l": "1x128"}
     assert (read(small)["batch"], read(large)["batch"]) == ("1x64", "1x128")
+
+
+def test_the_task_of_a_file_is_no_matter_of_its_shape() -> None:
+    """config.json says for ``predict`` what a row is; times are shared between tasks all the same."""
+    assert shape_of(ONE_BIT) == shape_of(ONE_BIT | {"xtc_task": "toy-inference", "xtc_texts": 2})

@@ -86,3 +86,9 @@ def test_pdf(site: Path, browser: object) -> None:
     assert printed.name == "study-bits.pdf" and content.startswith(b"%PDF") and len(content) > 20_000
     assert b"file://" not in content and str(site).encode() not in content
     printed.unlink()
+
+
+def test_markdown_of_an_earlier_report_stays_linked(tmp_path: Path) -> None:
+    (tmp_path / "study-older_one.md").write_text("older")
+    text = write_markdown(tmp_path, [STUDY], "mini").read_text(encoding="utf-8")
+    assert "(study-older_one.md)" in text and text.count(STUDY.href.replace(".html", ".md")) == 1

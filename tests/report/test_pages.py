@@ -261,3 +261,14 @@ def test_a_study_s_executed_notebook_gets_a_page(tmp_path: Path, runs: Path) -> 
     assert [link["href"] for link in index.all("a") if "notebooks/" in str(link["href"])] == [
         "notebooks/90_summary.html"
     ]
+
+
+def test_pages_of_an_earlier_report_stay_linked(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
+    first = section(planned, runs)
+    index, _ = written(tmp_path / "mini", first)
+    assert "Pages of an earlier report" not in index.text
+    index, _ = written(tmp_path / "mini", replace(first, name="other"))
+    assert "Pages of an earlier report" in index.text
+    assert first.href in [link["href"] for link in index.all("a")]
+    index, _ = written(tmp_path / "mini", first, replace(first, name="other"))
+    assert "Pages of an earlier report" not in index.text

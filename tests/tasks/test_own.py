@@ -162,6 +162,10 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         ("[no, yes]", "[no, no]", "labels: expected each once"),
         ("labels:", "metrics: [f1, f1]\nlabels:", "metrics: expected each once"),
         ("name:", "name: [", "not YAML"),
+        ("name:", "text: id\nname:", "not YAML .*'text' is there twice; keep one of them"),
+        ("dev: dev.csv}", "dev: dev.csv, dev: train.csv}", "'dev' is there twice"),
+        ("dev: dev.csv", "dev: train.csv", "train and dev are the same data; name another file"),
+        ("dev: dev.csv", "dev: ./train.csv", "train and dev are the same data"),
         ("files: {train: train.csv", "files: {train: none.csv", r"none\.csv: no such file; a path in a description"),
         ("label: stars", "label: star", r"train\.csv, line 1: no column 'star'"),
         ("[no, yes]", "[No, yes]", r"train\.csv, line 3, column 'stars': 'no', expected one of 'No', 'yes'; mend it"),
@@ -265,3 +269,12 @@ def test_a_hub_that_is_not_there_or_is_a_folder_here(tmp_path: Path, monkeypatch
         read_own(write(tmp_path, HUB))
     with pytest.raises(DataError, match=r"hub='\.\./set'"):
         read_own(write(tmp_path, HUB.replace("owner/set", "../set")))
+
+
+def test_texts_that_are_trained_on_and_scored_are_counted(tmp_path: Path) -> None:
+    path = write(tmp_path, dev=DEV + "good,yes\ngood,no\n")
+    with pytest.warns(UserWarning, match=r"my\.yml: 2 of 3 rows of dev have a text that train has too"):
+        chosen_tasks([path])
+    pairs = PLAIN.replace("text: review", "text: [id, review]")
+    path = write(tmp_path / "pairs", pairs, dev="id,review,stars\n1,fine,no\n3,fine,yes\n")
+    assert read_own(path).in_train_too() == {"dev": 1}, "of a pair both texts count"

@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 
+from xtc_study.deploy.bars import without_bars
 from xtc_study.deploy.checksums import CONFIG
 
 Shape = tuple[int, int]
@@ -48,6 +49,7 @@ class BenchError(ValueError):
     """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
 
 
+@without_bars()
 def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
     """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 

@@ -12,13 +12,13 @@ import yaml
 from xtc_study.recipe import Recipe
 
 USE = """```python
-import xtc_study  # makes the format known to transformers; needs pip install xtc-study
+import xtc_study  # makes the format known to transformers; install XTC Study from its source
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 folder = "."  # this folder, or its name on the hub
 model = AutoModelForSequenceClassification.from_pretrained(folder)  # or xtc_study.load(folder, engine="torch")
 tokenizer = AutoTokenizer.from_pretrained(folder)
-logits = model(**tokenizer("a sentence", return_tensors="pt")).logits
+logits = model(**tokenizer("a sentence", return_tensors="pt")).logits  # a pair: tokenizer("one", "the other", ...)
 ```"""
 
 

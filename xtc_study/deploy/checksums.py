@@ -1,13 +1,15 @@
 """Checksums of a packed folder, so that a flipped bit is an error and never another answer.
 
 ``config.json`` says under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
-with sorted keys and no spaces, without this entry and without what transformers itself rewrites.
+with sorted keys and no spaces, without this entry and without what transformers itself rewrites. Of a tokenizer it has
+the sha256 of each file; earlier folders have none of these, and load without.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OTHER_FILES = ("transformers_weights", "configuration_files", "attribute_map")
 """Fields of config.json that make transformers read other files than these two; the last renames the others."""
 NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
+TOKENIZER = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt", "bpe.codes", "dict.txt")
+"""What transformers calls the files of tokenizers: tokenizer.json, special_tokens_map.json, vocab.txt, spm.model."""
 
 
 class CheckpointError(ValueError):
@@ -23,9 +27,10 @@ class CheckpointError(ValueError):
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
-    """Writes config.json beside a finished weight file, with the checksums of both."""
+    """Writes config.json beside a finished weight file, with the checksums of both, and of a tokenizer there."""
     config = {key: value for key, value in config.items() if key != CHECKSUMS}
     config[CHECKSUMS] = {CONFIG: config_digest(config), WEIGHTS: file_digest(folder / WEIGHTS)}
+    config[CHECKSUMS] |= {name: file_digest(folder / name) for name in tokenizer_files(folder)}
     (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -50,10 +55,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def verify(folder: Path, config: dict[str, Any]) -> None:
-    """Compares both files with the checksums in ``config``.
+    """Compares both files, and the tokenizer's if it has any, with the checksums in ``config``.
 
     Raises:
-        CheckpointError: a checksum is missing or wrong.
+        CheckpointError: a checksum is missing or wrong, or a tokenizer has more files than it was written with.
     """
     written = config.get(CHECKSUMS)
     if not isinstance(written, dict):
@@ -63,6 +68,7 @@ def verify(folder: Path, config: dict[str, Any]) -> None:
             f"{folder / CONFIG}: was changed after it was written (checksum); take the original file, "
             "or seal an intended change with xtc_study.deploy.checksums.write_config"
         )
+    _verify_tokenizer(folder, written)
     if not (folder / WEIGHTS).is_file():
         raise CheckpointError(f"{folder / WEIGHTS}: not found")
     if written.get(WEIGHTS) != file_digest(folder / WEIGHTS):
@@ -94,3 +100,26 @@ def config_digest(config: dict[str, Any]) -> str:
 def file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tokenizer_files(folder: Path) -> list[str]:
+    """The names of the folder's files that make its tokenizer, sorted."""
+    names = (path.name for path in folder.iterdir() if path.is_file())
+    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in TOKENIZER))
+
+
+def _verify_tokenizer(folder: Path, written: dict[str, Any]) -> None:
+    """A file too many is as bad as a changed one: transformers reads what is there, and answers otherwise."""
+    listed = sorted(set(written) - {CONFIG, WEIGHTS})
+    for name in listed:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name}: not found, but {CONFIG} has its checksum; copy the whole folder")
+        if written[name] != file_digest(folder / name):
+            raise CheckpointError(
+                f"{folder / name}: damaged or not the file that was written (checksum); take the original file"
+            )
+    surplus = [name for name in tokenizer_files(folder) if listed and name not in listed]
+    if surplus:
+        raise CheckpointError(
+            f"{folder / surplus[0]}: was not there when the folder was written and may change its tokenizer; remove it"
+        )

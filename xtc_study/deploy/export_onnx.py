@@ -39,7 +39,7 @@ def write_onnx(model: Any, path: Path, int8: bool) -> None:
         import onnxscript  # noqa: F401
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
-        raise ValueError(f"ONNX export needs {error.name}; pip install 'xtc-study[export]'") from None
+        raise ValueError(f"ONNX export needs {error.name}; from the source: pip install -e '.[export]'") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     inputs = probe_inputs(model.config, 2, 8)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}

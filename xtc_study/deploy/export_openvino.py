@@ -88,7 +88,7 @@ def _openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise ValueError(f"OpenVINO export needs {error.name}; pip install 'xtc-study[export]'") from None
+        raise ValueError(f"OpenVINO export needs {error.name}; from the source: pip install -e '.[export]'") from None
     return openvino
 
 

@@ -17,7 +17,10 @@ from xtc_study.deploy.checksums import CHECKSUMS, read_config
 from xtc_study.deploy.engines import make_engine
 from xtc_study.runs.store import LATENCY, write_json
 
-NOT_SHAPE = (CHECKSUMS, "transformers_version", "_name_or_path", "id2label", "label2id", "problem_type")
+NOT_SHAPE = (
+    *(CHECKSUMS, "transformers_version", "_name_or_path", "id2label", "label2id", "problem_type"),
+    *("xtc_task", "xtc_texts"),
+)
 
 
 @dataclass(frozen=True)

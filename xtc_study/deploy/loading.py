@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from xtc_study.compress.attention import restore_attention
 from xtc_study.compress.lowbit import replace
+from xtc_study.deploy.bars import without_bars
 from xtc_study.deploy.checkpoint import packed_modules, stored_shapes
 from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
 from xtc_study.deploy.engines import engine_for_loading, make_engine
@@ -45,7 +46,7 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     packed_modules(folder, config)
     _check_depth(folder, config)
     try:
-        with engine_for_loading(engine), _quiet():
+        with engine_for_loading(engine), without_bars():
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
             )
@@ -206,21 +207,3 @@ def _put(owner: nn.Module, leaf: str, value: Tensor) -> None:
 def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     module, _, leaf = name.rpartition(".")
     return model.get_submodule(module), leaf
-
-
-class _quiet:
-    """transformers' progress bar and loading report have nothing to add for a folder that was just checked."""
-
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.bar, self.level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self.level)
-        if self.bar:
-            logging.enable_progress_bar()

@@ -51,9 +51,10 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     Raises:
         ReloadError: the loaded model does not give the student's logits bit for bit.
     """
-    names = dict(enumerate(pipeline.task.labels))
+    names, config = dict(enumerate(pipeline.task.labels)), student.model.config
+    config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
     if names:  # so that a prediction is a word
-        student.model.config.id2label, student.model.config.label2id = names, {name: i for i, name in names.items()}
+        config.id2label, config.label2id = names, {name: i for i, name in names.items()}
     filed = pipeline.filed(student.model)
     size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest)
     # The engine that works on every device; the others give the same integers (tests/deploy/test_engines.py).

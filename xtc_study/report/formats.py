@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from xtc_study import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.report.files import replace_file
-from xtc_study.report.pages import citation
+from xtc_study.report.pages import citation, earlier_pages
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.summary import cards, front_of, sharing, standing
@@ -105,6 +105,7 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
         sharing=sharing(studies),
         scope=scope_together([study.scope for study in studies]),
         front=front,
+        earlier=earlier_pages(folder, studies, ".md"),
         **common,
     )
     return replace_file(folder / "index.md", text)

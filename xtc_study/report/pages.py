@@ -37,7 +37,8 @@ def write_report(
     """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
 
     The folder is made if missing. The same studies give the same bytes; a reader of
-    an old page never sees half of a new one. Pages of runs that have not changed are left alone.
+    an old page never sees half of a new one. Pages of other studies that lie there stay, and the
+    index links them. Pages of runs that have not changed are left alone.
 
     Args:
         profile: what its headings say; empty: the folder's name.
@@ -90,10 +91,17 @@ def write_report(
         stale=sum(len(study.stale) for study in studies),
         front=found,
         claims=claims,
+        earlier=earlier_pages(folder, studies, ".html"),
         notebooks={name: address for name, address in executed.items() if name not in {one.name for one in studies}},
         **common,
     )
     return replace_file(folder / "index.html", html)
+
+
+def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> list[str]:
+    """Pages of studies that are in the folder and not in this report: an earlier report wrote them."""
+    written = {study.href.replace(".html", ending) for study in studies}
+    return sorted(path.name for path in folder.glob(f"study-*{ending}") if path.name not in written)
 
 
 def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:

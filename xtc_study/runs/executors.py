@@ -107,7 +107,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise ValueError("--scheduler needs Dask: pip install 'xtc-study[cluster]'") from None
+        raise ValueError("--scheduler needs Dask; from the source: pip install -e '.[cluster]'") from None
     try:
         place = urlsplit(address if "://" in address else f"tcp://{address}")
         named = bool(place.hostname and place.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ TASKS: dict[str, Task] = {**GLUE_TASKS, **TOY_TASKS}
 def chosen_tasks(chosen: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
     """The names of tasks that are chosen by name or by a description's path, and these paths, absolute.
 
+    Warns of data of your own that are scored on texts they are trained on.
+
     Raises:
         DataError: a description, or data it describes, that is not sound. ValueError: no such file.
     """
@@ -29,7 +32,12 @@ def chosen_tasks(chosen: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
     for task in chosen:
         if is_description(task):
             files.append(optional_file(task, "task") or Path(task))
-            names.append(read_own(files[-1]).task.name)
+            data = read_own(files[-1])
+            names.append(data.task.name)
+            for split, rows in data.in_train_too().items():
+                if rows:
+                    many = f"{rows} of {len(data.splits[split].labels)} rows of {split} have a text that train has too"
+                    warnings.warn(f"{files[-1]}: {many}; scores on them say little about new text", stacklevel=2)
         else:
             names.append(str(task))
     return names, files

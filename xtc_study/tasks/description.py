@@ -99,10 +99,10 @@ def read_description(path: Path) -> Description:
         DataError: it cannot be read, or a field is missing, unknown or wrong.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceEach)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error}); expected the description of a data set") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected fields such as name, files, text and label, found {str(content)[:60]!r}")
@@ -112,6 +112,20 @@ def read_description(path: Path) -> Description:
         raise DataError("\n".join(f"{path}: {line}" for line in _mistakes(error, content))) from None
     except TypeError:
         raise DataError(f"{path}: expected names of fields, found {', '.join(map(repr, content))}") from None
+
+
+class _OnceEach(yaml.BaseLoader):
+    """Every scalar as text; a name that is there twice is an error, where YAML's loaders keep the last value."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"{key.value!r} is there twice; keep one of them", problem_mark=key.start_mark
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
 
 
 def _mistakes(error: ValidationError, content: dict[str, Any]) -> list[str]:

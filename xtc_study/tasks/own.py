@@ -53,6 +53,12 @@ class OwnData:
             {name: as_dataset(self.task, split.texts, split.labels) for name, split in self.splits.items()}
         )
 
+    def in_train_too(self) -> dict[str, int]:
+        """Of each split that is scored, how many of its rows have a text (both, for a pair) that train has as well."""
+        trained = set(zip(*self.splits["train"].texts, strict=True))
+        others = {name: split for name, split in self.splits.items() if name != "train"}
+        return {name: sum(row in trained for row in zip(*split.texts, strict=True)) for name, split in others.items()}
+
 
 def read_own(path: Path) -> OwnData:
     """The data set that a YAML file describes, with every row checked. What was read before is not read again.
@@ -85,6 +91,7 @@ def _read(path: Path, description_json: str, stamps: tuple[tuple[str, int, int],
         files = {split: path.parent / name for split, name in description.files.items()}
         raw = {split: (file, read_rows(file, columns)) for split, file in files.items()}
         content = [[split, hashlib.sha256(file.read_bytes()).hexdigest()] for split, (file, _) in raw.items()]
+    _refuse_twins(path, content)
     labels = _class_names(path, description, *raw["train"])
     splits = {split: _checked(description, labels, file, rows) for split, (file, rows) in raw.items()}
     if description.held_out is not None:
@@ -103,6 +110,18 @@ def _read(path: Path, description_json: str, stamps: tuple[tuple[str, int, int],
     if "f1" in task.metrics and len(labels) != 2:
         raise DataError(f"{path}: metrics: f1 needs two classes, here are {len(labels)}; use accuracy or matthews")
     return OwnData(task, splits)
+
+
+def _refuse_twins(path: Path, content: Sequence[Sequence[str]]) -> None:
+    """Two splits of the same bytes, or of one split of the hub, would be trained on and scored alike."""
+    first: dict[str, str] = {}
+    for split, source in content:
+        other = first.setdefault(source, split)
+        if other != split:
+            raise DataError(
+                f"{path}: {other} and {split} are the same data; name another file or split for one of them, or leave "
+                "it out and set held_out: 0.1"
+            )
 
 
 def _from_hub(path: Path, description: Description) -> dict[str, tuple[Path, Rows]]:

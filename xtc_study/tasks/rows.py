@@ -65,6 +65,9 @@ def _numbered(path: Path, reader: Any, hint: str) -> Iterator[tuple[int, list[st
                 yield start, row
             start = reader.line_num + 1
     except csv.Error as error:
+        if "field larger" in str(error):
+            hint = f"a text has more than {csv.field_size_limit():,} characters, or begins with a quote that nothing "
+            hint += "closes; cut the text, or double the quotes in it"
         raise DataError(f"{path}, line {start}: not CSV ({error}); {hint}") from None
 
 
@@ -103,7 +106,7 @@ def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Seq
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: not JSON ({error}); expected one object a line") from None
         if not isinstance(row, dict):
             raise DataError(
@@ -112,9 +115,20 @@ def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Seq
         for column in columns:
             if column not in row:
                 raise DataError(f"{path}, line {number}: no {column!r}, it has {', '.join(map(repr, row))}")
+            _check_text(path, number, column, row[column])
         numbers.append(number)
         found.append([row[column] for column in columns])
     return numbers, found
+
+
+def _check_text(path: Path, number: int, column: str, value: Any) -> None:
+    """JSON can write half of a surrogate pair, which is no character and cannot be stored or tokenised."""
+    half = next((char for char in value if "\ud800" <= char <= "\udfff"), "") if isinstance(value, str) else ""
+    if half:
+        raise DataError(
+            f"{path}, line {number}, column {column!r}: \\u{ord(half):04x} is half of a character; write the whole "
+            "pair or take it out"
+        )
 
 
 def _parquet(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
