@@ -181,6 +181,7 @@ def bench_folder(
     card: Annotated[bool, typer.Option(help="Write the milliseconds into the folder's model card.")] = True,
 ) -> None:
     """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes."""
+    from xtc_study.compress.encoder import positions
     from xtc_study.deploy.bench import bench, contenders, cpu_name
     from xtc_study.deploy.loading import load
     from xtc_study.folders import optional_folder
@@ -188,11 +189,13 @@ def bench_folder(
     _check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
-    longest = getattr(load(folder, "torch").config, "max_position_embeddings", 512)
+    longest = positions(load(folder, "torch"))
     kept = [shape for shape in sizes if shape[1] <= longest]
     for batch, length in sizes:
         if length > longest:
             err.print(f"left out {batch}x{length}: the model reads at most {longest} word pieces", style="yellow")
+    if not kept:
+        raise ValueError(f"--shapes {shapes}: the model reads at most {longest} word pieces; give a shorter shape")
     with tempfile.TemporaryDirectory() as room:
         found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
         frame = bench(found, kept, counts, seconds, passes)
