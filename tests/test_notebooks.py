@@ -34,7 +34,7 @@ def nbval(*paths: Path) -> None:
 
 
 def test_run_notebook(results: Path, tmp_path: Path) -> None:
-    nbval(prepared("run.ipynb", tmp_path, results_dir=str(results)))
+    nbval(prepared("run.ipynb", tmp_path, results_dir=str(results), teacher_epochs=1, epochs=1))
     (run,) = (results / "runs").iterdir()
     written = {file.name for file in run.iterdir()}
     assert written >= {"params.json", "metrics.json", "predictions.parquet", "curve.csv", "status.json"}

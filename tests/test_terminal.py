@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import io
+import warnings
+
+import pytest
+from rich.console import Console
+
 from xtc_study.runs.account import Account
 from xtc_study.runs.step_times import Point, StepTimes
-from xtc_study.terminal import cost_text
+from xtc_study.terminal import cost_text, say_warnings_plainly
 
 COSTS = Account(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
 
@@ -22,3 +28,11 @@ def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -
     assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
     unknown = Account(10, 4, 3, None, None, None)
     assert cost_text(unknown, None) == "4 steps in place of 10, 3 to train (plan --measure estimates how long)"
+
+
+def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back after the test
+    said = Console(file=io.StringIO(), width=200)
+    say_warnings_plainly(said)
+    warnings.showwarning("2 texts are in train and dev", UserWarning, "catalogue.py", 40)
+    assert said.file.getvalue() == "warning: 2 texts are in train and dev\n"  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
-from xtc_study.terminal import carry_out, cost_text, kill_workers, states_now
+from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly, states_now
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
@@ -309,6 +309,7 @@ add_file_commands(app)  # last, so that --help lists them after the verbs of a s
 
 def main() -> None:
     """The entry point: errors a user can mend are one message, not a traceback."""
+    say_warnings_plainly(err)
     try:
         app()
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -70,6 +71,19 @@ def kill_workers() -> None:
     """Ends every process this one started through multiprocessing, should Ctrl-C have come between two outcomes."""
     for process in multiprocessing.active_children():
         process.kill()
+
+
+def say_warnings_plainly(err: Console) -> None:
+    """From now on a warning for users is one line of text, without the place in the code that gave it."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        if category is UserWarning:
+            err.print(f"warning: {message}", style="yellow", markup=False)
+        else:
+            before(message, category, *place, **more)
+
+    warnings.showwarning = show
 
 
 def cost_text(costs: Account, times: StepTimes | None) -> str:
