@@ -128,7 +128,7 @@ def build(folder: Path) -> Path:
     write(runs / failed.run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
     executed(runs / failed.run_id / "notebook.ipynb", error=True)
     write(runs / corrupt.run_id / "status.json", {"state": "done"})
-    write(runs / claimed.run_id / "claim.json", {})
+    write(runs / claimed.run_id / "claim.json", {"token": "t", "host": "another-machine"})
     cells = grid_plan()
     for run in cells:
         layers, bits = int(str(run.recipe.layers)), run.recipe.weight_bits

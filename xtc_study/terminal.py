@@ -57,13 +57,11 @@ def carry_out(
 
 
 def states_now(ablation: Ablation) -> pd.DataFrame:
-    """``Ablation.states``, with ``interrupted`` for runs that were begun and that nobody is at any more."""
-    from xtc_study.runs.claims import is_held
+    """``Ablation.states``, with ``interrupted`` as a state of its own."""
+    from xtc_study.analysis.collect import INTERRUPTED
 
     states = ablation.states()
-    for row in states[states["state"] == "running"].itertuples():
-        if not is_held(ablation.runs_folder / str(row.run_id)):
-            states.loc[row.Index, "state"] = "interrupted"
+    states.loc[(states["state"] == "missing") & (states["error"] == INTERRUPTED), "state"] = INTERRUPTED
     return states
 
 

@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pandas as pd
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.claims import is_held
 from xtc_study.runs.records import Environment, Latency, Metrics, RunFileError, Status, read_record, state_of
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 
 __all__ = ["RunFileError", "collect", "compact_layers", "merged", "predictions", "shape_words", "states"]
 
+INTERRUPTED = "interrupted"
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
@@ -52,11 +54,14 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
 def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     """Where each planned run stands. Columns: run_id, arm, task, seed, state, error (text, empty if none).
 
-    What each state means is said at ``runs.records.state_of``.
+    What each state means is said at ``runs.records.state_of``. A run that was begun and that nobody is at any more is
+    missing, with the error ``INTERRUPTED``.
     """
     rows = []
     for run in planned:
         state, error = state_of(runs_folder / run.run_id)
+        if state == "running" and not is_held(runs_folder / run.run_id):
+            state, error = "missing", INTERRUPTED
         rows.append((run.run_id, run.arm, run.recipe.task, run.recipe.seed, state, error))
     kinds = {"run_id": "str", "arm": "str", "task": "str", "seed": "int64", "state": "str", "error": "str"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
