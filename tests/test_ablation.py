@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fabricate import do
 
-from xtc_study.ablation import Ablation, in_turns
+from xtc_study.ablation import Ablation
 from xtc_study.studies import StudyError
 
 CUT: dict[str, Any] = {"seeds": [0], "axes": {"weights": ["32-bit", "1-bit"], "activations": ["A8"]}}
@@ -114,9 +114,3 @@ def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
     assert [run.recipe.start for run in chosen.planned] == ["teacher", str(tmp_path / "start"), "teacher"]
     assert {run.recipe.model for run in chosen.planned} == {str(tmp_path / "bert")}
     assert [run.arm for run in chosen.planned][1] == "./start, 1-bit" and str(tmp_path) not in chosen.command()
-
-
-def test_workers_begin_with_different_teachers() -> None:
-    runs = Ablation("12_bits", seeds=[0, 1], axes=CUT["axes"]).planned
-    turns = in_turns([run.recipe for run in runs])
-    assert [(recipe.seed, recipe.weight_bits) for recipe in turns] == [(0, 32), (1, 32), (0, 1), (1, 1)]

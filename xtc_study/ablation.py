@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
-from xtc_study.recipe import Recipe
 from xtc_study.settings import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
 from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.description import is_description
-from xtc_study.tasks.synonyms import check_synonyms, table_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +104,8 @@ class Ablation:
 
     def account(self) -> Account:
         """Steps and training seconds of the study, alone and shared, and what is still to do."""
+        from xtc_study.together import account_of
+
         return account_of([self])
 
     def step_times(self) -> StepTimes | None:
@@ -170,6 +170,8 @@ class Ablation:
         Raises:
             DataError: arms that augment with synonyms, and no table of them.
         """
+        from xtc_study.together import run_together
+
         return run_together([self], workers, executor, only_failed, limit, force, timeout, arms)
 
     def in_words(self) -> str:
@@ -271,72 +273,6 @@ class Ablation:
             chance=levels,
             arms=self.study.arms,
         )
-
-
-def run_together(
-    ablations: Sequence[Ablation],
-    workers: int | None = None,
-    executor: Executor | None = None,
-    only_failed: bool = False,
-    limit: int | None = None,
-    force: bool = False,
-    timeout: float | None = None,
-    arms: Sequence[str] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
-
-    Args:
-        ablations: with the same results folder, places, device and precision.
-        limit: of each study. The rest as for ``Ablation.run``.
-
-    Raises:
-        StudyError: a model's folder that is not there.
-        DataError: arms that augment with synonyms, and no table of them.
-    """
-    from xtc_study.runs.executors import run_recipes
-    from xtc_study.runs.store import RunFolder
-
-    for ablation in ablations:
-        ablation.check_models()
-    first = ablations[0]
-    to_do = [run for one in ablations for run in one.to_do(only_failed, limit, force, arms)]
-    recipes = in_turns(list({run.run_id: run.recipe for run in to_do}.values()))
-    for recipe in recipes:
-        check_synonyms(recipe, first.synonyms)
-    if force:
-        for recipe in recipes:
-            RunFolder(first.runs_folder, recipe).reopen()
-    notebook = project_folder() / "notebooks" / "run.ipynb"
-    if recipes and not notebook.is_file():
-        raise StudyError(f"{notebook}: not found; run this inside the project's folder")
-    parameters = {
-        "data_dir": str(first.data_dir or ""),
-        "models_dir": str(first.models_dir or ""),
-        "synonyms": str(first.synonyms or ""),
-        "task_files": [str(file) for file in first.task_files],
-        "device": first.device,
-        "precision": first.precision,
-    }
-    return run_recipes(recipes, first.results, notebook, parameters, workers, executor, timeout)
-
-
-def account_of(ablations: Sequence[Ablation]) -> Account:
-    """Steps and training seconds of several studies of one profile, each alone and all shared."""
-    from xtc_study.runs.account import account
-    from xtc_study.runs.steps import StepStore
-
-    first = ablations[0]
-    recipes = {run.run_id: run.recipe for one in ablations for run in one.planned}
-    store = StepStore(first.results / "steps")
-    return account(list(recipes.values()), store, first.step_times(), table_hash(first.synonyms), first.task_files)
-
-
-def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Tasks and seeds by turns, so that workers begin with different teachers instead of waiting for one."""
-    groups: dict[tuple[str, int], list[Recipe]] = {}
-    for recipe in recipes:
-        groups.setdefault((recipe.task, recipe.seed), []).append(recipe)
-    return [recipe for turn in itertools.zip_longest(*groups.values()) for recipe in turn if recipe is not None]
 
 
 def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def show_plan(
     precision: Precision = "auto",
 ) -> None:
     """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
-    from xtc_study.ablation import account_of
+    from xtc_study.together import account_of
 
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
     computes = {"device": device, "precision": precision}
@@ -201,8 +201,8 @@ def run_studies(
     """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
     from contextlib import nullcontext
 
-    from xtc_study.ablation import account_of
     from xtc_study.runs.executors import dask_executor
+    from xtc_study.together import account_of
 
     if only not in (None, "failed"):
         raise ValueError(f"--only {only}: expected 'failed'")

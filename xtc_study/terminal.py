@@ -33,7 +33,7 @@ def carry_out(
     chosen: Mapping[str, Any],
 ) -> int:
     """Carries out the studies' runs and returns the number of those that failed."""
-    from xtc_study.ablation import run_together
+    from xtc_study.together import run_together
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     runs = {run.run_id: one.runs_folder / run.run_id for one in ablations for run in one.to_do(**chosen)}
