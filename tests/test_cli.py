@@ -23,6 +23,7 @@ def run(*words: str) -> str:
 def test_plan_counts_every_run_and_writes_nothing(tmp_path: Path) -> None:
     output = run("plan", "12_bits", "--seed", "0", "--seed", "1", "--results", str(tmp_path / "results"))
     assert "24 runs planned, 0 done, 24 to do" in output
+    assert "power: 2 seeds see a difference of" in output and "5 points need" in output and "assuming that" in output
     assert not (tmp_path / "results").exists()
 
 

@@ -22,6 +22,8 @@ USUAL_DISAGREEMENT = 0.15
 """Share of examples that two arms answer differently, where nothing was measured."""
 MOST_SEEDS = 20
 """More are not looked for."""
+RESAMPLES = 200
+"""Enough for a standard error; an interval's ends need more."""
 _GRID = 1000
 
 
