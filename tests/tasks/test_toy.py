@@ -15,8 +15,8 @@ import pytest
 
 from xtc_study.tasks.toy import TOY_TASKS, load_toy
 
-# A change of these is a change of every published number: bump recipe.GENERATED_VERSION with it, and VERSION if rows that
-# are trained on change. Of the training rows and the first 600 dev rows, which were all there were in version 1.
+# A change of these is a change of every published number: bump recipe.GENERATED_VERSION with it, and VERSION if rows
+# that are trained on change. Of the training rows and the first 600 dev rows, which were all there were in version 1.
 PINNED_HEAD = {
     "toy-acceptability": "3bc4fe0591efee542e96ee9358eff1ce04226230f43a377b53beeb737b50ad92",
     "toy-sentiment": "7265da9a67024cf3bc81441dbab31a22dc43c82c18c4e70c768ababeae7be61e",
