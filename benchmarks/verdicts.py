@@ -17,6 +17,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ SHARES = (0.5, 0.1, 0.4)
 """Of the score's variance: the example's, the example's in one arm, the example's in one seed."""
 CLAIM = Claim("higher", "arm", "reference")
 SPREADS, SEEDS = (0.0, 2.0, 5.7), (2, 3, 5, 10)
+WEIGHTS = 20
+"""Draws of examples that the rule before takes turns with."""
 LIMIT = 3.5
 """Percent of wrong verdicts on a side that are allowed at 2, 3 and 5 seeds where both arms' seeds differ alike."""
 
@@ -177,13 +180,20 @@ def rule_before(samples: Sequence[PairedSample], resamples: int, rng_seed: int) 
     for sample in samples:
         seeds, examples = sample.arm.shape
         of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-        weights = rng.multinomial(examples, np.full(examples, 1 / examples), size=resamples).astype(np.float64)
+        weights = example_weights(examples, resamples, int(rng.integers(WEIGHTS)))
         each = weighted_scores(sample.metric, weights, sample.labels, sample.arm)
         each -= weighted_scores(sample.metric, weights, sample.labels, sample.reference)
         drawn.append((of_seeds * each).sum(axis=1))
     mean = np.mean(drawn, axis=0)
     low, high = np.percentile(mean, [2.5, 97.5])
     return Difference(float(mean.mean()), low, high, len(samples[0].arm), 0, resamples, rng_seed, mean)
+
+
+@cache
+def example_weights(examples: int, resamples: int, number: int) -> Array:
+    """(resamples, examples): how often each example is drawn. A few such draws serve all repetitions of that rule."""
+    draws = np.random.default_rng([number, 2]).integers(examples, size=(resamples, examples))
+    return np.stack([np.bincount(row, minlength=examples) for row in draws]).astype(np.float64)
 
 
 def _sample(rng: np.random.Generator, case: Case, spreads: tuple[float, float]) -> PairedSample:

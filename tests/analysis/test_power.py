@@ -61,6 +61,12 @@ def test_the_usual_spread_of_two_tasks_by_hand() -> None:
     assert "assuming" in power_text(found, 3) and "3 seeds see a difference of" in power_text(found, 3)
 
 
+def test_what_no_number_of_seeds_can_see_asks_for_rows() -> None:
+    """2.8 standard errors of 0.01 are 2.8 points by examples alone; 5 points of seeds' spread are a matter of seeds."""
+    assert "2 points need more dev rows, whatever the seeds" in power_text(Spread(0.001, 0.01, 1, ""), 3)
+    assert "1 point needs more than 20 seeds" in power_text(Spread(0.05, 0.0, 1, ""), 3)
+
+
 def test_done_runs_tell_how_much_seeds_differ(tmp_path: Path) -> None:
     planned = plan({"32-bit": 32, "1-bit": 1})
     for run in planned:

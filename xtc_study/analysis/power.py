@@ -6,7 +6,7 @@ The same error as in ``stats.macro_difference``: a normal part for the examples 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,12 @@ def power_text(spread: Spread, seeds: int) -> str:
     needs = []
     for points in (5, 2, 1):
         needed = seeds_needed(spread, points / 100)
-        how_many = f"more than {MOST_SEEDS} seeds" if needed is None else f"{needed} seeds"
+        if needed is not None:
+            how_many = f"{needed} seeds"
+        elif detectable(replace(spread, seed_sd=0.0), MOST_SEEDS) > points / 100:
+            how_many = "more dev rows, whatever the seeds"
+        else:
+            how_many = f"more than {MOST_SEEDS} seeds"
         needs.append(f"{points} point{'s' if points > 1 else ''} need{'' if points > 1 else 's'} {how_many}")
     now = "one seed decides no claim"
     if seeds >= MIN_SEEDS:
