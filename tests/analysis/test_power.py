@@ -62,7 +62,7 @@ def test_the_usual_spread_of_two_tasks_by_hand() -> None:
 
 
 def test_what_no_number_of_seeds_can_see_asks_for_rows() -> None:
-    """2.8 standard errors of 0.01 are 2.8 points by examples alone; 5 points of seeds' spread are a matter of seeds."""
+    """2.8 standard errors of 0.01 are 2.8 points by examples alone; a spread of 5 points is a matter of seeds."""
     assert "2 points need more dev rows, whatever the seeds" in power_text(Spread(0.001, 0.01, 1, ""), 3)
     assert "1 point needs more than 20 seeds" in power_text(Spread(0.05, 0.0, 1, ""), 3)
 
