@@ -1,4 +1,4 @@
-"""The reference step that training speed is measured against computes what it should; verdicts err as rarely as said."""
+"""The step that training speed is measured against computes what it should; verdicts err as rarely as told."""
 
 from __future__ import annotations
 
