@@ -15,7 +15,7 @@ from xtc_study.studies import load_study, study_names
 @pytest.fixture
 def bits(tmp_path: Path) -> Ablation:
     """12_bits, done: every arm right in 90 %, the binary ones with 8-bit inputs in 70 %."""
-    ablation = Ablation("12_bits", results_dir=tmp_path, axes={"activations": ["A32", "A8"]})
+    ablation = Ablation("12_bits", results_dir=tmp_path, seeds=[0, 1, 2])
     for run in ablation.planned:
         do(ablation.runs_folder, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
     return ablation

@@ -25,11 +25,11 @@ PINNED_HEAD = {
     "toy-inference": "2bfff2dce5fef657d84777cb34678f3849dd3ae9a31107d0721f71e657619f01",
 }
 PINNED = {
-    "toy-acceptability": "9bcd3915855e84a97041b4762a7cdeb842b70139f922024ab10c02075b5a4b41",
-    "toy-sentiment": "3b989906999e4bc7d822a91543cd19a74450589e59d95bb3d06b500577701e47",
-    "toy-paraphrase": "27d8822445ff6105f8dde308c31144053c2bfa4b5a8ed05605be0ff7ce9676b2",
-    "toy-similarity": "81a019902161ad186f3add50e75e86a720b437e1c823a16c5fe423638fce3537",
-    "toy-inference": "bdd71db6c702997ca95e81c0f1793c0f78eb21ab3fc5d6fc4291d4138e6be551",
+    "toy-acceptability": "9b800d5ff1293573049fe192d65bf7a21ae7c4cf96072c251378a9987f02bb49",
+    "toy-sentiment": "2035b9e760a6195d7873c340591f37db081746b43c0ef0577cbbcb4816afa755",
+    "toy-paraphrase": "3e04c6e15f34036518d6c61a869885765a64ff490c92422614c14a69c2d365dc",
+    "toy-similarity": "f0f0440d8ea2677153468ed635d08769706aaf94e37a2970b4b186e18df6fd7b",
+    "toy-inference": "82f1247f157470c999ea1f7d3977fe0163b0627ea6488afa0e838e253a07525b",
 }
 
 
@@ -58,7 +58,7 @@ def _inputs(name: str, rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
 def test_columns_and_sizes(name: str, content: dict[str, list[dict[str, Any]]]) -> None:
     task = TOY_TASKS[name]
     assert {split: len(rows) for split, rows in content.items()} == {"train": task.train_rows, "dev": task.dev_rows}
-    assert (task.train_rows, task.dev_rows) == (5000, 5000)
+    assert (task.train_rows, task.dev_rows) == (5000, 2000)
     for rows in content.values():
         assert set(rows[0]) == {*task.text_fields, "label", "idx"}
         assert [row["idx"] for row in rows] == list(range(len(rows)))
