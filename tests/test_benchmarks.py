@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import torch
+from datasets import DatasetDict
 
 from xtc_study.compress.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import hidden_state_map, reduced
 from xtc_study.compress.taps import tapped
 from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.training import pipeline as pipeline_module
 
 TERMS = (ATTENTION, HIDDEN, LOGITS)
 LAYERS = (1, 3)
@@ -125,3 +128,35 @@ def test_verdicts_on_two_seeds_err_no_more_often_than_their_level(monkeypatch: p
     )
     assert max(now) <= 4.5, "percent of wrong verdicts on a side"
     assert min(before) > 9, "the fault that this rule is for"
+
+
+def test_the_check_of_a_device_runs_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    import gpu_check
+
+    arguments = ["gpu_check.py", "--device", "cpu", "--bits", "1", "--quick", "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    text = load_task("toy-inference")
+    little = DatasetDict({split: rows.select(range(32)) for split, rows in text.items()})
+    monkeypatch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
+    with pytest.raises(SystemExit) as end:
+        gpu_check.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        end.value.code == 0 and lines[0].startswith("cpu, ") and lines[-1] == "every file gives its student's logits"
+    )
+    assert sum(line.startswith("1-bit, a scale a tensor, rest ") and ": exact, " in line for line in lines) == 3
+
+    monkeypatch.setattr(gpu_check, "measure", _differs)
+    monkeypatch.setattr(gpu_check, "REST_FORMATS", ("fp32",))
+    with pytest.raises(SystemExit) as end:
+        gpu_check.main()
+    assert end.value.code == 1 and "DIFFERS: by 0.01" in capsys.readouterr().out
+
+
+def _differs(*_: Any) -> Any:
+    from xtc_study.deploy.outcome import ReloadError
+
+    raise ReloadError("by 0.01")

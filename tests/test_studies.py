@@ -225,3 +225,12 @@ def test_an_axis_may_be_another_at_one_profile() -> None:
     special = {"smoke": {"axes": {"depth": {"all": {"layers": None}, "half": {"layers": 1}, "3/4": {"layers": 3}}}}}
     assert len(study_at(study(**GRID, profiles=special), "smoke").arms) == 6
     assert len(study_at(study(**GRID, profiles=special), "mini").arms) == 4
+
+
+def test_the_arm_with_padding_says_whose_padding() -> None:
+    """It pads a batch to its longest row; the released code, which it was named after, pads every row to 128."""
+    for profile in (None, "smoke"):
+        study = study_at(load_study("19_details"), profile)
+        assert "padding of the batch in the loss" in study.arm_names
+        assert not {"padding in the loss"} & set(study.arm_names)
+        assert any("13.7 %" in limit and "62.5 %" in limit for limit in study.limits)

@@ -128,7 +128,8 @@ class Recipe(BaseModel):
     """Share of each stage's steps in which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     pad_in_loss: bool = False
-    """Whether padded positions count in the distillation terms, as in the authors' code."""
+    """Whether padded positions count in the distillation terms, as in the authors' code. A batch is padded to its
+    longest row; their scripts pad every row to 128, and so count far more padding."""
     teacher_dropout: bool = False
     """Whether the teacher's dropout is on while it teaches, as in TinyBERT's, BinaryBERT's and BiT's code."""
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from xtc_study.compress.quantizers import WeightFormat, dequantize, quantize_weight
+from xtc_study.compress.quantizers import WeightFormat, dequantize, grouped, quantize_weight
 
 Rows = list[list[float]]
 
@@ -121,10 +124,42 @@ def test_groups_that_do_not_divide() -> None:
         quantize_weight(torch.ones(2, 10), WeightFormat(1, "group:4"))
 
 
-@pytest.mark.parametrize("bits", [-1, 0, 9, 32])
-def test_bits_no_format_has(bits: int) -> None:
-    with pytest.raises(ValueError, match=f"bits={bits}"):
+@pytest.mark.parametrize("bits", [-1, 0, 9, 32, 1.5, 2.0, True, "1", None])
+def test_bits_no_format_has(bits: Any) -> None:
+    with pytest.raises(ValueError, match=f"bits={bits!r}: expected 1 "):
         WeightFormat(bits)
+
+
+@pytest.mark.parametrize(
+    "granularity", ["group:0", "group:", "group:-4", "group:1.5", "group:\u0663", "group: 4", "rows", "", None, 64]
+)
+def test_granularities_no_format_has(granularity: Any) -> None:
+    for use in (lambda: WeightFormat(1, granularity), lambda: grouped(torch.ones(2, 4), granularity)):
+        with pytest.raises(ValueError, match=rf"granularity={re.escape(repr(granularity))}: expected 'tensor'"):
+            use()
+
+
+@pytest.mark.parametrize("clip", [0, -1.0, True, float("nan"), float("inf"), "2.5"])
+def test_clips_no_format_has(clip: Any) -> None:
+    with pytest.raises(ValueError, match=f"clip={clip!r}: expected a number above 0"):
+        WeightFormat(1, clip=clip)
+
+
+@pytest.mark.parametrize(
+    "form", [WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")]
+)
+def test_magnitudes_beyond_float32_give_no_scale(form: WeightFormat) -> None:
+    """Ternary gave zeros with scale 0 here, as of a matrix of zeros; DeepSpeed's gives NaN."""
+    weight = torch.tensor([[3e38, -3e38, 3e38, 3e38], [1.0, 1.0, 1.0, 1.0]])
+    scale = quantize_weight(weight, form).scale
+    assert not torch.isfinite(scale[0]).any()
+    assert form.granularity == "tensor" or (scale[1] == 1).all(), "other groups are what they are"
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 8])
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_weight_that_is_not_finite_gives_no_scale(bits: int, value: float) -> None:
+    assert not torch.isfinite(quantize_weight(torch.tensor([[1.0, value]]), WeightFormat(bits)).scale).any()
 
 
 MATRICES = arrays(

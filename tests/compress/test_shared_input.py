@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import nn
 
 from xtc_study.compress import shared_input
 from xtc_study.compress.activations import ActivationFormat, quantize_activation
-from xtc_study.compress.shared_input import linear_input
+from xtc_study.compress.layers import LowBitLinear
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantizers import WeightFormat
+from xtc_study.compress.shared_input import linear_input, one_pass
+from xtc_study.recipe import Recipe
 
 BY_TOKEN = ActivationFormat(8)
 
@@ -17,21 +25,85 @@ def test_integers_times_scale_are_the_value() -> None:
     assert not found.value.requires_grad
 
 
-def test_one_tensor_is_quantised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for each time an input was quantised."""
+    found: list[int] = []
 
     def counted(*given: object) -> object:
-        calls.append(1)
+        found.append(1)
         return quantize_activation(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shared_input, "quantize_activation", counted)
+    return found
+
+
+def test_one_tensor_is_quantised_once_in_one_pass(calls: list[int]) -> None:
     x = torch.randn(2, 8)
-    first = linear_input(x, BY_TOKEN, torch.float32, None)
-    assert all(linear_input(x, BY_TOKEN, torch.float32, None) is first for _ in range(2))
+    with one_pass():
+        first = linear_input(x, BY_TOKEN, torch.float32, None)
+        assert all(linear_input(x, BY_TOKEN, torch.float32, None) is first for _ in range(2))
     assert len(calls) == 1
+    linear_input(x, BY_TOKEN, torch.float32, None)
+    linear_input(x, BY_TOKEN, torch.float32, None)
+    assert len(calls) == 3
+
+
+def test_queries_keys_and_values_share_one(
+    tiny: Callable[..., Any], batch: Callable[..., Any], calls: list[int]
+) -> None:
+    model = tiny("bert", layers=4)
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    model.train()(**batch("bert")).logits.sum().backward()
+    assert len(calls) == 4 * 4 + 1, "attention, its output, and the two of the feed-forward part; then the pooler"
+
+
+CHANGES: dict[str, Callable[[torch.Tensor], Any]] = {
+    "data": lambda x: x.data.mul_(2),
+    "numpy": lambda x: x.numpy().__imul__(2),
+    "in place": lambda x: x.mul_(2),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_linear_sees_that_its_input_changed(change: str) -> None:
+    layer = LowBitLinear(nn.Linear(8, 4, bias=False), WeightFormat(1), BY_TOKEN)
+    x = torch.randn(2, 8)
+    before = layer(x).detach()
+    CHANGES[change](x)
+    assert torch.equal(layer(x), 2 * before)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_block_sees_that_its_input_changed(tiny: Callable[..., Any], change: str) -> None:
+    model = tiny("bert")
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
+    before = block(x)[0].detach()
+    CHANGES[change](x)
+    after = block(x)[0].detach()
+    assert torch.equal(after, block(x.clone())[0]) and not torch.equal(after, before)
+
+
+def test_a_pass_that_fails_is_over(tiny: Callable[..., Any], calls: list[int]) -> None:
+    model = tiny("bert")
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
+    block.value = None
+    with pytest.raises(TypeError):
+        block(x)
+    del calls[:]
+    linear_input(x, BY_TOKEN, torch.float32, None)
+    linear_input(x, BY_TOKEN, torch.float32, None)
+    assert len(calls) == 2
 
 
 def test_another_tensor_format_or_content_is_quantised_anew() -> None:
+    with one_pass():
+        _another_is_quantised_anew()
+
+
+def _another_is_quantised_anew() -> None:
     x = torch.randn(2, 8)
     first = linear_input(x, BY_TOKEN, torch.float32, None)
     assert linear_input(x.clone(), BY_TOKEN, torch.float32, None) is not first
@@ -46,8 +118,9 @@ def test_another_tensor_format_or_content_is_quantised_anew() -> None:
 def test_nothing_is_shared_where_a_layer_has_its_own_range_or_changes_cannot_be_seen() -> None:
     x, limit = torch.randn(2, 8), torch.tensor(1.0)
     form = ActivationFormat(8, "tensor", True)
-    assert linear_input(x, form, torch.float32, limit) is not linear_input(x, form, torch.float32, limit)
-    with torch.inference_mode():
+    with one_pass():
+        assert linear_input(x, form, torch.float32, limit) is not linear_input(x, form, torch.float32, limit)
+    with torch.inference_mode(), one_pass():
         y = torch.randn(2, 8)
         before = linear_input(y, BY_TOKEN, torch.float32, None)
         y.mul_(2)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from xtc_study.compress.freeze import Freezable, freeze
 from xtc_study.deploy.checkpoint import save_packed
 from xtc_study.deploy.loading import load
 from xtc_study.deploy.rounding import rounded_student
@@ -174,6 +175,52 @@ class FakeTokenizer:
 def test_the_tokenizer_goes_with_it(student: Callable[..., Any], tmp_path: Path) -> None:
     save_packed(student("bert"), tmp_path / "new" / "folder", FakeTokenizer())
     assert (tmp_path / "new" / "folder" / "tokenizer.json").is_file()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("value", [3e38, float("nan")])
+def test_weights_no_file_can_hold_are_named_before_anything_is_written(
+    student: Callable[..., Any], bits: int, value: float, tmp_path: Path
+) -> None:
+    model, name = student("bert", weight_bits=bits), "bert.encoder.layer.1.intermediate.dense"
+    model.get_submodule(name).weight[3] = value
+    folder = tmp_path / "new"
+    if bits == 4 and value == 3e38:  # the largest is all that counts
+        save_packed(model, folder)
+        assert float(load(folder, "torch").get_submodule(name).weight_scale) == pytest.approx(3e38 / 7)
+        return
+    with pytest.raises(ValueError, match=rf"module '{name}': a scale of its weight is (inf|nan)"):
+        save_packed(model, folder, FakeTokenizer())
+    assert not folder.exists()
+
+
+@torch.no_grad()
+def test_a_bias_no_file_can_hold_is_named_before_anything_is_written(
+    student: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = student("bert", weight_bits=1)
+    model.classifier.bias[0] = float("inf")
+    with pytest.raises(ValueError, match=r"tensor classifier\.bias holds a number that is not finite"):
+        save_packed(model, tmp_path / "new", FakeTokenizer())
+    assert not (tmp_path / "new").exists()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rest", ["fp32", "8bit"])
+@pytest.mark.parametrize("name", ["1 bit", "2 bits, groups of 16", "every table"])
+def test_what_was_frozen_is_written_and_not_what_the_weights_give_now(
+    student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
+) -> None:
+    model = student("bert", **FORMATS[name])
+    freeze(model)
+    before = rounded_student(model, rest)(**batch("bert")).logits
+    for module in model.modules():
+        if isinstance(module, Freezable):
+            module.weight.mul_(3)
+    save_packed(model, tmp_path, rest=rest)
+    assert torch.equal(load(tmp_path)(**batch("bert")).logits, before)
+    assert torch.equal(rounded_student(model, rest)(**batch("bert")).logits, before)
 
 
 def test_transformers_alone_loads_a_full_precision_folder(

@@ -15,7 +15,9 @@ from datasets import DatasetDict
 from transformers import AutoModelForSequenceClassification
 
 import xtc_study
+from xtc_study.compress import layers, quantizers
 from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantizers import Quantized, WeightFormat, quantize_weight
 from xtc_study.deploy import outcome as module
 from xtc_study.deploy.engines import engine_for_loading
 from xtc_study.deploy.outcome import ReloadError, measure, wrong_examples
@@ -127,3 +129,112 @@ def test_trained_students_of_each_format(
     card = (tmp_path / "README.md").read_text()
     assert f"{outcome.metrics['size_bytes']:,}" in card and f"{outcome.metrics['rows'][0]['value']:.4f}" in card
     assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == recipe.run_id
+
+
+class _Summing:
+    """Binary and ternary rules whose sums run in another order each time, so that scales differ in their last bits."""
+
+    def __init__(self, binary: Any, ternary: Any) -> None:
+        self.rules, self.calls, self.scales = {"binary": binary, "ternary": ternary}, 0, set[float]()
+
+    def rule(self, name: str) -> Any:
+        def rolled(groups: torch.Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
+            self.calls += 1
+            shift = 97 * self.calls % groups.shape[-1]
+            integers, scale = self.rules[name](groups.roll(shift, -1), dtype)
+            if groups.shape[-1] == 64 * 64:
+                self.scales.add(float(scale.flatten()[0]))
+            return Quantized(integers.roll(-shift, -1), scale)
+
+        return rolled
+
+
+GPU_RECIPES: dict[str, dict[str, Any]] = {
+    "1 bit": {"weight_bits": 1},
+    "2 bits a row, all of it": {
+        "weight_bits": 2, "granularity": "row", "quantise_tables": True, "quantise_attention": True, "rest": "8bit",
+        "vocabulary": "task",
+    },
+    "groups, fixed ranges": {
+        "weight_bits": 1, "granularity": "group:16", "activation_scale": "tensor", "activation_range": "static",
+        "rest": "fp16",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(params=GPU_RECIPES)
+def pipeline(request: pytest.FixtureRequest, trained: tuple[Any, ...]) -> Pipeline:
+    """A pipeline that shares its teacher with the one above and has yet to train its student."""
+    before = trained[0]
+    if before.task.is_regression:
+        pytest.skip("one task is enough")
+    recipe = Recipe.of(**{**before.recipe.scientific(), **GPU_RECIPES[request.param], "epochs": 1.25})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: before.text)
+        return Pipeline(recipe, before.places)
+
+
+def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for a GPU: what the layers compute with is summed from the other end."""
+
+    def turned(weight: torch.Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+        integers, scale = quantize_weight(weight.flip(-1), form, dtype)
+        return Quantized(integers.flip(-1), scale.flip(-1))
+
+    monkeypatch.setattr(layers, "quantize_weight", turned)
+    teacher, student = pipeline.teacher(), pipeline.student()
+    table = student.model.get_input_embeddings()
+    assert not torch.equal(turned(table.weight, table.weight_format).scale,
+                           quantize_weight(table.weight, table.weight_format).scale)  # fmt: skip
+    outcome = measure(pipeline, teacher, student, tmp_path)
+    assert outcome.metrics["reload_difference"] == 0.0
+    _file_gives_the_scores(pipeline, outcome, tmp_path)
+
+
+def test_no_scale_is_computed_again_once_training_is_over(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summing = _Summing(quantizers.binary, quantizers.ternary)
+    for name in summing.rules:
+        monkeypatch.setattr(quantizers, name, summing.rule(name))
+    teacher, student = pipeline.teacher(), pipeline.student()
+    outcome = measure(pipeline, teacher, student, tmp_path)
+    assert summing.calls > 0 and (pipeline.recipe.granularity != "tensor" or len(summing.scales) > 1)
+    calls = summing.calls
+    again = measure(pipeline, teacher, student, tmp_path / "again")
+    assert summing.calls == calls, "a frozen student is written as often as one likes"
+    assert again.metrics["rows"] == outcome.metrics["rows"]
+    _file_gives_the_scores(pipeline, outcome, tmp_path)
+
+
+def _file_gives_the_scores(pipeline: Pipeline, outcome: Any, folder: Path) -> None:
+    filed = pipeline.filed(pipeline.student().model)
+    logits = predict(xtc_study.load(folder, "torch"), filed.dev["dev"], filed.padding)
+    assert outcome.predictions["prediction"].tolist() == logits.argmax(-1).tolist()
+
+
+def test_a_student_no_file_can_hold_is_named_before_anything_is_written(
+    trained: tuple[Any, ...], tmp_path: Path
+) -> None:
+    pipeline, teacher, student, _, _ = trained
+    model = copy.deepcopy(student.model).train().eval()
+    with torch.no_grad():
+        model.bert.encoder.layer[1].output.dense.weight.fill_(1e38)
+    with pytest.raises(
+        ValueError, match=r"module 'bert\.encoder\.layer\.1\.output\.dense': a scale of its weight is inf"
+    ):
+        measure(pipeline, teacher, replace(student, model=model), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_a_student_trained_on_a_gpu_reloads_exactly(pipeline: Pipeline, tmp_path: Path) -> None:
+    places = replace(pipeline.places, steps=tmp_path / "steps", device="cuda")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: pipeline.text)
+        on_gpu = Pipeline(pipeline.recipe, places)
+    outcome = measure(on_gpu, on_gpu.teacher(), on_gpu.student(), tmp_path / "model")
+    assert next(outcome.model.parameters()).device.type == "cuda"
+    assert outcome.metrics["reload_difference"] == 0.0

@@ -1,8 +1,11 @@
 """Activation quantizers: the input of a low-bit linear becomes integers times one scale a token or a tensor.
 
 Symmetric: with L = 2^(b-1) - 1, integers in [-L, L] and scale = max|x| / L. The co-author's slides of the XTC
-paper draw it so; the released code divides by 2^(b-1) and clips the positive maximum, which costs 4-bit activations an
-eighth of their range.
+paper draw it so. The released code (DeepSpeed) divides by 2^(b-1) and clips what rounds to +2^(b-1): its steps are
+finer, and only the largest positive numbers pay for it. At 4 bits that is the better bargain: our mean squared error
+over theirs, one scale a token, is 1.29 on Gaussian inputs 768 wide, 1.27 on 312, 1.14 on GELU's outputs 3,072 wide,
+1.29 to 1.30 with an outlier of 12 standard deviations, and 0.95 on probabilities. At 8 bits it is 0.87 to 1.02; at 2
+bits, 3.0. So 4-bit results here are handicapped against the released code's.
 """
 
 from __future__ import annotations
@@ -19,15 +22,23 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: a range learned in training."""
+    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: a range learned in training.
+
+    Raises:
+        ValueError: a value that no format has; the message names it.
+    """
 
     bits: int = 8
     scale: str = "token"
     static: bool = False
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
-            raise ValueError(f"activation bits={self.bits!r}: expected 2 to 8")
+        if type(self.bits) is not int or not 2 <= self.bits <= 8:
+            raise ValueError(f"activation bits={self.bits!r}: expected 2 to 8, a whole number")
+        if self.scale not in ("token", "tensor"):
+            raise ValueError(f"activation scale={self.scale!r}: expected 'token' or 'tensor'")
+        if type(self.static) is not bool:
+            raise ValueError(f"activation static={self.static!r}: expected True or False")
         if self.static and self.scale == "token":
             raise ValueError("a static range needs scale='tensor': it cannot know the tokens of a new sentence")
 
@@ -62,7 +73,12 @@ def quantize_activation(x: Tensor, form: ActivationFormat, limit: Tensor | None 
 
 
 class StaticRange(nn.Module):
-    """A running mean of max|x| of each training batch; fixed in evaluation. Saved with the model as ``limit``."""
+    """A running mean of max|x| of each training batch; fixed in evaluation. Saved with the model as ``limit``.
+
+    Ours: DeepSpeed averages each batch's minimum and maximum apart and takes the larger magnitude of the two means.
+    Where now one end of a batch reaches farther and now the other, that range is the smaller one: 2.09 against 2.31
+    here after 200 Gaussian batches of 4 x 8.
+    """
 
     limit: Tensor
 

@@ -1,7 +1,8 @@
 """Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
 
 The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
-al. 2013; XTC uses it without clipping, TernaryBERT zeroes the gradient of weights outside +-2.5).
+al. 2013; XTC uses it without clipping). A clip acts on weights alone, and a weight whose magnitude is the clip exactly
+still learns. TernaryBERT clamps inputs to +-2.5 too, without a gradient from +-2.5 on.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xtc_study.compress.activations import ActivationFormat, StaticRange
+from xtc_study.compress.freeze import Freezable
 from xtc_study.compress.integer_first import integer_first_linear
 from xtc_study.compress.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
 from xtc_study.compress.shared_input import LinearInput, linear_input
 from xtc_study.compress.straight_through import StraightThrough
+
+ROWS = 1024
+"""Rows of a table that are quantised together when it is frozen."""
 
 
 class _StraightThroughLinear(torch.autograd.Function):
@@ -53,9 +58,9 @@ class _StraightThroughLinear(torch.autograd.Function):
         return grad_x, grad_weight, grad_bias, None, None
 
 
-class LowBitLinear(nn.Linear):
+class LowBitLinear(Freezable, nn.Linear):
     """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full
-    precision.
+    precision. Once frozen (``freeze``) its weight's integers and scale are the ones that were kept.
 
     Args:
         weight_format: None leaves the weight in full precision.
@@ -72,6 +77,7 @@ class LowBitLinear(nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.weight_format, self.activation_format = weight_format, activation_format
         self.input_range = StaticRange() if activation_format and activation_format.static else None
+        self.thaw_weight()
 
     @property
     def largest_product(self) -> int | None:
@@ -83,6 +89,8 @@ class LowBitLinear(nn.Linear):
         """Integers (out, in) and scale; the weight itself with scale 1 when it is not quantised."""
         if self.weight_format is None:
             return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            return Quantized(self.frozen_integers.to(dtype), self.frozen_scale)
         return quantize_weight(self.weight, self.weight_format, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,8 +108,11 @@ class LowBitLinear(nn.Linear):
         return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"
 
 
-class LowBitEmbedding(nn.Embedding):
-    """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table."""
+class LowBitEmbedding(Freezable, nn.Embedding):
+    """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table, until it
+    is frozen (``freeze``)."""
+
+    weight_format: WeightFormat
 
     def __init__(self, embedding: nn.Embedding, weight_format: WeightFormat) -> None:
         if weight_format.granularity != "row":
@@ -111,14 +122,39 @@ class LowBitEmbedding(nn.Embedding):
         )
         self.weight = embedding.weight
         self.weight_format = weight_format
+        self.thaw_weight()
+
+    def quantized_weight(self) -> Quantized:
+        """Integers (rows, embedding_dim) and scale (rows, 1) of the whole table, as looking its rows up gives them.
+
+        On a GPU the order of a row's sum depends on how many rows there are, where these are few. So rows are looked
+        up as a batch has them, many at a time, round and round through a small table.
+        """
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            return Quantized(self.frozen_integers.float(), self.frozen_scale)
+        ids = torch.arange(-(-self.num_embeddings // ROWS) * ROWS, device=self.weight.device) % self.num_embeddings
+        parts = [quantize_weight(F.embedding(part, self.weight), self.weight_format) for part in ids.split(ROWS)]
+        integers, scale = (torch.cat(every)[: self.num_embeddings] for every in zip(*parts, strict=True))
+        return Quantized(integers, scale)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (...) to (..., embedding_dim)."""
         rows = F.embedding(ids, self.weight, self.padding_idx)
-        flat = rows.detach().reshape(-1, rows.shape[-1])
-        rounded = dequantize(quantize_weight(flat, self.weight_format)).reshape(rows.shape)
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            flat = ids.reshape(-1)
+            quantized = Quantized(self.frozen_integers[flat].float(), self.frozen_scale[flat])
+        else:
+            quantized = quantize_weight(rows.detach().reshape(-1, rows.shape[-1]), self.weight_format)
+        rounded = dequantize(quantized).reshape(rows.shape)
         result: Tensor = StraightThrough.apply(rows, rounded)  # type: ignore[no-untyped-call]
         return result
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Leaves only these rows of the table, frozen ones as they are. ``padding_idx`` is for the caller to set."""
+        self.weight = nn.Parameter(self.weight.detach()[rows], requires_grad=self.weight.requires_grad)
+        self.num_embeddings = len(rows)
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            self.frozen_integers, self.frozen_scale = self.frozen_integers[rows], self.frozen_scale[rows]
 
 
 def arithmetic_dtype(x: Tensor) -> torch.dtype:

@@ -1,7 +1,9 @@
 """Distillation losses. All weights 1, temperature 1, no hard-label term, as in XTC's released one-stage method.
 
 Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is
-excluded here; ``pad_in_loss`` brings it back, as their code has it.
+excluded here; ``pad_in_loss`` counts it, as their code does. It is another amount: batches here are of like length and
+padded to their longest row, where their scripts pad every row to 128. On QNLI's dev rows (batches of 32) padding is
+13.7 % of the positions and 31.5 % of the score pairs here, and 62.5 % and 84.0 % at 128.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from torch import nn
@@ -11,6 +12,7 @@ from xtc_study.compress.attention import quantise_attention
 from xtc_study.compress.encoder import encoder_parts
 from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantizers import WeightFormat, grouped
+from xtc_study.compress.shared_input import share_inputs
 from xtc_study.recipe import FULL_PRECISION, Recipe
 
 
@@ -53,6 +55,9 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
     if weights is not None or activations is not None:
         for name in names:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
+        for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
+            if count > 1:  # queries, keys and values
+                share_inputs(model.get_submodule(parent))
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
         if recipe.quantise_tables:

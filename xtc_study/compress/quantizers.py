@@ -2,11 +2,17 @@
 
 Sources: binary and ternary rules as in Ternary Weight Networks (Li et al. 2016) and the XTC paper (Wu et al. 2022),
 symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit
-holds every weight, and a group of zeros is legal (its scale is 0).
+holds every weight, and a group of zeros is legal (its scale is 0; DeepSpeed's is NaN).
+
+Other codes differ in more. BiT (Liu et al. 2022) subtracts a matrix's mean before it takes the signs. DeepSpeed gives
+3 to 8 bits all 2^b integers and the scale max|w| / 2^(b-1), where TernaryBERT and this file leave -2^(b-1) out; its
+``num_groups`` cut the flat matrix, which is the same as ``group:N`` only where N times their number is its size.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +31,9 @@ class WeightFormat:
     granularity: who shares a scale. ``tensor``: all weights, scale (1, 1). ``row``: each row, scale (rows, 1).
         ``group:N``: N neighbours of a row, scale (rows, columns / N).
     clip: weights are clamped to +-clip first and get no gradient outside; None leaves them as they are.
+
+    Raises:
+        ValueError: a value that no format has; the message names it.
     """
 
     bits: int
@@ -32,8 +41,13 @@ class WeightFormat:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise ValueError(f"bits={self.bits!r}: expected 1 (binary), 2 (ternary) or 3 to 8")
+        if type(self.bits) is not int or not 1 <= self.bits <= 8:
+            raise ValueError(f"bits={self.bits!r}: expected 1 (binary), 2 (ternary) or 3 to 8, a whole number")
+        group_size(self.granularity)
+        if self.clip is not None and not (
+            isinstance(self.clip, int | float) and type(self.clip) is not bool and 0 < self.clip < math.inf
+        ):
+            raise ValueError(f"clip={self.clip!r}: expected a number above 0, or None for no clipping")
 
     @property
     def largest(self) -> int:
@@ -48,18 +62,31 @@ class Quantized(NamedTuple):
     scale: Tensor
 
 
+def group_size(granularity: str) -> int | None:
+    """The N of ``group:N``; None for ``tensor`` and ``row``.
+
+    Raises:
+        ValueError: none of these.
+    """
+    if granularity in ("tensor", "row"):
+        return None
+    if not isinstance(granularity, str) or not re.fullmatch(r"group:[1-9][0-9]{0,17}", granularity):
+        raise ValueError(f"granularity={granularity!r}: expected 'tensor', 'row' or 'group:N', for example 'group:64'")
+    return int(granularity.removeprefix("group:"))
+
+
 def grouped(weight: Tensor, granularity: str) -> Tensor:
     """A (rows, groups, members) view whose last dimension shares one scale.
 
     Raises:
-        ValueError: the columns do not divide into groups of N.
+        ValueError: an unknown granularity, or columns that do not divide into groups of N.
     """
     rows, columns = weight.shape
+    size = group_size(granularity)
     if granularity == "tensor":
         return weight.reshape(1, 1, rows * columns)
-    if granularity == "row":
+    if size is None:
         return weight.unsqueeze(1)
-    size = int(granularity.removeprefix("group:"))
     if columns % size:
         raise ValueError(f"granularity={granularity!r}: {columns} columns do not divide into groups of {size}")
     return weight.reshape(rows, columns // size, size)
@@ -73,11 +100,14 @@ def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
 
 
 def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept."""
+    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept, NaN where mean|w| is
+    not finite."""
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
     kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted
     scale = magnitude.mul_(kept).sum(-1) / kept.sum(-1).clamp(min=1)
+    # No weight exceeds a threshold that is no number: the group would pass for one of zeros. Otherwise this adds 0.
+    scale = scale + (threshold - threshold).squeeze(-1)
     return Quantized(torch.copysign(kept, groups).add_(0).to(dtype), scale)
 
 
@@ -90,6 +120,10 @@ def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) 
 
 def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
     """Integers and scales of a weight matrix of shape (rows, columns).
+
+    A group with a weight that is not finite, or (1 and 2 bits) whose magnitudes sum beyond float32, gets a scale that
+    is not finite: NaN or infinity. Nothing is checked here, for on a GPU a check waits for the device; ``freeze``
+    does that.
 
     Args:
         dtype: of the integers; bfloat16 holds them exactly too, in half the memory.

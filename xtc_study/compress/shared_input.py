@@ -1,13 +1,19 @@
-"""The quantised input of a linear. Queries, keys and values read one tensor; it is quantised once for all three."""
+"""The quantised input of a linear. Queries, keys and values read one tensor; it is quantised once for all three.
+
+What was quantised is remembered within one forward pass of the block that holds these linears, and no longer: a tensor
+may change without a trace, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
+"""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xtc_study.compress.activations import ActivationFormat, quantize_activation
 
@@ -24,6 +30,8 @@ class LinearInput(NamedTuple):
 
 
 class _Last(threading.local):
+    blocks: int = 0
+    """How many blocks the forward pass is inside of."""
     source: weakref.ref[Tensor] | None = None
     key: tuple[object, ...] = ()
     result: LinearInput | None = None
@@ -32,16 +40,46 @@ class _Last(threading.local):
 _last = _Last()
 
 
+@contextmanager
+def one_pass() -> Iterator[None]:
+    """Inside the block an input that several linears read is quantised once."""
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def share_inputs(block: nn.Module) -> None:
+    """Makes each forward pass of this module ``one_pass``."""
+    block.register_forward_pre_hook(_enter)
+    block.register_forward_hook(_leave, always_call=True)
+
+
+def _enter(*_: Any) -> None:
+    _last.blocks += 1
+    _forget()
+
+
+def _leave(*_: Any) -> None:
+    _last.blocks -= 1
+    _forget()
+
+
+def _forget() -> None:
+    _last.source, _last.key, _last.result = None, (), None
+
+
 def linear_input(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     """x (..., in), quantised, with no gradient of its own.
 
-    A second call with the same, unchanged tensor and format gives the first call's result. Only the last input is
-    remembered, so at most one is kept longer than needed.
+    Within ``one_pass`` a second call with the same tensor and format gives the first call's result. Only the last
+    input is remembered, so at most one is kept longer than needed.
 
     Args:
         limit: as in ``quantize_activation``; with one, nothing is shared, for each layer learns its own.
     """
-    if limit is not None or x.is_inference():  # an inference tensor does not say whether it changed
+    if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
         return _quantised(x, form, dtype, limit)
     key = (x._version, form, dtype)
     if _last.result is not None and _last.source is not None and _last.source() is x and _last.key == key:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from xtc_study.compress.encoder import encoder_parts
+from xtc_study.compress.layers import LowBitEmbedding
 
 
 class VocabularyError(ValueError):
@@ -24,8 +25,8 @@ class VocabularyError(ValueError):
 def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
     """A copy of the model that knows only the pieces ``kept``, rising ids; the n-th of them becomes piece n.
 
-    The word table, full precision or low-bit, has one scale a row at most, so its rows can be taken one by one. Ids of
-    special pieces in the configuration move too.
+    The word table, full precision or low-bit, has one scale a row at most, so its rows can be taken one by one; those
+    of a frozen table keep their integers and scales. Ids of special pieces in the configuration move too.
 
     Raises:
         VocabularyError: ids that are not rising or outside the table; the padding piece left out, or moved in a model
@@ -39,8 +40,11 @@ def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
     student = copy.deepcopy(model)
     table = student.get_input_embeddings()
     rows = torch.tensor(list(kept), device=table.weight.device)
-    table.weight = nn.Parameter(table.weight[rows], requires_grad=table.weight.requires_grad)
-    table.num_embeddings = len(kept)
+    if isinstance(table, LowBitEmbedding):
+        table.keep_rows(rows)
+    else:
+        table.weight = nn.Parameter(table.weight[rows], requires_grad=table.weight.requires_grad)
+        table.num_embeddings = len(kept)
     if table.padding_idx is not None:
         table.padding_idx = new[table.padding_idx]
     for field, value in model.config.to_dict().items():

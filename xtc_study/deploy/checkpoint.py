@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from xtc_study.compress.quantizers import quantize_weight
+from xtc_study.compress.freeze import Freezable
 from xtc_study.deploy.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
 from xtc_study.deploy.entry import Entry
 from xtc_study.deploy.rest import decode, encode
@@ -29,15 +29,15 @@ def save_packed(model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp
     """Writes the trained student into ``folder`` and returns the bytes of its weight file.
 
     Args:
-        model: a sequence classifier with low-bit layers. Without any, and ``rest='fp32'``, a plain checkpoint is
-            written.
+        model: a sequence classifier with low-bit layers; of frozen ones the frozen integers and scales are written, of
+            others what their forward pass computes now, on the model's own device. Without any, and ``rest='fp32'``, a
+            plain checkpoint is written.
         tokenizer: saved beside it, so that the folder is all one needs to predict.
         rest: how the tensors that are not packed are stored: fp32, fp16 or 8bit (``xtc_study.deploy.rest``).
 
     Raises:
-        ValueError: a tensor that this format cannot hold; the message names it.
+        ValueError: a tensor that this format cannot hold; the message names it, and nothing has been written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     modules: dict[str, Any] = {}
     packed = {}
@@ -50,13 +50,15 @@ def save_packed(model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp
         if entry.weight is None:
             tensors[f"{name}.weight"] = weight.reshape(-1)
         else:
-            integers, tensors[f"{name}.weight_scale"] = quantize_weight(weight, entry.weight)
-            packed[f"{name}.weight"] = entry.pack(integers)
+            assert isinstance(module, Freezable)
+            try:
+                integers, scale = module.stored_weight()
+            except ValueError as error:
+                raise ValueError(f"module {name!r}: {error}") from None
+            packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = entry.pack(integers), scale.cpu()
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = [type(model).__name__], "float32"
-    if tokenizer is not None:
-        tokenizer.save_pretrained(folder)
-    return _write(folder, config, modules, packed, tensors, rest)
+    return _write(folder, config, modules, packed, tensors, rest, tokenizer)
 
 
 def repack(source: Path, folder: Path, rest: str) -> int:
@@ -79,7 +81,6 @@ def repack(source: Path, folder: Path, rest: str) -> int:
         else:
             shape = tuple(shapes.get(name, stored.shape))
             tensors[name] = decode(stored, shape) if stored.is_floating_point() or name in shapes else stored
-    folder.mkdir(parents=True, exist_ok=True)
     entries = {name: entry.json() for name, entry in modules.items()}
     return _write(folder, config, entries, packed, tensors, rest)
 
@@ -91,6 +92,7 @@ def _write(
     packed: dict[str, Tensor],
     rest_tensors: dict[str, Tensor],
     rest: str,
+    tokenizer: Any = None,
 ) -> int:
     tensors, shapes = dict(packed), {}
     for name, tensor in rest_tensors.items():
@@ -112,6 +114,9 @@ def _write(
             "rest": rest,
             "shapes": shapes,
         }
+    folder.mkdir(parents=True, exist_ok=True)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     write_config(folder, config)
     return (folder / WEIGHTS).stat().st_size

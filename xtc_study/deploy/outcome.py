@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from xtc_study.compress.freeze import freeze
 from xtc_study.compress.sizes import paper_size_bytes
 from xtc_study.deploy.card import write_card
 from xtc_study.deploy.checkpoint import save_packed
@@ -45,12 +46,17 @@ class Outcome:
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
     """Packs the student into ``folder``, loads it again, and scores what was loaded.
 
-    What the recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student first, so that it
+    The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
+    then read one set of integers and scales. They always come from the latent weights of its last step, so a run that
+    another device carries out again from the same steps may differ in the last bits, but never from its own file. What
+    the recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student first, so that it
     gives the file's logits.
 
     Raises:
         ReloadError: the loaded model does not give the student's logits bit for bit.
+        ValueError: weights that no file can hold; the message names the module.
     """
+    freeze(student.model)
     names, config = dict(enumerate(pipeline.task.labels)), student.model.config
     config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
     if names:  # so that a prediction is a word

@@ -1,7 +1,8 @@
 """The trained student with its rest rounded as a file stores it: what the loaded file is compared with, bit for bit.
 
-A scale is no parameter of the student, it follows from the latent weights; so a rounded student holds each low-bit
-layer's integers with the rounded scale, and computes as the training layers do, without packing or engine.
+A scale is no parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
+rounded student holds each low-bit layer's integers with the rounded scale, and computes as the training layers do,
+without packing or engine.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from xtc_study.compress.integer_first import integer_first_linear
 from xtc_study.compress.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.lowbit import replace
-from xtc_study.compress.quantizers import Quantized, dequantize, quantize_weight
+from xtc_study.compress.quantizers import Quantized, dequantize
 from xtc_study.deploy.rest import rounded
 
 
@@ -23,12 +24,12 @@ class _RoundedLinear(nn.Module):
     def __init__(self, layer: LowBitLinear, rest: str) -> None:
         super().__init__()
         self.layer = layer
-        integers, scale = layer.quantized_weight()
+        integers, scale = layer.quantized_weight() if layer.weight_format is None else layer.stored_weight()
         if layer.weight_format is None:
             integers = rounded(integers.reshape(-1), rest).reshape(integers.shape)
         else:
             scale = rounded(scale, rest)
-        self.quantized = Quantized(integers, scale)
+        self.quantized = Quantized(integers.float(), scale)
         self.bias = None if layer.bias is None else rounded(layer.bias, rest)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,8 +42,8 @@ class _RoundedLinear(nn.Module):
 class _RoundedEmbedding(nn.Module):
     def __init__(self, table: LowBitEmbedding, rest: str) -> None:
         super().__init__()
-        integers, scale = quantize_weight(table.weight, table.weight_format)
-        self.rows = dequantize(Quantized(integers, rounded(scale, rest)))
+        integers, scale = table.stored_weight()
+        self.rows = dequantize(Quantized(integers.float(), rounded(scale, rest)))
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.rows[ids]

@@ -1,0 +1,90 @@
+"""Does every format reload exactly on this machine's device? Toy trainings, packed, loaded and compared bit for bit.
+
+    python benchmarks/gpu_check.py [--device cuda] [--output FOLDER] [--bits 1 2] [--quick]
+
+One teacher; one student for each number of bits and granularity, a few optimiser steps each; each student's file with
+every kind of rest. Prints a line a file, and ends with 1 if any file's logits differ from those of its student on the
+device that trained it. A GPU is used where there is one; on a CPU the same program says little, but runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xtc_study.deploy.outcome import ReloadError, measure
+from xtc_study.recipe import REST_FORMATS, Recipe
+from xtc_study.training.pipeline import Pipeline
+from xtc_study.training.places import Places
+
+BITS, GRANULARITIES = (1, 2, 4, 8), ("tensor", "row", "group:16")
+SHORT = {
+    "task": "toy-inference", "layers": "1/2", "teacher_epochs": 0.2, "teacher_learning_rate": 1e-3,
+    "reduce_epochs": 0.1, "epochs": 0.1, "learning_rate": 5e-4,
+}  # fmt: skip
+"""Some 30 and 15 steps: enough for weights whose sums round, too few to learn anything."""
+OTHERS: dict[str, dict[str, Any]] = {
+    "every table, own vocabulary": {"weight_bits": 2, "quantise_tables": True, "vocabulary": "task"},
+    "8-bit attention": {"weight_bits": 1, "quantise_attention": True},
+    "fixed input ranges": {"weight_bits": 1, "activation_scale": "tensor", "activation_range": "static"},
+    "4-bit inputs": {"weight_bits": 1, "activation_bits": 4},
+    "plain inputs": {"weight_bits": 2, "activation_bits": 32, "granularity": "row"},
+    "inputs alone": {"weight_bits": 32},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps")
+    parser.add_argument("--precision", default="auto", help="of the training steps: auto, fp32 or bf16")
+    parser.add_argument("--output", type=Path, default=None, help="keep steps and files there; default: nowhere")
+    parser.add_argument("--bits", type=int, nargs="+", default=BITS, choices=range(1, 9), help="bits a weight")
+    parser.add_argument("--quick", action="store_true", help="one scale a matrix and these bits alone")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as room:
+        wrong = check(chosen, chosen.output or Path(room))
+    print(
+        "every file gives its student's logits" if not wrong else f"{wrong} files do not give their student's logits"
+    )
+    sys.exit(1 if wrong else 0)
+
+
+def check(chosen: argparse.Namespace, room: Path) -> int:
+    """The number of files that differ from their student."""
+    granularities = GRANULARITIES[:1] if chosen.quick else GRANULARITIES
+    formats: dict[str, dict[str, Any]] = {
+        f"{bits}-bit, a scale a {granularity}": {"weight_bits": bits, "granularity": granularity}
+        for bits, granularity in itertools.product(chosen.bits, granularities)
+    }
+    places, wrong = Places(room / "steps", device=chosen.device, precision=chosen.precision), 0
+    for number, (name, fields) in enumerate({**formats, **({} if chosen.quick else OTHERS)}.items()):
+        for rest in REST_FORMATS:
+            recipe, started = Recipe.of(**SHORT, **fields, rest=rest), time.monotonic()
+            pipeline = Pipeline(recipe, places)
+            if not number and rest == "fp32":
+                print(_machine(pipeline.arithmetic), flush=True)
+            try:
+                outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), room / f"{number}-{rest}")
+                said = (
+                    f"exact, {outcome.metrics['size_bytes']:,} bytes, score {outcome.metrics['rows'][0]['value']:.3f}"
+                )
+            except ReloadError as error:
+                wrong, said = wrong + 1, f"DIFFERS: {error}"
+            print(f"{name}, rest {rest}: {said}, {time.monotonic() - started:.1f} s", flush=True)
+    return wrong
+
+
+def _machine(arithmetic: Any) -> str:
+    name = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
+    return f"{name}, {arithmetic.precision} steps, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    main()
