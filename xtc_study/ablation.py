@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
+from xtc_study.nearest import did_you_mean
 from xtc_study.profiles import load_profile
 from xtc_study.settings import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
 from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
@@ -138,8 +138,7 @@ class Ablation:
         """
         for arm in arms or ():
             if arm not in self.study.arm_names:
-                names, near = self.study.arm_names, difflib.get_close_matches(arm, self.study.arm_names, 1)
-                has = ", ".join(map(repr, names)) + (f"; did you mean {near[0]!r}?" if near else "")
+                has = ", ".join(map(repr, self.study.arm_names)) + did_you_mean(arm, self.study.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.study.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}

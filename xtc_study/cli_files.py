@@ -127,7 +127,12 @@ def export_model(
     load_profile(profile)  # or a message with the profiles there are
     where = results_folder(profile, results)
     limit = None if max_mb is None else int(max_mb * 1e6)
-    found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
+    if run is None:
+        choice = best_run(where, limit, names[0] if names else None)
+        out.print(choice.reason, markup=False)
+        found = choice.run
+    else:
+        found = find_run(where, run)
     folder = (output or project_folder() / "exports" / found.path.name).absolute()
     if to == "packed":
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported

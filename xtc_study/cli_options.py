@@ -70,6 +70,7 @@ def chosen_ablations(
     from xtc_study.ablation import Ablation
     from xtc_study.arms import BUDGET, ArmError, varies_budget
     from xtc_study.folders import check_results, results_folder
+    from xtc_study.nearest import did_you_mean
     from xtc_study.settings import axis_points, setting
     from xtc_study.studies import load_study, study_at, study_names
 
@@ -87,7 +88,8 @@ def chosen_ablations(
     known = {name: set(load_study(name).axes) for name in names}
     unknown = sorted(set(points) - set().union(*known.values()))
     if unknown:
-        having = ", ".join(sorted(set().union(*known.values()))) or "none"
+        there = sorted(set().union(*known.values()))
+        having = (", ".join(there) or "none") + did_you_mean(unknown[0], there)
         raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
     varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
     exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
