@@ -40,6 +40,35 @@ def test_run_notebook(results: Path, tmp_path: Path) -> None:
     assert written >= {"params.json", "metrics.json", "predictions.parquet", "curve.csv", "status.json"}
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("run.ipynb", "weight_bit", "weight_bits"),
+        ("12_bits.ipynb", "profle", "profile"),
+        ("12_bits.ipynb", "seed", "seeds"),
+    ],
+)
+def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
+    name: str, typed: str, meant: str, tmp_path: Path
+) -> None:
+    chosen = {"results_dir": str(tmp_path / "results"), typed: 2}
+    with pytest.raises(
+        papermill.PapermillExecutionError, match=f"unknown parameter {typed}; .*did you mean '{meant}'"
+    ):
+        papermill.execute_notebook(str(NOTEBOOKS / name), str(tmp_path / name), chosen, progress_bar=False)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_the_first_cell_after_the_parameters_checks_them(path: Path) -> None:
+    """All but those of the pages, which train nothing but a moment or read what is there."""
+    if path.name[:2] in ("00", "01", "02", "90"):
+        pytest.skip("runs nothing of a study")
+    codes = [cell for cell in cells_of(path.name) if cell["cell_type"] == "code"]
+    places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
+    assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
+
+
 def prepared(name: str, folder: Path, **chosen: Any) -> Path:
     """The notebook with other parameters, not executed yet."""
     path = folder / name

@@ -87,7 +87,7 @@ def test_another_budget_sets_the_reduction_too(budget: str | None, reduce: float
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ProfileError, match="profile='huge': expected one of mini, paper, smoke$"):
+    with pytest.raises(ProfileError, match=r"profile='huge': expected one of mini, paper, smoke$"):
         load_profile("huge")
     with pytest.raises(ProfileError, match="budget='D': profile smoke has A, B, C"):
         load_profile("smoke").epochs("toy-sentiment", "D")

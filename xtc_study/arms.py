@@ -103,10 +103,8 @@ def along(arms: Sequence[Arm], axis: str) -> dict[str, list[Arm]]:
         ValueError: the arms have no such axis.
     """
     if not any(axis in arm.factors for arm in arms):
-        factors = arms[0].factors
-        raise ValueError(
-            f"axis={axis!r}: the arms have {', '.join(factors) or 'no axes'}{did_you_mean(axis, factors)}"
-        )
+        there = arms[0].factors
+        raise ValueError(f"axis={axis!r}: the arms have {', '.join(there) or 'no axes'}{did_you_mean(axis, there)}")
     groups: dict[str, list[Arm]] = {}
     for arm in arms:
         fixed = ", ".join(label for name, label in arm.factors.items() if name != axis)

@@ -93,8 +93,8 @@ class Choice:
         if self.run is self.best:
             return f"{said}; the best score"
         return (
-            f"{said}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of the "
-            f"best ({_score_text(self.best)})"
+            f"{said}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
+            f"the best ({_score_text(self.best)})"
         )
 
 
