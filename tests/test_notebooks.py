@@ -59,12 +59,9 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_the_first_cell_after_the_parameters_checks_them(path: Path) -> None:
-    """All but those of the pages, which train nothing but a moment or read what is there."""
-    if path.name[:2] in ("00", "01", "02", "90"):
-        pytest.skip("runs nothing of a study")
-    codes = [cell for cell in cells_of(path.name) if cell["cell_type"] == "code"]
+@pytest.mark.parametrize("name", sorted({"run.ipynb", *(load_study(name).notebook for name in study_names())}))
+def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
+    codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
     places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
     assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xtc_study.analysis.boundary import Best
     from xtc_study.analysis.claims import Answer
     from xtc_study.analysis.stats import Claim, Difference
+    from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
     from xtc_study.runs.account import Account
     from xtc_study.runs.step_times import StepTimes
@@ -86,17 +87,22 @@ class Ablation:
         paths = {name: Path(name).expanduser() for name in names if name not in named}
         return {name: str(path.absolute()) for name, path in paths.items() if path.is_dir()}
 
-    def check_models(self) -> None:
-        """That models given as folders are there. Only runs need them; what is done can be read without.
+    def check_models(self, recipes: Sequence[Recipe] | None = None) -> list[str]:
+        """That the models are there. Only runs need them; what is done can be read without.
+
+        Args:
+            recipes: of the runs that need them; None: of all that are planned.
+
+        Returns:
+            One sentence for each model of the hub of which it cannot be told here (see ``available.check_models``).
 
         Raises:
-            StudyError: no such folder.
+            ModelError: no such folder, or no such model.
         """
-        for run in self.planned:
-            for field in ("model", "start"):
-                value = getattr(run.recipe, field)
-                if value.startswith(("/", ".", "~")) and not Path(value).is_dir():  # no name of the hub begins so
-                    raise StudyError(f"{field}={value!r}: no such folder; expected one, or a name of the hub")
+        from xtc_study.available import check_models
+
+        planned = [run.recipe for run in self.planned] if recipes is None else recipes
+        return check_models(planned, self.models_dir)
 
     @property
     def runs_folder(self) -> Path:

@@ -107,7 +107,7 @@ def export_model(
     output: Annotated[Path | None, typer.Option(help="The new folder; by default exports/<run id>.")] = None,
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
-    from xtc_study.folders import optional_folder, project_folder, results_folder
+    from xtc_study.folders import optional_folder, results_folder, work_folder
     from xtc_study.profiles import load_profile
     from xtc_study.recipe import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
@@ -133,7 +133,7 @@ def export_model(
         found = choice.run
     else:
         found = find_run(where, run)
-    folder = (output or project_folder() / "exports" / found.path.name).absolute()
+    folder = (output or work_folder() / "exports" / found.path.name).absolute()
     if to == "packed":
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
         from xtc_study.deploy.export import export_packed
