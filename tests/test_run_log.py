@@ -10,14 +10,13 @@ from threading import Event
 from typing import Any
 
 import pytest
+from patience import HANG_SECONDS
 from rich.console import Console
 
 from xtc_study import run_log
 from xtc_study.ablation import Ablation
 from xtc_study.run_log import RunLog, duration
 from xtc_study.terminal import carry_out
-
-HANG_SECONDS = 300.0
 
 
 @pytest.mark.parametrize(
