@@ -45,10 +45,10 @@ def test_what_cannot_be_planned_is_named_before_anything_is_written(
 
 def test_what_chosen_points_leave_is_said_in_words() -> None:
     said = {
-        None: "12 arms, compared with 32-bit, A32; 3 of 3 claims can be judged.",
-        "1-bit": "3 arms, compared with 1-bit, A32 (not with 32-bit, A32, which was not chosen); "
+        None: "8 arms, compared with 32-bit, A32; 3 of 3 claims can be judged.",
+        "1-bit": "2 arms, compared with 1-bit, A32 (not with 32-bit, A32, which was not chosen); "
         "1 of 3 claims can be judged.",
-        "8-bit": "3 arms, compared with 8-bit, A32 (not with 32-bit, A32, which was not chosen); "
+        "8-bit": "2 arms, compared with 8-bit, A32 (not with 32-bit, A32, which was not chosen); "
         "no claim is left, for each is about an arm that was not chosen.",
     }
     for bits, sentence in said.items():
@@ -114,3 +114,12 @@ def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
     assert [run.recipe.start for run in chosen.planned] == ["teacher", str(tmp_path / "start"), "teacher"]
     assert {run.recipe.model for run in chosen.planned} == {str(tmp_path / "bert")}
     assert [run.arm for run in chosen.planned][1] == "./start, 1-bit" and str(tmp_path) not in chosen.command()
+
+
+def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) -> None:
+    ablation = Ablation("12_bits", results_dir=tmp_path, **{**CUT, "seeds": [0, 1]})
+    assert "assuming that seeds differ by 2 points" in ablation.power()
+    for run in ablation.planned:
+        do(ablation.runs_folder, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
+    assert "by the 4 runs that are done, whose seeds differ by" in ablation.power()
+    assert "one seed decides no claim" in Ablation("12_bits", results_dir=tmp_path / "none", **CUT).power()

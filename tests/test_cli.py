@@ -23,7 +23,8 @@ def run(*words: str) -> str:
 
 def test_plan_counts_every_run_and_writes_nothing(tmp_path: Path) -> None:
     output = run("plan", "12_bits", "--seed", "0", "--seed", "1", "--results", str(tmp_path / "results"))
-    assert "24 runs planned, 0 done, 24 to do" in output
+    assert "16 runs planned, 0 done, 16 to do" in output
+    assert "power: 2 seeds see a difference of" in output and "5 points need" in output and "assuming that" in output
     assert not (tmp_path / "results").exists()
 
 
@@ -182,10 +183,10 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     results = ["--results", str(tmp_path / "results")]
     output = run("run", "12_bits", "--seed", "0", "--dry-run", "--limit", "3", *results)
     assert len([line for line in output.splitlines() if line.startswith("toy-")]) == 3
-    assert "13 steps in place of 24, 13 to train" in output
+    assert "9 steps in place of 16, 9 to train" in output
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
-    assert "36 missing" in run("status", "12_bits", *results)
+    assert "40 missing" in run("status", "12_bits", *results)
     assert run("clean", "12_bits", *results) == f"nothing to remove in {tmp_path / 'results'}\n"
 
 

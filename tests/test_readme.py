@@ -22,32 +22,58 @@ def rows_after(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_scores_on_real_text_are_those_of_the_results() -> None:
+def test_scores_of_long_trainings_are_those_of_the_results() -> None:
+    frame = pd.read_csv(PROJECT / "results" / "mini-c" / "results.csv")
+    primary = frame[frame["is_primary"]]
+    tasks = ["cola", "stsb", "mrpc", "rte"]
+    means = 100 * primary.groupby(["arm", "task"])["value"].mean()
+    teachers = 100 * primary.drop_duplicates(["task", "seed"]).groupby("task")["teacher_value"].mean()
+    (_, *teacher), *rows = rows_after("**Trained long, three seeds**")
+    assert teacher == [f"{teachers[task]:.1f}" for task in tasks]
+    assert rows == [[arm, *(f"{means[arm, task]:.1f}" for task in tasks)] for arm in ("32-bit, A32", "1-bit, A8")]
+    difference = (means["1-bit, A8"] - means["32-bit, A32"]).mean()
+    assert f"one bit costs **{-difference:.2f} points**" in README
+
+
+SHORT = "**Trained briefly, two seeds**"
+
+
+def test_scores_of_short_trainings_are_those_of_the_results() -> None:
     frame = pd.read_csv(PROJECT / "results" / "mini" / "results.csv")
     primary = frame[frame["is_primary"]]
-    rows = rows_after("## On real text")
+    rows = rows_after(SHORT)
     assert len(rows) >= 6
-    for study, arm, cola, stsb, mrpc, _, size, milliseconds in rows:
+    for study, arm, cola, stsb, _, size, milliseconds in rows:
         of_arm = primary[(primary["study"] == study) & (primary["arm"] == arm)]
-        means = (100 * of_arm.groupby("task")["value"].mean()).round(1)
-        shown = {task: float(cell) for task, cell in (("cola", cola), ("stsb", stsb), ("mrpc", mrpc)) if cell}
+        means = (100 * of_arm.groupby("task")["value"].mean()).round(1).drop("mrpc", errors="ignore")
+        shown = {task: float(cell) for task, cell in (("cola", cola), ("stsb", stsb)) if cell}
         assert shown == pytest.approx(means.to_dict()), arm
         assert f"{of_arm['size_bytes'].mean() / 1e6:.2f} MB" == size, arm
         assert f"{of_arm['latency_ms'].mean():.1f}" == milliseconds, arm
 
 
-def test_differences_on_real_text_can_be_taken_from_the_rows_of_the_table() -> None:
+def test_differences_of_short_trainings_can_be_taken_from_the_rows_of_the_table() -> None:
     frame = pd.read_csv(PROJECT / "results" / "mini" / "results.csv")
     means = 100 * frame[frame["is_primary"]].groupby(["study", "arm", "task"])["value"].mean()
     means = means.drop("mrpc", level="task")
-    rows = rows_after("## On real text")
-    whole = {(cola, stsb) for _, _, cola, stsb, _, difference, *_ in rows if not difference}
-    for study, arm, _, _, _, difference, *_ in rows:
+    rows = rows_after(SHORT)
+    whole = {(cola, stsb) for _, _, cola, stsb, difference, *_ in rows if not difference}
+    for study, arm, _, _, difference, *_ in rows:
         if difference:
             reference = means[study, load_study(study).reference]
             assert (f"{reference['cola']:.1f}", f"{reference['stsb']:.1f}") in whole, study
             shown = float(difference.split()[0].replace("\N{MINUS SIGN}", "-"))
             assert shown == pytest.approx((means[study, arm] - reference).mean(), abs=0.006), arm
+
+
+def test_intervals_of_short_trainings_are_those_judged_again() -> None:
+    verdicts = (PROJECT / "results" / "mini" / "verdicts.md").read_text(encoding="utf-8")
+    for study, arm, _, _, difference, *_ in rows_after(SHORT):
+        if difference:
+            value, interval = difference[:-1].split(" (")
+            assert re.search(
+                rf"\| {study} \| {re.escape(arm)} \|[^|]*\| {value} \|[^|]*\| {re.escape(interval)} ", verdicts
+            )
 
 
 def test_every_column_of_results_is_explained() -> None:

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xtc_study.recipe import VERSION, Recipe, RecipeError, canonical_json, digest
+from xtc_study.recipe import GENERATED, VERSION, Recipe, RecipeError, canonical_json, digest
+from xtc_study.tasks.glue import GLUE_TASKS
+from xtc_study.tasks.toy import TOY_TASKS
 
 DEFAULTS: dict[str, Any] = {
     "model": "builtin:tiny",
@@ -70,6 +72,13 @@ def test_a_pinned_run_id() -> None:
     assert Recipe.of(task="toy").run_id == "toy-all-w1a8-s1-seed0-99a1b3e1ac"
     text = '{"task":"toy","version":1}'
     assert Recipe.of(task="toy").run_id.endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
+
+
+def test_generated_tasks_have_a_version_of_their_own() -> None:
+    text = '{"generated":2,"task":"toy-inference","version":1}'
+    assert Recipe.of(task="toy-inference").run_id.endswith(hashlib.sha256(text.encode()).hexdigest()[:10])
+    assert all(task.startswith(GENERATED) for task in TOY_TASKS)
+    assert not any(task.startswith(GENERATED) for task in GLUE_TASKS)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,30 @@ class Ablation:
 
         return account_of([self])
 
+    def power(self) -> str:
+        """The difference that the planned seeds can see, and how many seeds 5, 2 and 1 points need, in a sentence.
+
+        From the runs that are done, where two seeds of an arm are; else from what is usual. Empty where the size of a
+        dev split is not known either.
+        """
+        from xtc_study.analysis.collect import RunFileError
+        from xtc_study.analysis.compare import differences
+        from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
+
+        seeds = len({run.recipe.seed for run in self.planned})
+        frame = self.collect()
+        try:
+            found = differences(self.runs_folder, frame, self.study.reference, resamples=RESAMPLES)
+            measured = measured_spread(frame, found)
+        except RunFileError:  # the report says which file
+            measured = None
+        if measured is not None:
+            return power_text(measured, seeds)
+        tasks = {name: find_task(name, self.task_files) for name in {run.recipe.task for run in self.planned}}
+        rows = {f"{name} {split}": task.dev_rows for name, task in tasks.items() for split in task.eval_splits}
+        known = {name: count for name, count in rows.items() if count is not None}
+        return power_text(usual_spread(known), seeds) if len(known) == len(rows) else ""
+
     def step_times(self) -> StepTimes | None:
         """Measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""
         from xtc_study.runs.step_times import read_step_times

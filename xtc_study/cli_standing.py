@@ -88,6 +88,8 @@ def show_plan(
                 out.print(f"{run.state:8} {run.run_id}", markup=False)
         done = int((states["state"] == "done").sum())
         out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+        if power := ablation.power():
+            out.print(power, markup=False)
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")

@@ -13,7 +13,7 @@ from xtc_study.studies import load_study, study_names
 
 LEDGER_COLUMNS = {
     **dict.fromkeys(("study", "claim", "verdict"), "str"),
-    **dict.fromkeys(("difference", "low", "high", "margin", "bound", "p_adjusted"), "float64"),
+    **dict.fromkeys(("difference", "low", "high", "detectable", "margin", "bound", "p_adjusted"), "float64"),
     **dict.fromkeys(("seeds", "examples"), "int64"),
     "source": "str",
 }
@@ -29,16 +29,17 @@ def all_ablations(profile: str = "smoke", overrides: Mapping[str, Any] | None = 
 
 
 def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
-    """One row a claim: study, claim, verdict, difference with its interval in points, margin, ``bound`` (the value of
-    the difference at which the claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds,
-    dev examples, and where the claim is from. Claims that were not run have NaN and 0.
+    """One row a claim: study, claim, verdict, difference with its interval in points, ``detectable`` (the smallest
+    difference that would have been seen in 80 % of cases), margin, ``bound`` (the value of the difference at which the
+    claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds, dev examples, and where the
+    claim is from. Claims that were not run have NaN and 0.
     """
     rows = []
     for ablation in ablations:
         answers = ablation.answers(ablation.collect())
         for answer, claim in zip(answers, ablation.study.claims, strict=True):
             found = answer.difference
-            numbers = (found.mean, found.low, found.high) if found else (float("nan"),) * 3
+            numbers = (found.mean, found.low, found.high, found.detectable) if found else (float("nan"),) * 4
             rows.append(
                 (
                     *(ablation.study.name, answer.claim, answer.verdict, *(100 * number for number in numbers)),

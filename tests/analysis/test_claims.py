@@ -10,7 +10,7 @@ from fabricate import do, plan
 
 from xtc_study.analysis.claims import answers, comparisons_of, p_text, p_values, verdicts
 from xtc_study.analysis.collect import collect
-from xtc_study.analysis.stats import Claim, Difference, multi_bootstrap, p_no_difference
+from xtc_study.analysis.stats import Claim, Difference, p_no_difference, paired_difference
 
 Kind = Literal["equivalent", "lower", "higher"]
 
@@ -45,11 +45,11 @@ def test_no_difference_at_all_is_not_higher() -> None:
     assert p_no_difference(nothing) == 1.0
 
 
-def test_the_bootstrap_keeps_its_resamples() -> None:
+def test_a_difference_keeps_its_draws() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 80).astype(float)
     arm, reference = (np.where(rng.random((3, 80)) < right, labels, 1 - labels) for right in (0.9, 0.7))
-    found = multi_bootstrap("accuracy", labels, arm, reference, resamples=400)
+    found = paired_difference("accuracy", labels, arm, reference, resamples=400)
     assert found.drawn.shape == (400,)
     assert np.percentile(found.drawn, [2.5, 97.5]) == pytest.approx([found.low, found.high])
 

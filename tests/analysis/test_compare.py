@@ -10,6 +10,7 @@ from fabricate import TASKS, do, plan, split_in_two
 
 from xtc_study.analysis.collect import RunFileError, collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
+from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun
 
 
@@ -92,3 +93,32 @@ def test_an_arm_with_two_runs_of_a_seed_is_refused(study: tuple[Path, list[Plann
     merged = [PlannedRun(run.study, run.run_id, "all", run.recipe) for run in planned]
     with pytest.raises(ValueError, match="two runs of one task and seed"):
         paired_samples(runs, collect(runs, merged), "all", "32-bit")
+
+
+def test_arms_that_differ_after_training_are_the_same_models(tmp_path: Path) -> None:
+    def arm(name: str, seed: int, **fields: object) -> PlannedRun:
+        recipe = Recipe.of(task="toy-sentiment", seed=seed, **fields)
+        return PlannedRun("vocabulary", recipe.run_id, name, recipe)
+
+    planned = [arm("whole", seed) for seed in (0, 1)]
+    planned += [arm("cut", seed, vocabulary="task", rest="8bit") for seed in (0, 1)]
+    planned += [arm("longer", seed, epochs=9) for seed in (0, 1)]
+    for run in planned:
+        do(tmp_path, run)
+    frame = collect(tmp_path, planned)
+    (cut,), (longer,) = (paired_samples(tmp_path, frame, name, "whole") for name in ("cut", "longer"))
+    assert cut.same_training and not longer.same_training
+    found = differences(tmp_path, frame, "whole", resamples=50)
+    assert (found["cut"].low, found["cut"].high) == (0, 0), "every prediction is the same"
+    assert found["longer"].low < 0 < found["longer"].high
+    (teacher,) = paired_samples(tmp_path, frame, "cut", TEACHER)
+    assert not teacher.same_training
+
+
+def test_ratios_take_seeds_of_their_own(study: tuple[Path, list[PlannedRun]]) -> None:
+    runs, planned = study
+    frame = collect(runs, planned)
+    alike, apart = (differences(runs, frame, TEACHER, resamples=50, own_streams=own) for own in (False, True))
+    assert alike["32-bit"].drawn.tolist() == apart["32-bit"].drawn.tolist()
+    assert alike["1-bit"].drawn.tolist() != apart["1-bit"].drawn.tolist()
+    assert alike["1-bit"].mean == apart["1-bit"].mean

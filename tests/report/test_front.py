@@ -44,7 +44,7 @@ def test_only_times_of_the_same_setting_are_compared() -> None:
 def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> None:
     figure, marks = score_against_cost([ONE, BIG, BAD], title="t")
     assert len(figure.axes) == 1 and len(marks) == 3
-    assert marks["mark-a0"].says == "Bits <1>, 1-bit: 90.0 points (88.0 to 92.0), 70 kB"
+    assert marks["mark-a0"].says == "Bits <1>, 1-bit: 90.0 points (seeds from 88.0 to 92.0), 70 kB"
     assert marks["mark-a2"].says == "Bits <1>, bad: 50.0 points, 90 kB" and marks["mark-a0"].href == "study-bits.html"
     drawn = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
     assert drawn["mark-a2"].get_markerfacecolor() == "#ffffff" != drawn["mark-a0"].get_markerfacecolor()

@@ -11,6 +11,8 @@ from fabricate import TASKS, do, plan
 from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.stats import Difference
 from xtc_study.report.tables import (
+    MISSING,
+    SEED_RANGE,
     arm_order,
     arm_table,
     arm_text,
@@ -50,7 +52,7 @@ def test_the_reference_comes_first_and_scores_are_macro_means(study: tuple[Path,
     assert table.loc["1-bit", "ratio"] == pytest.approx(460_000 / 33_750)
 
 
-def test_interval_is_over_seeds_of_the_mean_over_tasks() -> None:
+def test_the_range_is_over_seeds_of_the_mean_over_tasks() -> None:
     values = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.9, ("b", 1): 0.9}  # means over tasks: 0.7 and 0.8
     rows = [
         {"arm": "x", "task": task, "split": "dev", "seed": seed, "value": value, "run_id": f"{task}{seed}"}
@@ -58,9 +60,12 @@ def test_interval_is_over_seeds_of_the_mean_over_tasks() -> None:
     ]
     sizes = {"is_primary": True, "size_bytes": 10, "size_bytes_paper": 5, "teacher_size_bytes": 40}
     table = arm_table(pd.DataFrame(rows).assign(**sizes), "x")
-    # half the distance 0.05, sd 0.0707, sd / sqrt(2) = 0.05, times t(0.975, 1) = 12.7062
-    assert table.loc[0, "score"] == pytest.approx(0.75)
-    assert table.loc[0, "score_high"] == pytest.approx(0.75 + 12.7062 * 0.05, abs=1e-5)
+    assert table.loc[0, ["score_low", "score", "score_high"]].tolist() == pytest.approx([0.7, 0.75, 0.8])
+    # A t interval of two seeds ended at 138.5 points of accuracy: 0.75 + 12.7062 times 0.05.
+    text = arm_text(table, "x")
+    assert text.loc[0, SEED_RANGE] == "70.0 to 80.0" and "95 % interval" in text
+    alone = arm_table(pd.DataFrame(rows[::2]).assign(**sizes), "x")
+    assert arm_text(alone, "x").loc[0, SEED_RANGE] == MISSING, "one seed has no range"
 
 
 def test_an_arm_that_lacks_a_task_shows_no_score(study: tuple[Path, list[PlannedRun]]) -> None:
@@ -85,7 +90,7 @@ def test_text_is_in_points(study: tuple[Path, list[PlannedRun]]) -> None:
     text = arm_text(arm_table(collect(*study), "32-bit", {"1-bit": FOUND}), "32-bit")
     row = text.iloc[1]
     assert list(text["Arm"]) == ["32-bit (reference)", "1-bit"]
-    assert (row["Difference"], row["Its 95 % interval"]) == ("−1.23", "−2.00 to +0.10")  # noqa: RUF001
+    assert (row["Difference"], row["95 % interval"]) == ("−1.23", "−2.00 to +0.10")  # noqa: RUF001
     assert (row["On disk"], row["Compression"]) == ("33.8 kB", "13.6×")  # noqa: RUF001
     assert "Tasks done" not in text and text.iloc[0]["Difference"] == "–"  # noqa: RUF001
 
@@ -108,7 +113,7 @@ def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:
     table = task_table(frame, "32-bit")
     assert list(table["task"]) == [TASKS[0]] * 2 + [TASKS[1]] * 2 and list(table["arm"][:2]) == ["32-bit", "1-bit"]
     assert table["teacher"].between(0.85, 1).all()
-    assert list(task_text(table).columns) == ["Task", "Arm", "Score", "95 % interval", "Teacher", "Seeds", "Metric"]
+    assert list(task_text(table).columns) == ["Task", "Arm", "Score", SEED_RANGE, "Teacher", "Seeds", "Metric"]
     second = frame.assign(split="mismatched")
     both = task_text(task_table(pd.concat([frame, second]), "32-bit"))
     assert set(both["Task"]) == {f"{task} {split}" for task in TASKS for split in ("dev", "mismatched")}

@@ -21,6 +21,7 @@ from templates import write_template
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
+from xtc_study.tasks.toy import DEV_EXAMPLES
 from xtc_study.training.steps import chain
 
 KILLS = int(os.environ.get("XTC_KILLS", "6"))
@@ -94,7 +95,7 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
                 seen(run.path / "status.json")
                 metrics = json.loads((run.path / "metrics.json").read_text())
                 if STRESS:
-                    assert metrics["rows"][0]["n_examples"] == 600 and metrics["reload_difference"] == 0
+                    assert metrics["rows"][0]["n_examples"] == DEV_EXAMPLES and metrics["reload_difference"] == 0
                 else:
                     assert metrics["rows"][0]["value"] == run.recipe.seed / 100
         for record in (tmp_path / "results" / "steps").glob("*/step.json"):
@@ -135,7 +136,7 @@ def test_at_the_end_every_run_is_done_exactly_once(tmp_path: Path) -> None:
     assert all(run.is_done() for run in runs)
     assert {run.path / "status.json" for run in runs} <= set(first_done)
     for run in runs:
-        assert len(pd.read_parquet(run.path / "predictions.parquet")) == (600 if STRESS else 500)
+        assert len(pd.read_parquet(run.path / "predictions.parquet")) == (DEV_EXAMPLES if STRESS else 500)
         assert not list(run.path.glob("*.partial")) and not (run.path / "claim.json").exists()
     steps = {step.address for recipe in recipes for step in chain(recipe)} if STRESS else set()
     assert {record.parent.name for record in first_done if record.name == "step.json"} == steps

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import trim_mean
 
-from xtc_study.analysis.stats import CONFIDENCE, Interval
+from xtc_study.analysis.stats import CONFIDENCE, FEW_SEEDS, Interval
 
 Array = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def stratified_interval(
     """The statistic and its 95 % percentile interval, seeds drawn with replacement within each task.
 
     Args:
-        scores: (seeds, tasks). The bounds are NaN for one seed.
+        scores: (seeds, tasks). The bounds are NaN below ``FEW_SEEDS`` seeds: drawn from so few, they are too narrow.
         models: for each column, whose scores it has; columns with the same word, as the two splits of MNLI, share the
             draw of seeds. None: each column has models of its own.
 
@@ -53,7 +53,7 @@ def stratified_interval(
     if len(names) != tasks:
         raise ValueError(f"{len(names)} words for models: expected one for each of the {tasks} columns of scores")
     observed = statistic(scores)
-    if seeds < 2:
+    if seeds < FEW_SEEDS:
         return Interval(observed, float("nan"), float("nan"), seeds)
     rng = np.random.default_rng(rng_seed)
     groups = list(dict.fromkeys(names))

@@ -38,13 +38,14 @@ def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis
 
     One row a later arm: ``arm``, ``lost at first`` and ``lost now`` (points below the teacher), ``share closed``, that
     is (arm - first) / (teacher - first), 1 where the teacher is reached, and its 95 % percentile interval ``low`` to
-    ``high`` over resamples that draw the same seeds and examples for both. The share is NaN where the first point is
-    not surely below the teacher (there is no gap to close), and the bounds also with one seed or unequal seeds done.
+    ``high`` over draws with the same examples for both and seeds of their own (``analysis.stats.macro_difference``).
+    The share is NaN where the first point is not surely below the teacher (there is no gap to close), and the bounds
+    also with one seed or unequal seeds done.
 
     Raises:
         ValueError: the arms have no such axis.
     """
-    below = differences(runs_folder, frame, TEACHER)
+    below = differences(runs_folder, frame, TEACHER, own_streams=True)
     rows = []
     for group in along(arms, axis).values():
         first = below.get(group[0].name)
@@ -59,7 +60,7 @@ def _share(first: Difference, now: Difference) -> tuple[float, float, float]:
     if first.high >= 0:
         return nan, nan, nan
     share = 1 - now.mean / first.mean
-    if not first.seeds_resampled or (first.n_seeds, first.n_examples) != (now.n_seeds, now.n_examples):
+    if not first.seeds_counted or (first.n_seeds, first.n_examples) != (now.n_seeds, now.n_examples):
         return share, nan, nan
     tail = 100 * (1 - CONFIDENCE) / 2
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,8 +1,8 @@
 """A study's claims put to the test, all of them together: intervals, margins, and Holm's adjustment in the family.
 
-A claim is supported when "it is false" is rejected, contradicted when "it is true" is, each by a one-sided bootstrap
-p-value adjusted by Holm (1979) over the study's claims, at 2.5 %: what the end of a 95 % interval tests. Otherwise it
-is undecided. A failure to reject is never read as agreement.
+A claim is supported when "it is false" is rejected, contradicted when "it is true" is, each by a one-sided p-value
+(``stats.macro_difference`` says where the draws come from) adjusted by Holm (1979) over the study's claims, at 2.5 %:
+what the end of a 95 % interval tests. Otherwise it is undecided. A failure to reject is never read as agreement.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ LEVEL = (1 - CONFIDENCE) / 2
 
 RULE = (
     "A claim is supported where 'the claim is false' is rejected and contradicted where 'the claim is true' is, each "
-    "by a one-sided bootstrap p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it "
-    "is undecided, even where its interval by itself lies beyond the margin."
+    "by a one-sided p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it is "
+    "undecided, even where its interval by itself lies beyond the margin. Intervals and p-values count two sources of "
+    "chance: dev examples (a paired bootstrap) and seeds (Student's t with the spread of the seeds that were run)."
 )
 """``verdicts`` in a sentence, for pages."""
 
@@ -62,9 +63,9 @@ class Answer:
 
 
 def p_values(claim: Claim, difference: Difference) -> tuple[float, float]:
-    """One-sided bootstrap p-values of "the claim is false" and of "the claim is true".
+    """One-sided p-values of "the claim is false" and of "the claim is true".
 
-    They are the shares of resamples in which it is, one added above and below so that neither is ever 0 (Davison and
+    They are the shares of draws in which it is, one added above and below so that neither is ever 0 (Davison and
     Hinkley 1997, eq. 4.11).
     """
     drawn = difference.drawn

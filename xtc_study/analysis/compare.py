@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from xtc_study.analysis.collect import RunFileError, predictions
-from xtc_study.analysis.stats import Difference, PairedSample, macro_bootstrap
+from xtc_study.analysis.stats import Difference, PairedSample, macro_difference
+from xtc_study.recipe import Recipe
 
+AFTER_TRAINING = ("rest", "vocabulary")
+"""Recipe fields that change a student after its training: arms that differ in nothing else are the same models."""
 TEACHER = "teacher"
 """As a reference that is no arm of the frame: each run's own teacher, from its column teacher_prediction."""
 
@@ -52,6 +55,7 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                 arm=np.stack([file["prediction"].to_numpy(np.float64) for file in arm_files]),
                 reference=np.stack([file[column].to_numpy(np.float64) for file in reference_files]),
                 models=f"{task}, seeds {seeds}",
+                same_training=not _means_teacher(frame, reference) and _same_training(rows, arm, reference, seeds),
             )
         )
     return samples
@@ -65,6 +69,7 @@ def differences(
     *,
     resamples: int = 2000,
     rng_seed: int = 0,
+    own_streams: bool = False,
 ) -> dict[str, Difference]:
     """Each arm minus the reference, as the mean over every task and split of the frame.
 
@@ -73,22 +78,36 @@ def differences(
 
     Args:
         arms: only these; None: all but the reference.
+        own_streams: the seeds' part of each difference is drawn independently of the others', for ratios of them.
 
     Raises:
         RunFileError, ValueError: as ``paired_samples``.
     """
     tasks = frame.loc[frame["is_primary"], ["task", "split"]].drop_duplicates()
     found = {}
-    for arm in frame["arm"].unique():
+    for number, arm in enumerate(frame["arm"].unique()):
         wanted = arm != reference and (arms is None or arm in arms)
         samples = [] if not wanted else paired_samples(runs_folder, frame, arm, reference)
         if samples and len(samples) == len(tasks):
-            found[str(arm)] = macro_bootstrap(samples, resamples=resamples, rng_seed=rng_seed)
+            found[str(arm)] = macro_difference(
+                samples, resamples=resamples, rng_seed=rng_seed, stream=number if own_streams else 0
+            )
     return found
 
 
 def _means_teacher(frame: pd.DataFrame, reference: str) -> bool:
     return reference == TEACHER and not (frame["arm"] == TEACHER).any()
+
+
+def _same_training(rows: pd.DataFrame, arm: str, reference: str, seeds: Sequence[int]) -> bool:
+    """Whether the runs of both arms differ in nothing that shapes a training."""
+    fields = [field for field in Recipe.model_fields if field in rows.columns and field not in AFTER_TRAINING]
+    of_seeds = rows[rows["seed"].isin(seeds)]
+    ours, theirs = (
+        of_seeds.loc[of_seeds["arm"] == name, fields].sort_values("seed", ignore_index=True)
+        for name in (arm, reference)
+    )
+    return ours.equals(theirs)
 
 
 def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:

@@ -13,7 +13,8 @@ from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
 def effects(differences: Mapping[str, Difference], margin: float = 0.01) -> pd.DataFrame:
     """One row an arm, in the order given: points, 95 % interval, interval (and zero), size of the effect, p (Holm).
 
-    The p-value is that of "there is no difference", adjusted for the number of arms; the intervals are not adjusted.
+    The p-value is that of "there is no difference", two-sided, adjusted for the number of arms; the
+    intervals are not adjusted.
 
     Args:
         differences: arm to arm minus reference, in the metric's scale. margin: how much matters; 0.01 is one point.

@@ -36,7 +36,7 @@ def figures_of(
             "differences",
             "The differences",
             f"{title}, in points, with 95 % intervals. {differences_words(found)}",
-            f"{differences_finding(found)} Dot: mean over tasks and seeds. Line: 95 % interval, paired bootstrap.",
+            f"{differences_finding(found)} Dot: mean over tasks and seeds. Line: 95 % interval.",
         )
     finding = seeds_finding(frame)
     figures["seeds"] = drawing(
@@ -44,7 +44,7 @@ def figures_of(
         "seeds",
         "Every seed, task by task",
         f"Score of each seed by arm, one panel a task: {_panels(frame)}. {finding}".strip(),
-        f"{finding} Each mark is one seed; beside it the mean of its arm and the 95 % t interval.".strip(),
+        f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.".strip(),
     )
     every = factors(arms)
     isolated = with_data(every, frame) if len(every) > 1 else []  # of one factor the figure of seeds says as much
@@ -56,7 +56,7 @@ def figures_of(
             "One factor at a time",
             f"Score by level of each factor while the others stay as they are: {levels_words(isolated)}.",
             f"Arms on one line differ in nothing but what that panel's factor sets ({fields_words(isolated)}). Small "
-            "marks are seeds, bars 95 % t intervals over seeds; score is the mean over tasks, in points; a line is "
+            "marks are seeds, large ones their mean; score is the mean over tasks, in points; a line is "
             f"broken where a level has no score.{left_out}",
         )
     return figures

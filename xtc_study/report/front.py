@@ -25,7 +25,7 @@ NEAR_POINTS = 2
 
 @dataclass(frozen=True)
 class Point:
-    """One arm of one study. Scores in the metric's scale; the interval may be NaN."""
+    """One arm of one study. Scores in the metric's scale."""
 
     study: str
     arm: str
@@ -33,7 +33,9 @@ class Point:
     """The study's page."""
     score: float
     low: float
+    """Of the lowest seed."""
     high: float
+    """Of the highest seed."""
     size_bytes: float
     latency_ms: float
     """NaN where it was not measured."""
@@ -140,7 +142,7 @@ def _panel(
         )  # fmt: skip
     panel.set_xscale("log", base=2)
     panel.margins(x=0.2)
-    # The marks decide what is shown: with two seeds a t interval is so wide that they would become a line.
+    # The marks decide what is shown: one odd seed would press them into a line.
     scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
     room = max(max(scores) - min(scores), 4) / 2
     panel.set_ylim(min(scores) - room, max(scores) + room)
@@ -175,9 +177,9 @@ def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
 
 
 def _says(point: Point) -> str:
-    interval = "" if np.isnan(point.low) else f" ({100 * point.low:.1f} to {100 * point.high:.1f})"
+    seeds = "" if np.isnan(point.low) else f" (seeds from {100 * point.low:.1f} to {100 * point.high:.1f})"
     time = "" if np.isnan(point.latency_ms) else f", {point.latency_ms:.2f} ms"
-    return f"{point.study}, {point.arm}: {100 * point.score:.1f} points{interval}, {size_word(point.size_bytes)}{time}"
+    return f"{point.study}, {point.arm}: {100 * point.score:.1f} points{seeds}, {size_word(point.size_bytes)}{time}"
 
 
 def _legend(panel: Axes, points: Sequence[Point]) -> None:

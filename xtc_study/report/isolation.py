@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from xtc_study.analysis.stats import interval
 from xtc_study.arms import Arm
 from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid
 
@@ -72,7 +71,7 @@ def with_data(found: Sequence[Factor], frame: pd.DataFrame) -> list[Factor]:
 
 def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -> Figure:
     """One panel a factor: every seed's mean score over tasks as a dot, a line through the means of arms that differ in
-    this factor alone, with its 95 % t interval over seeds. In points. A line is broken where a level has no score.
+    this factor alone. In points. A line is broken where a level has no score.
 
     Args:
         frame: rows of ``analysis.collect.collect``; arms that lack a task, and seeds that do, are left out.
@@ -91,11 +90,9 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
                 for level, arm in points:
                     values = 100 * scores.loc[scores["arm"] == arm, "score"].to_numpy()
                     place = factor.levels.index(level)
-                    mean = interval(values)
                     panel.plot(np.full(len(values), place - 0.08), values, marker, color=colour, markersize=3.5)
-                    if mean.n > 1:
-                        panel.plot([place] * 2, [mean.low, mean.high], color=colour, linewidth=1.2)
-                    means[place] = mean.mean
+                    if len(values):
+                        means[place] = values.mean()
                 places = range(len(means))
                 panel.plot(places, means, dash, color=colour, marker=marker, markersize=6, label=rest or None)
             panel.set_title(factor.name)

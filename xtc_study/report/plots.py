@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from xtc_study.analysis.stats import interval
 from xtc_study.report.canvas import (
     INK,
     MARKERS,
@@ -41,7 +40,7 @@ _DASHES = ("-", "--", "-.", ":")
 def seeds_by_arm(
     frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[tuple[str, str], float] | None = None
 ) -> Figure:
-    """Every seed as a dot, its arm's mean and 95 % t interval beside it; one panel a task and split.
+    """Every seed as a dot, its arm's mean beside it; one panel a task and split.
 
     Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line;
     where arms have teachers of several depths, each has its own, as wide as the arm.
@@ -155,11 +154,8 @@ def loss_finding(curve: pd.DataFrame) -> str:
 def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
     places = position - np.linspace(0.28, 0.06, len(scores))  # side by side: equal scores stay countable
     panel.plot(places, scores, marker, color=colour, markersize=5)
-    mean = interval(scores.to_numpy())
-    if mean.n:
-        panel.plot(position + 0.2, mean.mean, "_", color=INK, markersize=8, markeredgewidth=2)
-    if mean.n > 1:
-        panel.plot([position + 0.2] * 2, [mean.low, mean.high], color=INK, linewidth=1.4)
+    if len(scores):
+        panel.plot(position + 0.2, scores.mean(), "_", color=INK, markersize=8, markeredgewidth=2)
 
 
 def _chance(panel: Axes, height: float) -> None:

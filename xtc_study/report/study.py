@@ -13,7 +13,7 @@ from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, shape_words, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
-from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference
+from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference
 from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing
 from xtc_study.report.figures import figures_of
@@ -159,10 +159,10 @@ def study_page(
     tasks = task_table(frame, reference)
     primary = frame[frame["is_primary"]]
     of_tasks = f"{primary['task'].nunique()} tasks" if primary["task"].nunique() > 1 else "one task"
-    caption = f"The primary metric of each task ({of_tasks}), in points, with its 95 % t interval over seeds."
+    caption = f"The primary metric of each task ({of_tasks}), in points, with the lowest and the highest seed."
     return replace(
         page,
-        limits=[*limits, *_limits_of(any_difference)],
+        limits=[*limits, *_limits_of(found)],
         answers=answers(claims, comparisons, broken),
         arms=PageTable(arm_text(table, reference), _arms_caption(frame, reference, any_difference), arm_order(table)),
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
@@ -260,14 +260,22 @@ def counts_of(standing: pd.DataFrame) -> dict[str, int]:
     return {state: int((standing["state"] == state).sum()) for state in STATES}
 
 
-def _limits_of(difference: Difference | None) -> list[str]:
-    if difference is None or difference.n_seeds >= FEW_SEEDS:
+def _limits_of(found: Mapping[str, Difference]) -> list[str]:
+    """What few seeds cannot show, with the smallest differences that they could."""
+    if not found:
         return []
-    seeds = f"{difference.n_seeds} seeds" if difference.seeds_resampled else "one seed"
+    seeds = min(difference.n_seeds for difference in found.values())
+    if seeds < MIN_SEEDS:
+        return [
+            "One seed says nothing of how much seeds differ: intervals are of examples alone, no claim is decided."
+        ]
+    if seeds >= FEW_SEEDS:
+        return []
+    seen = sorted(100 * difference.detectable for difference in found.values())
+    ends = f"{seen[0]:.1f}" if len(seen) == 1 else f"{seen[0]:.1f} to {seen[-1]:.1f} (it depends on the arm)"
     return [
-        f"With {seeds}, intervals of differences are narrower and p-values smaller than they should be where seeds "
-        f"differ much, and verdicts err more often than their level of 2.5 % says ({FEW_SEEDS} seeds or more are "
-        "better)."
+        f"{seeds} seeds tell little of how much seeds differ, so intervals are wide: a true difference of {ends} "
+        "points would have been seen in 80 % of cases, a smaller one less often."
     ]
 
 

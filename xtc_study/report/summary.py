@@ -139,7 +139,7 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         "front",
         "Score against cost",
         f"Score against bytes on disk for {len(points)} arms. {finding}",
-        f"{finding} {scope} Bars are 95 % t intervals over seeds; those too long for the figure are cut off. "
+        f"{finding} {scope} Bars lead from the lowest to the highest seed; too long ones are cut off. "
         "Point at a mark, or tab to it, to read it.",
         marks,
     )
@@ -176,7 +176,7 @@ def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
         "claims",
         "Every claim, its difference and its margin",
         f"Difference of each claim in points with its interval and margin. {finding}",
-        f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval of the paired bootstrap. "
+        f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval, over examples and seeds. "
         "The number before a claim is its study's.",
     )
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
-from xtc_study.analysis.stats import Difference, holm, interval, p_no_difference, points
+from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
 
 WORDS = (
     "Study",
@@ -31,6 +31,8 @@ ARM_COLUMNS = (
     *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high", "p_adjusted"),
     *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio"),
 )
+SEED_RANGE = "Lowest to highest seed"
+"""Of an arm's score. It is no interval: with few seeds none of a single arm would say anything."""
 MISSING = "\N{EN DASH}"
 
 
@@ -59,8 +61,9 @@ def arm_table(
 ) -> pd.DataFrame:
     """One row an arm, the reference first, in numbers.
 
-    Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, with
-    its 95 % t interval over seeds; scale of the metric); ``difference``, ``difference_low``, ``difference_high``
+    Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, and
+    that of the lowest and of the highest seed; scale of the metric); ``difference``, ``difference_low``,
+    ``difference_high``
     (arm minus reference, from ``analysis.compare.differences``); ``p_adjusted`` (two-sided p-value of no difference,
     adjusted by Holm over the arms of the table); ``seeds`` (those with every task done);
     ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
@@ -81,20 +84,20 @@ def arm_table(
         runs = primary[primary["arm"] == arm]
         cells = runs.pivot_table(index="seed", columns=["task", "split"], values="value")
         complete = cells.dropna() if cells.shape[1] == expected else cells.iloc[:0]
-        score = interval(complete.mean(axis=1).to_numpy())
+        of_seeds = complete.mean(axis=1)
         difference = differences.get(arm)
         sizes = runs.drop_duplicates("run_id")[["size_bytes", "size_bytes_paper", "teacher_size_bytes"]].mean()
         rows.append(
             {
                 "arm": arm,
-                "score": score.mean,
-                "score_low": score.low,
-                "score_high": score.high,
+                "score": of_seeds.mean(),
+                "score_low": of_seeds.min(),
+                "score_high": of_seeds.max(),
                 "difference": difference.mean if difference else float("nan"),
                 "difference_low": difference.low if difference else float("nan"),
                 "difference_high": difference.high if difference else float("nan"),
                 "p_adjusted": adjusted.get(arm, float("nan")),
-                "seeds": score.n,
+                "seeds": len(of_seeds),
                 "tasks": cells.shape[1],
                 "tasks_expected": expected,
                 **sizes,
@@ -105,7 +108,7 @@ def arm_table(
 
 
 def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """One row an arm, task and split with the primary metric: mean, 95 % t interval, seeds and the teacher's mean.
+    """One row an arm, task and split with the primary metric: mean, lowest and highest seed, and the teacher's mean.
 
     Columns: task, split, metric, arm, score, score_low, score_high, teacher, seeds; the reference first in each task.
     """
@@ -113,8 +116,9 @@ def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
     for key, of_task in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):
         for arm in arms_in_order(of_task, reference):
             runs = of_task[of_task["arm"] == arm]
-            score = interval(runs["value"].to_numpy())
-            rows.append((*key, arm, score.mean, score.low, score.high, runs["teacher_value"].mean(), score.n))
+            scores = runs["value"]
+            teacher = runs["teacher_value"].mean()
+            rows.append((*key, arm, scores.mean(), scores.min(), scores.max(), teacher, len(scores)))
     columns = ["task", "split", "metric", "arm", "score", "score_low", "score_high", "teacher", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -132,9 +136,9 @@ def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     shown = {
         "Arm": [f"{arm} (reference)" if arm == reference else arm for arm in table["arm"]],
         "Score": [_score(value) for value in table["score"]],
-        "95 % interval": _intervals(table["score_low"], table["score_high"], _score),
+        SEED_RANGE: _ranges(table),
         "Difference": [_difference(value) for value in table["difference"]],
-        "Its 95 % interval": _intervals(table["difference_low"], table["difference_high"], _difference),
+        "95 % interval": _intervals(table["difference_low"], table["difference_high"], _difference),
         "P (Holm)": [MISSING if pd.isna(p) else p_text(p) for p in table["p_adjusted"]],
         "Seeds": [str(seeds) if seeds else MISSING for seeds in table["seeds"]],
         "On disk": on_disk,
@@ -151,9 +155,9 @@ def arm_order(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Score": table["score"],
-            "95 % interval": table["score_low"],
+            SEED_RANGE: table["score_low"],
             "Difference": table["difference"],
-            "Its 95 % interval": table["difference_low"],
+            "95 % interval": table["difference_low"],
             "P (Holm)": table["p_adjusted"],
             "Seeds": table["seeds"],
             "On disk": table["size_bytes"],
@@ -165,7 +169,7 @@ def arm_order(table: pd.DataFrame) -> pd.DataFrame:
 
 def task_order(table: pd.DataFrame) -> pd.DataFrame:
     """The numbers behind ``task_text``."""
-    columns = {"Score": "score", "95 % interval": "score_low", "Teacher": "teacher", "Seeds": "seeds"}
+    columns = {"Score": "score", SEED_RANGE: "score_low", "Teacher": "teacher", "Seeds": "seeds"}
     return pd.DataFrame({name: table[column] for name, column in columns.items()})
 
 
@@ -219,7 +223,7 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
             "Task": tasks,
             "Arm": table["arm"],
             "Score": [_score(value) for value in table["score"]],
-            "95 % interval": _intervals(table["score_low"], table["score_high"], _score),
+            SEED_RANGE: _ranges(table),
             "Teacher": [_score(value) for value in table["teacher"]],
             "Seeds": table["seeds"].astype(str),
             "Metric": table["metric"],
@@ -281,6 +285,11 @@ def styled(text: pd.DataFrame, caption: str) -> Styler:
 def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) -> list[str]:
     bounds = zip(lows, highs, strict=True)
     return [MISSING if pd.isna(low) else f"{show(low)} to {show(high)}" for low, high in bounds]
+
+
+def _ranges(table: pd.DataFrame) -> list[str]:
+    lows = table["score_low"].where(table["seeds"] > 1)
+    return _intervals(lows, table["score_high"], _score)
 
 
 def _score(value: float) -> str:

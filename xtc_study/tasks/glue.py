@@ -28,6 +28,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=("unacceptable", "acceptable"),
             metrics=("matthews", "accuracy"),
             train_rows=8_551,
+            dev_rows=1_043,
             typical_length=13,
         ),
         Task(
@@ -37,6 +38,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=("negative", "positive"),
             metrics=("accuracy",),
             train_rows=67_349,
+            dev_rows=872,
             typical_length=17,
         ),
         Task(
@@ -46,6 +48,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=("not_equivalent", "equivalent"),
             metrics=("accuracy", "f1"),
             train_rows=3_668,
+            dev_rows=408,
             typical_length=58,
         ),
         Task(
@@ -55,6 +58,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=(),
             metrics=("pearson", "spearman"),
             train_rows=5_749,
+            dev_rows=1_500,
             typical_length=34,
         ),
         Task(
@@ -64,6 +68,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=("not_duplicate", "duplicate"),
             metrics=("accuracy", "f1"),
             train_rows=363_846,
+            dev_rows=40_430,
         ),
         Task(
             name="mnli",
@@ -73,6 +78,7 @@ GLUE_TASKS: dict[str, Task] = {
             metrics=("accuracy",),
             eval_splits=("matched", "mismatched"),
             train_rows=392_702,
+            dev_rows=9_815,
         ),
         Task(
             name="qnli",
@@ -81,6 +87,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=ENTAILMENT,
             metrics=("accuracy",),
             train_rows=104_743,
+            dev_rows=5_463,
         ),
         Task(
             name="rte",
@@ -89,6 +96,7 @@ GLUE_TASKS: dict[str, Task] = {
             labels=ENTAILMENT,
             metrics=("accuracy",),
             train_rows=2_490,
+            dev_rows=277,
             typical_length=73,
         ),
     )

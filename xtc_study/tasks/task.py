@@ -43,6 +43,8 @@ class Task:
     """MNLI has two: ``matched`` and ``mismatched``."""
     train_rows: int | None = None
     """Training examples, where known before they are read: what a plan's estimate counts with."""
+    dev_rows: int | None = None
+    """Rows of an evaluation split, where known before they are read: what a plan's power counts with."""
     typical_length: int | None = None
     """Word pieces of a row of a mean batch, padding included; None: not measured, a plan takes the longest."""
 
