@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from xtc_study.analysis.stats import Claim
 from xtc_study.arms import grid
+from xtc_study.compress.version import METHOD_VERSION
 from xtc_study.recipe import Recipe
 from xtc_study.report.canvas import STYLE, figure_svg
 from xtc_study.report.front import Point
@@ -118,6 +119,7 @@ def build(folder: Path) -> Path:
         path = do(runs, run, by_arm[run.arm])
         old = run.recipe.seed == 0
         environment = {"device": "cuda", "precision": "bf16", "commit": "0ld0ld0ld0" if old else "abcdef1234"}
+        environment |= {"method": METHOD_VERSION - old}
         write(path / "environment.json", {**environment, "packages": {"torch": "2.9.0", "xtc-study": "0.1.0"}})
         write(
             path / "status.json",

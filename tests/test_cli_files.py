@@ -19,6 +19,7 @@ import xtc_study
 from xtc_study import cli_files
 from xtc_study.cli import app, main
 from xtc_study.deploy import bench as bench_module
+from xtc_study.deploy.busy import BusyError
 from xtc_study.deploy.outcome import measure
 from xtc_study.deploy.probe import probe_inputs
 from xtc_study.recipe import Recipe
@@ -111,6 +112,9 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["export", "--best", "--max-mb", "inf"], "--max-mb inf: expected a number of MB"),
         (["bench", "nowhere", "--teacher", "/no/where"], "--teacher='/no/where': no such folder"),
         (["export", "--best", "--to", "gguf"], "--to gguf: expected packed, onnx or openvino"),
+        (["export", "--best", "--to", "onxx"], "expected packed, onnx or openvino; did you mean 'onnx'?"),
+        (["export", "--best", "--rest", "fp-16"], "with --to packed; did you mean 'fp16'?"),
+        (["predict", "nowhere", "a", "--engine", "nmba"], "torch, numba, native; did you mean 'numba'?"),
         (["export", "--best", "--rest", "4bit"], "--rest 4bit: expected one of fp32, fp16, 8bit"),
         (["predict", "nowhere", "a"], "config.json: not found"),
         (["bench", "nowhere", "--shapes", "1x"], "--shapes 1x: expected pairs"),
@@ -215,7 +219,15 @@ def test_bench_measures_and_fills_the_card(
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     folder = copy / "runs" / run_id / "model"
     words = ["--shapes", "1x16,2x128", "--threads", "1", "--seconds", "0", "--passes", "1"]
-    output = call("bench", str(folder), *words)
+    before = (folder / "README.md").read_text()
+    monkeypatch.setattr("xtc_study.deploy.busy.cores_in_use", lambda: 99.0)
+    busy = CliRunner().invoke(app, ["bench", str(folder), *words])
+    assert isinstance(busy.exception, BusyError) and "other processes used 99.0 of" in str(busy.exception)
+    assert "2 of 2: int8, ONNX Runtime, 1 thread, pass 1" in busy.output and "MB on disk" in busy.output
+    assert (folder / "README.md").read_text() == before, "shown, not written"
+    seen.clear()
+    output = call("bench", str(folder), *words, "--force")
+    assert "warning: this machine is busy: other processes used" in " ".join(output.split())
     card = (folder / "README.md").read_text()
     assert "left out 2x128: the model reads at most 64 word pieces" in " ".join(output.split())
     for runtime in kept:
@@ -240,7 +252,7 @@ def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, 
         "activations=A8",
     ]
     chosen += ["--results", str(copy), *(word for field in fields for word in ("--set", field))]
-    measure = ["--batch", "2x128", "--seconds", "0", "--passes", "1"]
+    measure = ["--batch", "2x128", "--seconds", "0", "--passes", "1", "--force"]
     output = call("time", *chosen, *measure)
     assert run_id in output and "runs with their time: 1;" in output
     assert run_id not in call("time", *chosen, *measure).replace(str(copy), ""), "once is enough"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from xtc_study import folders
-from xtc_study.folders import optional_folder, project_folder, results_folder
+from xtc_study.folders import check_writable, optional_folder, project_folder, results_folder, work_folder
 
 
 @pytest.fixture
@@ -14,6 +14,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("XTC_RESULTS", raising=False)
     root = tmp_path.resolve() / "project"
     (root / "notebooks" / "deep").mkdir(parents=True)
+    (root / "notebooks" / "run.ipynb").touch()
     (root / "pyproject.toml").touch()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -27,8 +28,10 @@ def test_the_project_is_found_upwards(project: Path, monkeypatch: pytest.MonkeyP
     assert results_folder("smoke") == project / "results" / "smoke"
 
 
-def test_elsewhere_it_is_the_checkout_the_package_runs_from(project: Path) -> None:
+def test_elsewhere_notebooks_are_the_checkout_s_and_results_lie_beside_the_caller(project: Path) -> None:
     assert project_folder() == Path(folders.__file__).parents[1]
+    assert work_folder() == Path.cwd() == project.parent / "elsewhere"
+    assert results_folder("smoke") == project.parent / "elsewhere" / "results" / "smoke"
 
 
 def test_without_a_checkout_it_is_the_current_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,11 +39,28 @@ def test_without_a_checkout_it_is_the_current_folder(project: Path, monkeypatch:
     assert project_folder() == Path.cwd() == project.parent / "elsewhere"
 
 
-def test_a_folder_of_notebooks_alone_is_no_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gone", ["pyproject.toml", "notebooks/run.ipynb"])
+def test_another_project_with_notebooks_is_no_checkout(
+    project: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Somebody's own project may well have pyproject.toml and notebooks/."""
     monkeypatch.setattr(folders, "__file__", str(project.parent / "site-packages" / "xtc_study" / "folders.py"))
-    (project / "pyproject.toml").unlink()
+    (project / gone).unlink()
     monkeypatch.chdir(project / "notebooks")
-    assert project_folder() == project / "notebooks"
+    assert project_folder() == work_folder() == project / "notebooks"
+
+
+@pytest.mark.parametrize("folder", ["/proc/xx", "/proc/xx/deep", "file", "file/below"])
+def test_a_folder_that_cannot_be_written_is_named(project: Path, folder: str) -> None:
+    Path("file").touch()
+    with pytest.raises(ValueError, match=rf"results .*{folder}: .*; choose a folder with --results or XTC_RESULTS"):
+        check_writable(Path(folder).absolute())
+
+
+def test_trying_whether_it_can_be_written_leaves_nothing(project: Path) -> None:
+    check_writable(Path("deep/results").absolute())
+    check_writable(Path.cwd())
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_the_variable_replaces_the_projects_results(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,32 @@ def test_run_notebook(results: Path, tmp_path: Path) -> None:
     assert written >= {"params.json", "metrics.json", "predictions.parquet", "curve.csv", "status.json"}
 
 
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("run.ipynb", "weight_bit", "weight_bits"),
+        ("12_bits.ipynb", "profle", "profile"),
+        ("12_bits.ipynb", "seed", "seeds"),
+    ],
+)
+def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
+    name: str, typed: str, meant: str, tmp_path: Path
+) -> None:
+    chosen = {"results_dir": str(tmp_path / "results"), typed: 2}
+    with pytest.raises(
+        papermill.PapermillExecutionError, match=f"unknown parameter {typed}; .*did you mean '{meant}'"
+    ):
+        papermill.execute_notebook(str(NOTEBOOKS / name), str(tmp_path / name), chosen, progress_bar=False)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", sorted({"run.ipynb", *(load_study(name).notebook for name in study_names())}))
+def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
+    codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
+    places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
+    assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
+
+
 def prepared(name: str, folder: Path, **chosen: Any) -> Path:
     """The notebook with other parameters, not executed yet."""
     path = folder / name

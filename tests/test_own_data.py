@@ -40,7 +40,7 @@ def test_from_a_description_to_an_exported_file(tmp_path: Path) -> None:
     frame = ablation.collect()
     (task,) = set(frame["task"])
     assert task.startswith("own-mine-") and list(frame["metric"]) == ["accuracy"] and list(frame["n_examples"]) == [64]
-    run = best_run(results)
+    run = best_run(results).run
     config = json.loads((run.model / "config.json").read_text())
     assert config["id2label"] == {"0": "<i>no</i>", "1": "yes"}, "the file answers in the data's own labels"
     command = ablation.run_commands()[run.path.name]

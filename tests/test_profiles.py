@@ -87,7 +87,7 @@ def test_another_budget_sets_the_reduction_too(budget: str | None, reduce: float
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(ProfileError, match="profile='huge': expected one of mini, paper, smoke"):
+    with pytest.raises(ProfileError, match=r"profile='huge': expected one of mini, paper, smoke$"):
         load_profile("huge")
     with pytest.raises(ProfileError, match="budget='D': profile smoke has A, B, C"):
         load_profile("smoke").epochs("toy-sentiment", "D")
@@ -128,7 +128,8 @@ def test_a_profile_of_ones_own(folder: Path) -> None:
         pytest.param({"seeds": []}, "own: seeds", id="no seeds"),
         pytest.param({"tasks": []}, "own: tasks", id="no tasks"),
         pytest.param({"budgets": None}, "own: budgets", id="no budgets"),
-        pytest.param({"colour": "red"}, "own: colour", id="unknown key"),
+        pytest.param({"colour": "red"}, "own: unknown key colour$", id="unknown key"),
+        pytest.param({"sedes": [0]}, "own: unknown key sedes; did you mean 'seeds'", id="mistyped key"),
         pytest.param({"budget": "B"}, "budget='B'", id="a budget it does not have"),
         pytest.param({"budgets": {"A": {"mnli": 3}}}, "default", id="a budget without default"),
     ],

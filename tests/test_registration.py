@@ -32,7 +32,7 @@ def folder(tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def program(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("order", ORDERS)

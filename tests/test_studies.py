@@ -187,7 +187,12 @@ def test_the_example_of_contributing_is_a_study(folder: Path) -> None:
         pytest.param(
             {"profiles": {"smoke": {"reference": "z"}}}, "profile smoke: arm 'z'", id="a profile's reference"
         ),
-        pytest.param({"colour": "red"}, "own: colour", id="unknown key"),
+        pytest.param({"colour": "red"}, "own: unknown key colour$", id="unknown key"),
+        pytest.param({"titel": "t", "title": None}, "unknown key titel; did you mean 'title'", id="mistyped key"),
+        pytest.param({"claims": [{**CLAIM, "margn": 1}]}, r"0\.margn; did you mean 'margin'", id="claim's key"),
+        pytest.param({"arms": [*SOUND["arms"], {"nam": "x"}]}, r"arms\.2\.nam; did you mean 'name'", id="arm's key"),
+        pytest.param({"profiles": {"smoke": {"taks": []}}}, "key taks; did you mean 'tasks'", id="profile's key"),
+        pytest.param({"reference": "hihg"}, "high, low; did you mean 'high'", id="mistyped reference"),
         pytest.param({"notebook": None}, "own: notebook", id="no notebook"),
     ],
 )

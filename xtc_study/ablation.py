@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtc_study.folders import optional_file, optional_folder, project_folder, results_folder
+from xtc_study.nearest import did_you_mean
 from xtc_study.profiles import load_profile
 from xtc_study.settings import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
 from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xtc_study.analysis.boundary import Best
     from xtc_study.analysis.claims import Answer
     from xtc_study.analysis.stats import Claim, Difference
+    from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
     from xtc_study.runs.account import Account
     from xtc_study.runs.step_times import StepTimes
@@ -86,17 +87,22 @@ class Ablation:
         paths = {name: Path(name).expanduser() for name in names if name not in named}
         return {name: str(path.absolute()) for name, path in paths.items() if path.is_dir()}
 
-    def check_models(self) -> None:
-        """That models given as folders are there. Only runs need them; what is done can be read without.
+    def check_models(self, recipes: Sequence[Recipe] | None = None) -> list[str]:
+        """That the models are there. Only runs need them; what is done can be read without.
+
+        Args:
+            recipes: of the runs that need them; None: of all that are planned.
+
+        Returns:
+            One sentence for each model of the hub of which it cannot be told here (see ``available.check_models``).
 
         Raises:
-            StudyError: no such folder.
+            ModelError: no such folder, or no such model.
         """
-        for run in self.planned:
-            for field in ("model", "start"):
-                value = getattr(run.recipe, field)
-                if value.startswith(("/", ".", "~")) and not Path(value).is_dir():  # no name of the hub begins so
-                    raise StudyError(f"{field}={value!r}: no such folder; expected one, or a name of the hub")
+        from xtc_study.available import check_models
+
+        planned = [run.recipe for run in self.planned] if recipes is None else recipes
+        return check_models(planned, self.models_dir)
 
     @property
     def runs_folder(self) -> Path:
@@ -162,8 +168,7 @@ class Ablation:
         """
         for arm in arms or ():
             if arm not in self.study.arm_names:
-                names, near = self.study.arm_names, difflib.get_close_matches(arm, self.study.arm_names, 1)
-                has = ", ".join(map(repr, names)) + (f"; did you mean {near[0]!r}?" if near else "")
+                has = ", ".join(map(repr, self.study.arm_names)) + did_you_mean(arm, self.study.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.study.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from xtc_study.nearest import did_you_mean
+
 BUDGET = "budget"
 """Not a recipe field: names a budget of the profile, which sets epochs and reduce_epochs."""
 TIMES = re.compile(r"x(\d+(?:\.\d+)?)")
@@ -66,7 +68,8 @@ def chosen_axes(axes: Mapping[str, Axis], chosen: Mapping[str, Sequence[Any]]) -
     """
     unknown = sorted(set(chosen) - set(axes))
     if unknown:
-        raise ArmError(f"axis {', '.join(unknown)}: unknown; this study has {', '.join(axes) or 'no axes'}")
+        near = "".join(did_you_mean(name, axes) for name in unknown)
+        raise ArmError(f"axis {', '.join(unknown)}: unknown; this study has {', '.join(axes) or 'no axes'}{near}")
     return {name: _points(name, axis, chosen[name]) if name in chosen else axis for name, axis in axes.items()}
 
 
@@ -83,11 +86,13 @@ def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
             found[str(point)] = axis[str(point)]
         elif isinstance(point, str) and re.fullmatch(r"[^/]*", point) and not (takes_text or TIMES.fullmatch(point)):
             value = f", or a value of {next(iter(fields))}" if len(fields) == 1 else ""
-            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{value}")
+            near = did_you_mean(point, axis)
+            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{value}{near}")
         elif len(fields) == 1:
             found[str(point)] = {next(iter(fields)): point}
         else:
-            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}")
+            near = did_you_mean(point, axis)
+            raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{near}")
     return found
 
 
@@ -98,7 +103,8 @@ def along(arms: Sequence[Arm], axis: str) -> dict[str, list[Arm]]:
         ValueError: the arms have no such axis.
     """
     if not any(axis in arm.factors for arm in arms):
-        raise ValueError(f"axis={axis!r}: the arms have {', '.join(arms[0].factors) or 'no axes'}")
+        there = arms[0].factors
+        raise ValueError(f"axis={axis!r}: the arms have {', '.join(there) or 'no axes'}{did_you_mean(axis, there)}")
     groups: dict[str, list[Arm]] = {}
     for arm in arms:
         fixed = ", ".join(label for name, label in arm.factors.items() if name != axis)

@@ -1,15 +1,15 @@
-"""The command line: xtc-study plan | run | status | collect | report | clean, and in cli_files.py time | export |
-predict | bench. Starts without importing torch."""
+"""The command line: xtc-study run | collect | report; in cli_standing.py plan | status | clean, and in cli_files.py
+time | export | predict | bench. Starts without importing torch."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from xtc_study import __version__
 from xtc_study.cli_files import add_file_commands
@@ -28,12 +28,15 @@ from xtc_study.cli_options import (
     Studies,
     Synonyms,
     Tasks,
+    check_places,
     chosen_ablations,
+    say_what_was_left_out,
 )
-from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly, states_now
+from xtc_study.cli_standing import add_standing_commands
+from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly
 
 if TYPE_CHECKING:
-    from xtc_study.ablation import Ablation
+    from xtc_study.report.study import StudyPage
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,123 +55,14 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options_of_all(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="And no more.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     pass
 
 
-@app.command("plan")
-def show_plan(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    data_dir: DataDir = None,
-    models_dir: ModelsDir = None,
-    synonyms: Synonyms = None,
-    results: Results = None,
-    every_run: Annotated[bool, typer.Option("--list", help="A line for every run: its state and its id.")] = False,
-    measure: Annotated[
-        bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
-    ] = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
-) -> None:
-    """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
-    from xtc_study.together import account_of
-
-    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
-    computes = {"device": device, "precision": precision}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
-    for ablation in ablations:
-        ablation.check_models()
-    _say_what_was_left_out(ablations)
-    if measure:
-        _measure(ablations, device)
-    runs: dict[str, str] = {}
-    for ablation in ablations:
-        states = states_now(ablation)
-        runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
-        counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
-        table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
-        for row in counts.reset_index().itertuples(index=False, name=None):
-            table.add_row(*(escape(str(value)) for value in row))
-        out.print(table)
-        if every_run:
-            for run in states.itertuples():
-                out.print(f"{run.state:8} {run.run_id}", markup=False)
-        done = int((states["state"] == "done").sum())
-        out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
-        if power := ablation.power():
-            out.print(power, markup=False)
-    if len(ablations) > 1:
-        done = sum(state == "done" for state in runs.values())
-        out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
-    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
-    out.print(f"results: {ablations[0].results}", markup=False)
-
-
-@app.command("status")
-def show_status(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
-) -> None:
-    """Where the runs stand, and why any failed. Exits with 1 if one did."""
-    failed = 0
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    out.print(f"results: {ablations[0].results}", markup=False)
-    for ablation in ablations:
-        states = states_now(ablation)
-        counts = states["state"].value_counts()
-        out.print(f"{ablation.study.name}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
-        for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
-            failed += 1
-            error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
-            out.print(f"  {run.state}: {run.run_id}: {error}", markup=False)
-        if "interrupted" in counts:
-            out.print("  interrupted: nobody is at them; the same run command goes on with them")
-    if failed:
-        out.print("xtc-study run tries them again; xtc-study clean removes their folders")
-        raise typer.Exit(1)
-
-
-@app.command("clean")
-def clean_up(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-) -> None:
-    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs and trained
-    steps stay."""
-    from xtc_study.runs.clean import leftovers, remove
-
-    bad: dict[str, None] = {}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    for ablation in ablations:
-        states = states_now(ablation)
-        bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
-    found = leftovers(ablations[0].results, list(bad), _say)
-    for path in found:
-        out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
-    if not found:
-        out.print(f"nothing to remove in {ablations[0].results}", markup=False)
-    if not dry_run:
-        remove(found)
+add_standing_commands(app)  # before the others, so that --help begins with plan
 
 
 @app.command("run")
@@ -212,16 +106,15 @@ def run_studies(
     computes = {"device": device, "precision": precision}
     chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force, "arms": arm}
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
-    for ablation in ablations:
-        ablation.check_models()
-    _say_what_was_left_out(ablations)
+    check_places(ablations)
+    say_what_was_left_out(ablations)
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
             out.print(run_id, markup=False)
         costs = cost_text(account_of(ablations), ablations[0].step_times())
         out.print(f"{costs}; results: {ablations[0].results}", markup=False)
         return
-    ablations[0].results.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
+    ablations[0].results.mkdir(parents=True, exist_ok=True)
     out.print(f"results: {ablations[0].results}", markup=False)
     try:
         with dask_executor(scheduler) if scheduler else nullcontext() as executor:
@@ -281,36 +174,48 @@ def write_report(
     """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
     import webbrowser
 
-    from xtc_study.folders import project_folder
+    from xtc_study.folders import work_folder
     from xtc_study.report.formats import check_format, write_format
     from xtc_study.report.pages import write_report as write_pages
 
     browser = check_format(format)
     ablations = chosen_ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
-    _say_what_was_left_out(ablations)
+    say_what_was_left_out(ablations)
     pages = [item.page() for item in ablations]
     index = write_pages(
-        output or project_folder() / "reports" / profile,
+        output or work_folder() / "reports" / profile,
         pages,
         profile=profile,
         runs_folder=ablations[0].runs_folder if runs else None,
         notebooks_folder=ablations[0].results / "notebooks" if runs else None,
         run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
     )
-    for study in pages:
-        for answer in study.answers:
-            out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
+    _print_answers(pages)
     written = write_format(format, index, pages, browser, profile)
     out.print(f"report: {written}", markup=False)
     if show:
         webbrowser.open(written.absolute().as_uri())
 
 
+def _print_answers(pages: Sequence[StudyPage]) -> None:
+    """Each claim that runs speak to in a line; all the others in one."""
+    untouched: Counter[str] = Counter()
+    for study in pages:
+        for answer in study.answers:
+            if answer.verdict == "not run":
+                untouched[study.name] += 1
+            else:
+                out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
+    if untouched:
+        claims = f"{untouched.total()} claim" + ("s" if untouched.total() > 1 else "")
+        out.print(f"not run: {claims} of {', '.join(untouched)}", markup=False)
+
+
 add_file_commands(app)  # last, so that --help lists them after the verbs of a study
 
 
 def main() -> None:
-    """The entry point: errors a user can mend are one message, not a traceback."""
+    """The entry point: errors a user can put right are one message, not a traceback."""
     say_warnings_plainly(err)
     try:
         app()
@@ -328,24 +233,3 @@ def main() -> None:
 
 def _say(text: str) -> None:
     err.print(text, style="dim", markup=False)
-
-
-def _say_what_was_left_out(ablations: list[Ablation]) -> None:
-    """What chosen axes leave of a study whose reference or claims are about other arms."""
-    from xtc_study.studies import load_study, study_at
-
-    for one in ablations:
-        whole = study_at(load_study(one.study.name), one.profile.name)
-        if (one.study.reference, len(one.study.claims)) != (whole.reference, len(whole.claims)):
-            _say(f"{one.study.name}: {one.in_words()}")
-
-
-def _measure(ablations: list[Ablation], device: str) -> None:
-    """Measures training steps of each model the studies name and keeps the result beside their runs."""
-    from xtc_study.runs.step_times import write_step_times
-    from xtc_study.training.step_time import measure_step_times
-
-    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
-        out.print(f"measuring training steps of {model}", markup=False)
-        times = measure_step_times(model, ablations[0].models_dir, device)
-        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)

@@ -24,12 +24,16 @@ from xtc_study.cli_options import (
     Studies,
     Tasks,
     chosen_ablations,
+    say,
 )
+from xtc_study.nearest import did_you_mean
 
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
+RUNTIMES = ("packed", "onnx", "openvino")
 Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
 EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
+Force = Annotated[bool, typer.Option("--force", help="Write the times of a busy machine too.")]
 
 
 def add_file_commands(app: typer.Typer) -> None:
@@ -55,9 +59,10 @@ def time_files(
     seconds: Annotated[float, typer.Option(min=0, help="For each file and pass.")] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Rounds over all files; the least median counts.")] = 2,
     again: Annotated[bool, typer.Option("--again", help="Also what was measured here before.")] = False,
+    force: Force = False,
 ) -> None:
     """Measure the milliseconds of done runs' files on this CPU, each shape once; then collect and report show them.
-    Exits with 1 if a file is damaged; the others are measured."""
+    Exits with 1 if a file is damaged; the others are measured. On a busy machine nothing is written."""
     from xtc_study.deploy.checksums import CheckpointError, read_config, verify
 
     shapes, _ = batch_shapes(batch, "--batch"), _counts(str(threads))
@@ -76,11 +81,11 @@ def time_files(
             sound.append(folder)
         except CheckpointError as error:
             err.print(
-                f"left out {folder.name}: {error}; xtc-study run --force makes it anew", style="red", markup=False
+                f"left out {folder.name}: {error}; xtc-study run --force makes it again", style="red", markup=False
             )
     from xtc_study.deploy.latency import measure_runs
 
-    for run, milliseconds in measure_runs(sound, shapes[0], threads, seconds, passes, again, _say):
+    for run, milliseconds in measure_runs(sound, shapes[0], threads, seconds, passes, again, say, force):
         out.print(f"{milliseconds:9.2f} ms  {run.name}", markup=False)
     out.print(f"runs with their time: {len(sound)}; xtc-study collect and report show it")
     if len(sound) < len(folders):
@@ -89,7 +94,14 @@ def time_files(
 
 def export_model(
     run: Annotated[str | None, typer.Argument(help="The id of a done run; or use --best.")] = None,
-    best: Annotated[bool, typer.Option("--best", help="The best score among the profile's done runs.")] = False,
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best",
+            help="Choose among the profile's done runs: with --max-mb the best score; without, the smallest file "
+            "whose score is within the spread of seeds of the best.",
+        ),
+    ] = False,
     max_mb: Annotated[
         float | None, typer.Option(min=0, help="With --best: only files of at most so many MB (1 MB = 10^6 bytes).")
     ] = None,
@@ -101,13 +113,13 @@ def export_model(
     results: Annotated[Path | None, typer.Option(help="In place of results/<profile>.")] = None,
     to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
     rest: Annotated[
-        str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored anew.")
+        str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored again.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="For --rest: a folder in the GLUE download layout.")] = None,
     output: Annotated[Path | None, typer.Option(help="The new folder; by default exports/<run id>.")] = None,
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
-    from xtc_study.folders import optional_folder, project_folder, results_folder
+    from xtc_study.folders import optional_folder, results_folder, work_folder
     from xtc_study.profiles import load_profile
     from xtc_study.recipe import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
@@ -120,15 +132,21 @@ def export_model(
         raise ValueError("--max-mb and --task choose among runs: use them with --best")
     if max_mb is not None and not math.isfinite(max_mb):
         raise ValueError(f"--max-mb {max_mb}: expected a number of MB, say 8; leave it out for files of any size")
-    if to not in ("packed", "onnx", "openvino"):
-        raise ValueError(f"--to {to}: expected packed, onnx or openvino")
+    if to not in RUNTIMES:
+        raise ValueError(f"--to {to}: expected packed, onnx or openvino{did_you_mean(to, RUNTIMES)}")
     if rest is not None and (rest not in REST_FORMATS or to != "packed"):
-        raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed")
+        near = did_you_mean(rest, REST_FORMATS) if rest not in REST_FORMATS else ""
+        raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed{near}")
     load_profile(profile)  # or a message with the profiles there are
     where = results_folder(profile, results)
     limit = None if max_mb is None else int(max_mb * 1e6)
-    found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
-    folder = (output or project_folder() / "exports" / found.path.name).absolute()
+    if run is None:
+        choice = best_run(where, limit, names[0] if names else None)
+        out.print(choice.reason, markup=False)
+        found = choice.run
+    else:
+        found = find_run(where, run)
+    folder = (output or work_folder() / "exports" / found.path.name).absolute()
     if to == "packed":
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
         from xtc_study.deploy.export import export_packed
@@ -179,10 +197,14 @@ def bench_folder(
     seconds: Annotated[float, typer.Option(min=0, help="For each shape, runtime and pass.")] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Rounds over all runtimes.")] = 2,
     card: Annotated[bool, typer.Option(help="Write the milliseconds into the folder's model card.")] = True,
+    force: Force = False,
 ) -> None:
-    """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes."""
+    """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes. Times of a busy
+    machine are shown, not written."""
     from xtc_study.compress.encoder import positions
     from xtc_study.deploy.bench import bench, contenders, cpu_name
+    from xtc_study.deploy.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
+    from xtc_study.deploy.engines.native_build import is_built
     from xtc_study.deploy.loading import load
     from xtc_study.folders import optional_folder
 
@@ -196,9 +218,11 @@ def bench_folder(
             err.print(f"left out {batch}x{length}: the model reads at most {longest} word pieces", style="yellow")
     if not kept:
         raise ValueError(f"--shapes {shapes}: the model reads at most {longest} word pieces; give a shorter shape")
+    in_use = cores_in_use()
     with tempfile.TemporaryDirectory() as room:
+        say("exporting to the runtimes that are installed")
         found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
-        frame = bench(found, kept, counts, seconds, passes)
+        frame = bench(found, kept, counts, seconds, passes, say)
     table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
     for row in frame.to_dict("records"):
         numbers = (f"{row['bytes'] / 1e6:.2f}", f"{row['loaded_mb']:.0f}", f"{row['peak_mb']:.0f}", f"{row['ms']:.2f}")
@@ -206,7 +230,14 @@ def bench_folder(
     out.print(table)
     for name, difference in differences.items():
         out.print(f"{name}: logits differ from the packed file's by up to {difference:.3g}")
+    if reason := why_slow(frame, is_built()):
+        out.print(reason, markup=False)
+    if not card or force:
+        for sign in busy_signs(frame, in_use):
+            err.print(f"warning: this machine is busy: {sign}", style="yellow", markup=False)
     if card:
+        if not force:
+            refuse_if_busy(frame, in_use)
         from xtc_study.deploy.card import add_speed
 
         rows: list[dict[str, Any]] = [
@@ -217,7 +248,7 @@ def bench_folder(
 
 
 def build_engine() -> None:
-    """Compile the native engine for this machine, once; from then on models load with it. Needs a C++ compiler."""
+    """Compile the native engine for this machine. Models loaded after that use it. Needs a C++ compiler."""
     from xtc_study.deploy.engines.native_build import build, instructions
 
     path = build()
@@ -262,10 +293,6 @@ def _sentences(what: str, lines: Iterable[bytes]) -> list[str]:
         except UnicodeDecodeError:
             raise ValueError(f"{what} {number}: not UTF-8; expected text in that encoding") from None
     return found
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False)
 
 
 def _counts(text: str) -> list[int]:

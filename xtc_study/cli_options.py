@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
+
+err = Console(stderr=True, soft_wrap=True)
 
 Studies = Annotated[
     list[str], typer.Argument(help="Names of studies, or 'all', whose plan lists all studies and arms.")
@@ -51,7 +55,15 @@ Precision = Annotated[str, typer.Option(metavar="NAME", help="Of the training: a
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]
-Results = Annotated[Path | None, typer.Option("--results", metavar="FOLDER", help="In place of results/<profile>.")]
+Results = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        metavar="FOLDER",
+        help="In place of results/<profile> of the checkout this is started in, else of the current folder. The "
+        "variable XTC_RESULTS names a folder in place of results.",
+    ),
+]
 
 
 def chosen_ablations(
@@ -70,6 +82,7 @@ def chosen_ablations(
     from xtc_study.ablation import Ablation
     from xtc_study.arms import BUDGET, ArmError, varies_budget
     from xtc_study.folders import check_results, results_folder
+    from xtc_study.nearest import did_you_mean
     from xtc_study.settings import axis_points, setting
     from xtc_study.studies import load_study, study_at, study_names
 
@@ -87,7 +100,8 @@ def chosen_ablations(
     known = {name: set(load_study(name).axes) for name in names}
     unknown = sorted(set(points) - set().union(*known.values()))
     if unknown:
-        having = ", ".join(sorted(set().union(*known.values()))) or "none"
+        there = sorted(set().union(*known.values()))
+        having = (", ".join(there) or "none") + did_you_mean(unknown[0], there)
         raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
     varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
     exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
@@ -104,3 +118,27 @@ def chosen_ablations(
         )
         for name in names
     ]
+
+
+def check_places(ablations: list[Ablation]) -> None:
+    """That results can be written and models are there, as far as can be told without loading them."""
+    from xtc_study.folders import check_writable
+
+    check_writable(ablations[0].results)
+    for doubt in dict.fromkeys(doubt for ablation in ablations for doubt in ablation.check_models()):
+        warnings.warn(doubt, stacklevel=2)
+
+
+def say_what_was_left_out(ablations: list[Ablation]) -> None:
+    """What chosen axes leave of a study whose reference or claims are about other arms."""
+    from xtc_study.studies import load_study, study_at
+
+    for one in ablations:
+        whole = study_at(load_study(one.study.name), one.profile.name)
+        if (one.study.reference, len(one.study.claims)) != (whole.reference, len(whole.claims)):
+            say(f"{one.study.name}: {one.in_words()}")
+
+
+def say(text: str) -> None:
+    """A remark, beside what a command is asked for."""
+    err.print(text, style="dim", markup=False)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xtc_study.nearest import did_you_mean, what_is_wrong
 from xtc_study.recipe import Recipe
 
 
@@ -47,7 +48,8 @@ class Profile(BaseModel):
         """
         name = budget or self.budget
         if not isinstance(name, str) or name not in self.budgets:
-            raise ProfileError(f"budget={name!r}: profile {self.name} has {', '.join(self.budgets)}")
+            near = did_you_mean(name, self.budgets)
+            raise ProfileError(f"budget={name!r}: profile {self.name} has {', '.join(self.budgets)}{near}")
         table = self.budgets[name]
         return table.get(task, table["default"])
 
@@ -84,13 +86,13 @@ def load_profile(name: str) -> Profile:
         ProfileError: no such profile, or one that is not well formed; the message names the field.
     """
     if name not in profile_names():
-        raise ProfileError(f"profile={name!r}: expected one of {', '.join(profile_names())}")
+        names = profile_names()
+        raise ProfileError(f"profile={name!r}: expected one of {', '.join(names)}{did_you_mean(name, names)}")
     text = (files("xtc_study") / "profiles" / f"{name}.yml").read_text(encoding="utf-8")
     try:
         profile = Profile(**{**(yaml.safe_load(text) or {}), "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ProfileError(f"profile {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ProfileError(f"profile {name}: {what_is_wrong(error, Profile, {})}") from None
     for budget, table in profile.budgets.items():
         if "default" not in table:
             raise ProfileError(f"profile {name}: budgets.{budget}: 'default' is missing")

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from xtc_study.nearest import did_you_mean
+
 VERSION = 1
 """Bump by hand when the same recipe would give another model. It is part of every run_id."""
 
@@ -237,6 +239,7 @@ class Recipe(BaseModel):
         if unknown:
             raise RecipeError(
                 f"unknown recipe field {', '.join(map(repr, unknown))}; the fields are: {', '.join(cls.model_fields)}"
+                + "".join(did_you_mean(field, cls.model_fields) for field in unknown)
             )
         try:
             return cls(**fields)
@@ -312,6 +315,8 @@ def _readable(item: Any, fields: Mapping[str, Any]) -> str:
     message: str = item["msg"].removeprefix("Value error, ")
     if item["type"] in PLAIN_WORDS:
         message = PLAIN_WORDS[item["type"]].format(**_plain(item.get("ctx", {})))
+    if item["type"] == "literal_error" and isinstance(fields.get(field), str):
+        message += did_you_mean(fields[field], re.findall(r"'([^']*)'", message))
     if field in DEPTHS and (item["type"] != "value_error" or message == "expected a number, not text"):
         of = "teacher" if field == "layers" else "encoder"
         message = (

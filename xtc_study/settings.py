@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from xtc_study.nearest import did_you_mean
+
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """YAML takes ``2e-4`` for text; people mean a number."""
 DEVICES, PRECISIONS = ("auto", "cpu", "cuda", "mps"), ("auto", "fp32", "bf16")
@@ -86,7 +88,7 @@ def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
         ValueError: it is not.
     """
     if value not in names:
-        raise ValueError(f"{name}={value!r}: expected one of {', '.join(names)}")
+        raise ValueError(f"{name}={value!r}: expected one of {', '.join(names)}{did_you_mean(value, names)}")
     return value
 
 

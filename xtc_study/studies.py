@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies_budget, with_arm
+from xtc_study.nearest import did_you_mean, what_is_wrong
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
 
@@ -92,7 +93,8 @@ def load_study(name: str) -> Study:
         StudyError: no such study, or one that is not well formed; the message names the field.
     """
     if name not in study_names():
-        raise StudyError(f"study={name!r}: expected one of {', '.join(study_names())}")
+        names = study_names()
+        raise StudyError(f"study={name!r}: expected one of {', '.join(names)}{did_you_mean(name, names)}")
     text = (files("xtc_study") / "studies" / f"{name}.yml").read_text(encoding="utf-8")
     try:
         study = Study(name=name, **yaml.safe_load(text))
@@ -143,7 +145,8 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
     for arm in named:
         if arm not in arms:
             where = f", profile {profile}" if profile else ""
-            raise StudyError(f"study {study.name}{where}: arm {arm!r} is not one of {', '.join(arms)}")
+            near = did_you_mean(arm, arms)
+            raise StudyError(f"study {study.name}{where}: arm {arm!r} is not one of {', '.join(arms)}{near}")
     return found
 
 
@@ -213,10 +216,10 @@ def profile_part(study: Study, profile: str) -> dict[str, Any]:
     special = study.profiles.get(profile, {})
     unknown = sorted(set(special) - CHANGEABLE)
     if unknown:
-        raise StudyError(f"study {study.name}, profile {profile}: unknown key {', '.join(unknown)}")
+        near = "".join(did_you_mean(key, CHANGEABLE) for key in unknown)
+        raise StudyError(f"study {study.name}, profile {profile}: unknown key {', '.join(unknown)}{near}")
     return special
 
 
 def _not_well_formed(name: str, error: ValidationError) -> StudyError:
-    first = error.errors()[0]
-    return StudyError(f"study {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    return StudyError(f"study {name}: {what_is_wrong(error, Study, {'claims': ClaimSpec, 'arms': Arm})}")

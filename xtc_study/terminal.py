@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from xtc_study.run_log import EveryMinute, RunLog
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -32,25 +34,26 @@ def carry_out(
     keep_going: bool,
     chosen: Mapping[str, Any],
 ) -> int:
-    """Carries out the studies' runs and returns the number of those that failed."""
-    from xtc_study.together import run_together
+    """Carries out the studies' runs and returns the number of those that failed.
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
+    """
+    from xtc_study.together import account_of, run_together
+
     runs = {run.run_id: one.runs_folder / run.run_id for one in ablations for run in one.to_do(**chosen)}
-    failed = 0
-    with Progress(*columns, console=out) as progress:
-        name = ablations[0].study.name if len(ablations) == 1 else f"{len(ablations)} studies"
-        bar = progress.add_task(name, total=len(runs))
-        with _bars_of_runs(progress, list(runs.values())):
+    name = ablations[0].study.name if len(ablations) == 1 else f"{len(ablations)} studies"
+    many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
+    out.print(f"{name}: {many} to do; {cost_text(account_of(ablations), ablations[0].step_times())}", markup=False)
+    log, failed = RunLog(list(runs.values())), 0
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[left]}"), console=out) as progress:
+        bar = progress.add_task(name, total=len(runs), left="")
+        lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
+        with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
             for outcome in run_together(ablations, workers, executor, timeout=timeout, **chosen):
-                progress.advance(bar)
-                text = f"{outcome['state']}: {outcome['run_id']}"
-                if outcome["state"] == "failed":
-                    failed += 1
-                    text += f": {outcome['error']['type']}: {outcome['error']['message']}"
-                elif outcome["state"] == "done":
-                    text += f" ({outcome['seconds']:.0f} s)"
-                progress.console.print(text, markup=False)
+                progress.console.print(log.outcome(outcome), markup=False)
+                progress.update(bar, advance=1, left=log.left())
+                failed += outcome["state"] == "failed"
                 if failed and not keep_going:
                     break
     return failed
@@ -103,12 +106,9 @@ def cost_text(costs: Account, times: StepTimes | None) -> str:
 
 @contextmanager
 def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
-    """A bar for each run in progress inside the block, by the cells of its notebook; on a terminal only."""
+    """A bar for each run in progress inside the block, by the cells of its notebook."""
     from xtc_study.runs.progress import in_progress
 
-    if not progress.console.is_terminal:
-        yield
-        return
     stop = Event()
     bars: dict[str, TaskID] = {}
 
@@ -119,7 +119,7 @@ def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
                 progress.remove_task(bars.pop(run_id))
             for run_id, run in now.items():
                 if run_id not in bars:
-                    bars[run_id] = progress.add_task(f"  {escape(run_id)}", total=run.cells)
+                    bars[run_id] = progress.add_task(f"  {escape(run_id)}", total=run.cells, left="")
                 progress.update(bars[run_id], completed=run.done)
 
     watcher = Thread(target=watch, daemon=True)

@@ -34,17 +34,18 @@ def run_together(
         limit: of each study. The rest as for ``Ablation.run``.
 
     Raises:
-        StudyError: a model's folder that is not there.
+        ModelError, StudyError: a model that is not there.
         DataError: arms that augment with synonyms, and no table of them.
     """
     from xtc_study.runs.executors import run_recipes
     from xtc_study.runs.store import RunFolder
 
-    for ablation in ablations:
-        ablation.check_models()
     first = ablations[0]
     to_do = [run for one in ablations for run in one.to_do(only_failed, limit, force, arms)]
     recipes = in_turns(list({run.run_id: run.recipe for run in to_do}.values()))
+    doubts = first.check_models(recipes)
+    if doubts and executor is None:  # workers elsewhere may have what is not here
+        raise StudyError(doubts[0])
     for recipe in recipes:
         check_synonyms(recipe, first.synonyms)
     if force:

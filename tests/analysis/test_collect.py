@@ -203,3 +203,13 @@ def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path:
     assert list(merged(collect(tmp_path, []), ["bits"], file)["study"]) == ["depth"] * 2
     file.write_text("damaged")
     assert len(merged(other, ["depth"], file)) == 2
+
+
+def test_a_table_from_before_versions_were_recorded_keeps_its_rows(tmp_path: Path) -> None:
+    (run,) = plan({"1-bit": 1}, ("toy-pairs",), seeds=1)
+    do(tmp_path / "runs", run)
+    frame = collect(tmp_path / "runs", [run])
+    old = frame.assign(study="another").drop(columns=["recipe_version", "method_version"])
+    old.to_parquet(tmp_path / "results.parquet")
+    table = merged(frame, ["bits"], tmp_path / "results.parquet")
+    assert list(table["study"]) == ["another"] * 2 + ["bits"] * 2 and list(table["method_version"]) == [1] * 4

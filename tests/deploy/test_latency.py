@@ -10,6 +10,7 @@ import pytest
 
 from xtc_study.deploy import latency
 from xtc_study.deploy.bench import Contender, Shape
+from xtc_study.deploy.busy import BusyError
 from xtc_study.deploy.latency import measure_runs, shape_of
 
 ONE_BIT = {"hidden_size": 64, "quantization_config": {"modules": {"a": {"bits": 1}}}}
@@ -43,7 +44,8 @@ class Bench:
         rows = []
         for one in found:
             self.measured.append((one.name, "x".join(map(str, shape)), str(one.path.name)))
-            rows.append({"name": one.name, "ms": float(len(self.measured))})
+            ms = float(len(self.measured))
+            rows.append({"name": one.name, "threads": 1, "batch": "1x128", "ms": ms, "worst_ms": ms})
         return pd.DataFrame(rows)
 
 
@@ -51,6 +53,7 @@ class Bench:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, str]]:
     fake = Bench()
     monkeypatch.setattr(latency, "bench", fake)
+    monkeypatch.setattr(latency, "cores_in_use", lambda: 0.0)
     monkeypatch.setattr(latency, "cpu_name", lambda: "a CPU")
     return fake.measured
 
@@ -104,3 +107,14 @@ def test_a_batch_is_cut_to_what_a_model_can_read(tmp_path: Path, measured: list[
 def test_the_task_of_a_file_is_no_matter_of_its_shape() -> None:
     """config.json says for ``predict`` what a row is; times are shared between tasks all the same."""
     assert shape_of(ONE_BIT) == shape_of(ONE_BIT | {"xtc_task": "toy-inference", "xtc_texts": 2})
+
+
+def test_times_of_a_busy_machine_are_not_written_unless_asked_for(
+    measured: list[tuple[str, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made(tmp_path, "a", ONE_BIT)
+    monkeypatch.setattr(latency, "cores_in_use", lambda: 99.0)
+    with pytest.raises(BusyError, match=r"other processes used 99\.0 of .* cores"):
+        measure_runs([run])
+    assert not (run / "latency.json").exists()
+    assert measure_runs([run], force=True) and read(run)["ms"] == 2.0

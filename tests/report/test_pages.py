@@ -12,6 +12,7 @@ from fabricate_report import EVIL, executed, section
 
 from xtc_study.analysis.claims import RULE, Answer
 from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.compress.version import METHOD_VERSION
 from xtc_study.recipe import Recipe
 from xtc_study.report.formats import escaped, write_markdown
 from xtc_study.report.interactive import script
@@ -162,7 +163,7 @@ def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
     text = re.sub(r"\s+", " ", page.text)
     assert "2 runs failed: see why." in text and "7 done runs are stale" in text
     assert (
-        "commit 0ld0ld0ld0, the newest run abcdef1234" in text
+        f"method version {METHOD_VERSION - 1}, now {METHOD_VERSION}" in text
         and "--force does all runs again but keeps trained steps" in text
     )
     assert f"ValueError: {EVIL} (cell 3)" in text

@@ -2,41 +2,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+import pandas as pd
 from fabricate import do, plan, write
 
 from xtc_study.analysis.collect import collect
+from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.recipe import VERSION
+from xtc_study.report.provenance import provenance_of
 from xtc_study.report.stale import stale_runs
 
-OLD, NEW = "2026-05-04T10:00:00+00:00", "2026-05-05T10:00:00+00:00"
 
-
-def made(runs: Path, *of: tuple[str, str | None, str]) -> tuple[list[str], dict[str, str]]:
-    """Runs with a version, a commit and a start; their ids and what is said of them."""
+def made(runs: Path, *of: dict[str, object]) -> tuple[list[str], pd.DataFrame]:
+    """Runs with these fields in environment.json (``version``: in params.json); their ids and rows."""
     planned = plan({"1-bit": 1}, ("toy-pairs",), seeds=len(of))
-    for run, (version, commit, started) in zip(planned, of, strict=True):
+    for run, fields in zip(planned, of, strict=True):
         folder = do(runs, run)
-        packages = {"xtc-study": version} if version else {}
-        write(folder / "environment.json", {"device": "cpu", "commit": commit, "packages": packages})
-        write(folder / "status.json", {"state": "done", "started": started, "duration_s": 1.0})
-    return [run.run_id for run in planned], stale_runs(collect(runs, planned))
+        write(folder / "environment.json", {"device": "cpu", **fields})
+        if "version" in fields:
+            write(folder / "params.json", {"version": fields["version"], "recipe": {}})
+    return [run.run_id for run in planned], collect(runs, planned)
 
 
-def test_another_version_or_commit_than_the_newest_is_stale(tmp_path: Path) -> None:
-    ids, found = made(tmp_path, ("1.0", "aaa", NEW), ("0.9", "aaa", OLD), ("1.0", "bbb", OLD), ("1.0", "aaa", OLD))
-    assert found == {
-        ids[1]: "version 0.9, the newest run 1.0",
-        ids[2]: "commit bbb, the newest run aaa",
+def test_another_commit_or_release_is_not_stale_and_is_said_in_the_provenance(tmp_path: Path) -> None:
+    """22 of 100 committed runs were marked although nothing that makes a run's numbers had changed."""
+    old = {"commit": "aaa", "packages": {"xtc-study": "0.9"}}
+    new = {"commit": "bbb", "packages": {"xtc-study": "1.0"}, "method": METHOD_VERSION, "version": VERSION}
+    _, frame = made(tmp_path, old, new, {"commit": None}, {"commit": "bbb+"})
+    assert stale_runs(frame) == {}
+    provenance = provenance_of(frame)
+    assert (provenance["Code"], provenance["Method"]) == ("aaa, bbb, bbb+", "version 1")
+    assert "xtc-study 0.9 and 1.0" in provenance["Packages"]
+
+
+def test_another_version_of_method_or_recipe_is_stale(tmp_path: Path) -> None:
+    """A run that recorded no version is of the first."""
+    ids, frame = made(tmp_path, {}, {"method": 1}, {"method": 2}, {"method": 3}, {"method": 2, "version": 5})
+    assert stale_runs(frame, method=2, recipe=1) == {
+        ids[0]: "method version 1, now 2",
+        ids[1]: "method version 1, now 2",
+        ids[3]: "method version 3, now 2",
+        ids[4]: "recipe version 5, now 1",
     }
+    assert provenance_of(frame)["Method"] == "version 1, 2, 3"
 
 
-@pytest.mark.parametrize("newest", [("", None, NEW), ("1.0", None, NEW)])
-def test_what_was_not_recorded_is_not_compared(tmp_path: Path, newest: tuple[str, str | None, str]) -> None:
-    _, found = made(tmp_path, newest, ("1.0", "aaa", OLD))
-    assert found == {}
-
-
-def test_the_newest_is_the_last_to_start_and_nothing_is_stale_alone(tmp_path: Path) -> None:
-    ids, found = made(tmp_path, ("1.0", "aaa", OLD), ("0.9", "aaa", NEW))
-    assert list(found) == [ids[0]]
+def test_nothing_is_stale_where_nothing_was_run(tmp_path: Path) -> None:
     assert stale_runs(collect(tmp_path / "none", plan())) == {}

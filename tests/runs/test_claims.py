@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from patience import wait_for
 
 from xtc_study.runs import claims
-from xtc_study.runs.claims import STALE_SECONDS, held, holder, is_held, lapsed, take, watch
+from xtc_study.runs.claims import STALE_SECONDS, Claim, held, holder, is_held, lapsed, take, watch
 
 PROGRAM = """
 import sys
@@ -197,12 +198,21 @@ def test_who_was_taken_over_neither_beats_nor_ends_the_new_claim(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
+    turns: list[int] = []
+    is_ours = Claim.is_ours
+    monkeypatch.setattr(Claim, "is_ours", lambda claim: (turns.append(1), is_ours(claim))[1])
     claim = take(tmp_path)
     assert claim is not None
+
+    def two_turns() -> None:
+        """A beat that was on its way when this began has then been written, and one more has not."""
+        until = len(turns) + 2
+        wait_for(lambda: len(turns) >= until)
+
     elsewhere(tmp_path, "t 7")
-    time.sleep(0.05)
-    elsewhere(tmp_path, "t 8")  # should a beat have been on its way
-    time.sleep(0.1)
+    two_turns()
+    elsewhere(tmp_path, "t 8")
+    two_turns()
     assert (tmp_path / "heartbeat").read_text() == "t 8" and not claim.is_ours()
     claim.release()
     assert holder(tmp_path)["token"] == "t" and (tmp_path / "heartbeat").read_text() == "t 8"
@@ -227,9 +237,7 @@ def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(claims, "BEAT_SECONDS", 0.01)
     claim = take(tmp_path)
     assert claim is not None
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "heartbeat").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for((tmp_path / "heartbeat").exists)
     token, count = (tmp_path / "heartbeat").read_text().split()
     assert token == claim.token and int(count) >= 1
 

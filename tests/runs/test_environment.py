@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xtc_study.runs.environment import MADE_BY, PACKAGE, code_commit, environment
+from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.runs.environment import MADE_BY, PACKAGE, code_commit, environment, oldest_method
 
 
 def test_the_environment() -> None:
@@ -70,3 +71,16 @@ def test_outside_a_project_there_is_none(package: Path, tmp_path: Path) -> None:
 def test_without_git_there_is_none(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert code_commit(package) is None
+
+
+def test_the_method_s_version_is_the_oldest_of_the_steps_and_the_code(tmp_path: Path) -> None:
+    assert environment("cpu", "fp32")["method"] == METHOD_VERSION
+    assert environment("cpu", "fp32", 7)["method"] == 7
+    for address, text in (("old", "{}"), ("zero", '{"method": 0}'), ("now", f'{{"method": {METHOD_VERSION}}}')):
+        (tmp_path / address).mkdir()
+        (tmp_path / address / "step.json").write_text(text)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "step.json").write_text("[")
+    assert oldest_method(tmp_path, []) == oldest_method(tmp_path, ["now", "gone", "broken"]) == METHOD_VERSION
+    assert oldest_method(tmp_path, ["old", "now"]) == 1
+    assert oldest_method(tmp_path, ["now", "zero"]) == 0

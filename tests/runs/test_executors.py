@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import nbformat
 import psutil
 import pytest
+from patience import HANG_SECONDS, wait_for
 from templates import write_template
 
 from xtc_study.recipe import Recipe
@@ -64,7 +64,7 @@ def runs(folder: Path, count: int) -> list[RunFolder]:
 @pytest.mark.parametrize("count", [2, 4])
 def test_runners_on_one_folder_share_the_work_and_repeat_nothing(folder: Path, count: int) -> None:
     runners = [start(folder, 6) for _ in range(count)]
-    said = [line for runner in runners for line in runner.communicate(timeout=120)[0].splitlines()]
+    said = [line for runner in runners for line in runner.communicate(timeout=HANG_SECONDS)[0].splitlines()]
     states = Counter(line.split()[0] for line in said)
     assert states == {"done": 6, "elsewhere": 6 * (count - 1)}
     assert len({line for line in said if line.startswith("done")}) == 6
@@ -73,21 +73,21 @@ def test_runners_on_one_folder_share_the_work_and_repeat_nothing(folder: Path, c
 
 def test_a_killed_worker_is_replaced_and_its_run_done(folder: Path) -> None:
     runner = start(folder, 4)
-    worker = _wait_for(lambda: next(iter(_claimers(folder)), None))
+    worker = wait_for(lambda: next(iter(_claimers(folder)), None))
     os.kill(worker, signal.SIGKILL)
-    said = runner.communicate(timeout=120)[0].splitlines()
+    said = runner.communicate(timeout=HANG_SECONDS)[0].splitlines()
     assert Counter(line.split()[0] for line in said) == {"done": 4}
     assert all(run.is_done() for run in runs(folder, 4))
 
 
 def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder: Path) -> None:
     runner = start(folder, 4)
-    _wait_for(lambda: len(_claimers(folder)) == 2)
+    wait_for(lambda: len(_claimers(folder)) == 2)
     family = psutil.Process(runner.pid).children(recursive=True)
     os.kill(runner.pid, signal.SIGKILL)
     runner.wait()
-    _wait_for(lambda: not any(_alive(process) for process in family))
-    said = start(folder, 4).communicate(timeout=120)[0].splitlines()
+    wait_for(lambda: not any(_alive(process) for process in family))
+    said = start(folder, 4).communicate(timeout=HANG_SECONDS)[0].splitlines()
     assert {line.split()[0] for line in said} <= {"done", "elsewhere"} and len(said) == 4
     assert all(run.is_done() for run in runs(folder, 4))
 
@@ -95,17 +95,17 @@ def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder:
 def test_one_ctrl_c_stops_the_runner_its_workers_and_their_kernels(folder: Path) -> None:
     """As a terminal sends it: to the whole process group. Neither is a run failed by it, nor the next one begun."""
     template = nbformat.read(folder / "template.ipynb", 4)
-    template.cells[-1].source += "\ntime.sleep(60)"
+    template.cells[-1].source += "\ntime.sleep(3600)"
     nbformat.write(template, folder / "template.ipynb")
     command = [sys.executable, str(folder / "runner.py"), str(folder), "4"]
     pipe = subprocess.PIPE
     runner = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
-    _wait_for(lambda: len(list((folder / "results").glob("runs/*/metrics.json"))) == 2)
+    wait_for(lambda: len(list((folder / "results").glob("runs/*/metrics.json"))) == 2)
     family = psutil.Process(runner.pid).children(recursive=True)
     os.killpg(runner.pid, signal.SIGINT)
-    said, errors = runner.communicate(timeout=10)
+    said, errors = runner.communicate(timeout=HANG_SECONDS)
     assert said == "" and errors.count("Traceback") == 1 and errors.endswith("KeyboardInterrupt\n")
-    _wait_for(lambda: not any(_alive(process) for process in family))
+    wait_for(lambda: not any(_alive(process) for process in family))
     assert len(list((folder / "results").glob("runs/*"))) == 2
     assert not list((folder / "results").glob("runs/*/status.json"))
 
@@ -118,7 +118,7 @@ def test_a_run_that_kills_every_worker_is_given_up_and_the_others_are_done(folde
         "    os.kill(psutil.Process(os.getpid()).ppid(), signal.SIGKILL)\n" + CELL
     )
     nbformat.write(template, folder / "template.ipynb")
-    said = start(folder, 3).communicate(timeout=120)[0].splitlines()
+    said = start(folder, 3).communicate(timeout=HANG_SECONDS)[0].splitlines()
     assert Counter(line.split()[0] for line in said) == {"done": 2, "failed": 1}
     assert [run.is_done() for run in runs(folder, 3)] == [True, False, True]
 
@@ -143,7 +143,7 @@ def test_the_run_of_a_dead_machine_is_taken_over_by_new_workers(folder: Path) ->
     (run.path / "claim.json").write_text('{"token": "t", "host": "a-dead-machine", "pid": 1}')
     (folder / "watcher.py").write_text(WATCHER)
     command = [sys.executable, str(folder / "watcher.py"), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.stdout.split() == ["done"] and run.is_done()
 
 
@@ -151,7 +151,7 @@ def test_a_script_without_a_guard_comes_to_an_end_and_says_why(folder: Path) -> 
     script = RUNNER.replace('if __name__ == "__main__":', "if True:").replace('outcome["run_id"]', 'outcome["error"]')
     (folder / "runner.py").write_text(script)
     command = [sys.executable, str(folder / "runner.py"), str(folder), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.stdout.startswith("failed") and 'below a line `if __name__ == "__main__":`' in done.stdout
     assert "RuntimeError: runs cannot be carried out here" in done.stderr
 
@@ -177,16 +177,6 @@ def _alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def _wait_for(condition):  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen within a minute")
-
-
 def _dask(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "distributed.cli." + words[0], *words[1:]]
     log = (folder / f"{words[0]}.log").open("wb")
@@ -199,15 +189,15 @@ def test_dask_workers_carry_out_every_run_though_one_is_killed(folder: Path) -> 
     port = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0"]
     processes = [_dask(folder, "dask_scheduler", *port, "--scheduler-file", str(address))]
     try:
-        _wait_for(address.exists)
-        name = _wait_for(lambda: _json(address).get("address"))
+        wait_for(address.exists)
+        name = wait_for(lambda: _json(address).get("address"))
         options = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--memory-limit", "0"]
         processes += [_dask(folder, "dask_worker", name, *options) for _ in range(2)]
         recipes = [Recipe.of(task="cola", seed=seed) for seed in range(4)]
         with dask_executor(name) as executor:
             outcomes = run_recipes(recipes, folder / "results", folder / "template.ipynb", {}, executor=executor)
             said = [next(outcomes)["state"]]
-            busy = _wait_for(lambda: next(iter(_claimers(folder)), None))
+            busy = wait_for(lambda: next(iter(_claimers(folder)), None))
             os.kill(busy, signal.SIGKILL)
             said += [outcome["state"] for outcome in outcomes]
         # An outcome may be lost with the worker that held it; the run is then found done, not carried out again.

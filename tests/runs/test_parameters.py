@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from xtc_study.runs.parameters import ParameterError, checked_parameters, read_parameters
+from xtc_study.runs.parameters import ParameterError, check_injected, checked_parameters, read_parameters
 
 
 def cell(source: Any, *tags: str) -> dict[str, Any]:
@@ -124,8 +124,44 @@ def test_values_become_plain_json(notebook: Callable[..., Path]) -> None:
 
 
 def test_unknown_parameters_are_named_with_those_there_are(notebook: Callable[..., Path]) -> None:
-    with pytest.raises(ParameterError, match=r"run\.ipynb: unknown parameter lr, seeds; it has seed, task"):
+    with pytest.raises(
+        ParameterError, match=r"run\.ipynb: unknown parameter lr, seeds; it has seed, task; did you mean 'seed'\?$"
+    ):
         checked_parameters(notebook("seed = 1\ntask = 'x'"), {"lr": 1, "seeds": 2, "seed": 3})
+
+
+PARAMETERS, MORE = "profile = 'smoke'\nseeds: list | None = None\n", "states = 3"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [],
+        ["", PARAMETERS, MORE],
+        ["", PARAMETERS, '# Parameters\nseeds = [1]\nprofile = "mini"\n', MORE],
+        ["", PARAMETERS, "%time x y", "# Parameters\nseeds = [1]\n", MORE],
+        ["", PARAMETERS, "# Parameters\nseed = [1]\n", MORE, "# Parameters\nseeds = [1]\n", MORE],
+    ],
+    ids=["no notebook", "none injected", "known", "a cell that is no Python", "put right by hand"],
+)
+def test_parameters_that_the_notebook_has_pass(cells: list[str]) -> None:
+    check_injected({"In": cells} if cells else {})
+
+
+@pytest.mark.parametrize(
+    ("injected", "message"),
+    [
+        ("seed = 0", "unknown parameter seed; it has profile, seeds; did you mean 'seeds'?"),
+        ('profle = "smoke"', "unknown parameter profle; it has profile, seeds; did you mean 'profile'?"),
+        ("x = 1", "unknown parameter x; it has profile, seeds"),
+        ("states = 1", "unknown parameter states; it has profile, seeds"),
+    ],
+)
+def test_a_mistyped_parameter_is_refused_with_what_was_meant(injected: str, message: str) -> None:
+    """``states`` is a name of the cell that asks, not a parameter."""
+    with pytest.raises(ParameterError) as said:
+        check_injected({"In": ["", PARAMETERS, f"# Parameters\n{injected}\n", MORE]})
+    assert str(said.value) == message
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), Path("x"), {1}, b"x", 1j], ids=str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from xtc_study.runs.progress import RunProgress, in_progress
+from xtc_study.runs.progress import RunProgress, in_progress, running_text
 
 
 def test_claimed_runs_with_a_readable_notebook(tmp_path: Path) -> None:
@@ -28,3 +28,13 @@ def test_claimed_runs_with_a_readable_notebook(tmp_path: Path) -> None:
     (tmp_path / "begun" / "claim.json").write_text("{}")
     folders = [tmp_path / name for name in (*texts, "begun", "gone")]
     assert in_progress(folders) == [RunProgress("live", 1, 3)]
+
+
+def test_a_run_in_a_line(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "claim.json").write_text('{"token": "t", "host": "a-machine", "pid": 7}')
+    assert running_text(folder) == "run: no cell has ended, or it is run by hand, on a-machine, process 7"
+    cells = [{"cell_type": "code", "metadata": {"papermill": {"status": "completed"}}}] * 3
+    (folder / "notebook.ipynb").write_text(json.dumps({"cells": cells}))
+    assert running_text(folder) == "run: 3 of 3 cells, on a-machine, process 7"

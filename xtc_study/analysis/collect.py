@@ -12,13 +12,15 @@ import pandas as pd
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import is_held
-from xtc_study.runs.records import Environment, Latency, Metrics, RunFileError, Status, read_record, state_of
+from xtc_study.runs.records import Environment, Latency, Metrics, Params, RunFileError, Status, read_record, state_of
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 
 __all__ = ["RunFileError", "collect", "compact_layers", "merged", "predictions", "shape_words", "states"]
 
 INTERRUPTED = "interrupted"
+VERSIONS = ("recipe_version", "method_version")
+"""1 in a table that was written before there were these columns."""
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
@@ -29,7 +31,8 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
     higher_is_better, n_examples, every other recipe field, the sizes in bytes, latency_ms and latency_of (milliseconds
     and what they were measured with; missing where they were not), duration_s, device, precision, versions (compact
-    JSON), commit (of the code; missing outside git) and started (ISO text).
+    JSON), commit (of the code; missing outside git), started (ISO text), recipe_version and method_version (of the
+    code that made the run; see ``recipe.VERSION`` and ``compress/version.py``).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
@@ -44,7 +47,8 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
         before: results.parquet; one that is missing, unreadable or of other columns has no rows to keep.
     """
     try:
-        old = pd.read_parquet(before, columns=list(COLUMNS)).astype(COLUMNS)
+        old = pd.read_parquet(before)
+        old = old.assign(**{column: 1 for column in VERSIONS if column not in old})[list(COLUMNS)].astype(COLUMNS)
     except (OSError, ValueError, KeyError, TypeError):
         return frame
     others = old[~old["study"].isin(studies)]
@@ -122,6 +126,8 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "precision": environment.precision,
         "versions": json.dumps(environment.packages, sort_keys=True, separators=(",", ":")),
         "commit": environment.commit,
+        "recipe_version": read_record(folder, "params.json", Params).version,
+        "method_version": environment.method,
         "higher_is_better": True,
     }
     splits: set[str] = set()
@@ -179,5 +185,6 @@ COLUMNS: dict[str, str] = {
     "latency_of": "str",
     "duration_s": "float64",
     **dict.fromkeys(("device", "precision", "versions", "commit", "started"), "str"),
+    **dict.fromkeys(VERSIONS, "int64"),
 }
 """Every column of the tidy frame and its dtype, in order."""

@@ -118,9 +118,9 @@ def bench(
     passes: int = 2,
     progress: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
-    """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms.
+    """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms, worst_ms.
 
-    ``ms`` is the least of the passes' medians.
+    ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
 
     Raises:
         BenchError: no runtime, shape, number of threads or pass; a runtime failed.
@@ -131,21 +131,24 @@ def bench(
             f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
             "expected at least one of each (a shape longer than the model reads does not count)"
         )
-    rows = []
+    rows, measured, turns = [], 0, len(threads) * passes * len(found)
     for count in threads:
         for turn in range(passes):
             for one in found:
-                progress(f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}")
+                measured += 1
+                what = f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}"
+                progress(f"{measured} of {turns}: {what}")
                 result = _measured(one, shapes, count, seconds)
                 for shape, times in result["times"].items():
                     rows.append(
                         {"name": one.name, "threads": count, "batch": shape, "bytes": one.bytes}
                         | {key: result[key] for key in ("loaded_mb", "peak_mb")}
-                        | {"ms": times["ms"], "least_ms": times["least_ms"]}
+                        | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
                     )
     frame = pd.DataFrame(rows)
     keys = ["name", "threads", "batch"]
-    return frame.groupby(keys, sort=False).min().reset_index()
+    of_passes = frame.groupby(keys, sort=False)
+    return of_passes.min().assign(worst_ms=of_passes["worst_ms"].max()).reset_index()
 
 
 def cpu_name() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.deploy.bench import Contender, Shape, bench, cpu_name
+from xtc_study.deploy.busy import cores_in_use, refuse_if_busy
 from xtc_study.deploy.checksums import CHECKSUMS, read_config
 from xtc_study.deploy.engines import make_engine
 from xtc_study.runs.store import LATENCY, write_json
@@ -48,6 +49,7 @@ def measure_runs(
     passes: int = 2,
     again: bool = False,
     progress: Callable[[str], None] = lambda text: None,
+    force: bool = False,
 ) -> list[tuple[Path, float]]:
     """Writes latency.json into each run folder, and returns one run and its milliseconds for each shape measured.
 
@@ -56,9 +58,11 @@ def measure_runs(
 
     Args:
         runs: folders of done runs. batch: cut to what a model can read.
-        seconds, passes: as for ``bench``. again: measure everything anew.
+        seconds, passes: as for ``bench``. again: measure everything once more.
+        force: write times of a busy machine too.
 
     Raises:
+        BusyError: the machine is busy; nothing is written.
         CheckpointError: a run without its model. BenchError: a file that does not load.
     """
     engine, processor = make_engine("auto").name, cpu_name()
@@ -76,7 +80,10 @@ def measure_runs(
         if not found:
             continue
         words, length = setting.batch.split("x")
+        in_use = cores_in_use()
         frame = bench(found, [(int(words), int(length))], [threads], seconds, passes, progress)
+        if not force:
+            refuse_if_busy(frame, in_use)
         times = dict(zip(frame["name"], frame["ms"], strict=True))
         known |= {key: float(times[run.name]) for key, run in first.items()}
         measured += [(run, float(times[run.name])) for run in first.values()]

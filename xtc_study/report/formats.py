@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xtc_study import __version__
 from xtc_study.analysis.claims import RULE
+from xtc_study.nearest import did_you_mean
 from xtc_study.report.files import replace_file
 from xtc_study.report.pages import citation, earlier_pages
 from xtc_study.report.scope import scope_together
@@ -43,7 +44,7 @@ def check_format(name: str) -> str:
         FormatError: an unknown format, or PDF on a machine without Chromium.
     """
     if name not in FORMATS:
-        raise FormatError(f"--format {name}: expected one of {', '.join(FORMATS)}")
+        raise FormatError(f"--format {name}: expected one of {', '.join(FORMATS)}{did_you_mean(name, FORMATS)}")
     return find_browser() if name == "pdf" else ""
 
 

@@ -27,6 +27,7 @@ def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
         "Seeds": _distinct(runs["seed"].sort_values().astype(str)),
         "Runs started": " to ".join(dict.fromkeys((runs["started"].min()[:10], runs["started"].max()[:10]))),
         "Compute": f"{runs['duration_s'].sum() / 3600:.2f} h over {len(runs)} runs",
+        "Method": f"version {_distinct(runs['method_version'].sort_values().astype(str))}",
         "Code": _distinct(runs["commit"]),
         "Packages": ", ".join(f"{name} {' and '.join(sorted(packages[name]))}" for name in sorted(packages)),
     }

@@ -1,42 +1,29 @@
-"""Done runs that another state of the code made than the newest run of their study."""
+"""Done runs that another version of the recipe or of the method made than today's code is."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pandas as pd
 
+from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.recipe import VERSION
 
-def stale_runs(frame: pd.DataFrame) -> dict[str, str]:
-    """By run id, in words, how the code that made a run differs from that of the newest run.
 
-    The newest run is the one that started last. A run is stale if its version of xtc-study or its commit is another;
-    what a run has not recorded is not compared. A stale run still counts: its id says that the recipe and what the
-    recipe means (``recipe.VERSION``) are the same. But code that changed may explain a difference, so it is shown.
+def stale_runs(frame: pd.DataFrame, method: int = METHOD_VERSION, recipe: int = VERSION) -> dict[str, str]:
+    """By run id, in words, which version of the method or of the recipe made a run that is not today's.
+
+    A stale run still counts: its id says that the recipe is the same. But today's code would give other numbers, so it
+    is shown. The commit of a run says nothing of that, most commits change no number; provenance lists it.
 
     Args:
-        frame: rows of ``analysis.collect.collect``.
+        frame: rows of ``analysis.collect.collect``. method, recipe: the versions of today's code.
     """
-    runs = frame.drop_duplicates("run_id").sort_values("started", kind="stable")
-    if runs.empty:
-        return {}
-    made = {str(run.run_id): _made_by(run) for run in runs.itertuples()}
-    newest = next(reversed(made.values()))
     found = {}
-    for run_id, code in made.items():
+    for run in frame.drop_duplicates("run_id").itertuples():
         differs = [
-            f"{what} {code[what]}, the newest run {newest[what]}"
-            for what in code
-            if code[what] and newest[what] and code[what] != newest[what]
+            f"{what} version {then}, now {now}"
+            for what, then, now in (("method", run.method_version, method), ("recipe", run.recipe_version, recipe))
+            if then != now
         ]
         if differs:
-            found[run_id] = "; ".join(differs)
+            found[str(run.run_id)] = "; ".join(differs)
     return found
-
-
-def _made_by(run: Any) -> dict[str, str]:
-    return {
-        "version": str(json.loads(run.versions).get("xtc-study", "")),
-        "commit": run.commit if isinstance(run.commit, str) else "",
-    }

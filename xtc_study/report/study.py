@@ -83,7 +83,7 @@ class StudyPage:
     """Each arm and the exact command that repeats it."""
     failures: Sequence[Failure] = ()
     stale: Mapping[str, str] = field(default_factory=dict)
-    """Done runs that other code made than the newest: why, by run id (``report.stale``)."""
+    """Done runs of another version of the method or the recipe: which, by run id (``report.stale``)."""
     limits: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[Point] = ()

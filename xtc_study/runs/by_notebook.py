@@ -12,7 +12,7 @@ import pandas as pd
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import ClaimError, holder, watch
-from xtc_study.runs.environment import environment
+from xtc_study.runs.environment import environment, oldest_method
 from xtc_study.runs.store import RunFolder, now
 
 
@@ -72,7 +72,8 @@ class NotebookRun:
         """
         if not self.done_before:
             self._check()  # our caller may have died, and somebody else taken over
-            self.folder.write_results(metrics, predictions, curve, environment(device, precision))
+            method = oldest_method(self.path.parents[1] / "steps", metrics.get("steps", ()))
+            self.folder.write_results(metrics, predictions, curve, environment(device, precision, method))
             if self.by_hand:
                 self.folder.finish("done", self.started, time.monotonic() - self._clock)
                 self.done_before = True  # should a cell be run again

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from xtc_study.compress.version import METHOD_VERSION
 
 PACKAGE = Path(__file__).parents[1]
 RECORDED_PACKAGES = (
@@ -22,11 +26,16 @@ RECORDED_PACKAGES = (
     "papermill",
 )
 MADE_BY = ("compress", "training", "tasks", "deploy", "recipe.py")
-"""What a run's numbers come from. A change elsewhere, of a report say, makes no other run."""
+"""What a run's numbers come from: the commit that is recorded is the last one that changed these."""
 
 
-def environment(device: str, precision: str) -> dict[str, Any]:
-    """What the run was computed with: device, precision, Python, packages, processor, the code's commit."""
+def environment(device: str, precision: str, method: int = METHOD_VERSION) -> dict[str, Any]:
+    """What the run was computed with: device, precision, Python, packages, processor, the method's version, and as
+    information the code's commit.
+
+    Args:
+        method: the oldest version of the method that had a part in it (see ``oldest_method``).
+    """
     packages = {}
     for name in RECORDED_PACKAGES:
         try:
@@ -40,8 +49,25 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "packages": packages,
+        "method": method,
         "commit": code_commit(PACKAGE),
     }
+
+
+def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
+    """The oldest version of the method among these trained steps and this code, which scores what they trained.
+
+    Args:
+        steps: their folder. A step that says no version is of the first; one that is not there counts for nothing.
+    """
+    found = [METHOD_VERSION]
+    for address in addresses:
+        try:
+            record = json.loads((steps / address / "step.json").read_text(encoding="utf-8"))
+            found.append(int(record.get("method", 1)))
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+    return min(found)
 
 
 def code_commit(package: Path) -> str | None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, variance
 from typing import Any
 
+from xtc_study.nearest import nearest
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import state_of
 
 WEIGHTS = "model.safetensors"
+SHOWN = 3
+"""Ids that a message about a mistyped one names at most."""
 
 
 class FindError(ValueError):
@@ -44,26 +49,61 @@ class DoneRun:
     def score(self) -> float:
         """The task's primary metric, the mean of its dev splits."""
         values = [float(row["value"]) for row in self.metrics["rows"] if row["metric"] == self.primary_metric]
-        return sum(values) / len(values)
+        return fmean(values)
 
 
 def find_run(results: Path, run_id: str) -> DoneRun:
     """The done run of that id.
 
     Raises:
-        FindError: not the form of a run id, or no done run of that id.
+        FindError: not the form of a run id, or no done run of that id with its model.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", run_id):
         raise FindError(f"run {run_id!r}: expected a run id, say toy-inference-all-w1a8-s1-seed0-0123456789")
-    run = _read(results / "runs" / run_id)
-    if run is None:
-        known = [done.path.name for done in done_runs(results)]
-        raise FindError(f"run {run_id!r}: not done in {results / 'runs'}; done are {', '.join(known[:8]) or 'none'}")
-    return run
+    folder = results / "runs" / run_id
+    run = _read(folder)
+    if run is not None:
+        return run
+    state, why = state_of(folder)
+    if state == "done":
+        raise FindError(f"run {run_id!r}: done, but {folder / 'model'} is not there or cannot be read")
+    if state != "missing":
+        why = f": {why.removeprefix(f'{run_id}/')}" if why else ""
+        raise FindError(f"run {run_id!r}: {state}, not done, in {results / 'runs'}{why}")
+    known = [done.path.name for done in done_runs(results)]
+    near = nearest(run_id, known, SHOWN)
+    some = f"; did you mean {' or '.join(near)}?" if near else f"; {len(known)} done there" if known else ""
+    raise FindError(f"run {run_id!r}: not in {results / 'runs'}{some}")
 
 
-def best_run(results: Path, max_bytes: int | None = None, task: str | None = None) -> DoneRun:
-    """The done run with the best score among those of the task whose file fits; of equals, the smaller file.
+@dataclass(frozen=True)
+class Choice:
+    """The run that was chosen among others, and why."""
+
+    run: DoneRun
+    best: DoneRun
+    """The one with the highest score; often the same."""
+    noise: float
+    """Standard deviation of a score over seeds, of the runs there are; 0 where no recipe was run with two seeds."""
+    among: int
+
+    @property
+    def reason(self) -> str:
+        said = f"chosen of {self.among}: {_score_text(self.run)}"
+        if self.run is self.best:
+            return f"{said}; the best score"
+        return (
+            f"{said}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
+            f"the best ({_score_text(self.best)})"
+        )
+
+
+def best_run(results: Path, max_bytes: int | None = None, task: str | None = None) -> Choice:
+    """The run to export, among the done ones of the task.
+
+    With ``max_bytes`` it is the best score among the files that fit; of equals, the smaller file. Without, it is the
+    smallest file whose score is within one standard deviation over seeds of the best: a full-precision file that leads
+    by less than another seed would change is no better.
 
     Raises:
         FindError: there is none, or runs of several tasks, whose scores cannot be compared.
@@ -78,22 +118,40 @@ def best_run(results: Path, max_bytes: int | None = None, task: str | None = Non
     if not fitting:
         smallest = min(run.bytes for run in runs)
         raise FindError(f"no file of at most {max_bytes:,} bytes; the smallest has {smallest:,}")
-    return max(fitting, key=lambda run: (run.score, -run.bytes))
+    best = max(fitting, key=lambda run: (run.score, -run.bytes))
+    noise = 0.0 if max_bytes is not None else seed_noise(fitting)
+    near = [run for run in fitting if run.score >= best.score - noise]
+    chosen = best if max_bytes is not None else min(near, key=lambda run: (run.bytes, -run.score))
+    return Choice(chosen, best, noise, len(fitting))
+
+
+def seed_noise(runs: Sequence[DoneRun]) -> float:
+    """Standard deviation of a score over seeds, pooled over the recipes that were run with two or more; else 0."""
+    groups: dict[str, list[float]] = {}
+    for run in runs:
+        groups.setdefault(run.recipe.model_copy(update={"seed": 0}).run_id, []).append(run.score)
+    several = [scores for scores in groups.values() if len(scores) > 1]
+    freedom = sum(len(scores) - 1 for scores in several)
+    squares: float = sum(variance(scores) * (len(scores) - 1) for scores in several)
+    return (squares / freedom) ** 0.5 if freedom else 0.0
 
 
 def done_runs(results: Path) -> list[DoneRun]:
-    """Every done run that has a model, by id."""
+    """Every done run (``records.state_of``) whose model is there, by id."""
     runs = (_read(path) for path in sorted((results / "runs").glob("*/")))
     return [run for run in runs if run is not None]
 
 
 def _read(path: Path) -> DoneRun | None:
-    try:
-        status, params, metrics = (
-            json.loads((path / f"{name}.json").read_text(encoding="utf-8")) for name in ("status", "params", "metrics")
-        )
-        run = DoneRun(path, Recipe.of(**params["recipe"]), metrics)
-        done = status["state"] == "done" and run.bytes > 0 and math.isfinite(run.score)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, ZeroDivisionError):
+    if state_of(path)[0] != "done":
         return None
-    return run if done else None
+    try:
+        params, metrics = (json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("params", "metrics"))
+        run = DoneRun(path, Recipe.of(**params["recipe"]), metrics)
+        return run if run.bytes and metrics["rows"] else None
+    except (OSError, ValueError, KeyError, TypeError):  # no model, or a recipe of another version
+        return None
+
+
+def _score_text(run: DoneRun) -> str:
+    return f"{run.path.name}, {run.primary_metric} {run.score:.4f}, {run.bytes / 1e6:,.3f} MB"

@@ -1,12 +1,17 @@
-"""The parameters cell of a notebook, read with ast: papermill itself lets typos pass and changes types."""
+"""The parameters of a notebook, read with ast: papermill itself lets typos pass and changes types."""
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from xtc_study.nearest import did_you_mean
+
+INJECTED = "# Parameters"
+"""First line of the cell that papermill puts below the parameters cell."""
 
 
 class ParameterError(ValueError):
@@ -57,9 +62,51 @@ def checked_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, A
     known = read_parameters(notebook)
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise ParameterError(f"{notebook.name}: unknown parameter {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ParameterError(f"{notebook.name}: {_unknown(unknown, known)}")
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise ParameterError(f"{notebook.name}: a parameter is no plain value: {error}") from None
     return plain
+
+
+def check_injected(names: Mapping[str, Any]) -> None:
+    """That each parameter which papermill set in this notebook is one of it; call it before anything is computed.
+
+    papermill warns of a mistyped parameter and goes on with the default. IPython keeps the source of every cell that
+    ran (``In``): names that the injected cell sets and no cell before it does are no parameters.
+
+    Args:
+        names: the notebook's ``globals()``.
+
+    Raises:
+        ParameterError: a parameter the notebook does not have.
+    """
+    cells: list[str] = list(names.get("In", ()))
+    injected = [place for place, source in enumerate(cells) if source.startswith(INJECTED)]
+    if not injected:
+        return
+    last = injected[-1]  # by hand it may have been put right and run again
+    known = _assigned([source for source in cells[:last] if not source.startswith(INJECTED)])
+    unknown = [name for name in _assigned([cells[last]]) if name not in known]
+    if unknown:
+        raise ParameterError(_unknown(unknown, known))
+
+
+def _unknown(unknown: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -> str:
+    near = "".join(did_you_mean(name, known) for name in unknown)
+    return f"unknown parameter {', '.join(unknown)}; it has {', '.join(known)}{near}"
+
+
+def _assigned(cells: Sequence[str]) -> list[str]:
+    """The names that these cells set by ``name = value`` outside any block, each once."""
+    found: dict[str, None] = {}
+    for source in cells:
+        try:
+            body = ast.parse(source).body
+        except SyntaxError:  # a cell that failed, or another language
+            continue
+        for node in body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            found |= dict.fromkeys(target.id for target in targets if isinstance(target, ast.Name))
+    return list(found)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from xtc_study.runs.claims import holder
+
 
 class RunProgress(NamedTuple):
     run_id: str
@@ -28,3 +30,12 @@ def in_progress(folders: Iterable[Path]) -> list[RunProgress]:
             continue  # not begun, or half written at this moment
         found.append(RunProgress(folder.name, states.count("completed"), len(states)))
     return found
+
+
+def running_text(folder: Path) -> str:
+    """A run in progress in one line: its id, how far its notebook is, and where it is carried out."""
+    who = holder(folder)
+    where = f", on {who['host']}, process {who['pid']}" if {"host", "pid"} <= set(who) else ""
+    for run in in_progress([folder]):
+        return f"{run.run_id}: {run.done} of {run.cells} cells{where}"
+    return f"{folder.name}: no cell has ended, or it is run by hand{where}"

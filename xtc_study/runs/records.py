@@ -65,11 +65,18 @@ class Environment(BaseModel):
     device: str = ""
     precision: str = ""
     packages: dict[str, Any] = {}
+    method: int = 1
+    """Oldest version of the method in it (``compress/version.py``). Runs from before it was recorded are of the first.
+    """
     commit: str | None = None
+    """Information: a commit may change nothing that a run's numbers come from."""
 
 
 class Params(BaseModel):
     """params.json: any JSON object, for the recipe itself comes from the plan, whose run_id is the hash of it."""
+
+    version: int = 1
+    """``recipe.VERSION`` of the code that wrote it."""
 
 
 class Error(BaseModel):

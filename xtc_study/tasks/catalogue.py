@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtc_study.folders import optional_file
+from xtc_study.nearest import did_you_mean
 from xtc_study.tasks.description import is_description
 from xtc_study.tasks.glue import GLUE_TASKS, load_glue
 from xtc_study.tasks.own import PREFIX, OwnData, read_own
@@ -58,6 +59,7 @@ def find_task(name: str, files: Sequence[Path] = ()) -> Task:
         return _own(name, files).task
     raise ValueError(
         f"task={name!r}: unknown; expected one of {', '.join(TASKS)}, or a file that describes your own data (.yml)"
+        + did_you_mean(name, TASKS)
     )
 
 

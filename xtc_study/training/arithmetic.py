@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from xtc_study.nearest import did_you_mean
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -59,9 +61,10 @@ def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size
         ValueError: an unknown name, or a device this machine does not have.
     """
     if device not in DEVICES:
-        raise ValueError(f"device={device!r}: expected one of {', '.join(DEVICES)}")
+        raise ValueError(f"device={device!r}: expected one of {', '.join(DEVICES)}{did_you_mean(device, DEVICES)}")
     if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}")
+        near = did_you_mean(precision, PRECISIONS)
+        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}{near}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, set_see
 from xtc_study.compress.encoder import positions
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.reduction import layer_map, reduced
+from xtc_study.compress.version import METHOD_VERSION
 from xtc_study.compress.vocabulary import cut_vocabulary
 from xtc_study.compress.width import kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
@@ -179,6 +180,7 @@ class Pipeline:
                 "seconds": round(seconds, 3),
                 "device": self.arithmetic.device,
                 "precision": self.arithmetic.precision,
+                "method": METHOD_VERSION,
             }
 
         return make

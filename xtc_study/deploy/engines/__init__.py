@@ -16,6 +16,7 @@ from torch import Tensor
 
 from xtc_study.deploy.engines import native_build
 from xtc_study.deploy.packed_layers import PackedLinear
+from xtc_study.nearest import did_you_mean
 
 ENGINES = ("auto", "torch", "numba", "native")
 
@@ -45,7 +46,7 @@ def make_engine(name: str) -> Engine:
         ValueError: no such engine, or one that is not installed or built.
     """
     if name not in ENGINES:
-        raise ValueError(f"engine={name!r}: expected one of {', '.join(ENGINES)}")
+        raise ValueError(f"engine={name!r}: expected one of {', '.join(ENGINES)}{did_you_mean(name, ENGINES)}")
     if name in ("auto", "native") and native_build.is_built():
         from xtc_study.deploy.engines.native_engine import NativeEngine
 

@@ -1,0 +1,178 @@
+"""The commands that say where studies stand: xtc-study plan | status | clean. Starts without importing torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from xtc_study.cli_options import (
+    Axes,
+    DataDir,
+    Device,
+    Model,
+    ModelsDir,
+    Precision,
+    ProfileName,
+    Results,
+    Seeds,
+    Settings,
+    Studies,
+    Synonyms,
+    Tasks,
+    check_places,
+    chosen_ablations,
+    say,
+    say_what_was_left_out,
+)
+from xtc_study.terminal import cost_text, states_now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xtc_study.ablation import Ablation
+
+out = Console(soft_wrap=True)
+
+
+def add_standing_commands(app: typer.Typer) -> None:
+    """Adds them to the command line."""
+    app.command("plan")(show_plan)
+    app.command("status")(show_status)
+    app.command("clean")(clean_up)
+
+
+def show_plan(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    synonyms: Synonyms = None,
+    results: Results = None,
+    every_run: Annotated[bool, typer.Option("--list", help="A line for every run: its state and its id.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
+    ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
+    from xtc_study.together import account_of
+
+    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
+    computes = {"device": device, "precision": precision}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
+    check_places(ablations)
+    say_what_was_left_out(ablations)
+    if measure:
+        _measure(ablations, device)
+    runs: dict[str, str] = {}
+    for ablation in ablations:
+        states = states_now(ablation)
+        runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
+        counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
+        table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
+        for row in counts.reset_index().itertuples(index=False, name=None):
+            table.add_row(*(escape(str(value)) for value in row))
+        out.print(table)
+        if every_run:
+            for run in states.itertuples():
+                out.print(f"{run.state:8} {run.run_id}", markup=False)
+        done = int((states["state"] == "done").sum())
+        out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+        if power := ablation.power():
+            out.print(power, markup=False)
+    if len(ablations) > 1:
+        done = sum(state == "done" for state in runs.values())
+        out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+    out.print(f"results: {ablations[0].results}", markup=False)
+
+
+def show_status(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+) -> None:
+    """Where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if one
+    did."""
+    from xtc_study.runs.progress import running_text
+
+    failed = 0
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    out.print(f"results: {ablations[0].results}", markup=False)
+    for ablation in ablations:
+        states = states_now(ablation)
+        counts = states["state"].value_counts()
+        out.print(f"{ablation.study.name}: {_counted(counts)}")
+        if len(counts) > 1:
+            for arm, of_arm in states.groupby("arm", sort=False)["state"]:
+                out.print(f"  {arm}: {_counted(of_arm.value_counts())}", markup=False)
+        for run_id in dict.fromkeys(states.loc[states["state"] == "running", "run_id"]):
+            out.print(f"  running: {running_text(ablation.runs_folder / run_id)}", markup=False)
+        for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
+            failed += 1
+            error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
+            out.print(f"  {run.state}: {run.run_id}: {error}", markup=False)
+        if "interrupted" in counts:
+            out.print("  interrupted: no process works on them; the same run command continues them")
+    if failed:
+        out.print("xtc-study run tries them again; xtc-study clean removes their folders")
+        raise typer.Exit(1)
+
+
+def clean_up(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs and trained
+    steps stay."""
+    from xtc_study.runs.clean import leftovers, remove
+
+    bad: dict[str, None] = {}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    for ablation in ablations:
+        states = states_now(ablation)
+        bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
+    found = leftovers(ablations[0].results, list(bad), say)
+    for path in found:
+        out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
+    if not found:
+        out.print(f"nothing to remove in {ablations[0].results}", markup=False)
+    if not dry_run:
+        remove(found)
+
+
+def _counted(counts: pd.Series) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _measure(ablations: list[Ablation], device: str) -> None:
+    """Measures training steps of each model the studies name and keeps the result beside their runs."""
+    from xtc_study.runs.step_times import write_step_times
+    from xtc_study.training.step_time import measure_step_times
+
+    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
+        out.print(f"measuring training steps of {model}", markup=False)
+        times = measure_step_times(model, ablations[0].models_dir, device)
+        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
