@@ -6,8 +6,10 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from xtc_study import __version__
@@ -257,6 +259,16 @@ def test_points_of_an_axis_named_twice_are_joined_and_a_study_named_twice_is_one
 
 def test_version() -> None:
     assert run("--version") == f"xtc-study {__version__}\n"
+    assert "Print the version and exit." in " ".join(run("--help").split())
+
+
+def test_every_option_says_what_it_does_in_a_sentence() -> None:
+    command: Any = get_command(app)
+    assert len(command.commands) == 11
+    for name, verb in command.commands.items():
+        assert verb.help.endswith("."), name
+        for option in verb.params:
+            assert option.help.endswith(".") and len(option.help.split()) > 2, (name, option.name)
 
 
 def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,4 +277,4 @@ def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("xtc_study.cli.carry_out", interrupted)
     result = CliRunner().invoke(app, ["run", "12_bits", "--results", str(tmp_path)])
-    assert result.exit_code == 130 and result.stderr == "stopped; the same command goes on where this one was\n"
+    assert result.exit_code == 130 and result.stderr == "stopped; the same command continues from here\n"
