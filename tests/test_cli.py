@@ -132,7 +132,7 @@ def test_plan_warns_of_a_model_that_it_cannot_ask_about(tmp_path: Path) -> None:
         UserWarning, match=r"model='no/such': no such folder, not in the hub's cache, and the hub is swi"
     ):
         output = run("plan", "12_bits", "--model", "no/such", "--results", str(tmp_path))
-    assert "36 runs planned" in output
+    assert "40 runs planned" in output
 
 
 def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)
-        assert f"results: {tmp_path}\n12_bits: 10 missing, 1 interrupted, 1 running\n" in output
-        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  32-bit, A4: 1 missing\n" in output
+        assert f"results: {tmp_path}\n12_bits: 6 missing, 1 interrupted, 1 running\n" in output
+        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  8-bit, A32: 1 missing\n" in output
         assert f"\n  running: {second.run_id}: no cell has ended, or it is run by hand, on " in output
         assert "interrupted" in run("plan", *words)
         assert run("clean", *words) == f"removed {gone.path}\n" and live.path.exists()
