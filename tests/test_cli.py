@@ -6,8 +6,10 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from xtc_study import __version__
@@ -130,7 +132,7 @@ def test_plan_warns_of_a_model_that_it_cannot_ask_about(tmp_path: Path) -> None:
         UserWarning, match=r"model='no/such': no such folder, not in the hub's cache, and the hub is swi"
     ):
         output = run("plan", "12_bits", "--model", "no/such", "--results", str(tmp_path))
-    assert "36 runs planned" in output
+    assert "40 runs planned" in output
 
 
 def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
@@ -223,8 +225,8 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)
-        assert f"results: {tmp_path}\n12_bits: 10 missing, 1 interrupted, 1 running\n" in output
-        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  32-bit, A4: 1 missing\n" in output
+        assert f"results: {tmp_path}\n12_bits: 6 missing, 1 interrupted, 1 running\n" in output
+        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  8-bit, A32: 1 missing\n" in output
         assert f"\n  running: {second.run_id}: no cell has ended, or it is run by hand, on " in output
         assert "interrupted" in run("plan", *words)
         assert run("clean", *words) == f"removed {gone.path}\n" and live.path.exists()
@@ -257,6 +259,16 @@ def test_points_of_an_axis_named_twice_are_joined_and_a_study_named_twice_is_one
 
 def test_version() -> None:
     assert run("--version") == f"xtc-study {__version__}\n"
+    assert "Print the version and exit." in " ".join(run("--help").split())
+
+
+def test_every_option_says_what_it_does_in_a_sentence() -> None:
+    command: Any = get_command(app)
+    assert len(command.commands) == 11
+    for name, verb in command.commands.items():
+        assert verb.help.endswith("."), name
+        for option in verb.params:
+            assert option.help.endswith(".") and len(option.help.split()) > 2, (name, option.name)
 
 
 def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,4 +277,4 @@ def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr("xtc_study.cli.carry_out", interrupted)
     result = CliRunner().invoke(app, ["run", "12_bits", "--results", str(tmp_path)])
-    assert result.exit_code == 130 and result.stderr == "stopped; the same command goes on where this one was\n"
+    assert result.exit_code == 130 and result.stderr == "stopped; the same command continues from here\n"

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import xtc_study
 from xtc_study import cli_files
 from xtc_study.cli import app, main
+from xtc_study.compress.version import METHOD_VERSION
 from xtc_study.deploy import bench as bench_module
 from xtc_study.deploy.busy import BusyError
 from xtc_study.deploy.outcome import measure
@@ -59,6 +60,11 @@ def call(*words: str, **more: Any) -> str:
     return result.output
 
 
+def test_every_trained_step_records_the_method_s_version(results: Path) -> None:
+    records = [json.loads(path.read_text()) for path in (results / "steps").glob("*/step.json")]
+    assert [record["method"] for record in records] == [METHOD_VERSION] * 2
+
+
 def test_export_copies_a_folder_that_loads(results: Path, run_id: str, tmp_path: Path) -> None:
     output = call("export", run_id, "--results", str(results), "--output", str(tmp_path / "out"))
     assert f"exported {run_id}" in output and "by the paper's counting" in output
@@ -69,7 +75,7 @@ def test_export_copies_a_folder_that_loads(results: Path, run_id: str, tmp_path:
 
 def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str, tmp_path: Path) -> None:
     words = ["--results", str(results), "--output", str(tmp_path / "out"), "--rest", "8bit"]
-    call("export", "--best", "--max-mb", "8", *words)
+    assert f"chosen of 1: {run_id}, accuracy " in call("export", "--best", "--max-mb", "8", *words)
     old, new = (folder / "model.safetensors" for folder in (results / "runs" / run_id / "model", tmp_path / "out"))
     assert new.stat().st_size < old.stat().st_size
     assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()

@@ -78,23 +78,28 @@ def run_studies(
     models_dir: ModelsDir = None,
     synonyms: Synonyms = None,
     results: Results = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; by default one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of worker processes; by default one for each core.")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:port, in place of processes here.")
+        str | None, typer.Option(help="Send runs to the workers of this Dask scheduler, tcp://host:port.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="'failed': leave out what was never tried.")] = None,
-    arm: Annotated[list[str] | None, typer.Option("--arm", help="Only this arm; repeat for several.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many runs of each study.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also what is done; trained steps are kept.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+    only: Annotated[str | None, typer.Option(help="With 'failed': only runs that failed before.")] = None,
+    arm: Annotated[list[str] | None, typer.Option("--arm", help="Run only this arm; repeat for several.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Carry out at most N runs of each study.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Carry out done runs again; trained steps are kept.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
     timeout: Annotated[
-        float | None, typer.Option(min=1, metavar="S", help="Seconds a notebook cell may take.")
+        float | None,
+        typer.Option(min=1, metavar="S", help="Stop a run whose notebook cell takes longer than S seconds."),
     ] = None,
-    keep_going: Annotated[bool, typer.Option(help="Go on after a run failed.")] = True,
+    keep_going: Annotated[bool, typer.Option(help="Carry out the other runs after one has failed.")] = True,
 ) -> None:
-    """Carry out what is not done yet. The same command may run on several machines that share the results folder."""
+    """Carry out the runs that are not done yet. Several machines that share the results folder may do so at once."""
     from contextlib import nullcontext
 
     from xtc_study.runs.executors import dask_executor
@@ -121,7 +126,7 @@ def run_studies(
             failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
     except KeyboardInterrupt:
         kill_workers()
-        err.print("stopped; the same command goes on where this one was", style="yellow")
+        err.print("stopped; the same command continues from here", style="yellow")
         raise typer.Exit(130) from None
     if failed:
         err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
@@ -166,10 +171,12 @@ def write_report(
     axis: Axes = None,
     model: Model = None,
     results: Results = None,
-    output: Annotated[Path | None, typer.Option(help="In place of reports/<profile>.")] = None,
-    format: Annotated[str, typer.Option(help="html; or md or pdf beside it.")] = "html",
-    runs: Annotated[bool, typer.Option("--runs/--no-runs", help="A page for each run; unchanged ones stay.")] = True,
-    show: Annotated[bool, typer.Option("--open", help="Show the index in the browser.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder of the report; by default reports/<profile>.")] = None,
+    format: Annotated[str, typer.Option(help="html, or html with md or pdf beside it.")] = "html",
+    runs: Annotated[
+        bool, typer.Option("--runs/--no-runs", help="Write a page for each run; pages of unchanged runs are kept.")
+    ] = True,
+    show: Annotated[bool, typer.Option("--open", help="Open the index in the browser.")] = False,
 ) -> None:
     """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
     import webbrowser

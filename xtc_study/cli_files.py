@@ -33,7 +33,7 @@ out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 RUNTIMES = ("packed", "onnx", "openvino")
 Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
 EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
-Force = Annotated[bool, typer.Option("--force", help="Write the times of a busy machine too.")]
+Force = Annotated[bool, typer.Option("--force", help="Write the times even if the machine is busy.")]
 
 
 def add_file_commands(app: typer.Typer) -> None:
@@ -54,14 +54,18 @@ def time_files(
     axis: Axes = None,
     model: Model = None,
     results: Results = None,
-    batch: Annotated[str, typer.Option(help="Sentences x word pieces; cut to what a model can read.")] = "1x128",
+    batch: Annotated[
+        str, typer.Option(help="Batch shape, sentences x word pieces; cut to the length a model can read.")
+    ] = "1x128",
     threads: Annotated[int, typer.Option(min=1, help="Threads of each process.")] = 1,
-    seconds: Annotated[float, typer.Option(min=0, help="For each file and pass.")] = 1.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Seconds of measuring for each file and pass.")] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Rounds over all files; the least median counts.")] = 2,
-    again: Annotated[bool, typer.Option("--again", help="Also what was measured here before.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure files again that were measured here before.")
+    ] = False,
     force: Force = False,
 ) -> None:
-    """Measure the milliseconds of done runs' files on this CPU, each shape once; then collect and report show them.
+    """Measure the milliseconds of done runs' files on this CPU, each shape once; collect and report then show them.
     Exits with 1 if a file is damaged; the others are measured. On a busy machine nothing is written."""
     from xtc_study.deploy.checksums import CheckpointError, read_config, verify
 
@@ -110,13 +114,13 @@ def export_model(
         typer.Option(help="With --best: only runs of this task. With --rest: the .yml description of your own data."),
     ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
-    results: Annotated[Path | None, typer.Option(help="In place of results/<profile>.")] = None,
+    results: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/<profile>.")] = None,
     to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
     rest: Annotated[
         str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored again.")
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="For --rest: a folder in the GLUE download layout.")] = None,
-    output: Annotated[Path | None, typer.Option(help="The new folder; by default exports/<run id>.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder to write; by default exports/<run id>.")] = None,
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
     from xtc_study.folders import optional_folder, results_folder, work_folder
@@ -167,7 +171,10 @@ def export_model(
 def predict_texts(
     folder: Folder,
     texts: Annotated[
-        list[str] | None, typer.Argument(help="Sentences; a tab parts a pair. None: lines of standard input.")
+        list[str] | None,
+        typer.Argument(
+            help="Sentences; a tab separates the two of a pair. Without any, lines of standard input are read."
+        ),
     ] = None,
     engine: EngineName = "auto",
 ) -> None:
@@ -194,13 +201,15 @@ def bench_folder(
     ] = None,
     shapes: Annotated[str, typer.Option(help="Batch shapes, sentences x word pieces.")] = "1x16,1x128,32x128",
     threads: Annotated[str, typer.Option(help="Numbers of threads.")] = "1,2",
-    seconds: Annotated[float, typer.Option(min=0, help="For each shape, runtime and pass.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds of measuring for each shape, runtime and pass.")
+    ] = 1.0,
     passes: Annotated[int, typer.Option(min=1, help="Rounds over all runtimes.")] = 2,
     card: Annotated[bool, typer.Option(help="Write the milliseconds into the folder's model card.")] = True,
     force: Force = False,
 ) -> None:
-    """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes. Times of a busy
-    machine are shown, not written."""
+    """Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes. Times of a
+    busy machine are shown, not written."""
     from xtc_study.compress.encoder import positions
     from xtc_study.deploy.bench import bench, contenders, cpu_name
     from xtc_study.deploy.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow

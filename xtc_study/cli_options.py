@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 err = Console(stderr=True, soft_wrap=True)
 
 Studies = Annotated[
-    list[str], typer.Argument(help="Names of studies, or 'all', whose plan lists all studies and arms.")
+    list[str], typer.Argument(help="Names of studies, or 'all'; 'plan all' lists all studies and arms.")
 ]
 ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME", help="The scale: smoke, mini or paper.")]
@@ -24,24 +24,27 @@ Tasks = Annotated[
     typer.Option(
         "--task",
         metavar="TASK",
-        help="In place of the profile's tasks: a name, or the .yml description of your own data. Repeatable.",
+        help="Replaces the profile's tasks: a name, or the .yml description of your own data; repeat for several.",
     ),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", metavar="N", help="In place of the profile's seeds; repeat for several.")
+    list[int] | None, typer.Option("--seed", metavar="N", help="Replaces the profile's seeds; repeat for several.")
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="A recipe field for every arm (an unknown one is answered with the list), or the profile's budget=A; "
-        "repeat for several.",
+        help="Sets a recipe field for every arm, or the budget (budget=A); repeat for several.",
     ),
 ]
 Axes = Annotated[
     list[str] | None,
-    typer.Option("--axis", metavar="AXIS=POINTS", help="Only these points of an axis, or others; repeat for several."),
+    typer.Option(
+        "--axis",
+        metavar="AXIS=POINTS",
+        help="Runs only these points of an axis, or other values of its field; repeat for several.",
+    ),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The encoder: a hub name or a folder.")]
 DataDir = Annotated[
@@ -50,8 +53,8 @@ DataDir = Annotated[
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="FOLDER", help="A folder that holds models by name.")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(metavar="NAME", help="Of the training: auto, fp32 or bf16.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Device of the training: auto, cpu, cuda or mps.")]
+Precision = Annotated[str, typer.Option(metavar="NAME", help="Precision of the training: auto, fp32 or bf16.")]
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]
@@ -60,8 +63,8 @@ Results = Annotated[
     typer.Option(
         "--results",
         metavar="FOLDER",
-        help="In place of results/<profile> of the checkout this is started in, else of the current folder. The "
-        "variable XTC_RESULTS names a folder in place of results.",
+        help="Folder of the results. By default results/<profile> in the checkout where the command starts, or in the "
+        "current folder outside one; the variable XTC_RESULTS replaces results.",
     ),
 ]
 

@@ -57,14 +57,16 @@ def show_plan(
     models_dir: ModelsDir = None,
     synonyms: Synonyms = None,
     results: Results = None,
-    every_run: Annotated[bool, typer.Option("--list", help="A line for every run: its state and its id.")] = False,
+    every_run: Annotated[
+        bool, typer.Option("--list", help="Print a line for every run: its state and its id.")
+    ] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
+        bool, typer.Option("--measure", help="Measure training steps of the model on this device first.")
     ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
-    """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
+    """Show what would run, what is done, and what the rest will cost. Checks models and folders; starts nothing."""
     from xtc_study.together import account_of
 
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
@@ -107,8 +109,8 @@ def show_status(
     model: Model = None,
     results: Results = None,
 ) -> None:
-    """Where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if one
-    did."""
+    """Show where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if
+    one did."""
     from xtc_study.runs.progress import running_text
 
     failed = 0
@@ -143,10 +145,10 @@ def clean_up(
     axis: Axes = None,
     model: Model = None,
     results: Results = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
 ) -> None:
-    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs and trained
-    steps stay."""
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Keeps done runs and trained
+    steps."""
     from xtc_study.runs.clean import leftovers, remove
 
     bad: dict[str, None] = {}
