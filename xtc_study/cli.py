@@ -30,7 +30,7 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
-from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly, states_now
+from xtc_study.terminal import carry_out, cost_text, kill_workers, say_needs, say_warnings_plainly, states_now
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
@@ -78,8 +78,6 @@ def show_plan(
     precision: Precision = "auto",
 ) -> None:
     """What would run, what is there already, and what it will cost. Takes run's places too, and checks them."""
-    from xtc_study.together import account_of
-
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
     computes = {"device": device, "precision": precision}
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
@@ -105,7 +103,7 @@ def show_plan(
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
-    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+    say_needs(ablations, sum(state != "done" for state in runs.values()), out)
     out.print(f"results: {ablations[0].results}", markup=False)
 
 

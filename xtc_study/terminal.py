@@ -84,6 +84,15 @@ def say_warnings_plainly(err: Console) -> None:
     warnings.showwarning = show
 
 
+def say_needs(ablations: Sequence[Ablation], runs_to_do: int, out: Console) -> None:
+    """What studies need that are about to run: training time, processes and their threads."""
+    from xtc_study.runs.executors import shares_of
+    from xtc_study.together import account_of
+
+    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+    out.print(shares_of(None, runs_to_do).text(), markup=False)
+
+
 def cost_text(costs: Account, times: StepTimes | None) -> str:
     """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
     text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"

@@ -13,7 +13,14 @@ from xtc_study.runs.clean import leftovers, remove
 
 def test_failed_runs_and_what_killed_trainings_left(tmp_path: Path) -> None:
     runs, steps = tmp_path / "runs", tmp_path / "steps"
-    for folder in (runs / "bad", runs / "good", steps / "a", steps / "b.partial", steps / "b.checkpoints", steps / "d.unreadable"):
+    for folder in (
+        runs / "bad",
+        runs / "good",
+        steps / "a",
+        steps / "b.partial",
+        steps / "b.checkpoints",
+        steps / "d.unreadable",
+    ):
         folder.mkdir(parents=True)
         (folder / "file").write_text("x")
     for name in ("c.partial", "c.checkpoints"):

@@ -77,11 +77,21 @@ def recipe(**fields: Any) -> Recipe:
             "albert",
             {"inner_group_num": 4, "embedding_size": 32},
             {},
-            "albert cannot.*'quantise': it gives 16 attention scores for 4 layers, where the loss compares 4.*stages=0",
+            "albert cannot.*'quantise': it gives 16 attention scores for 4 layers, where the loss .* 4.*stages=0",
         ),
         ("xmod", {}, {"layers": 2}, "xmod cannot.*'teacher': ValueError: Input language unknown"),
-        ("mra", {}, {"stages": 0}, "mra cannot.*'the packed file': CheckpointError: packed/model.safetensors: mra.emb"),
-        ("esm", {"mask_token_id": 4}, {"layers": 1}, "size of its esm.contact_head.* number of layers; use it at its f"),
+        (
+            "mra",
+            {},
+            {"stages": 0},
+            "mra cannot.*'the packed file': CheckpointError: packed/model.safetensors: mra.emb",
+        ),
+        (
+            "esm",
+            {"mask_token_id": 4},
+            {"layers": 1},
+            "size of its esm.contact_head.* number of layers; use it at its f",
+        ),
         (
             "albert",
             {"num_hidden_groups": 4, "embedding_size": 32},
@@ -200,6 +210,8 @@ def test_a_teacher_that_cannot_be_used_as_it_is(
     labels: dict[int, str] | None, message: str, folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", labels)
-    with pytest.raises(ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher as it is.*{message}"):
+    with pytest.raises(
+        ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher as it is.*{message}"
+    ):
         Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
     assert not (tmp_path / "steps").exists()
