@@ -26,8 +26,14 @@ def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
 
 def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -> None:
     assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
+    remembered = Account(10, 4, 3, 20_000.0, 9_000.0, 7_200.0, measured=False)
+    times = StepTimes(model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", points=[])
+    assert "of training (from steps trained here)" in cost_text(remembered, times), "a measurement that was not used"
     unknown = Account(10, 4, 3, None, None, None)
-    assert cost_text(unknown, None) == "4 steps in place of 10, 3 to train (plan --measure estimates how long)"
+    assert (
+        cost_text(unknown, None)
+        == "4 steps in place of 10, 3 to train, for how long is unknown (plan --measure estimates it)"
+    )
 
 
 def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,9 +99,13 @@ def cost_text(costs: Account, times: StepTimes | None) -> str:
     if costs.steps_to_do and costs.seconds_to_do is not None:
         seconds = costs.seconds_to_do
         text += f", about {seconds:,.0f} s" if seconds < 3600 else f", about {seconds / 3600:,.1f} hours"
-        text += f" of {times.device} (from measured steps)" if times else " of training (from steps trained here)"
+        text += (
+            f" of {times.device} (from measured steps)"
+            if times and costs.measured
+            else " of training (from steps trained here)"
+        )
     elif costs.steps_to_do:
-        text += " (plan --measure estimates how long)"
+        text += ", for how long is unknown (plan --measure estimates it)"
     if times is not None and times.peak_bytes is not None:
         longest = max(point.length for point in times.points)
         text += f"; a 1-bit step of {times.batch_size} x {longest} word pieces holds {times.peak_bytes / 1e9:.1f} GB"
