@@ -30,7 +30,16 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
-from xtc_study.terminal import carry_out, cost_text, kill_workers, say_needs, say_warnings_plainly, states_now
+from xtc_study.terminal import (
+    carry_out,
+    clear_steps,
+    cost_text,
+    kill_workers,
+    measure_models,
+    say_needs,
+    say_warnings_plainly,
+    states_now,
+)
 
 if TYPE_CHECKING:
     from xtc_study.ablation import Ablation
@@ -85,7 +94,7 @@ def show_plan(
         ablation.check_models()
     _say_what_was_left_out(ablations)
     if measure:
-        _measure(ablations, device)
+        measure_models(ablations, device, precision, out)
     runs: dict[str, str] = {}
     for ablation in ablations:
         states = states_now(ablation)
@@ -103,7 +112,7 @@ def show_plan(
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
-    say_needs(ablations, sum(state != "done" for state in runs.values()), out)
+    say_needs(ablations, runs, out)
     out.print(f"results: {ablations[0].results}", markup=False)
 
 
@@ -147,10 +156,14 @@ def clean_up(
     axis: Axes = None,
     model: Model = None,
     results: Results = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Also trained steps that no run comes from.")] = False,
+    finished_steps: Annotated[
+        bool, typer.Option("--finished-steps", help="And those that only finished runs come from.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
 ) -> None:
-    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs and trained
-    steps stay."""
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Done runs stay, and so do
+    trained steps unless asked for; none goes that a run still needs."""
     from xtc_study.runs.clean import leftovers, remove
 
     bad: dict[str, None] = {}
@@ -165,6 +178,7 @@ def clean_up(
         out.print(f"nothing to remove in {ablations[0].results}", markup=False)
     if not dry_run:
         remove(found)
+    clear_steps(ablations, out, steps, finished_steps, dry_run)
 
 
 @app.command("run")
@@ -334,14 +348,3 @@ def _say_what_was_left_out(ablations: list[Ablation]) -> None:
         whole = study_at(load_study(one.study.name), one.profile.name)
         if (one.study.reference, len(one.study.claims)) != (whole.reference, len(whole.claims)):
             _say(f"{one.study.name}: {one.in_words()}")
-
-
-def _measure(ablations: list[Ablation], device: str) -> None:
-    """Measures training steps of each model the studies name and keeps the result beside their runs."""
-    from xtc_study.runs.step_times import write_step_times
-    from xtc_study.training.step_time import measure_step_times
-
-    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
-        out.print(f"measuring training steps of {model}", markup=False)
-        times = measure_step_times(model, ablations[0].models_dir, device)
-        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
