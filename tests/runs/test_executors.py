@@ -172,7 +172,7 @@ def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -
         ({}, 1, 9, (1, 8, "", "1 worker, 8 threads")),
         ({}, None, 0, (1, 8, "", "1 worker, 8 threads")),
         ({"OMP_NUM_THREADS": "1"}, 2, 9, (2, 1, "OMP_NUM_THREADS", "2 workers, 1 thread each (OMP_NUM_THREADS)")),
-        ({"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "1"}, 1, 9, (1, 3, "OMP_NUM_THREADS", None)),
+        ({"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "1"}, 1, 9, (1, 1, "MKL_NUM_THREADS", None)),
         ({"MKL_NUM_THREADS": "1"}, 1, 9, (1, 1, "MKL_NUM_THREADS", "1 worker, 1 thread (MKL_NUM_THREADS)")),
         ({"OMP_NUM_THREADS": " 4,2"}, 1, 9, (1, 4, "OMP_NUM_THREADS", None)),
         ({"OMP_NUM_THREADS": "0"}, 2, 9, (2, 4, "", None)),
@@ -195,6 +195,17 @@ def test_threads_are_those_the_environment_says_or_a_share_of_the_cores(
     shares = shares_of(workers, runs)
     assert tuple(shares) == expected[:3]
     assert expected[3] in (None, shares.text())
+
+
+@pytest.mark.parametrize(("omp", "mkl"), [("1", "2"), ("2", "1"), ("", "1"), ("1", "")])
+def test_torch_heeds_the_variables_in_this_order(omp: str, mkl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("OMP_NUM_THREADS", omp), ("MKL_NUM_THREADS", mkl)):
+        monkeypatch.setenv(name, value)
+        if not value:
+            monkeypatch.delenv(name)
+    command = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == shares_of(1, 1).threads
 
 
 @pytest.mark.parametrize("said", ["1", None])

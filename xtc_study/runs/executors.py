@@ -22,7 +22,8 @@ from xtc_study.runs.claims import is_held, lapsed
 from xtc_study.runs.execute import execute_run
 from xtc_study.runs.store import RunFolder
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""Variables that say how many threads torch has; where both are set it heeds the first."""
 
 POLL_SECONDS = 2.0
 """How often runs that another runner holds are looked at again."""
@@ -114,8 +115,8 @@ class Shares(NamedTuple):
 def shares_of(workers: int | None, runs: int) -> Shares:
     """Workers for so many runs and the threads of each: what the environment says, or an equal share of the cores.
 
-    OMP_NUM_THREADS, and MKL_NUM_THREADS where that is not set, is how people keep a shared machine usable: torch
-    heeds both, in this order. A value that is no number of threads counts as not set, as it does for OpenMP.
+    They are how people keep a shared machine usable. A value that is no number of threads counts as not set, as it
+    does for OpenMP.
     """
     cores = available_cores()
     workers = min(workers or cores, max(runs, 1))
