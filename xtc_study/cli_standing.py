@@ -28,12 +28,10 @@ from xtc_study.cli_options import (
     say,
     say_what_was_left_out,
 )
-from xtc_study.terminal import cost_text, states_now
+from xtc_study.terminal import clear_steps, measure_models, say_needs, states_now
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from xtc_study.ablation import Ablation
 
 out = Console(soft_wrap=True)
 
@@ -67,15 +65,13 @@ def show_plan(
     precision: Precision = "auto",
 ) -> None:
     """Show what would run, what is done, and what the rest will cost. Checks models and folders; starts nothing."""
-    from xtc_study.together import account_of
-
     places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
     computes = {"device": device, "precision": precision}
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
     check_places(ablations)
     say_what_was_left_out(ablations)
     if measure:
-        _measure(ablations, device)
+        measure_models(ablations, device, precision, out)
     runs: dict[str, str] = {}
     for ablation in ablations:
         states = states_now(ablation)
@@ -95,7 +91,7 @@ def show_plan(
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
-    out.print(cost_text(account_of(ablations), ablations[0].step_times()))
+    say_needs(ablations, runs, out)
     out.print(f"results: {ablations[0].results}", markup=False)
 
 
@@ -145,10 +141,14 @@ def clean_up(
     axis: Axes = None,
     model: Model = None,
     results: Results = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Also remove trained steps that no run comes from.")] = False,
+    finished_steps: Annotated[
+        bool, typer.Option("--finished-steps", help="And those that only finished runs come from.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
 ) -> None:
-    """Remove the folders of failed and interrupted runs, and what killed trainings left. Keeps done runs and trained
-    steps."""
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Keeps done runs, and trained
+    steps unless asked for; never removes one that a run still needs."""
     from xtc_study.runs.clean import leftovers, remove
 
     bad: dict[str, None] = {}
@@ -163,18 +163,8 @@ def clean_up(
         out.print(f"nothing to remove in {ablations[0].results}", markup=False)
     if not dry_run:
         remove(found)
+    clear_steps(ablations, out, steps, finished_steps, dry_run)
 
 
 def _counted(counts: pd.Series) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items())
-
-
-def _measure(ablations: list[Ablation], device: str) -> None:
-    """Measures training steps of each model the studies name and keeps the result beside their runs."""
-    from xtc_study.runs.step_times import write_step_times
-    from xtc_study.training.step_time import measure_step_times
-
-    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
-        out.print(f"measuring training steps of {model}", markup=False)
-        times = measure_step_times(model, ablations[0].models_dir, device)
-        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)

@@ -40,6 +40,7 @@ REST_FORMATS = ("fp32", "fp16", "8bit")
 """How a file stores what is not packed; see ``xtc_study.deploy.rest``."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Fraction = Annotated[str, Field(pattern=r"^[1-9]\d{0,2}/[1-9]\d{0,2}$")]
 
@@ -84,7 +85,8 @@ class Recipe(BaseModel):
     teacher_layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
     """Depth of the teacher: the encoder is cut to these of its layers before it is fine-tuned; values as for
     ``layers``, which then counts within the teacher. None: all of them."""
-    teacher_epochs: Positive = 3
+    teacher_epochs: NotNegative = 3
+    """0: the teacher is the model as it is; its head must know the task's classes by name."""
     teacher_learning_rate: Positive = 2e-5
 
     layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None

@@ -87,15 +87,73 @@ def say_warnings_plainly(err: Console) -> None:
     warnings.showwarning = show
 
 
+def say_needs(ablations: Sequence[Ablation], states: Mapping[str, str], out: Console) -> None:
+    """What studies need that are about to run: training time, processes and their threads, disk.
+
+    Args:
+        states: of each planned run, by its id.
+    """
+    from xtc_study.runs.disk import disk_needs
+    from xtc_study.runs.executors import shares_of
+    from xtc_study.tasks.synonyms import table_hash
+    from xtc_study.together import account_of
+
+    first = ablations[0]
+    out.print(cost_text(account_of(ablations), first.step_times()))
+    done = {run_id for run_id, state in states.items() if state == "done"}
+    out.print(shares_of(None, len(states) - len(done)).text(), markup=False)
+    recipes = list({run.run_id: run.recipe for one in ablations for run in one.planned}.values())
+    needs = disk_needs(recipes, done, first.results, first.models_dir, table_hash(first.synonyms))
+    out.print(needs.text(), markup=False)
+
+
+def clear_steps(ablations: Sequence[Ablation], out: Console, unused: bool, finished: bool, dry_run: bool) -> None:
+    """Removes trained steps that no run needs any more, where that was asked for; else says what could go."""
+    from xtc_study.runs.disk import in_bytes
+    from xtc_study.runs.surplus import bytes_of, remove_steps, surplus_steps
+    from xtc_study.tasks.synonyms import table_hash
+
+    first = ablations[0]
+    planned = [run.recipe for one in ablations for run in one.planned]
+    surplus = surplus_steps(first.results, planned, table_hash(first.synonyms))
+    chosen = [*(surplus.unused if unused or finished else []), *(surplus.finished if finished else [])]
+    sizes = {folder: bytes_of([folder]) for folder in chosen}
+    for folder in chosen if dry_run else remove_steps(chosen):
+        out.print(f"{'would remove' if dry_run else 'removed'} {folder} ({in_bytes(sizes[folder])})", markup=False)
+    for folders, option, what in (
+        (surplus.unused, "--steps", "that no run comes from"),
+        (surplus.finished, "--finished-steps", "that only finished runs come from, whose files and scores stay"),
+    ):
+        left = [folder for folder in folders if folder not in chosen]
+        if left:
+            text = f"{len(left)} trained steps {what}: {in_bytes(bytes_of(left))}; clean {option} removes them"
+            out.print(text, markup=False)
+
+
+def measure_models(ablations: Sequence[Ablation], device: str, precision: str, out: Console) -> None:
+    """Measures training steps of each model the studies name and keeps the result beside their runs."""
+    from xtc_study.runs.step_times import write_step_times
+    from xtc_study.training.step_time import measure_step_times
+
+    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
+        out.print(f"measuring training steps of {model}", markup=False)
+        times = measure_step_times(model, ablations[0].models_dir, device, precision)
+        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
+
+
 def cost_text(costs: Account, times: StepTimes | None) -> str:
     """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
     text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
     if costs.steps_to_do and costs.seconds_to_do is not None:
         seconds = costs.seconds_to_do
         text += f", about {seconds:,.0f} s" if seconds < 3600 else f", about {seconds / 3600:,.1f} hours"
-        text += f" of {times.device} (from measured steps)" if times else " of training (from steps trained here)"
+        text += (
+            f" of {times.device} (from measured steps)"
+            if times and costs.measured
+            else " of training (from steps trained here)"
+        )
     elif costs.steps_to_do:
-        text += " (plan --measure estimates how long)"
+        text += ", for how long is unknown (plan --measure estimates it)"
     if times is not None and times.peak_bytes is not None:
         longest = max(point.length for point in times.points)
         text += f"; a 1-bit step of {times.batch_size} x {longest} word pieces holds {times.peak_bytes / 1e9:.1f} GB"

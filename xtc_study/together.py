@@ -68,12 +68,17 @@ def run_together(
 def account_of(ablations: Sequence[Ablation]) -> Account:
     """Steps and training seconds of several studies of one profile, each alone and all shared."""
     from xtc_study.runs.account import account
+    from xtc_study.runs.step_times import read_step_times
     from xtc_study.runs.steps import StepStore
 
     first = ablations[0]
     recipes = {run.run_id: run.recipe for one in ablations for run in one.planned}
     store = StepStore(first.results / "steps")
-    return account(list(recipes.values()), store, first.step_times(), table_hash(first.synonyms), first.task_files)
+    models = {recipe.model for recipe in recipes.values()}
+    measured = {model: read_step_times(first.results, model) for model in models}
+    times = {model: found for model, found in measured.items() if found is not None}
+    synonyms = table_hash(first.synonyms)
+    return account(list(recipes.values()), store, times, synonyms, first.task_files, first.device)
 
 
 def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -13,14 +13,21 @@ from xtc_study.runs.clean import leftovers, remove
 
 def test_failed_runs_and_what_killed_trainings_left(tmp_path: Path) -> None:
     runs, steps = tmp_path / "runs", tmp_path / "steps"
-    for folder in (runs / "bad", runs / "good", steps / "a", steps / "b.partial", steps / "b.checkpoints"):
+    for folder in (
+        runs / "bad",
+        runs / "good",
+        steps / "a",
+        steps / "b.partial",
+        steps / "b.checkpoints",
+        steps / "d.unreadable",
+    ):
         folder.mkdir(parents=True)
         (folder / "file").write_text("x")
     for name in ("c.partial", "c.checkpoints"):
         (steps / name).mkdir()
     with FileLock(steps / "c.lock"):
         found = leftovers(tmp_path, ["bad", "gone"])
-    assert found == [runs / "bad", steps / "b.checkpoints", steps / "b.partial"]
+    assert found == [runs / "bad", steps / "b.checkpoints", steps / "b.partial", steps / "d.unreadable"]
     remove(found)
     assert sorted(path.name for path in runs.iterdir()) == ["good"]
     assert {"a", "c.partial", "c.checkpoints"} <= {path.name for path in steps.iterdir()}

@@ -17,7 +17,8 @@ from patience import HANG_SECONDS, wait_for
 from templates import write_template
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.executors import available_cores, dask_executor, run_recipes
+from xtc_study.runs import executors
+from xtc_study.runs.executors import available_cores, dask_executor, run_recipes, shares_of
 from xtc_study.runs.store import RunFolder
 
 CELL = """
@@ -161,6 +162,68 @@ def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -
     assert available_cores() == 1
     monkeypatch.delattr(os, "sched_getaffinity")
     assert available_cores() == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("environment", "workers", "runs", "expected"),
+    [
+        ({}, None, 9, (8, 1, "", "8 workers, 1 thread each")),
+        ({}, None, 3, (3, 2, "", "3 workers, 2 threads each")),
+        ({}, 1, 9, (1, 8, "", "1 worker, 8 threads")),
+        ({}, None, 0, (1, 8, "", "1 worker, 8 threads")),
+        ({"OMP_NUM_THREADS": "1"}, 2, 9, (2, 1, "OMP_NUM_THREADS", "2 workers, 1 thread each (OMP_NUM_THREADS)")),
+        ({"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "1"}, 1, 9, (1, 1, "MKL_NUM_THREADS", None)),
+        ({"MKL_NUM_THREADS": "1"}, 1, 9, (1, 1, "MKL_NUM_THREADS", "1 worker, 1 thread (MKL_NUM_THREADS)")),
+        ({"OMP_NUM_THREADS": " 4,2"}, 1, 9, (1, 4, "OMP_NUM_THREADS", None)),
+        ({"OMP_NUM_THREADS": "0"}, 2, 9, (2, 4, "", None)),
+        ({"OMP_NUM_THREADS": "many"}, 2, 9, (2, 4, "", None)),
+        ({"OMP_NUM_THREADS": ""}, 2, 9, (2, 4, "", None)),
+    ],
+)
+def test_threads_are_those_the_environment_says_or_a_share_of_the_cores(
+    environment: dict[str, str],
+    workers: int | None,
+    runs: int,
+    expected: tuple[int, int, str, str | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(executors, "available_cores", lambda: 8)
+    for name in executors.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    shares = shares_of(workers, runs)
+    assert tuple(shares) == expected[:3]
+    assert expected[3] in (None, shares.text())
+
+
+@pytest.mark.parametrize(("omp", "mkl"), [("1", "2"), ("2", "1"), ("", "1"), ("1", "")])
+def test_torch_heeds_the_variables_in_this_order(omp: str, mkl: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("OMP_NUM_THREADS", omp), ("MKL_NUM_THREADS", mkl)):
+        monkeypatch.setenv(name, value)
+        if not value:
+            monkeypatch.delenv(name)
+    command = [sys.executable, "-c", "import torch; print(torch.get_num_threads())"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == shares_of(1, 1).threads
+
+
+@pytest.mark.parametrize("said", ["1", None])
+def test_a_kernel_gets_the_environment_s_threads(said: str | None, folder: Path) -> None:
+    template = nbformat.read(folder / "template.ipynb", 4)
+    template.cells[-1].source = CELL.replace(
+        '"size_bytes": 1,', '"size_bytes": int(os.environ["OMP_NUM_THREADS"]),', 1
+    )
+    template.cells[-1].source = "import os\n" + template.cells[-1].source.replace("time.sleep(1)", "")
+    nbformat.write(template, folder / "template.ipynb")
+    (folder / "runner.py").write_text(RUNNER.replace("workers=2", "workers=1"))
+    environment = {name: value for name, value in os.environ.items() if name not in executors.THREADS}
+    environment |= {} if said is None else {"OMP_NUM_THREADS": said}
+    command = [sys.executable, str(folder / "runner.py"), str(folder), "1"]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
+    (run,) = runs(folder, 1)
+    found = json.loads((run.path / "metrics.json").read_text())["size_bytes"]
+    assert found == (available_cores() if said is None else 1)
 
 
 def _claimers(folder: Path) -> list[int]:

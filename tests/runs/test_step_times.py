@@ -66,7 +66,7 @@ def test_an_account_of_steps_nobody_trained(tmp_path: Path) -> None:
         for bits in (1, 2)
     ]
     assert account(recipes, StepStore(tmp_path)).seconds_to_do is None
-    costs = account(recipes, StepStore(tmp_path), times())
+    costs = account(recipes, StepStore(tmp_path), {"m/x": times()})
     assert costs.seconds_alone == pytest.approx(78 * (6 + 10) * 2)
     assert costs.seconds_to_do == costs.seconds_shared == pytest.approx(78 * (6 + 10 + 10))
     assert costs.share == pytest.approx(26 / 32)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from xtc_study.runs.steps import StepStore
+from xtc_study.runs.steps import StepStore, UnreadableStepError
 
 
 @pytest.fixture
@@ -63,6 +64,28 @@ def test_a_failure_leaves_nothing_and_the_next_caller_tries_again(store: StepSto
     assert sorted(path.name for path in store.folder("a").iterdir()) == ["model.bin", "step.json"]
 
 
+def test_a_step_that_cannot_be_read_back_is_kept_and_never_made_again(store: StepStore) -> None:
+    def unreadable(folder: Path) -> dict[str, Any]:
+        (folder / "model.bin").write_text("evidence")
+        store.checkpoints("a").mkdir()
+        raise UnreadableStepError("teacher of bert: two names differ")
+
+    message = r"step a was made before .*\(teacher of bert: two names differ\)\. It is not made again.*a\.unreadable"
+    with pytest.raises(UnreadableStepError, match=message):
+        store.once("a", unreadable)
+    for _ in range(2):
+        with pytest.raises(UnreadableStepError, match=message):
+            store.once("a", never)
+    assert not store.is_done("a") and store.records() == {}
+    assert [path.name for path in store.root.iterdir() if path.is_dir()] == ["a.unreadable"]
+    assert (store.unreadable("a") / "model.bin").read_text() == "evidence"
+    (store.unreadable("a") / "failure.json").write_text("{")
+    with pytest.raises(UnreadableStepError, match=r"failure\.json cannot be read either"):
+        store.once("a", never)
+    shutil.rmtree(store.unreadable("a"))
+    assert store.once("a", fill)[1]
+
+
 def test_a_record_json_cannot_hold_leaves_nothing(store: StepStore) -> None:
     with pytest.raises(TypeError):
         store.once("a", lambda folder: {"x": {1}})
@@ -112,7 +135,7 @@ def test_a_step_may_ask_for_another(store: StepStore) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from xtc_study.runs.steps import StepStore
+from xtc_study.runs.steps import StepStore, UnreadableStepError
 root = Path(sys.argv[1])
 
 def make(folder):
@@ -143,7 +166,7 @@ def test_of_processes_at_once_one_makes_it(store: StepStore) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from xtc_study.runs.steps import StepStore
+from xtc_study.runs.steps import StepStore, UnreadableStepError
 
 def make(folder):
     (folder / "half").write_text("x")

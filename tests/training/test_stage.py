@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.recipe import Recipe
@@ -86,15 +89,27 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp
         fit(model, rows, Lesson(("labels",)), tmp_path)
 
 
-@pytest.mark.parametrize("low_bit", [False, True], ids=["teacher", "1-bit student"])
+def nomic() -> Any:
+    """A family whose published checkpoints have other names than the model's own tensors."""
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.AutoConfig.for_model("nomic_bert", vocab_size=len(toy_tokenizer()), pad_token_id=0, **shape)
+    torch.manual_seed(0)
+    return transformers.AutoModelForSequenceClassification.from_config(config)
+
+
+@pytest.mark.parametrize(
+    ("low_bit", "start"),
+    [(False, lambda: encoder(0)), (True, lambda: encoder(0)), (False, nomic)],
+    ids=["teacher", "1-bit student", "names of its own"],
+)
 def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
-    low_bit: bool, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    low_bit: bool, start: Callable[[], Any], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
     the last checkpoint, which lies between two points of the curve."""
 
     def model() -> Any:
-        made = encoder(0)
+        made = start()
         for part in made.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = 0.1
@@ -181,3 +196,16 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: 
         (tmp_path / "cut" / "checkpoint-3" / "so_far.json").write_bytes(so_far)
     fit(again, rows, Lesson(("labels",)), tmp_path / "cut")
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in again.state_dict().items())
+
+
+def test_a_checkpoint_that_lacks_tensors_is_not_gone_on_with(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
+    (file,) = tmp_path.glob("*/model.safetensors")
+    tensors = load_file(file)
+    del tensors["classifier.bias"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(RuntimeError, match=r"a checkpoint lacks 1 tensors \(classifier\.bias"):
+        fit(encoder(0), rows, Lesson(("labels",)), tmp_path)

@@ -99,6 +99,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "reload_difference": 0.0,
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
         "vocabulary": filed.vocabulary,
+        "heads": pipeline.head_notes(),
     }
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
     return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)

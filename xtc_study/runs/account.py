@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -11,6 +11,7 @@ from typing import Any
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import StepTimes
 from xtc_study.runs.steps import StepStore
+from xtc_study.runs.work import Work, work_of_record, work_of_step
 from xtc_study.training.steps import Step, chain
 
 
@@ -22,9 +23,11 @@ class Account:
     steps_shared: int
     steps_to_do: int
     seconds_alone: float | None
-    """None where no step of that kind was ever trained here, so nothing is known."""
+    """None where nothing is known of a step: none like it was trained here, nor was its model measured."""
     seconds_shared: float | None
     seconds_to_do: float | None
+    measured: bool = True
+    """Whether any of these seconds is from a measurement (``plan --measure``), and not from trained steps."""
 
     @property
     def share(self) -> float | None:
@@ -37,18 +40,20 @@ class Account:
 def account(
     recipes: Sequence[Recipe],
     store: StepStore,
-    times: StepTimes | None = None,
+    times: Mapping[str, StepTimes] | None = None,
     synonyms: str | None = None,
     task_files: Sequence[Path] = (),
+    device: str = "auto",
 ) -> Account:
     """The account of these recipes. A step that was not trained yet is estimated from those that were.
 
-    The estimate is the mean training time per epoch of steps of the same phase and task; else it comes from
-    ``times``, steps measured for this; else from steps of the same phase.
+    The estimate comes from trained steps of the same model, kind and task, of like length, on the same device; else
+    from ``times``; else from such steps of other tasks. Each is scaled by what it computes (``runs.work``).
 
     Args:
-        synonyms: the hash of the synonym table in use (see ``chain``).
+        times: measured steps by model. synonyms: the hash of the synonym table in use (see ``chain``).
         task_files: descriptions of data sets of your own among the tasks.
+        device: cpu, cuda or mps, or auto: the one that trained the model's newest step.
     """
     alone = [step for recipe in recipes for step in chain(recipe, synonyms)]
     shared = {step.address: step for step in alone}
@@ -57,14 +62,15 @@ def account(
     known = {
         address: record["seconds"] for address, record in records.items() if isinstance(record.get("seconds"), float)
     }
-    rates = _rates(records)
+    depths = {model: measured.depth for model, measured in (times or {}).items()} | _depths(records)
+    estimates = _Estimates(_timed(records, store, depths, task_files, device), times or {}, depths, task_files)
 
     def cost(steps: Sequence[Step]) -> float | None:
         total = 0.0
         for step in steps:
             seconds = known.get(step.address)
             if seconds is None:
-                seconds = _estimate(step, rates, times, task_files)
+                seconds = estimates.of(step)
             if seconds is None:
                 return None
             total += seconds
@@ -77,28 +83,72 @@ def account(
         seconds_alone=cost(alone),
         seconds_shared=cost(list(shared.values())),
         seconds_to_do=cost(list(to_do.values())),
+        measured=estimates.measured,
     )
 
 
-def _estimate(
-    step: Step, rates: dict[tuple[str, str], float], times: StepTimes | None, task_files: Sequence[Path]
-) -> float | None:
-    rate = rates.get((step.phase, str(step.task)))
-    if rate is None and times is not None:
-        return times.seconds(step, task_files)
-    rate = rates.get((step.phase, "")) if rate is None else rate
-    return None if rate is None else rate * step.epochs / step.part[1]
+class _Estimates:
+    """Seconds of steps that were not trained yet."""
+
+    def __init__(
+        self,
+        timed: list[tuple[Work, float]],
+        times: Mapping[str, StepTimes],
+        depths: Mapping[str, int],
+        task_files: Sequence[Path],
+    ) -> None:
+        self.timed, self.times, self.depths, self.task_files = timed, times, depths, task_files
+        self.measured = False
+        self.found: dict[str, float | None] = {}
+
+    def of(self, step: Step) -> float | None:
+        if step.address not in self.found:
+            self.found[step.address] = self._of(step)
+        return self.found[step.address]
+
+    def _of(self, step: Step) -> float | None:
+        if step.epochs == 0:
+            return 0.0
+        work = work_of_step(step, self.depths, self.task_files)
+        like = [(done, seconds) for done, seconds in self.timed if done.model == work.model]
+        seconds = _scaled(work, [(done, seconds) for done, seconds in like if done.task == work.task])
+        if seconds is None and work.model in self.times:
+            seconds = self.times[work.model].seconds(step, self.task_files)
+            self.measured |= seconds is not None
+        return _scaled(work, like) if seconds is None else seconds
 
 
-def _rates(records: dict[str, dict[str, Any]]) -> dict[tuple[str, str], float]:
-    """Seconds an epoch by phase and task, and by phase alone (task '')."""
-    seen: dict[tuple[str, str], list[float]] = {}
-    for record in records.values():
-        try:
-            rate = float(record["seconds"]) / float(record["epochs"])
-            phase, task = str(record["phase"]), str(record["task"])
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            continue
-        seen.setdefault((phase, task), []).append(rate)
-        seen.setdefault((phase, ""), []).append(rate)
-    return {key: mean(rates) for key, rates in seen.items()}
+def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Layers of each encoder that a step was trained of."""
+    sizes = [record["size"] for record in records.values() if isinstance(record.get("size"), dict)]
+    return {
+        str(size["model"]): int(size["encoder_depth"]) for size in sizes if {"model", "encoder_depth"} <= set(size)
+    }
+
+
+def _scaled(work: Work, timed: Sequence[tuple[Work, float]]) -> float | None:
+    """The mean of what each timed work says of this one; None if none says anything."""
+    said = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
+    return mean(said) if said else None
+
+
+def _timed(
+    records: Mapping[str, Mapping[str, Any]],
+    store: StepStore,
+    depths: Mapping[str, int],
+    task_files: Sequence[Path],
+    device: str,
+) -> list[tuple[Work, float]]:
+    """What each trained step computed and the seconds it took, of one device for each model."""
+    found: list[tuple[float, str, Work, float]] = []
+    for address, record in records.items():
+        work, seconds = work_of_record(record, records, depths, task_files), record.get("seconds")
+        if work is not None and isinstance(seconds, int | float) and seconds > 0:
+            when = (store.folder(address) / "step.json").stat().st_mtime
+            found.append((when, str(record.get("device")), work, float(seconds)))
+    chosen = {work.model: computes for _, computes, work, _ in sorted(found, key=lambda item: item[0])}
+    return [
+        (work, seconds)
+        for _, computes, work, seconds in found
+        if computes == (chosen[work.model] if device == "auto" else device)
+    ]

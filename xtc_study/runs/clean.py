@@ -12,7 +12,8 @@ from xtc_study.runs.claims import is_held, watch
 
 
 def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
-    """Folders that may go: those of the named runs, half-made steps, and checkpoints of trainings nobody is at.
+    """Folders that may go: those of the named runs, half-made steps, steps that cannot be read, and checkpoints of
+    trainings that no process is at.
 
     Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
     """
@@ -20,7 +21,7 @@ def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None]
     watch(found, say)
     found = [folder for folder in found if not is_held(folder)]
     for folder in sorted((results / "steps").glob("*")):
-        if folder.suffix in (".partial", ".checkpoints") and not _in_use(folder.with_suffix(".lock")):
+        if folder.suffix in (".partial", ".checkpoints", ".unreadable") and not _in_use(folder.with_suffix(".lock")):
             found.append(folder)
     return found
 

@@ -14,13 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.claims import is_held, lapsed
 from xtc_study.runs.execute import execute_run
 from xtc_study.runs.store import RunFolder
+
+THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""Variables that say how many threads torch has; where both are set it heeds the first."""
 
 POLL_SECONDS = 2.0
 """How often runs that another runner holds are looked at again."""
@@ -51,8 +54,8 @@ def run_recipes(
     rest.
 
     Args:
-        workers: processes on this machine; None: one a core. Each gets its share of the cores. Ignored with an
-            executor.
+        workers: processes on this machine; None: one a core. Each gets its share of the cores, or as many threads as
+            the environment says (see ``shares_of``). Ignored with an executor.
         executor: any PEP 3148 executor; it is not shut down.
         timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
@@ -61,16 +64,17 @@ def run_recipes(
     """
     if executor is None and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"runs cannot be carried out here: {GUARD}")
-    cores = available_cores()
     distinct = list({recipe.run_id: recipe for recipe in recipes}.values())
-    workers = min(workers or cores, max(len(distinct), 1))
+    shares = shares_of(workers, len(distinct))
+    workers = shares.workers
     jobs: dict[str, dict[str, Any]] = {
         recipe.run_id: {
             "recipe": recipe.model_dump(mode="json"),
             "results": str(results),
             "notebook": str(notebook),
             "parameters": dict(parameters),
-            "threads": max(cores // workers, 1) if executor is None else None,
+            # What the environment says reaches a kernel by itself.
+            "threads": shares.threads if executor is None and not shares.said_by else None,
             "timeout": timeout,
         }
         for recipe in distinct
@@ -90,6 +94,37 @@ def run_recipes(
         waiting = set(jobs)
         while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
             time.sleep(POLL_SECONDS)
+
+
+class Shares(NamedTuple):
+    """Workers of a runner, and what each may use."""
+
+    workers: int
+    threads: int
+    """Of torch, in each worker's kernel."""
+    said_by: str
+    """The variable of the environment that says so; empty: the cores are shared out."""
+
+    def text(self) -> str:
+        """``2 workers, 1 thread each (OMP_NUM_THREADS)``."""
+        workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}{' each' if self.workers > 1 else ''}"
+        return f"{workers}, {threads}" + (f" ({self.said_by})" if self.said_by else "")
+
+
+def shares_of(workers: int | None, runs: int) -> Shares:
+    """Workers for so many runs and the threads of each: what the environment says, or an equal share of the cores.
+
+    They are how people keep a shared machine usable. A value that is no number of threads counts as not set, as it
+    does for OpenMP.
+    """
+    cores = available_cores()
+    workers = min(workers or cores, max(runs, 1))
+    for name in THREADS:
+        first = os.environ.get(name, "").partition(",")[0].strip()  # 4,2: of nested regions too
+        if first.isdecimal() and int(first) > 0:
+            return Shares(workers, int(first), name)
+    return Shares(workers, max(cores // workers, 1), "")
 
 
 def available_cores() -> int:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xtc_study.recipe import digest
 from xtc_study.runs.store import write_json
+from xtc_study.runs.work import kind_of, share_of_depth
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.training.steps import Step
 
@@ -64,9 +65,7 @@ class StepTimes(BaseModel):
         deep = self._share(root.params.get("teacher_layers"))
         length = min(task.typical_length or root.params["max_length"], root.params["max_length"])
         steps = step.optimiser_steps(-(-task.train_rows // batch_size))
-        kind = {"teacher": "teacher", "quantise": "quantise"}.get(step.phase, "distil")
-        if step.terms == ("labels",):
-            kind = "teacher" if kind != "quantise" else kind
+        kind = kind_of(step.phase, step.terms)
         at = batch_size * length
         whole, forward = self._at(kind, at), self._at("forward", at)
         share = deep
@@ -85,13 +84,9 @@ class StepTimes(BaseModel):
         return max(y0 + slope * (pieces - x0), 0.0)
 
     def _share(self, layers: int | str | Sequence[int] | None, of: float = 1.0) -> float:
-        """The share of the encoder's depth; ``layers`` may itself be a share, of that share of it."""
-        if layers is None:
-            return of
-        if isinstance(layers, str):
-            part, whole = map(int, layers.split("/"))
-            return of * part / whole
-        return (layers if isinstance(layers, int) else len(layers)) / self.depth
+        share = share_of_depth(layers, self.depth, of)
+        assert share is not None
+        return share
 
 
 def step_times_file(results: Path, model: str) -> Path:

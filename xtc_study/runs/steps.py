@@ -16,6 +16,14 @@ class DamagedStepError(RuntimeError):
     """A step whose files cannot be used any more."""
 
 
+class UnreadableStepError(RuntimeError):
+    """A step that was made, and whose files do not give back what was written. Making it again would end the same."""
+
+
+FAILURE = "failure.json"
+"""In the folder ``<address>.unreadable``: why the step cannot be read."""
+
+
 class StepStore:
     """Folders ``root/<address>``, each complete or absent: made beside and renamed into place when finished."""
 
@@ -33,12 +41,33 @@ class StepStore:
         """Where a training in progress keeps its checkpoints. They outlive a killed process and nothing else."""
         return self.root / f"{address}.checkpoints"
 
+    def unreadable(self, address: str) -> Path:
+        """Where the files of a step that cannot be read back are kept, as evidence."""
+        return self.root / f"{address}.unreadable"
+
+    def check_readable(self, address: str) -> None:
+        """That the step is not known to be one that is made and then cannot be read.
+
+        Raises:
+            UnreadableStepError: it is; the message is the one of the run that made it.
+        """
+        path = self.unreadable(address) / FAILURE
+        if not path.is_file():
+            return
+        reason = (_read(path) or {}).get("reason", f"{path} cannot be read either")
+        raise UnreadableStepError(
+            f"step {address} was made before and its files do not give back what was written ({reason}). It is not "
+            f"made again, for that would end the same way. Its files are kept in {path.parent}; with another version "
+            "of transformers or xtc-study, remove that folder and run again (xtc-study clean removes it too)"
+        )
+
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
         """The step's folder, and whether this call made it.
 
         ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
-        tries again; if it is killed or interrupted, its checkpoints are.
+        tries again; if it is killed or interrupted, its checkpoints are. If it raises UnreadableStepError its files
+        are kept beside, and nobody makes the step again (see ``check_readable``).
 
         Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
         """
@@ -49,6 +78,7 @@ class StepStore:
         with FileLock(self.root / f"{address}.lock"):
             if self.is_done(address):
                 return folder, False
+            self.check_readable(address)
             partial = self.root / f"{address}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -58,6 +88,12 @@ class StepStore:
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(partial, folder)
                 shutil.rmtree(self.checkpoints(address), ignore_errors=True)
+            except UnreadableStepError as error:
+                (partial / FAILURE).write_text(json.dumps({"reason": str(error)}, indent=1))
+                shutil.rmtree(self.unreadable(address), ignore_errors=True)
+                os.replace(partial, self.unreadable(address))
+                shutil.rmtree(self.checkpoints(address), ignore_errors=True)
+                self.check_readable(address)
             except Exception:
                 shutil.rmtree(self.checkpoints(address), ignore_errors=True)
                 raise

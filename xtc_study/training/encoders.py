@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError
 
 from xtc_study.tasks.task import Task
+
+if TYPE_CHECKING:
+    from xtc_study.training.heads import Head
 
 BUILTIN = "builtin:tiny"
 
@@ -112,19 +115,40 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
-    """A sequence classifier for the task: the encoder's weights, and a classifier drawn with ``seed``.
+    """The model of ``load_with_head``."""
+    return load_with_head(name, task, seed, models_dir)[0]
 
-    What a checkpoint has of a head (a pooler, a classifier with as many outputs as the task needs) is kept.
+
+def load_with_head(name: str, task: Task, seed: int, models_dir: Path | None = None) -> tuple[Any, Head]:
+    """A sequence classifier for the task, and what became of the head that the checkpoint brings.
+
+    A pooler is kept. So is a classifier whose classes are the task's by name, its rows in the task's order. Any other
+    is drawn with ``seed`` (see ``heads``).
 
     Raises:
-        ModelError: the model is not to be had, has no weights, or its weights are not those of its configuration.
+        ModelError: the model cannot be found, has no weights, or its weights are not those of its configuration.
     """
     from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, set_seed
 
+    from xtc_study.training.heads import (
+        NO_HEAD,
+        apply_head,
+        class_names,
+        classifier_name,
+        match_head,
+        name_classes,
+        not_of_texts,
+        other_kind,
+    )
+
     set_seed(seed)
     if name == BUILTIN:
-        return BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
+        model = BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
+        name_classes(model.config, task)
+        return model, NO_HEAD
     source = resolve_model(name, models_dir)
+    config = _config(source)  # before from_pretrained writes the task's number of labels into it
+    names, outputs, kind = class_names(config), int(config.num_labels), other_kind(config)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             source,
@@ -143,7 +167,15 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
             f"model={name!r}: its files lack weights that its config.json asks for, or have them in another size "
             f"({_some(drawn)}); they would be drawn at random: take config.json and weights from one checkpoint"
         )
-    return model
+    name_classes(model.config, task)
+    place = classifier_name(model)
+    if place is None or f"{place}.weight" in report["missing_keys"]:
+        return model, NO_HEAD
+    head = match_head(names, outputs, task) if kind is None else not_of_texts(kind)
+    drawn_already = any(key == f"{place}.weight" for key, *_ in report["mismatched_keys"])
+    spread = float(getattr(model.config, "initializer_range", 0.02))
+    apply_head(model.get_submodule(place), head, None if drawn_already else seed, spread)
+    return model, head
 
 
 def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:

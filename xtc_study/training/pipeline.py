@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+from transformers import set_seed
 
 from xtc_study.compress.encoder import positions
 from xtc_study.compress.lowbit import make_low_bit
@@ -19,19 +19,21 @@ from xtc_study.compress.version import METHOD_VERSION
 from xtc_study.compress.vocabulary import cut_vocabulary
 from xtc_study.compress.width import kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
-from xtc_study.runs.steps import StepStore
+from xtc_study.runs.steps import StepStore, UnreadableStepError
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.task import Task
 from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
 from xtc_study.training.augmentation import AugmentedRows
-from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
+from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
 from xtc_study.training.importance import importances
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
+from xtc_study.training.rehearsal import try_lessons
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
+from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.steps import Step, chain
 from xtc_study.training.suitable import check_pieces, rehearse
 from xtc_study.training.task_vocabulary import TaskVocabulary
@@ -78,11 +80,12 @@ class Pipeline:
         check_synonyms(recipe, places.synonyms)
         shape = encoder_shape(recipe.model, places.models_dir)
         self.teacher_layers = layer_map(shape.num_hidden_layers, recipe.teacher_layers, "teacher_layers", "encoder")
-        self.depth = len(self.teacher_layers)
+        self.depth, self.encoder_depth = len(self.teacher_layers), shape.num_hidden_layers
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
             _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
         model = rehearse(recipe, self.teacher_layers, layers, places.models_dir)
+        self._check_head()
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.padding = Padding(self.tokenizer, self.task)
@@ -104,6 +107,14 @@ class Pipeline:
         if recipe.start not in ("teacher", "pretrained"):
             self.model_files["start"] = files_hash(recipe.start, places.models_dir)
         self._check_model_files()
+        self.heads: dict[str, str] = {}
+        for step in self.steps:
+            if not self.store.is_done(step.address):
+                self.store.check_readable(step.address)
+        if not all(self.store.is_done(step.address) for step in self.steps):
+            try_lessons(
+                recipe, self.steps, self.teacher_layers, layers, self.train_rows, self.padding, self.task, places
+            )
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
@@ -130,6 +141,25 @@ class Pipeline:
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
         dev = {split: tokenised(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
         return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
+
+    def head_notes(self) -> dict[str, str]:
+        """What became of the heads that the recipe's checkpoints came with, by the field that names them."""
+        notes: dict[str, str] = {}
+        for step in self.steps:
+            notes |= self.store.record(step.address).get("heads", {})
+        return notes
+
+    def _check_head(self) -> None:
+        """That a model which is used as it is answers in the task's classes."""
+        if self.recipe.teacher_epochs > 0:
+            return
+        head = load_with_head(self.recipe.model, self.task, self.recipe.seed, self.places.models_dir)[1]
+        if head.kind != "matched":
+            raise ModelError(
+                f"teacher_epochs=0: model={self.recipe.model!r} cannot be the teacher as it is: {head.text}. Give a "
+                "model that was fine-tuned on this task and whose config.json names its classes as the task does, or "
+                "teacher_epochs above 0"
+            )
 
     def _check_model_files(self) -> None:
         """That steps which are there came from these very files: an address knows a folder's name alone."""
@@ -163,9 +193,14 @@ class Pipeline:
 
     def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
         def make(folder: Path) -> dict[str, Any]:
+            self.heads = {}
             model = self._first(step, teacher)
             curve, seconds = self._train(step, model, teacher)
-            model.save_pretrained(folder)
+            write_model(model, folder)
+            try:
+                check_written(model, folder, self.recipe if step.phase == "quantise" else None)
+            except WrittenOtherwiseError as error:
+                raise UnreadableStepError(f"{step.title} of {model.config.model_type}: {error}") from error
             (folder / "curve.json").write_text(json.dumps(curve))
             return {
                 "phase": step.phase,
@@ -177,6 +212,15 @@ class Pipeline:
                     field: found for field, found in self.model_files.items() if field == "model" or step.parent
                 },
                 "parent": step.parent.address if step.parent else None,
+                "heads": self.heads,
+                "size": {
+                    "model": self.recipe.model,
+                    "encoder_depth": self.encoder_depth,
+                    "rows": len(self.train_rows),
+                    "max_length": self.recipe.max_length,
+                    "batch_size": self.recipe.batch_size,
+                    "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                },
                 "seconds": round(seconds, 3),
                 "device": self.arithmetic.device,
                 "precision": self.arithmetic.precision,
@@ -187,6 +231,8 @@ class Pipeline:
 
     def _train(self, step: Step, model: Any, teacher: Any) -> Course:
         recipe = self.recipe
+        if step.epochs == 0:
+            return Course([], 0.0)
         # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
@@ -235,14 +281,23 @@ class Pipeline:
             return reduced(self._narrow(teacher), layers)
         if recipe.start == "pretrained":
             return reduced(self._narrow(self._encoder()), layers)
-        student = self._narrow(load_encoder(recipe.start, self.task, recipe.seed, self.places.models_dir))
+        student = self._narrow(self._loaded("start"))
         return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
 
     def _encoder(self) -> Any:
         """The pre-trained encoder, as deep as the teacher."""
         recipe = self.recipe
-        model = load_encoder(recipe.model, self.task, recipe.seed, self.places.models_dir)
+        model = self._loaded("model")
         return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
+
+    def _loaded(self, field: str) -> Any:
+        """The checkpoint that a field of the recipe names; says so where its head is not used."""
+        name = getattr(self.recipe, field)
+        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir)
+        self.heads[field] = head.text
+        if head.kind == "drawn":
+            warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)
+        return model
 
     def _narrow(self, model: Any) -> Any:
         """The model with as many inner units as the recipe keeps. They are judged while all layers are still there."""
@@ -258,11 +313,7 @@ class Pipeline:
         """A finished step's model, in evaluation mode, on the training device."""
         folder = self.store.folder(step.address)
         try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForSequenceClassification.from_config(config)
-            if step.phase == "quantise":
-                make_low_bit(model, self.recipe)
-            model.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+            model = read_model(folder, self.recipe if step.phase == "quantise" else None)
         except Exception as error:  # what damaged files raise in these libraries has no base class in common
             raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.arithmetic.device)).eval()

@@ -23,6 +23,7 @@ from xtc_study.compress.taps import tapped
 from xtc_study.tasks.batches import ROW
 from xtc_study.tasks.order import LikeLengths
 from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
 POINTS = 40
@@ -128,6 +129,36 @@ def train(
     return trainer.course()
 
 
+def losses_of(
+    lesson: Lesson,
+    arithmetic: Arithmetic,
+    student: Any,
+    inputs: dict[str, Tensor],
+    labels: Tensor,
+    taught: Any = None,
+) -> tuple[Any, dict[str, Tensor]]:
+    """The student's outputs for one batch and each loss term of the lesson, a scalar.
+
+    Args:
+        inputs: input_ids, attention_mask, ... of shape (batch, positions). labels: (batch,).
+        taught: the teacher's outputs for this batch, where they are known; else it is asked.
+    """
+    terms = lesson.terms
+    want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
+    states = hidden_state_map(lesson.layers) if lesson.layers else ()
+    with arithmetic.autocast():
+        if taught is None and terms != (LABELS,):
+            with torch.no_grad():
+                taught = lesson.teacher(**inputs, **want)
+        outputs = student(**inputs, **want)
+        mask = None if lesson.pad_in_loss else inputs["attention_mask"]
+        return outputs, distillation_terms(terms, outputs, taught, lesson.layers, states, mask, labels)
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} tensors" + (f" ({', '.join(names[:3])}, ...)" if names else "")
+
+
 def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -222,23 +253,27 @@ class _DistillationTrainer(Trainer):
     ) -> Any:
         labels = inputs.pop("labels")
         numbers = inputs.pop(ROW, None)
-        terms = self.lesson.terms
-        want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
-        with self.arithmetic.autocast():
-            teacher = None
-            if self.kept is not None and numbers is not None:
-                teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-            elif terms != (LABELS,):
-                with torch.no_grad():
-                    teacher = self.lesson.teacher(**inputs, **want)
-            student = model(**inputs, **want)
-            mask = None if self.lesson.pad_in_loss else inputs["attention_mask"]
-            losses = distillation_terms(terms, student, teacher, self.lesson.layers, self.states, mask, labels)
+        teacher = None
+        if self.kept is not None and numbers is not None:
+            teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
+        student, losses = losses_of(self.lesson, self.arithmetic, model, inputs, labels, teacher)
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1
         loss = torch.stack(list(losses.values())).sum()
         return (loss, student) if return_outputs else loss
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """The model under its own names: transformers would write those of the family's older checkpoints, and what
+        it then does not find when the training is taken up again stays as it was before the training."""
+        write_model(self.model, Path(output_dir or str(self.args.output_dir)), state_dict)
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        if load_result.missing_keys or load_result.unexpected_keys:
+            raise RuntimeError(
+                f"a checkpoint lacks {_some(load_result.missing_keys)} and has {_some(load_result.unexpected_keys)} "
+                "besides; the training begins from its start at the next run"
+            )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)

@@ -80,7 +80,12 @@ class Step:
         return self.phase if self.part[1] == 1 else f"{self.phase} {self.part[0] + 1}/{self.part[1]}"
 
     def optimiser_steps(self, steps_per_epoch: int) -> int:
-        """Its share of the phase's steps, at least 1; the stages' shares sum to the phase's length exactly."""
+        """Its share of the phase's steps, at least 1; the stages' shares sum to the phase's length exactly.
+
+        A phase of no epochs at all, a teacher used as it is, has none.
+        """
+        if self.epochs == 0:
+            return 0
         total = max(round(self.epochs * steps_per_epoch), self.part[1])
         stage, stages = self.part
         return total * (stage + 1) // stages - total * stage // stages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,8 @@ def rehearse(
                 "and a linear classifier, such as BERT, RoBERTa, DistilBERT or ELECTRA"
             ) from None
         except RuntimeError as error:  # of load_state_dict: this family's layers are not alike
-            reason = " ".join(str(error).split())
             raise ModelError(
-                f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder ({reason}); its "
-                "layers are not alike: keep the first one, or choose another model"
+                f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder: {_unlike(error)}"
             ) from None
         if recipe.ffn is not None:
             try:
@@ -70,6 +69,21 @@ def rehearse(
                 "only be trained on labels alone: stages=0, reduce_stages=0 and quantise_attention=false"
             ) from None
     return model
+
+
+def _unlike(error: RuntimeError) -> str:
+    """What ``load_state_dict`` says of an encoder that cannot be cut, for a reader, and what would work."""
+    text = " ".join(str(error).split())
+    whole = "use it at its full depth (layers and teacher_layers null), or choose another model"
+    if sized := re.search(r"size mismatch for ([\w.]+)", text):
+        return f"the size of its {sized[1]} depends on the number of layers; {whole}"
+    if missing := re.search(r'Missing key\(s\) in state_dict: "([^"]+)"', text):
+        return f"it has {missing[1]} and the like whatever the number of layers is; {whole}"
+    found = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
+    return (
+        f"its layers are not alike ({f'not all have {found[1]}' if found else text[:200]}): keep the first one, or "
+        "choose another model"
+    )
 
 
 def check_pieces(

@@ -1,0 +1,91 @@
+"""How many parameters an encoder has, read from the headers of its weights or its known shape. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xtc_study.tasks.vocabulary import VOCABULARY
+from xtc_study.training.encoders import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
+
+LAYER = re.compile(r"(?:^|\.)(?:\w*layers?|blocks?)\.(\d+)\.")
+"""The number of a tensor's layer: ``bert.encoder.layer.3.output.dense.weight``."""
+
+
+class EncoderSize(NamedTuple):
+    """Parameters of an encoder."""
+
+    depth: int
+    in_layers: int
+    """Of all layers together."""
+    outside: int
+    """Of the tables and the head."""
+
+    def parameters(self, share: float = 1.0, ffn: float = 1.0) -> int:
+        """With a share of the layers, and of the units of their feed-forward parts (two thirds of a layer)."""
+        return round(self.outside + self.in_layers * share * (1 + 2 * ffn) / 3)
+
+
+def encoder_size(name: str, models_dir: Path | None = None) -> EncoderSize | None:
+    """The size of a model by name; None where its weights are not on this machine."""
+    if name == BUILTIN:
+        return _bert(**BUILTIN_CONFIG, vocab_size=len(VOCABULARY))
+    try:
+        source = Path(resolve_model(name, models_dir))
+    except ModelError:
+        return None
+    if source.is_dir():
+        return _of_files(sorted(source.glob("*.safetensors")))
+    cached = _cached(name)
+    if cached is not None:
+        return _of_files([cached])
+    return _bert() if name in BERT_BASE else None
+
+
+def _bert(
+    vocab_size: int = 30_522,
+    hidden_size: int = 768,
+    num_hidden_layers: int = 12,
+    intermediate_size: int = 3072,
+    max_position_embeddings: int = 512,
+    **other: Any,
+) -> EncoderSize:
+    """Of a BERT's configuration; the defaults are BERT-base's."""
+    wide, inner = hidden_size, intermediate_size
+    layer = 4 * (wide * wide + wide) + 2 * wide * inner + inner + wide + 4 * wide
+    outside = (vocab_size + max_position_embeddings + 2 + 2) * wide + wide * wide + wide
+    return EncoderSize(num_hidden_layers, num_hidden_layers * layer, outside)
+
+
+def _of_files(files: list[Path]) -> EncoderSize | None:
+    from safetensors import SafetensorError, safe_open
+
+    inside: dict[int, int] = {}
+    outside = 0
+    try:
+        for path in files:
+            with safe_open(path, framework="numpy") as file:
+                for name in file.keys():  # noqa: SIM118
+                    numbers = 1
+                    for side in file.get_slice(name).get_shape():
+                        numbers *= side
+                    if found := LAYER.search(name):
+                        inside[int(found[1])] = inside.get(int(found[1]), 0) + numbers
+                    else:
+                        outside += numbers
+    except (OSError, SafetensorError):
+        return None
+    return EncoderSize(len(inside), sum(inside.values()), outside) if outside else None
+
+
+def _cached(name: str) -> Path | None:
+    """The weights of a hub's model, where they were loaded before; the network is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        found = try_to_load_from_cache(name, "model.safetensors")
+    except HFValidationError:
+        return None
+    return Path(found) if isinstance(found, str) else None
