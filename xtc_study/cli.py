@@ -30,6 +30,7 @@ from xtc_study.cli_options import (
     Tasks,
     chosen_ablations,
 )
+from xtc_study.data_words import say_data
 from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly, states_now
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def show_plan(
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+    say_data(ablations, out)
     out.print(cost_text(account_of(ablations), ablations[0].step_times()))
     out.print(f"results: {ablations[0].results}", markup=False)
 
@@ -121,8 +123,7 @@ def show_status(
     results: Results = None,
 ) -> None:
     """Where the runs stand, and why any failed. Exits with 1 if one did."""
-    failed = 0
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    failed, ablations = 0, chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     out.print(f"results: {ablations[0].results}", markup=False)
     for ablation in ablations:
         states = states_now(ablation)
@@ -219,6 +220,7 @@ def run_studies(
         costs = cost_text(account_of(ablations), ablations[0].step_times())
         out.print(f"{costs}; results: {ablations[0].results}", markup=False)
         return
+    say_data(ablations, err, only_bad=True)
     ablations[0].results.mkdir(parents=True, exist_ok=True)  # or say at once that it cannot be
     out.print(f"results: {ablations[0].results}", markup=False)
     try:
@@ -256,8 +258,7 @@ def collect_results(
     table = merged(frame, [ablation.study.name for ablation in ablations], folder / "results.parquet")
     table.to_csv(folder / "results.csv", index=False)
     table.to_parquet(folder / "results.parquet", index=False)
-    kept = len(table) - len(frame)
-    others = f" (and {kept} rows of other studies, kept)" if kept else ""
+    others = f" (and {kept} rows of other studies, kept)" if (kept := len(table) - len(frame)) else ""
     out.print(f"{frame['run_id'].nunique()} runs, {len(frame)} rows{others}: {folder / 'results.csv'}", markup=False)
 
 

@@ -90,8 +90,8 @@ def class_names(description: Description, file: Path, rows: Rows) -> tuple[str, 
     wanted = "expected at least 2 classes with a few rows each"
     if len(found) < 2 or len(found) > max(len(rows.numbers) // 2, 2):
         raise DataError(
-            f"{file}, column {column!r}: {len(found)} different values in {len(rows.numbers)} rows, {wanted}; is this "
-            "the column of labels, or kind: regression?"
+            f"{file}, column {column!r}: {len(found)} different value{'s' * (len(found) != 1)} in "
+            f"{len(rows.numbers)} rows, {wanted}; is this the column of labels, or kind: regression?"
         )
     decimals = [_DECIMAL.fullmatch(text) is not None and not float(text).is_integer() for text in found]
     if any(decimals) and all(_DECIMAL.fullmatch(text) or _WHOLE.fullmatch(text) for text in found):

@@ -36,8 +36,3 @@ def in_words(metric: str) -> str:
 def higher_is_better(metric: str) -> bool:
     """False for errors, of which less is better."""
     return metric not in LOWER_IS_BETTER
-
-
-def is_metric(metric: str) -> bool:
-    """Whether ``training.metrics.score`` knows it."""
-    return metric in (*CLASS_METRICS, *SCORE_METRICS) or class_of(metric) is not None

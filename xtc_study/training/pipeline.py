@@ -27,9 +27,11 @@ from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
 from xtc_study.training.augmentation import AugmentedRows
 from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_encoder, load_tokenizer
 from xtc_study.training.importance import importances
+from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
+from xtc_study.training.reading import check_reading, lengths_before_cutting
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
 from xtc_study.training.steps import Step, chain
 from xtc_study.training.suitable import check_pieces, rehearse
@@ -84,12 +86,16 @@ class Pipeline:
         model = rehearse(recipe, self.teacher_layers, layers, places.models_dir)
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
-        self.padding = Padding(self.tokenizer, self.task)
+        self.label_scale = LabelScale.of(self.task, self.text["train"])
+        self.label_scale.check(recipe.model, model, recipe.rest)
+        self.padding = Padding(self.tokenizer, self.task, self.label_scale.standard)
         encoded = {
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
         check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
+        check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
         # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
         self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
@@ -162,8 +168,10 @@ class Pipeline:
 
     def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
         def make(folder: Path) -> dict[str, Any]:
-            model = self._first(step, teacher)
-            curve, seconds = self._train(step, model, teacher)
+            with self.label_scale.unfolded(teacher):
+                model = self._first(step, teacher)
+                curve, seconds = self._train(step, model, teacher)
+            self.label_scale.fold(model)
             model.save_pretrained(folder)
             (folder / "curve.json").write_text(json.dumps(curve))
             return {
@@ -179,6 +187,7 @@ class Pipeline:
                 "seconds": round(seconds, 3),
                 "device": self.arithmetic.device,
                 "precision": self.arithmetic.precision,
+                **self.label_scale.record(),
             }
 
         return make
@@ -217,6 +226,7 @@ class Pipeline:
             model = self._encoder()
         elif step.parent is not None and step.parent.phase != "teacher":
             model = self._read(step.parent)
+            self.label_scale.unfold(model)
             if step.phase == "quantise" and step.parent.phase == "reduce":
                 make_low_bit(model, recipe)
         else:
