@@ -39,7 +39,7 @@ def data_lines(ablations: Sequence[Ablation], only_bad: bool = False) -> Iterato
         splits: dict[str, Columns] = {split: found.texts for split, found in data.splits.items()}
         for task, model, length in read_with:
             if task == data.task.name:
-                yield from _read_by(first, model, length, splits, "  ", only_bad)
+                yield from _read_by(first, model, length, splits, f"{file.name}: " if only_bad else "  ", only_bad)
     for task, model, length in read_with:
         if task in SOURCES and first.data_dir is not None:
             texts = _glue_texts(first, task)

@@ -48,7 +48,9 @@ class Lengths:
             of: what the rows are: ``rows of dev``.
         """
         if not self.cut:
-            return f"no {of} is longer than max_length={self.max_length} word pieces (the longest has {self.longest})"
+            return (
+                f"{of}: none is longer than max_length={self.max_length} word pieces (the longest has {self.longest})"
+            )
         text = (
             f"{self.cut:,} of {self.rows:,} {of} ({self.share:.0%}) are longer than max_length={self.max_length} word "
             f"pieces and are cut: half of all have {self.median} or more, the longest has {self.longest}"
