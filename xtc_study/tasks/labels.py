@@ -83,7 +83,7 @@ def class_names(description: Description, file: Path, rows: Rows) -> tuple[str, 
     dates = [isinstance(value, datetime.date) for value in values]
     if all(text is not None and _DATE.fullmatch(text) for text in texts):
         dates = [True] * len(values)
-    refuse(file, rows, column, values, dates, "a class", "a date is none: write what it stands for, such as its year")
+    refuse(file, rows, column, values, dates, *_NO_DATE)
     fix = "fill it in, or delete the row; a class of that name is listed under labels in the description"
     refuse(file, rows, column, values, [is_missing(text) for text in texts], "a label", fix)
     found = sorted({str(text) for text in texts})
@@ -168,6 +168,12 @@ def refuse(
 _NO_LIST = (
     "one label",
     "a row has one label here, and several for one text cannot be learned: keep one, or describe a data set for each",
+)
+
+
+_NO_DATE = (
+    "a class",
+    "a date is none: write what it stands for, such as its year, or list the values under labels if they are classes",
 )
 
 
