@@ -19,6 +19,8 @@ LIGHT = [
     "xtc_study.tasks.catalogue",
     "xtc_study.training.steps",
     "xtc_study.training.metrics",
+    "xtc_study.training.reading",
+    "xtc_study.data_words",
     *(f"xtc_study.runs.{module.name}" for module in pkgutil.iter_modules(xtc_study.runs.__path__)),
 ]
 PROGRAM = """

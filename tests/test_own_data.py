@@ -65,6 +65,25 @@ def test_a_plan_refuses_wrong_rows(tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
+def test_a_plan_says_what_the_runs_will_read(tmp_path: Path) -> None:
+    path = write_data(tmp_path)
+    path.write_text(
+        path.read_text().replace("label: verdict", "label: verdict, metrics: [f1, matthews], positive: 'yes'")
+    )
+    words = ["plan", "12_bits", "--task", str(path), "--results", str(tmp_path / "results")]
+    told = CliRunner().invoke(app, words, catch_exceptions=False).output
+    assert "my.yml, task own-mine-" in told and "train 256 rows, dev 64 rows; metrics: f1 of yes, matthews" in told
+    counts = [line.split() for line in told.splitlines() if " in train, " in line]
+    assert [line[0] for line in counts] == ["'<i>no</i>':", "'yes':"] and sum(int(line[4]) for line in counts) == 64
+    assert "rows of dev: none is longer than max_length=48 word pieces (the longest has" in told
+    told = CliRunner().invoke(app, [*words, "--set", "max_length=8"], catch_exceptions=False).output
+    assert "256 of 256 rows of train (100%) are longer than max_length=8" in told and "would hold 95 %" in told
+    (tmp_path / "train.csv").write_text("text,verdict\n" + "".join(f"gewiss {n},{n % 2}\n" for n in range(20)))
+    path.write_text("{name: mine, files: {train: train.csv}, held_out: 0.2, text: text, label: verdict}")
+    told = CliRunner().invoke(app, words, catch_exceptions=False).output
+    assert "a run will refuse model='builtin:tiny': 100% of the word pieces of this text are unknown" in told
+
+
 def test_a_model_in_a_folder_here_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "models")

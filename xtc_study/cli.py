@@ -33,6 +33,7 @@ from xtc_study.cli_options import (
     say_what_was_left_out,
 )
 from xtc_study.cli_standing import add_standing_commands
+from xtc_study.data_words import say_data
 from xtc_study.terminal import carry_out, cost_text, kill_workers, say_warnings_plainly
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def run_studies(
         costs = cost_text(account_of(ablations), ablations[0].step_times())
         out.print(f"{costs}; results: {ablations[0].results}", markup=False)
         return
+    say_data(ablations, err, only_bad=True)
     ablations[0].results.mkdir(parents=True, exist_ok=True)
     out.print(f"results: {ablations[0].results}", markup=False)
     try:

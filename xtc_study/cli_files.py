@@ -128,6 +128,7 @@ def export_model(
     from xtc_study.recipe import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
     from xtc_study.tasks.catalogue import chosen_tasks
+    from xtc_study.tasks.metric_names import in_words
 
     if (run is None) != best:
         raise ValueError("give the id of a run, or --best (and not both)")
@@ -157,7 +158,7 @@ def export_model(
 
         metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"), files)
         for row in metrics["rows"]:
-            out.print(f"{row['split']} {row['metric']}: {row['value']:.4f}", markup=False)
+            out.print(f"{row['split']} {in_words(row['metric'])}: {row['value']:.4f}", markup=False)
         out.print(f"{metrics['size_bytes']:,} bytes on disk; {metrics['size_bytes_paper']:,} by the paper's counting")
     else:
         from xtc_study.deploy.export import export_runtime

@@ -28,6 +28,7 @@ from xtc_study.cli_options import (
     say,
     say_what_was_left_out,
 )
+from xtc_study.data_words import say_data
 from xtc_study.terminal import clear_steps, measure_models, say_needs, states_now
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def show_plan(
     if len(ablations) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+    say_data(ablations, out)
     say_needs(ablations, runs, out)
     out.print(f"results: {ablations[0].results}", markup=False)
 

@@ -17,7 +17,11 @@ LABELS = np.array([1.0, 1.0, 1.0, 0.0])
 
 
 @pytest.mark.parametrize(
-    ("metric", "level"), [("accuracy", 0.75), ("f1", 2 * 0.75 / 1.75), ("matthews", 0.0), ("pearson", 0.0)]
+    ("metric", "level"),
+    [
+        *(("accuracy", 0.75), ("f1", 2 * 0.75 / 1.75), ("matthews", 0.0), ("pearson", 0.0)),
+        *(("f1_of:0:rare", 0.4), ("macro_f1", 3 / 7), ("mae", 0.25), ("rmse", 3**0.5 / 4)),
+    ],
 )
 def test_the_best_constant_answer(metric: str, level: float) -> None:
     assert chance(metric, LABELS) == pytest.approx(level)

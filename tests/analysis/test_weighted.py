@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
 from xtc_study.analysis.weighted import WEIGHTED_METRICS, weighted_scores
-from xtc_study.training.metrics import METRICS, score
+from xtc_study.training.metrics import METRICS as EVERY
+from xtc_study.training.metrics import score
 
-CLASSES = {"accuracy": 3, "matthews": 3, "f1": 2}
+CLASSES = {"accuracy": 3, "matthews": 3, "f1": 2, "macro_f1": 3, "f1_of:2:rare": 3}
+METRICS = [*EVERY, "f1_of:2:rare"]
 
 
 def test_every_metric_of_training_is_here() -> None:
-    assert set(WEIGHTED_METRICS) == set(METRICS)
+    assert set(WEIGHTED_METRICS) == set(EVERY)
 
 
 @given(data=st.data(), metric=st.sampled_from(sorted(METRICS)))
@@ -46,6 +49,20 @@ def test_unit_weights_give_the_score_of_scikit_learn_and_scipy(metric: str, seed
     got = weighted_scores(metric, np.ones((1, 300)), labels, predictions[None])
     assert got.shape == (1, 1)
     assert got[0, 0] == pytest.approx(score(metric, labels, predictions), abs=1e-12)
+
+
+def test_scikit_learn_on_resamples_that_lose_a_class() -> None:
+    labels, guess = np.array([0.0, 1, 2, 0, 1]), np.array([[0.0, 1, 1, 0, 0]])
+    weights = np.array([[1.0, 1, 1, 1, 1], [2, 0, 0, 1, 1], [0, 0, 3, 0, 0]])
+    expected = [
+        sk.f1_score(labels, guess[0], average="macro", sample_weight=weight, zero_division=0.0, labels=classes)
+        for weight, classes in zip(weights, ([0, 1, 2], [0, 1], [1, 2]), strict=True)
+    ]
+    assert weighted_scores("macro_f1", weights, labels, guess)[:, 0] == pytest.approx(expected)
+    far = labels * 1e5
+    for metric, theirs in (("mae", sk.mean_absolute_error), ("rmse", sk.root_mean_squared_error)):
+        expected = [theirs(far, guess[0], sample_weight=weight) for weight in weights]
+        assert weighted_scores(metric, weights, far, guess)[:, 0] == pytest.approx(expected)
 
 
 def test_hand_computed_matthews_and_f1() -> None:

@@ -69,3 +69,24 @@ def test_times_take_the_place_of_older_ones(tmp_path: Path) -> None:
     assert text.index("## Size") < text.index("## Speed") < text.index("## Use")
     add_speed(tmp_path / "none", [{"runtime": "torch", "ms": "1.00"}], "another")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_card_says_what_scores_do_not_show(tmp_path: Path) -> None:
+    """F1 0.98 for a model that always says legit: the class, the answer, and a Matthews correlation of 0."""
+    lengths = {"rows": 40, "max_length": 48, "cut": 30, "longest": 117, "median": 107, "holds_95": 116}
+    metrics = {
+        **METRICS,
+        "rows": [{**ROW, "metric": "f1_of:0:legit|`", "value": 0.98}, {**ROW, "metric": "matthews", "value": 0.0}],
+        "one_answer": {"dev": "legit|`"},
+        "teacher_one_answer": {},
+        "lengths": {"dev": lengths, "train": {**lengths, "cut": 0}},
+    }
+    write_card(tmp_path, Recipe.of(task="cola"), metrics, "f1_of:0:legit|`")
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| dev | f1 of legit   | 0.9800 |" in text and "| dev | matthews | 0.0000 |" in text
+    assert "**This file answers `legit  ` for every row of dev.** Its Matthews correlation" in text
+    assert "**The teacher answers" not in text
+    assert "30 of 40 rows of dev (75%) are longer than max_length=48 word pieces and are cut" in text
+    assert "would hold 95 %." in text and "rows of train" not in text
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["model-index"][0]["results"][0]["metrics"][0]["type"] == "f1 of legit|`"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -23,7 +24,7 @@ from xtc_study.deploy.engines import engine_for_loading
 from xtc_study.deploy.outcome import ReloadError, measure, wrong_examples
 from xtc_study.deploy.rounding import rounded_student
 from xtc_study.recipe import Recipe
-from xtc_study.tasks.catalogue import load_task
+from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training import pipeline as pipeline_module
 from xtc_study.training.metrics import score
 from xtc_study.training.pipeline import Pipeline, Places
@@ -52,6 +53,8 @@ def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) ->
         assert row["value"] == score(row["metric"], frame["label"], frame["prediction"])
         assert row["teacher_value"] == score(row["metric"], frame["label"], frame["teacher_prediction"])
         assert row["n_examples"] == 48
+    assert set(outcome.metrics["lengths"]) == set(pipeline.text) and outcome.metrics["lengths"]["dev"]["cut"] == 0
+    assert set(outcome.metrics["one_answer"]) <= {"dev"}
     # While it trains, the student's scores are taken by other kernels of attention, which may flip a rounding.
     assert outcome.metrics["rows"][0]["best_value"] >= outcome.metrics["rows"][0]["value"] - 0.01
 
@@ -238,3 +241,11 @@ def test_a_student_trained_on_a_gpu_reloads_exactly(pipeline: Pipeline, tmp_path
     outcome = measure(on_gpu, on_gpu.teacher(), on_gpu.student(), tmp_path / "model")
     assert next(outcome.model.parameters()).device.type == "cuda"
     assert outcome.metrics["reload_difference"] == 0.0
+
+
+def test_one_answer_for_every_row_is_named() -> None:
+    task = replace(find_task("toy-sentiment"), labels=("legit", "fraud"))
+    always = pd.DataFrame({"split": "dev", "prediction": [0.0, 0.0, 0.0], "teacher_prediction": [0.0, 1.0, 0.0]})
+    assert module._one_answer([always], task, "prediction") == {"dev": "legit"}
+    assert module._one_answer([always], task, "teacher_prediction") == {}
+    assert module._one_answer([always], find_task("stsb"), "prediction") == {"dev": "0"}

@@ -12,8 +12,9 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
+from xtc_study.tasks.metric_names import CLASS_METRICS, SCORE_METRICS, in_words
 from xtc_study.tasks.own import read_own
-from xtc_study.tasks.task import CLASS_METRICS, SCORE_METRICS, DataError
+from xtc_study.tasks.task import DataError
 from xtc_study.training.metrics import METRICS
 
 PLAIN = """
@@ -44,10 +45,10 @@ def test_a_classification_of_sentences(tmp_path: Path) -> None:
     assert text["dev"].to_dict() == {"sentence": ["not bad"], "label": [1], "idx": [0]}
 
 
-@pytest.mark.parametrize("score", ["1e39", "-1e39", "1" + "0" * 400, "nan"], ids=lambda text: text[:6])
+@pytest.mark.parametrize("score", ["1e39", "-1e39", "1" + "0" * 400], ids=lambda text: text[:6])
 def test_a_number_that_training_could_not_hold(score: str, tmp_path: Path) -> None:
     path = write(tmp_path, PLAIN.replace("train.csv", "train.jsonl").replace("labels: [no, yes]", "kind: regression"))
-    (tmp_path / "train.jsonl").write_text(f'{{"review": "x", "stars": {score.replace("nan", "NaN")}}}\n')
+    (tmp_path / "train.jsonl").write_text(f'{{"review": "x", "stars": {score}}}\n')
     with pytest.raises(
         DataError, match=r"train\.jsonl, line 1, column 'stars': .* expected a number, of 3\.4e\+38 at"
     ):
@@ -77,7 +78,7 @@ metrics: [spearman]
     ("values", "labels"),
     [
         ([10, 9, 10, 9], ("9", "10")),
-        (["b", "a", "B", "b", "a", "B"], ("B", "a", "b")),
+        (["b", "a", "C", "b", "a", "C"], ("C", "a", "b")),
         ([True, False, True, False], ("false", "true")),
         ([1.0, 0.0, 1.0, 0.0], ("0", "1")),
     ],
@@ -90,7 +91,7 @@ def test_labels_from_the_data_are_in_order(values: list[Any], labels: tuple[str,
     assert read_own(path).task.labels == labels
 
 
-def test_what_is_held_out_depends_on_the_texts_alone(tmp_path: Path) -> None:
+def test_what_is_held_out_depends_on_the_rows_alone(tmp_path: Path) -> None:
     rows = [f"text {number % 30},{'ab'[number % 30 % 2]}" for number in range(40)]  # ten texts occur twice
     parts = []
     for order in (rows, rows[::-1]):
@@ -100,7 +101,8 @@ def test_what_is_held_out_depends_on_the_texts_alone(tmp_path: Path) -> None:
         assert len(text["train"]) + len(text["dev"]) == 40
     assert parts[0] == parts[1]
     train, dev = parts[0]
-    assert len(dev) == 6 and not train & dev, "a text is never both trained on and scored"
+    assert not train & dev, "a text is never both trained on and scored"
+    assert read_own(tmp_path / "my.yml").counts() == {"a": {"train": 16, "dev": 4}, "b": {"train": 16, "dev": 4}}
 
 
 def test_the_name_tells_data_sets_apart_and_nothing_else(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         (
             "labels:",
             "metrics: [f2]\nlabels:",
-            "metrics: 'f2', expected of accuracy, f1, matthews for a classification",
+            "metrics: 'f2', expected of accuracy, f1, matthews, macro_f1 and f1_of:CLASS for a classification",
         ),
         ("labels:", "kind: regression\nlabels:", "labels: a regression has none"),
         ("[no, yes]", "[no, no]", "labels: expected each once"),
@@ -168,13 +170,17 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         ("dev: dev.csv", "dev: ./train.csv", "train and dev are the same data"),
         ("files: {train: train.csv", "files: {train: none.csv", r"none\.csv: no such file; a path in a description"),
         ("label: stars", "label: star", r"train\.csv, line 1: no column 'star'"),
-        ("[no, yes]", "[No, yes]", r"train\.csv, line 3, column 'stars': 'no', expected one of 'No', 'yes'; mend it"),
+        (
+            "[no, yes]",
+            "[No, yes]",
+            r"train\.csv, line 3, column 'stars': 'no', expected one of 'No', 'yes'; it differs from 'No' only",
+        ),
         ("[no, yes]", "[no, yes, perhaps]", "no row of train has the label 'perhaps'"),
         ("[no, yes]", "[no, yes, perhaps]\nmetrics: [f1]", "no row of train has the label 'perhaps'"),
         (
             "labels: [no, yes]",
             "kind: regression",
-            r"line 2, column 'stars': 'yes', expected a number, .* \(wrong too: line 3, 4\); mend it or delete",
+            r"line 2, column 'stars': 'yes', expected a number \(wrong too: line 3, 4\); correct it or delete",
         ),
     ],
 )
@@ -193,7 +199,7 @@ def test_a_mistake_in_the_description_is_named(old: str, new: str, message: str,
         (
             "dev",
             "review,stars\n" + "x,maybe\n" * 8,
-            r"line 2, .*\(wrong too: line 3, 4, 5, 6, 7 and 2 more\); mend it, or change labels in the description",
+            r"line 2, .*\(wrong too: line 3, 4, 5, 6, 7 and 2 more\); correct it, or change labels in the description",
         ),
         ("dev", "review,stars\nx," + "y" * 99 + "\n", r"'y{59}\.\.\., expected"),
     ],
@@ -209,9 +215,6 @@ def test_labels_from_the_data_that_cannot_be_classes(tmp_path: Path) -> None:
         read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", ""), train=many))
     with pytest.raises(DataError, match=r"line 3, column 'stars': '', expected a label; fill it in"):
         read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", ""), train="review,stars\na,no\nb,\nc,yes\n"))
-    three = TRAIN + "4,so so,perhaps\n5,well,perhaps\n6,so,perhaps\n"
-    with pytest.raises(DataError, match="f1 needs two classes, here are 3"):
-        read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", "metrics: [f1]"), train=three))
 
 
 HUB = """
@@ -278,3 +281,60 @@ def test_texts_that_are_trained_on_and_scored_are_counted(tmp_path: Path) -> Non
     pairs = PLAIN.replace("text: review", "text: [id, review]")
     path = write(tmp_path / "pairs", pairs, dev="id,review,stars\n1,fine,no\n3,fine,yes\n")
     assert read_own(path).in_train_too() == {"dev": 1}, "of a pair both texts count"
+
+
+def test_f1_says_of_which_class(tmp_path: Path) -> None:
+    def metrics(more: str) -> tuple[str, ...]:
+        return read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", more))).task.metrics
+
+    assert metrics("metrics: [accuracy, f1]\npositive: no") == ("accuracy", "f1_of:0:no")
+    assert metrics("metrics: [f1, f1_of:no, macro_f1]\npositive: ' yes'") == ("f1_of:1:yes", "f1_of:0:no", "macro_f1")
+    assert [in_words(metric) for metric in metrics("metrics: [f1, matthews]\npositive: yes")] == [
+        "f1 of yes",
+        "matthews",
+    ]
+    for more, message in (
+        (
+            "metrics: [f1]",
+            "metrics: f1 is that of one class, and nothing says of which; add positive: yes or positive: no",
+        ),
+        ("labels: [yes, no]\nmetrics: [f1]", "add positive: no or positive: yes"),
+        ("metrics: [f1]\npositive: Yes", "positive: 'Yes' is no class; expected one of 'no', 'yes'"),
+        ("metrics: [f1_of:perhaps]", "metrics: 'perhaps' is no class"),
+        ("metrics: [f1, f1_of:yes]\npositive: yes", "f1 and f1_of:yes are the same"),
+        ("metrics: [accuracy]\npositive: yes", "positive: 'yes', the class that f1 is of; add f1 to metrics"),
+        (
+            "kind: regression\nmetrics: [f1_of:yes]",
+            "'f1_of:yes', expected of pearson, spearman, mae, rmse for a regress",
+        ),
+        (
+            "kind: regression\nmetrics: [rmse, pearson]",
+            "'rmse' is an error .*: put pearson or spearman first, and this",
+        ),
+        ("metrics: [mae]", "metrics: 'mae', expected of accuracy, f1"),
+    ):
+        with pytest.raises(DataError, match=message):
+            metrics(more)
+
+
+def test_f1_of_three_classes(tmp_path: Path) -> None:
+    three = TRAIN + "4,so so,perhaps\n5,well,perhaps\n6,so,perhaps\n"
+    with pytest.raises(DataError, match="f1 needs two classes, here are 3; use macro_f1, f1_of:CLASS"):
+        read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", "metrics: [f1]"), train=three))
+    data = read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", "metrics: [f1_of:perhaps]"), train=three))
+    assert data.task.metrics == ("f1_of:1:perhaps",)
+
+
+def test_names_of_earlier_versions_stay_where_nothing_changed(tmp_path: Path) -> None:
+    """The hash of commit 0e5d90d. A split by class, labels without blanks, and numbers in their own unit are new."""
+    assert read_own(write(tmp_path)).task.name == "own-reviews-3e42b258b6"
+    twenty = "id,review,stars\n" + "".join(f"{n},text {n},{['no', 'yes'][n % 2]}\n" for n in range(20))
+    changed = {
+        "held_out: 0.2": PLAIN.replace(", dev: dev.csv", "").replace("labels:", "held_out: 0.2\nlabels:"),
+        "regression": PLAIN.replace("stars\nlabels: [no, yes]", "id\nkind: regression").replace(", dev: dev.csv", "")
+        + "held_out: 0.2\n",
+    }
+    old = {"held_out: 0.2": "own-reviews-d3342a44d6", "regression": "own-reviews-fec4c3cd1e"}
+    for what, description in changed.items():
+        name = read_own(write(tmp_path, description, train=twenty)).task.name
+        assert name != old[what] and len(name) == len(old[what])

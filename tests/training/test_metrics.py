@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from xtc_study.training.metrics import METRICS, score
+from xtc_study.training.metrics import METRICS, answers_one_class, score
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,13 @@ from xtc_study.training.metrics import METRICS, score
         ("spearman", [1, 2, 3, 4], [1, 10, 100, 1000], 1.0),
         ("spearman", [1, 2, 3, 4], [2, 1, 4, 3], 0.6),
         ("spearman", [1, 2, 3], [0.5, 0.5, 0.5], 0.0),
+        # classes 0, 1, 2: 2/3, 1/2, 0 (class 2 is predicted and never right)
+        ("macro_f1", [0, 0, 1, 1], [0, 2, 1, 0], (1 / 2 + 2 / 3 + 0) / 3),
+        ("f1_of:0:no", [0, 0, 1, 1], [0, 2, 1, 0], 1 / 2),
+        ("f1_of:1:yes: or so", [0, 0, 1, 1], [0, 2, 1, 0], 2 / 3),
+        ("f1_of:3:never", [0, 0, 1, 1], [0, 2, 1, 0], 0.0),
+        ("mae", [100_000, 400_000], [110_000, 370_000], 20_000),
+        ("rmse", [1, 2, 3, 4], [1, 2, 3, 8], 2.0),
     ],
 )
 def test_by_hand(metric: str, labels: list[float], predictions: list[float], expected: float) -> None:
@@ -53,6 +60,17 @@ def test_shapes_that_do_not_fit(labels: list, predictions: list) -> None:
 
 def test_an_unknown_metric() -> None:
     with pytest.raises(
-        ValueError, match="unknown metric 'auc'; expected one of accuracy, f1, matthews, pearson, spearman"
+        ValueError, match=r"unknown metric 'auc'; expected one of accuracy, f1, macro_f1, .*, or f1_of:ID:NAME"
     ):
         score("auc", [1], [1])
+    with pytest.raises(ValueError, match="unknown metric 'f1_of:fraud'"):
+        score("f1_of:fraud", [1], [1])
+
+
+def test_always_legit_scores_high_and_is_named() -> None:
+    """5 % fraud, and a model that never says so."""
+    labels, predictions = [1] * 5 + [0] * 95, [0] * 100
+    assert score("f1_of:0:legit", labels, predictions) == pytest.approx(2 * 95 / (2 * 95 + 5))
+    assert score("f1_of:1:fraud", labels, predictions) == score("matthews", labels, predictions) == 0
+    assert answers_one_class(predictions) and not answers_one_class([*predictions, 1])
+    assert answers_one_class([2.5, 2.5]) and not answers_one_class([1]) and not answers_one_class([])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from xtc_study.analysis.compare import one_split
+from xtc_study.tasks.metric_names import LOWER_IS_BETTER
 from xtc_study.training.metrics import score
 
 ALWAYS_0 = ("matthews", "pearson", "spearman")
@@ -16,9 +17,15 @@ ALWAYS_0 = ("matthews", "pearson", "spearman")
 
 
 def chance(metric: str, labels: npt.NDArray[np.float64]) -> float:
-    """The best score of one constant answer on these labels; 0 for Matthews and the correlations."""
+    """The best score of one constant answer on these labels; 0 for Matthews and the correlations.
+
+    For the errors mae and rmse, of which less is better, that is the median's and the mean's.
+    """
     if metric in ALWAYS_0:
         return 0.0
+    if metric in LOWER_IS_BETTER:
+        answer = np.median(labels) if metric == "mae" else np.mean(labels)
+        return score(metric, labels, np.full(len(labels), answer))
     return max(score(metric, labels, np.full(len(labels), value)) for value in np.unique(labels))
 
 

@@ -15,6 +15,7 @@ from xtc_study.runs.claims import is_held
 from xtc_study.runs.records import Environment, Latency, Metrics, Params, RunFileError, Status, read_record, state_of
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
+from xtc_study.tasks.metric_names import higher_is_better
 
 __all__ = ["RunFileError", "collect", "compact_layers", "merged", "predictions", "shape_words", "states"]
 
@@ -28,11 +29,13 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     """The tidy frame of the planned runs that are done; a run that is not, or whose files are corrupt, has no row.
 
     Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
-    value, best_value and teacher_value (as the metric gives them, in [-1, 1]; NaN where not stored),
-    higher_is_better, n_examples, every other recipe field, the sizes in bytes, latency_ms and latency_of (milliseconds
-    and what they were measured with; missing where they were not), duration_s, device, precision, versions (compact
-    JSON), commit (of the code; missing outside git), started (ISO text), recipe_version and method_version (of the
-    code that made the run; see ``recipe.VERSION`` and ``compress/version.py``).
+    value, best_value and teacher_value (as the metric gives them; NaN where not stored), higher_is_better (False for
+    mae and rmse), n_examples, rows_cut (of them, those longer than max_length) and one_answer (what the file answers
+    for every row of the split, where it does), both missing where not stored, every other recipe field, the sizes in
+    bytes, latency_ms and latency_of (milliseconds and what they were measured with; missing where they were not),
+    duration_s, device, precision, versions (compact JSON), commit (of the code; missing outside git), started (ISO
+    text), recipe_version and method_version (of the code that made the run; see ``recipe.VERSION`` and
+    ``compress/version.py``).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
@@ -48,7 +51,9 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
     """
     try:
         old = pd.read_parquet(before)
-        old = old.assign(**{column: 1 for column in VERSIONS if column not in old})[list(COLUMNS)].astype(COLUMNS)
+        missing: dict[str, int | None] = dict.fromkeys(ADDED) | dict.fromkeys(VERSIONS, 1)
+        missing = {column: value for column, value in missing.items() if column not in old}
+        old = old.assign(**missing)[list(COLUMNS)].astype(COLUMNS)
     except (OSError, ValueError, KeyError, TypeError):
         return frame
     others = old[~old["study"].isin(studies)]
@@ -119,7 +124,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         **run.recipe.model_dump(),
         "layers": compact_layers(run.recipe.layers),
         "teacher_layers": compact_layers(run.recipe.teacher_layers),
-        **metrics.model_dump(exclude={"rows"}),
+        **metrics.model_dump(exclude={"rows", "lengths", "one_answer"}),
         **_latency(folder),
         **status.model_dump(include={"started", "duration_s"}),
         "device": environment.device,
@@ -128,11 +133,17 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "commit": environment.commit,
         "recipe_version": read_record(folder, "params.json", Params).version,
         "method_version": environment.method,
-        "higher_is_better": True,
     }
     splits: set[str] = set()
     for score in metrics.rows:
-        yield {**of_run, **score.model_dump(), "is_primary": score.split not in splits}
+        yield {
+            **of_run,
+            **score.model_dump(),
+            "is_primary": score.split not in splits,
+            "higher_is_better": higher_is_better(score.metric),
+            "rows_cut": metrics.lengths[score.split].cut if score.split in metrics.lengths else None,
+            "one_answer": metrics.one_answer.get(score.split),
+        }
         splits.add(score.split)
 
 
@@ -173,12 +184,16 @@ def _dtype(field: str) -> str:
     return plain.get(remaining.pop(), "str") if len(remaining) == 1 else "str"  # layers becomes text
 
 
+ADDED = {"rows_cut": "Int64", "one_answer": "str"}
+"""Columns of later date, which a table that was written before may lack."""
+
 COLUMNS: dict[str, str] = {
     **dict.fromkeys(("study", "arm", "run_id", "task", "split", "metric"), "str"),
     "is_primary": "bool",
     **dict.fromkeys(("value", "best_value", "teacher_value"), "float64"),
     "higher_is_better": "bool",
     "n_examples": "int64",
+    **ADDED,
     **{field: _dtype(field) for field in Recipe.model_fields if field != "task"},
     **dict.fromkeys(("size_bytes", "size_bytes_paper", "teacher_size_bytes"), "int64"),
     "latency_ms": "float64",

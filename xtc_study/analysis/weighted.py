@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from xtc_study.tasks.metric_names import class_of
+
 Array = npt.NDArray[np.float64]
 
 _ROUNDING = 1e-12
@@ -25,10 +27,14 @@ def weighted_scores(metric: str, weights: Array, labels: Array, predictions: Arr
     Raises:
         ValueError: unknown metric, values that are not finite, or f1 on labels other than 0 and 1.
     """
-    if metric not in WEIGHTED_METRICS:
-        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(WEIGHTED_METRICS)}")
+    class_id = class_of(metric)
+    if class_id is None and metric not in WEIGHTED_METRICS:
+        known = ", ".join(WEIGHTED_METRICS)
+        raise ValueError(f"unknown metric {metric!r}; expected one of {known}, or f1_of:ID:NAME")
     if not (np.isfinite(labels).all() and np.isfinite(predictions).all()):
         raise ValueError(f"{metric} needs finite labels and predictions")
+    if class_id is not None:
+        return _f1_of(weights, labels, predictions, class_id)
     return WEIGHTED_METRICS[metric](weights, labels, predictions)
 
 
@@ -41,9 +47,38 @@ def _f1(weights: Array, labels: Array, predictions: Array) -> Array:
     """2 TP / (2 TP + FP + FN) of class 1; 0 where class 1 is neither present nor predicted, as in scikit-learn."""
     if not (np.isin(labels, (0, 1)).all() and np.isin(predictions, (0, 1)).all()):
         raise ValueError("f1 is defined here for labels 0 and 1")
-    hits = _sums(weights, (predictions == 1) & (labels == 1))
-    present_and_predicted = _sums(weights, (predictions == 1) * 1.0 + (labels == 1))
-    return _ratio(2 * hits, present_and_predicted)
+    return _f1_of(weights, labels, predictions, 1)
+
+
+def _f1_of(weights: Array, labels: Array, predictions: Array, value: float) -> Array:
+    return _ratio(*_f1_terms(weights, labels, predictions, value))
+
+
+def _f1_terms(weights: Array, labels: Array, predictions: Array, value: float) -> tuple[Array, Array]:
+    """2 TP and 2 TP + FP + FN of one class."""
+    hits = _sums(weights, (predictions == value) & (labels == value))
+    return 2 * hits, _sums(weights, (predictions == value) * 1.0 + (labels == value))
+
+
+def _macro_f1(weights: Array, labels: Array, predictions: Array) -> Array:
+    """The mean over the classes that a resample's labels or predictions have, as in scikit-learn."""
+    total = np.zeros((len(weights), len(predictions)))
+    classes = np.zeros_like(total)
+    for value in np.union1d(labels, predictions):
+        twice_hits, present_and_predicted = _f1_terms(weights, labels, predictions, value)
+        total += _ratio(twice_hits, present_and_predicted)
+        classes += present_and_predicted > 0
+    return _ratio(total, classes)
+
+
+def _mae(weights: Array, labels: Array, predictions: Array) -> Array:
+    errors: Array = _sums(weights, np.abs(predictions - labels)) / weights.sum(axis=1, keepdims=True)
+    return errors
+
+
+def _rmse(weights: Array, labels: Array, predictions: Array) -> Array:
+    errors: Array = np.sqrt(_sums(weights, (predictions - labels) ** 2) / weights.sum(axis=1, keepdims=True))
+    return errors
 
 
 def _matthews(weights: Array, labels: Array, predictions: Array) -> Array:
@@ -121,8 +156,11 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
 WEIGHTED_METRICS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "accuracy": _accuracy,
     "f1": _f1,
+    "macro_f1": _macro_f1,
     "matthews": _matthews,
     "pearson": _pearson,
     "spearman": _spearman,
+    "mae": _mae,
+    "rmse": _rmse,
 }
 """The same names and values as ``xtc_study.training.metrics.METRICS``, without importing scikit-learn."""

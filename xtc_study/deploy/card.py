@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from xtc_study.recipe import Recipe
+from xtc_study.tasks.lengths import Lengths
+from xtc_study.tasks.metric_names import in_words
 
 USE = """```python
 import xtc_study  # makes the format known to transformers; install XTC Study from its source
@@ -47,7 +49,7 @@ def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: st
         {
             "task": {"type": "text-classification"},
             "dataset": {"name": recipe.task, "type": recipe.task, "split": row["split"]},
-            "metrics": [{"type": row["metric"], "value": round(row["value"], 6)}],
+            "metrics": [{"type": in_words(row["metric"]), "value": round(row["value"], 6)}],
         }
         for row in sorted(rows, key=lambda row: row["metric"] != primary_metric)
     ]
@@ -82,11 +84,12 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "| split | metric | this file | teacher | examples |",
         "|---|---|---|---|---|",
         *(
-            f"| {row['split']} | {row['metric']} | {row['value']:.4f} | "
+            f"| {row['split']} | {_plain(in_words(row['metric']))} | {row['value']:.4f} | "
             f"{_number(row.get('teacher_value'))} | {row['n_examples']} |"
             for row in metrics["rows"]
         ),
         "",
+        *_warnings(metrics),
         "## Size",
         "",
         "| what | bytes |",
@@ -120,6 +123,23 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "The weights stand under the terms of the encoder they come from and of the data they were trained on. Fill "
         "in `license` above before you publish them.",
     ]
+
+
+def _warnings(metrics: Mapping[str, Any]) -> list[str]:
+    """What the scores do not show: one answer for all rows, and rows of which only a part was read."""
+    lines = []
+    for who, field in (("This file", "one_answer"), ("The teacher", "teacher_one_answer")):
+        for split, answer in (metrics.get(field) or {}).items():
+            lines += [
+                f"**{who} answers `{_plain(answer)}` for every row of {_plain(split)}.** Its Matthews correlation, or "
+                "its correlation with the labels, is 0 there, however high the other scores are.",
+                "",
+            ]
+    for split, found in (metrics.get("lengths") or {}).items():
+        if found["cut"]:
+            said = Lengths(**found).in_words(f"rows of {_plain(split)}")
+            lines += [f"{said[0].upper()}{said[1:]}.", ""]
+    return lines
 
 
 def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor: str) -> None:

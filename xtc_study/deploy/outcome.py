@@ -16,7 +16,9 @@ from xtc_study.deploy.checkpoint import save_packed
 from xtc_study.deploy.checksums import WEIGHTS
 from xtc_study.deploy.loading import load
 from xtc_study.deploy.rounding import rounded_student
-from xtc_study.training.metrics import score
+from xtc_study.tasks.metric_names import higher_is_better, in_words
+from xtc_study.tasks.task import Task
+from xtc_study.training.metrics import answers_one_class, score
 from xtc_study.training.pipeline import Pipeline, Trained
 from xtc_study.training.predict import decide, predict
 
@@ -37,7 +39,8 @@ class Outcome:
 
     def scores(self) -> pd.DataFrame:
         """One row a split and metric: the teacher's score and that of the loaded file."""
-        frame = pd.DataFrame(self.metrics["rows"]).set_index(["split", "metric"])
+        frame = pd.DataFrame(self.metrics["rows"])
+        frame = frame.assign(metric=frame["metric"].map(in_words)).set_index(["split", "metric"])
         return frame[["teacher_value", "value"]].rename(
             columns={"teacher_value": "teacher", "value": "packed student"}
         )
@@ -100,6 +103,9 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
         "vocabulary": filed.vocabulary,
         "heads": pipeline.head_notes(),
+        "lengths": {split: found.record() for split, found in pipeline.lengths.items()},
+        "one_answer": _one_answer(parts, pipeline.task, "prediction"),
+        "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
     return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
@@ -120,7 +126,18 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
         "best_value": best,
         "teacher_value": score(metric, labels, part["teacher_prediction"].to_numpy()),
         "n_examples": len(part),
+        "higher_is_better": higher_is_better(metric),
     }
+
+
+def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str, str]:
+    """By split, the class or number that a model answers for every row; without splits where it tells rows apart."""
+    found = {}
+    for part in parts:
+        if answers_one_class(part[column].to_numpy()):
+            answer = part[column].iloc[0]
+            found[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
+    return found
 
 
 def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.DataFrame:

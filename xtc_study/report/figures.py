@@ -12,6 +12,7 @@ from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.forest import differences_by_arm
 from xtc_study.report.isolation import MAX_LINES, Factor, factors, one_at_a_time, with_data
 from xtc_study.report.plots import seeds_by_arm, seeds_finding
+from xtc_study.tasks.metric_names import in_words
 
 
 def figures_of(
@@ -88,5 +89,6 @@ def fields_words(isolated: Sequence[Factor]) -> str:
 def _panels(frame: pd.DataFrame) -> str:
     panels = frame.loc[frame["is_primary"], ["task", "split", "metric"]].drop_duplicates().to_numpy().tolist()
     return ", ".join(
-        f"{task} ({metric})" if split == "dev" else f"{task} {split} ({metric})" for task, split, metric in panels
+        f"{task} ({in_words(metric)})" if split == "dev" else f"{task} {split} ({in_words(metric)})"
+        for task, split, metric in panels
     )

@@ -27,6 +27,7 @@ from xtc_study.report.canvas import (
     show,
 )
 from xtc_study.report.tables import arms_in_order
+from xtc_study.tasks.metric_names import in_words
 
 __all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
@@ -70,7 +71,7 @@ def seeds_by_arm(
             task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
             panel.set_title(name)
-            panel.set_ylabel(f"{metric} (points)")
+            panel.set_ylabel(f"{in_words(metric)} (points)".replace("$", r"\$"))  # no formula
             for position, arm in enumerate(arms):
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
             panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])

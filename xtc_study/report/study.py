@@ -18,6 +18,7 @@ from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing
 from xtc_study.report.figures import figures_of
 from xtc_study.report.front import Point
+from xtc_study.report.notices import notices_of
 from xtc_study.report.provenance import provenance_of
 from xtc_study.report.scope import Scope, scope_of, student_epochs
 from xtc_study.report.stale import stale_runs
@@ -162,7 +163,7 @@ def study_page(
     caption = f"The primary metric of each task ({of_tasks}), in points, with the lowest and the highest seed."
     return replace(
         page,
-        limits=[*limits, *_limits_of(found)],
+        limits=[*notices_of(frame), *limits, *_limits_of(found)],
         answers=answers(claims, comparisons, broken),
         arms=PageTable(arm_text(table, reference), _arms_caption(frame, reference, any_difference), arm_order(table)),
         tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),

@@ -11,6 +11,7 @@ from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
 from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
+from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
     "Study",
@@ -226,7 +227,7 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
             SEED_RANGE: _ranges(table),
             "Teacher": [_score(value) for value in table["teacher"]],
             "Seeds": table["seeds"].astype(str),
-            "Metric": table["metric"],
+            "Metric": table["metric"].map(in_words),
         }
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+
+from xtc_study.tasks.metric_names import higher_is_better
 
 PREDICTIONS = "predictions.parquet"
 State = Literal["missing", "running", "done", "failed", "corrupt"]
@@ -15,21 +17,35 @@ class RunFileError(ValueError):
     """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
 
 
-Metric = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
+Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mae", "rmse"]
 """The names in ``training/metrics.py``, which takes long to import."""
-Value = Annotated[FiniteFloat, Field(ge=-1, le=1)]
+F1OfClass = Annotated[str, Field(pattern=r"^f1_of:\d+:")]
 Number = Annotated[int, Field(ge=0)]
 
 
 class Score(BaseModel):
-    """One split and metric; values as the metric gives them, in [-1, 1]."""
+    """One split and metric; values as the metric gives them: in [-1, 1], or an error of at least 0."""
 
     split: str
-    metric: Metric
-    value: Value
-    best_value: Value | None = None
-    teacher_value: Value | None = None
+    metric: Metric | F1OfClass
+    value: FiniteFloat
+    best_value: FiniteFloat | None = None
+    teacher_value: FiniteFloat | None = None
     n_examples: Number
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        for value in (self.value, self.best_value, self.teacher_value):
+            right = value is None or (-1 <= value <= 1 if higher_is_better(self.metric) else value >= 0)
+            if not right:
+                raise ValueError(f"{self.metric}={value!r}: out of its range")
+        return self
+
+
+class Cut(BaseModel):
+    """How many rows of a split were longer than ``max_length`` (``tasks/lengths.py``)."""
+
+    cut: Number
 
 
 class Metrics(BaseModel):
@@ -39,6 +55,10 @@ class Metrics(BaseModel):
     size_bytes: Number
     size_bytes_paper: Number
     teacher_size_bytes: Number
+    lengths: dict[str, Cut] = {}
+    """By split; runs of version 0.1 have none."""
+    one_answer: dict[str, str] = {}
+    """By split, the class or number that the file answers for every row; without splits where it tells rows apart."""
 
 
 class Latency(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,14 +63,15 @@ def from_disk(path: Path) -> Dataset:
 class Padding:
     """Puts rows into one batch of tensors, padded to the longest row."""
 
-    def __init__(self, tokenizer: Any, task: Task) -> None:
-        self.tokenizer, self.is_regression = tokenizer, task.is_regression
+    def __init__(self, tokenizer: Any, task: Task, standard: Callable[[Sequence[float]], list[float]] = list) -> None:
+        """``standard``: labels as they are learned (``training/label_scale.py``)."""
+        self.tokenizer, self.is_regression, self.standard = tokenizer, task.is_regression, standard
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Tensors input_ids, attention_mask, ... of shape (batch, positions), labels (batch,), and what was in ROW."""
         import torch
 
-        labels = [row["labels"] for row in rows]
+        labels = self.standard([row["labels"] for row in rows])
         inputs = [{key: value for key, value in row.items() if key not in ("labels", "length", ROW)} for row in rows]
         # On the right, whatever the tokenizer likes: encoders count positions from the first piece.
         batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", padding_side="right"))

@@ -6,10 +6,11 @@
     label: stars                     # a column
     labels: [bad, good]              # in the order of their ids; left out: the values found in train
     metrics: [accuracy, f1]          # the first is the primary one
+    positive: good                   # the class that f1 is of
 
 With one file only, ``held_out: 0.1`` keeps that share of it for scoring. A data set of the hub has ``hub``,
 ``config``, ``revision`` and ``splits: {train: train, dev: validation}`` in place of ``files``. A regression says
-``kind: regression`` and has no ``labels``.
+``kind: regression`` and has no ``labels``. ``docs/your_data.md`` has every field with examples.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from xtc_study.tasks.task import CLASS_METRICS, SCORE_METRICS, DataError
+from xtc_study.tasks.labels import near_equal
+from xtc_study.tasks.metric_names import CLASS_METRICS, F1_OF, LOWER_IS_BETTER, SCORE_METRICS
+from xtc_study.tasks.task import DataError
 
 ENDINGS = (".yml", ".yaml")
 
@@ -48,7 +51,12 @@ class Description(BaseModel):
     kind: Literal["classification", "regression"] = "classification"
     labels: Annotated[list[str], Field(min_length=2)] | None = None
     metrics: Annotated[list[str], Field(min_length=1)] | None = None
+    """Of ``known_metrics``, or ``f1_of:CLASS``."""
+    positive: str | None = None
+    """The class that ``f1`` is of."""
     held_out: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    quoting: Literal["csv", "none"] | None = None
+    """What double quotes in .tsv files are; None: what they look like (``tasks/dialect.py``)."""
 
     @property
     def texts(self) -> list[str]:
@@ -62,6 +70,11 @@ class Description(BaseModel):
     @property
     def known_metrics(self) -> tuple[str, ...]:
         return CLASS_METRICS if self.kind == "classification" else SCORE_METRICS
+
+    @field_validator("labels", "positive")
+    @classmethod
+    def _without_blanks(cls, value: list[str] | str | None) -> list[str] | str | None:
+        return [name.strip() for name in value] if isinstance(value, list) else value and value.strip()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -79,12 +92,30 @@ class Description(BaseModel):
             raise ValueError("labels: a regression has none")
         if self.labels and len(set(self.labels)) != len(self.labels):
             raise ValueError("labels: expected each once")
-        if self.metrics and len(set(self.metrics)) != len(self.metrics):
-            raise ValueError("metrics: expected each once")
-        for metric in self.metrics or ():
-            if metric not in self.known_metrics:
-                raise ValueError(f"metrics: {metric!r}, expected of {', '.join(self.known_metrics)} for a {self.kind}")
+        for near in near_equal(self.labels or (), by_case=False)[:1]:
+            raise ValueError(f"labels: {' and '.join(map(repr, near))} look alike; give one of them another name")
+        if self.quoting and not any(name.lower().endswith(".tsv") for name in self.files.values()):
+            raise ValueError("quoting: is for .tsv files, and there are none; a .csv file always has CSV's quotes")
+        self._check_metrics()
         return self
+
+    def _check_metrics(self) -> None:
+        metrics, known = self.metrics or [], self.known_metrics
+        if len(set(metrics)) != len(metrics):
+            raise ValueError("metrics: expected each once")
+        for metric in metrics:
+            if metric not in known and not (metric.startswith(F1_OF) and self.kind == "classification"):
+                more = f" and {F1_OF}CLASS" if self.kind == "classification" else ""
+                raise ValueError(f"metrics: {metric!r}, expected of {', '.join(known)}{more} for a {self.kind}")
+        if metrics and metrics[0] in LOWER_IS_BETTER:
+            raise ValueError(
+                f"metrics: {metrics[0]!r} is an error in the unit of the labels, of which less is better; verdicts "
+                "and tables are in points, of which more is better: put pearson or spearman first, and this one after"
+            )
+        if self.positive is not None and "f1" not in metrics:
+            raise ValueError(
+                f"positive: {self.positive!r}, the class that f1 is of; add f1 to metrics, or leave it out"
+            )
 
 
 def is_description(text: str | Path) -> bool:

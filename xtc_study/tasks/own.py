@@ -1,14 +1,13 @@
 """A data set of your own, read from its files or the hub, checked row by row, and made into a task.
 
 The task's name is ``own-NAME-HASH``. The hash covers the description (not its ``question``, nor where the files lie)
-and the bytes of the files, so that a run is never scored on other data than it says. What is on the hub is fixed by
-``revision`` alone.
+and the bytes of the files, so that a run is never scored on other data than it says, and how they are read where that
+changed since earlier versions. What is on the hub is fixed by ``revision`` alone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from xtc_study.recipe import digest
 from xtc_study.tasks.description import Description, read_description
+from xtc_study.tasks.held_out import held_out_rows
+from xtc_study.tasks.labels import are_trimmed, class_ids, class_names, numbers, refuse
+from xtc_study.tasks.metric_names import F1_OF, f1_of
 from xtc_study.tasks.rows import Rows, read_rows
 from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
 
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 PREFIX = "own-"
-SHOWN = 5
-"""How many further wrong rows an error names."""
-LARGEST = 3.4e38
-"""What a label may be at most: models are trained in float32, where more is infinite."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class OwnData:
 
     task: Task
     splits: dict[str, Split]
+    notes: tuple[str, ...] = ()
+    """How the data were read where that is not plain, a sentence each: for ``xtc-study plan``."""
 
     def load(self) -> DatasetDict:
         """The splits, with the columns that ``Task`` documents."""
@@ -58,6 +58,13 @@ class OwnData:
         trained = set(zip(*self.splits["train"].texts, strict=True))
         others = {name: split for name, split in self.splits.items() if name != "train"}
         return {name: sum(row in trained for row in zip(*split.texts, strict=True)) for name, split in others.items()}
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows by class and split: {class: {split: rows}}. Empty for a regression."""
+        return {
+            name: {split: rows.labels.count(class_id) for split, rows in self.splits.items()}
+            for class_id, name in enumerate(self.task.labels)
+        }
 
 
 def read_own(path: Path) -> OwnData:
@@ -89,27 +96,101 @@ def _read(path: Path, description_json: str, stamps: tuple[tuple[str, int, int],
     else:
         columns = [*description.texts, description.label]
         files = {split: path.parent / name for split, name in description.files.items()}
-        raw = {split: (file, read_rows(file, columns)) for split, file in files.items()}
+        raw = {split: (file, read_rows(file, columns, description.quoting)) for split, file in files.items()}
         content = [[split, hashlib.sha256(file.read_bytes()).hexdigest()] for split, (file, _) in raw.items()]
     _refuse_twins(path, content)
-    labels = _class_names(path, description, *raw["train"])
+    labels = class_names(description, *raw["train"])
     splits = {split: _checked(description, labels, file, rows) for split, (file, rows) in raw.items()}
     if description.held_out is not None:
-        splits["train"], splits["dev"] = _held_out(splits["train"], description.held_out)
-    _every_class_is_trained(path, labels, splits["train"])
-    identity = {**description.model_dump(mode="json", exclude={"question", "files", "splits"}), "content": content}
+        splits["train"], splits["dev"] = _held_out(path, splits["train"], description.held_out, bool(labels))
+    _can_be_learned(path, labels, splits["train"])
+    identity = description.model_dump(mode="json", exclude={"question", "files", "splits", "quoting"})
+    if description.positive is None:
+        del identity["positive"]
+    identity |= {"content": content, **_read_otherwise(description, raw)}
     task = Task(
         name=f"{PREFIX}{description.name}-{digest(identity)}",
         question=description.question or f"Your own data: {description.name}.",
         text_fields=SENTENCE if len(description.texts) == 1 else PAIR,
         labels=labels,
-        metrics=tuple(description.metrics or description.known_metrics[: 1 if labels else 2]),
+        metrics=_metrics(path, description, labels),
         eval_splits=tuple(split for split in splits if split != "train"),
         train_rows=len(splits["train"].labels),
     )
-    if "f1" in task.metrics and len(labels) != 2:
-        raise DataError(f"{path}: metrics: f1 needs two classes, here are {len(labels)}; use accuracy or matthews")
-    return OwnData(task, splits)
+    data = OwnData(task, splits, tuple(_reading_notes(description, raw)))
+    return OwnData(task, splits, (*data.notes, *_class_notes(data)))
+
+
+def _read_otherwise(description: Description, raw: dict[str, tuple[Path, Rows]]) -> dict[str, Any]:
+    """What is read or split or learned otherwise than in version 0.1; empty where nothing is, so that names stay."""
+    found: dict[str, Any] = {}
+    if description.held_out is not None:
+        found["held_out_by"] = "class"
+    if quoted := [split for split, (_, rows) in raw.items() if rows.quotes.are_csv]:
+        found["quoted"] = quoted
+    if description.kind == "regression":
+        found["labels_by"] = "mean and deviation"
+    elif any(are_trimmed(rows.columns[-1]) for _, rows in raw.values()):
+        found["trimmed"] = True
+    return found
+
+
+def _reading_notes(description: Description, raw: dict[str, tuple[Path, Rows]]) -> list[str]:
+    notes = []
+    for file, rows in raw.values():
+        if rows.quotes.are_csv and description.quoting is None:
+            notes.append(
+                f"{file.name}: double quotes are read as CSV's (quoting: none reads them as plain characters)"
+            )
+        elif rows.quotes.in_doubt:
+            many = f"{rows.quotes.in_doubt:,} field{'s' if rows.quotes.in_doubt > 1 else ''}"
+            notes.append(
+                f"{file.name}: {many} in double quotes, read as part of the text (quoting: csv takes them off)"
+            )
+        if description.kind == "classification" and (trimmed := are_trimmed(rows.columns[-1])):
+            notes.append(f"{file.name}: blanks around {trimmed:,} label{'s' if trimmed > 1 else ''} are left out")
+    return notes
+
+
+def _class_notes(data: OwnData) -> list[str]:
+    """Classes that a split does not score."""
+    counts = data.counts()
+    notes = []
+    for split in data.task.eval_splits:
+        missing = [name for name in counts if not counts[name][split]]
+        if missing:
+            some = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
+            notes.append(f"no row of {split} has the label {some}: its scores say nothing about it")
+    return notes
+
+
+def _metrics(path: Path, description: Description, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """The task's metrics; the F1 of a class by its id and name."""
+    if not labels:
+        return tuple(description.metrics or description.known_metrics[:2])
+    found = []
+    for metric in description.metrics or description.known_metrics[:1]:
+        name = description.positive if metric == "f1" else metric.removeprefix(F1_OF)
+        if metric == "f1" and len(labels) != 2:
+            raise DataError(
+                f"{path}: metrics: f1 needs two classes, here are {len(labels)}; use macro_f1, {F1_OF}CLASS, accuracy "
+                "or matthews"
+            )
+        if name is None:
+            raise DataError(
+                f"{path}: metrics: f1 is that of one class, and nothing says of which; add positive: {labels[1]} or "
+                f"positive: {labels[0]} (the class that is looked for, mostly the rarer one), or use macro_f1"
+            )
+        if metric != "f1" and not metric.startswith(F1_OF):
+            found.append(metric)
+        elif name in labels:
+            found.append(f1_of(labels.index(name), name))
+        else:
+            field = "positive" if metric == "f1" else "metrics"
+            raise DataError(f"{path}: {field}: {name!r} is no class; expected one of {', '.join(map(repr, labels))}")
+    if len(set(found)) != len(found):
+        raise DataError(f"{path}: metrics: f1 and {F1_OF}{description.positive} are the same; keep one of them")
+    return tuple(found)
 
 
 def _refuse_twins(path: Path, content: Sequence[Sequence[str]]) -> None:
@@ -156,92 +237,25 @@ def _from_hub(path: Path, description: Description) -> dict[str, tuple[Path, Row
     return raw
 
 
-def _class_names(path: Path, description: Description, file: Path, rows: Rows) -> tuple[str, ...]:
-    """The classes in the order of their ids; none for a regression."""
-    if description.kind == "regression":
-        return ()
-    if description.labels:
-        return tuple(description.labels)
-    values, column = rows.columns[-1], description.label
-    _refuse(file, rows, column, values, [_label_text(v) is None for v in values], "a label", "fill it in")
-    found = {str(_label_text(value)) for value in values}
-    if len(found) < 2 or len(found) > max(len(rows.numbers) // 2, 2):
-        raise DataError(
-            f"{file}, column {column!r}: {len(found)} different values in {len(rows.numbers)} rows, "
-            "expected at least 2 classes with a few rows each; is this the column of labels, or kind: regression?"
-        )
-    whole = all(text.removeprefix("-").isdecimal() for text in found)
-    return tuple(sorted(found, key=lambda text: (int(text) if whole else 0, text)))
-
-
-def _label_text(value: Any) -> str | None:
-    """A label as text, as a description writes it: 1 for 1.0, true for True; None where there is none."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return None if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
-    return str(value) if isinstance(value, int) or (isinstance(value, str) and value.strip()) else None
-
-
 def _checked(description: Description, labels: tuple[str, ...], file: Path, rows: Rows) -> Split:
     for column, values in zip(description.texts, rows.columns[:-1], strict=True):
         wrong = [not isinstance(value, str) or not value.strip() for value in values]
-        _refuse(file, rows, column, values, wrong, "text", "write it or delete the row")
-    column, values = description.label, rows.columns[-1]
-    if not labels:
-        numbers = [_number(value) for value in values]
-        _refuse(
-            file,
-            rows,
-            column,
-            values,
-            [n is None for n in numbers],
-            f"a number, of {LARGEST:g} at most",
-            "mend it or delete the row",
+        refuse(file, rows, column, values, wrong, "text", "write it or delete the row")
+    if labels:
+        return Split(rows.columns[:-1], class_ids(description, labels, file, rows))
+    return Split(rows.columns[:-1], numbers(description, file, rows))
+
+
+def _held_out(path: Path, train: Split, share: float, has_classes: bool) -> tuple[Split, Split]:
+    """Train and dev."""
+    texts = list(zip(*train.texts, strict=True))
+    held = held_out_rows(texts, train.labels if has_classes else None, share)
+    if not any(held):
+        raise DataError(
+            f"{path}: held_out leaves no row to score on, for no class has two different texts; add rows, or a file "
+            "to score on"
         )
-        return Split(rows.columns[:-1], numbers)
-    ids = {name: index for index, name in enumerate(labels)}
-    found = [ids.get(_label_text(value) or "") for value in values]
-    fix = "mend it, or change labels in the description"
-    if not description.labels:
-        fix = "mend it: it is none of the labels found in train"
-    expected = f"one of {', '.join(map(repr, labels[:20]))}{', ...' if len(labels) > 20 else ''}"
-    _refuse(file, rows, column, values, [index is None for index in found], expected, fix)
-    return Split(rows.columns[:-1], found)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):  # OverflowError: a whole number of hundreds of digits
-        return None
-    return number if abs(number) <= LARGEST else None  # never true of nan
-
-
-def _refuse(
-    file: Path, rows: Rows, column: str, values: list[Any], wrong: Sequence[bool], expected: str, fix: str
-) -> None:
-    """Raises an error that names the first wrong value and where the others are, if there are any."""
-    places = [place for place, is_wrong in enumerate(wrong) if is_wrong]
-    if not places:
-        return
-    value, others = repr(values[places[0]]), [str(rows.numbers[place]) for place in places[1:]]
-    also = ""
-    if others:
-        more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
-        also = f" (wrong too: {rows.unit} {', '.join(others[:SHOWN])}{more})"
-    shown = value if len(value) <= 60 else f"{value[:60]}..."
-    raise DataError(
-        f"{file}, {rows.unit} {rows.numbers[places[0]]}, column {column!r}: {shown}, expected {expected}{also}; {fix}"
-    )
-
-
-def _held_out(train: Split, share: float) -> tuple[Split, Split]:
-    """Train and dev. Rows of the same text stay together; which go to dev depends on the texts alone."""
-    keys = list(zip(*train.texts, strict=True))
-    order = sorted(set(keys), key=lambda key: hashlib.sha256("\0".join(key).encode()).digest())
-    dev = set(order[: max(round(share * len(order)), 1)])
-    return _rows_of(train, [key not in dev for key in keys]), _rows_of(train, [key in dev for key in keys])
+    return _rows_of(train, [not row for row in held]), _rows_of(train, held)
 
 
 def _rows_of(split: Split, kept: Sequence[bool]) -> Split:
@@ -249,9 +263,11 @@ def _rows_of(split: Split, kept: Sequence[bool]) -> Split:
     return Split(texts, [label for label, keep in zip(split.labels, kept, strict=True) if keep])
 
 
-def _every_class_is_trained(path: Path, labels: tuple[str, ...], train: Split) -> None:
+def _can_be_learned(path: Path, labels: tuple[str, ...], train: Split) -> None:
     if not train.labels:
         raise DataError(f"{path}: held_out leaves no row to train on; add rows, or a file to score on")
+    if not labels and min(train.labels) == max(train.labels):
+        raise DataError(f"{path}: every row of train has the label {train.labels[0]:g}; there is nothing to learn")
     trained = set(train.labels)
     missing = [name for index, name in enumerate(labels) if index not in trained]
     if missing:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xtc_study.tasks.dialect import Quotes, quotes_of
 from xtc_study.tasks.lines import numbered_lines
 from xtc_study.tasks.task import DataError
 
@@ -20,13 +21,20 @@ class Rows(NamedTuple):
     numbers: list[int]
     columns: list[list[Any]]
     """One list a column, in the order asked for. CSV and TSV give text; the others what they hold."""
+    quotes: Quotes = Quotes(False)
+    """Of a .tsv file: whether its quotes were read as CSV's, and how many texts leave that in doubt."""
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Rows:
+def read_rows(path: Path, columns: Sequence[str], quoting: str | None = None) -> Rows:
     """The named columns of a file, whose ending says what it is.
 
     ``.csv`` is comma-separated with texts in double quotes where they need them (RFC 4180); ``.tsv`` is
-    tab-separated without any quoting; both begin with a line of column names. ``.jsonl`` has one object a line.
+    tab-separated, with or without such quotes; both begin with a line of column names. ``.jsonl`` has one object a
+    line.
+
+    Args:
+        quoting: of .tsv files: ``csv``, ``none`` (a quote is a plain character), or None: what the file looks like
+            (``dialect.quotes_of``).
 
     Raises:
         DataError: no such file, another ending, a column that is not there once, a row of another length, text that
@@ -38,11 +46,28 @@ def read_rows(path: Path, columns: Sequence[str]) -> Rows:
         raise DataError(f"{path}: expected a file that ends in {', '.join(readers)}; save the data as one of these")
     if not path.is_file():
         raise DataError(f"{path}: no such file; a path in a description starts from the description's own folder")
+    quotes = Quotes(False)
+    if reader is not _parquet:
+        _check_line_ends(path)
+    if reader is _tsv:
+        quotes = quotes_of(path) if quoting is None else Quotes(quoting == "csv")
+        reader = _quoted_tsv if quotes.are_csv else _tsv
     numbers, rows = reader(path, columns)
     if not rows:
         raise DataError(f"{path}: no rows; expected at least one")
     unit = "row" if reader is _parquet else "line"
-    return Rows(unit, numbers, [[row[place] for row in rows] for place in range(len(columns))])
+    return Rows(unit, numbers, [[row[place] for row in rows] for place in range(len(columns))], quotes)
+
+
+def _check_line_ends(path: Path) -> None:
+    """A file whose lines end in carriage returns alone would be read as one line."""
+    with path.open("rb") as file:
+        first = file.readline().removesuffix(b"\n").removesuffix(b"\r")
+    if b"\r" in first:
+        raise DataError(
+            f"{path}, line 1: holds a carriage return and goes on; its lines seem to end in carriage returns alone "
+            "(as old Macintosh programs and Excel's 'CSV (Macintosh)' write them): save it with line ends LF or CR LF"
+        )
 
 
 def _csv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
@@ -53,8 +78,20 @@ def _csv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[A
 
 def _tsv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
     lines = ((number, line.rstrip("\r\n").split("\t")) for number, line in numbered_lines(path))
-    hint = "a text in a .tsv file can hold no tab and no line break; take them out, or save the data as .csv or .jsonl"
+    hint = (
+        "a text in a .tsv file without quotes can hold no tab and no line break; take them out, save the data as .csv "
+        "or .jsonl, or, if its quotes are CSV's, say quoting: csv in the description"
+    )
     return _table(path, columns, (row for row in lines if row[1] != [""]), hint)
+
+
+def _quoted_tsv(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:
+    reader = csv.reader((line for _, line in numbered_lines(path)), delimiter="\t", strict=True)
+    hint = (
+        "its quotes are read as CSV's: a text that holds a tab, a quote or a line break is in double quotes, and the "
+        "quotes in it are doubled (quoting: none in the description reads them as plain characters)"
+    )
+    return _table(path, columns, _numbered(path, reader, hint), hint)
 
 
 def _numbered(path: Path, reader: Any, hint: str) -> Iterator[tuple[int, list[str]]]:
@@ -68,6 +105,8 @@ def _numbered(path: Path, reader: Any, hint: str) -> Iterator[tuple[int, list[st
         if "field larger" in str(error):
             hint = f"a text has more than {csv.field_size_limit():,} characters, or begins with a quote that nothing "
             hint += "closes; cut the text, or double the quotes in it"
+        if "new-line character" in str(error):
+            hint = "a carriage return that ends no line stands outside quotes; take it out, or quote the text"
         raise DataError(f"{path}, line {start}: not CSV ({error}); {hint}") from None
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.tasks.metric_names import CLASS_METRICS as CLASS_METRICS
+from xtc_study.tasks.metric_names import SCORE_METRICS as SCORE_METRICS
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SENTENCE = ("sentence",)
 PAIR = ("sentence1", "sentence2")
-
-
-CLASS_METRICS = ("accuracy", "f1", "matthews")
-SCORE_METRICS = ("pearson", "spearman")
-"""The metrics of ``xtc_study.training.metrics`` that suit a classification, and a regression."""
 
 
 class DataError(ValueError):
@@ -38,7 +36,7 @@ class Task:
     labels: tuple[str, ...]
     """Class names in the order of their ids; empty for regression."""
     metrics: tuple[str, ...]
-    """Names from ``xtc_study.training.metrics``; the first is the primary metric."""
+    """Names from ``xtc_study.tasks.metric_names``; the first is the primary metric."""
     eval_splits: tuple[str, ...] = ("dev",)
     """MNLI has two: ``matched`` and ``mismatched``."""
     train_rows: int | None = None

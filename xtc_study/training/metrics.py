@@ -1,4 +1,4 @@
-"""The GLUE metrics by name. Imports no torch, so that planning and reports stay quick."""
+"""Metrics by name. Imports no torch, so that planning and reports stay quick."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from sklearn import metrics as sk
+
+from xtc_study.tasks.metric_names import class_of
 
 Array = npt.NDArray[np.float64]
 
@@ -31,14 +33,36 @@ def _f1(labels: Array, predictions: Array) -> float:
     return float(sk.f1_score(labels, predictions, pos_label=1, zero_division=0.0))
 
 
+def _f1_of(labels: Array, predictions: Array, class_id: int) -> float:
+    """2 TP / (2 TP + FP + FN) of one class of any number; 0 where it never occurs."""
+    return float(sk.f1_score(labels == class_id, predictions == class_id, zero_division=0.0))
+
+
+def _macro_f1(labels: Array, predictions: Array) -> float:
+    """The mean of the F1 of each class that labels or predictions have, as in scikit-learn."""
+    return float(sk.f1_score(labels, predictions, average="macro", zero_division=0.0))
+
+
+def _mae(labels: Array, predictions: Array) -> float:
+    return float(sk.mean_absolute_error(labels, predictions))
+
+
+def _rmse(labels: Array, predictions: Array) -> float:
+    return float(sk.root_mean_squared_error(labels, predictions))
+
+
 METRICS: dict[str, Callable[[Array, Array], float]] = {
     "accuracy": lambda labels, predictions: float(sk.accuracy_score(labels, predictions)),
     "f1": _f1,
+    "macro_f1": _macro_f1,
     "matthews": lambda labels, predictions: float(sk.matthews_corrcoef(labels, predictions)),
     "pearson": _pearson,
     "spearman": _spearman,
+    "mae": _mae,
+    "rmse": _rmse,
 }
-"""Every metric is in [-1, 1] and higher is better."""
+"""All but mae and rmse, errors in the unit of the labels, are in [-1, 1], and higher is better. Beside these there is
+``f1_of:ID:NAME`` (``tasks/metric_names.py``)."""
 
 
 def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[float] | Array) -> float:
@@ -51,11 +75,23 @@ def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[fl
     Raises:
         ValueError: unknown metric, different lengths, an empty split, or values that are not finite.
     """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}")
+    class_id = class_of(metric)
+    if class_id is None and metric not in METRICS:
+        raise ValueError(f"unknown metric {metric!r}; expected one of {', '.join(METRICS)}, or f1_of:ID:NAME")
     truth, guess = np.asarray(labels, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
     if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
         raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be 1-D, of one length, not empty")
     if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
         raise ValueError(f"{metric} needs finite labels and predictions; the model's output holds NaN or infinity")
-    return METRICS[metric](truth, guess)
+    return METRICS[metric](truth, guess) if class_id is None else _f1_of(truth, guess, class_id)
+
+
+def answers_one_class(predictions: Sequence[float] | Array) -> bool:
+    """Whether a model gives one answer for every row, whatever it reads: its Matthews correlation is 0 then, though
+    accuracy and the F1 of that class may be high.
+
+    Args:
+        predictions: shape (n,), class ids, or outputs for regression; one row alone says nothing.
+    """
+    given = np.asarray(predictions, dtype=np.float64)
+    return len(given) > 1 and bool((given == given[0]).all())

@@ -28,9 +28,11 @@ from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
 from xtc_study.training.augmentation import AugmentedRows
 from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
 from xtc_study.training.importance import importances
+from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
 from xtc_study.training.predict import scores
+from xtc_study.training.reading import check_reading, lengths_before_cutting
 from xtc_study.training.rehearsal import try_lessons
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
@@ -88,12 +90,16 @@ class Pipeline:
         self._check_head()
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
-        self.padding = Padding(self.tokenizer, self.task)
+        self.label_scale = LabelScale.of(self.task, self.text["train"])
+        self.label_scale.check(recipe.model, model, recipe.rest)
+        self.padding = Padding(self.tokenizer, self.task, self.label_scale.standard)
         encoded = {
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
         check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
+        check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
         # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
         self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
@@ -194,8 +200,10 @@ class Pipeline:
     def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
         def make(folder: Path) -> dict[str, Any]:
             self.heads = {}
-            model = self._first(step, teacher)
-            curve, seconds = self._train(step, model, teacher)
+            with self.label_scale.unfolded(teacher):
+                model = self._first(step, teacher)
+                curve, seconds = self._train(step, model, teacher)
+            self.label_scale.fold(model)
             write_model(model, folder)
             try:
                 check_written(model, folder, self.recipe if step.phase == "quantise" else None)
@@ -225,6 +233,7 @@ class Pipeline:
                 "device": self.arithmetic.device,
                 "precision": self.arithmetic.precision,
                 "method": METHOD_VERSION,
+                **self.label_scale.record(),
             }
 
         return make
@@ -265,6 +274,7 @@ class Pipeline:
             model = self._encoder()
         elif step.parent is not None and step.parent.phase != "teacher":
             model = self._read(step.parent)
+            self.label_scale.unfold(model)
             if step.phase == "quantise" and step.parent.phase == "reduce":
                 make_low_bit(model, recipe)
         else:

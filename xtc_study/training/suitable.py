@@ -16,15 +16,13 @@ from xtc_study.compress.reduction import reduced
 from xtc_study.compress.taps import tapped
 from xtc_study.compress.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
+from xtc_study.tasks.lengths import MOST_UNKNOWN
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import ModelError, untrained_encoder
 from xtc_study.training.steps import chain
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-MOST_UNKNOWN = 0.2
-"""A tokenizer that knows fewer of a task's words than this leaves was made for another text."""
 
 
 def rehearse(
@@ -106,6 +104,7 @@ def check_pieces(
             f"model={name!r}: its tokenizer gives word piece {largest}, the encoder knows {known:,} of them; these "
             "files do not belong together: take both from one checkpoint"
         )
+    _check_types(name, model, splits)
     if tokenizer.unk_token_id is not None:
         pieces, rows = flat["train"], splits["train"]
         words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
@@ -124,3 +123,25 @@ def check_pieces(
                 f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} ({split}) has "
                 f"{longest}; lower max_length from {max_length} to {most} or less (--set max_length={most})"
             )
+
+
+def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
+    """That the encoder has a row for each token type that its tokenizer gives; one without types takes none.
+
+    Raises:
+        ModelError: it has not.
+    """
+    import pyarrow.compute as pc
+
+    known = getattr(model.config, "type_vocab_size", None)
+    columns = [rows.data.column("token_type_ids") for rows in splits.values() if "token_type_ids" in rows.column_names]
+    if not known or not columns:
+        return
+    largest = max(pc.max(pc.list_flatten(column)).as_py() or 0 for column in columns)
+    if largest >= known:
+        raise ModelError(
+            f"model={name!r}: its tokenizer gives token types 0 to {largest}, the encoder knows {known} "
+            f"(type_vocab_size); these files do not belong together: take both from one checkpoint, or, if the "
+            'encoder was trained without types, put "model_input_names": ["input_ids", "attention_mask"] into its '
+            "tokenizer_config.json"
+        )

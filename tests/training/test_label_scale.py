@@ -1,0 +1,122 @@
+"""A regression of any unit is learned like one from 0 to 1, and every model that is kept answers in the unit."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from xtc_study.deploy.answer import answers
+from xtc_study.deploy.outcome import Outcome, measure
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
+from xtc_study.tasks.toy import load_toy
+from xtc_study.training.encoders import ModelError
+from xtc_study.training.label_scale import LabelScale
+from xtc_study.training.pipeline import Pipeline, Places
+
+SENTENCES = load_toy("toy-sentiment")["train"].select(range(320))
+NUMBERS = [(len(text.split()) - 6) / 16 for text in SENTENCES["sentence"]]
+MONEY = 300_000
+
+
+def pipeline(folder: Path, unit: float, least: float, **fields: Any) -> Pipeline:
+    """The task of counting a sentence's words, in some unit."""
+    folder.mkdir()
+    rows = zip(SENTENCES["sentence"], NUMBERS, strict=True)
+    (folder / "train.jsonl").write_text(
+        "".join(json.dumps({"t": text, "y": least + unit * number}) + "\n" for text, number in rows)
+    )
+    (folder / "my.yml").write_text(
+        "{name: n, files: {train: train.jsonl}, held_out: 0.2, text: t, label: y, kind: regression, "
+        "metrics: [pearson, mae, rmse]}"
+    )
+    (task,), files = chosen_tasks([folder / "my.yml"])
+    chosen = {"teacher_epochs": 4, "teacher_learning_rate": 2e-3, "reduce_epochs": 1, "epochs": 0.5, **fields}
+    chosen |= {"reduce_learning_rate": 1e-3, "learning_rate": 1e-3, "weight_bits": 8}
+    recipe = Recipe.of(task=task, layers=2, max_length=32, batch_size=16, **chosen)
+    return Pipeline(recipe, Places(folder / "steps", task_files=tuple(files)))
+
+
+def scores(outcome: Outcome) -> dict[str, tuple[float, float]]:
+    return {row["metric"]: (row["value"], row["teacher_value"]) for row in outcome.metrics["rows"]}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeline, Outcome, Path]]:
+    """The same numbers from about 0 to 1, and in a unit of 300,000 from 100,000 on."""
+    folder, found = tmp_path_factory.mktemp("scales"), {}
+    for name, unit, least in (("plain", 1, 0), ("money", MONEY, 100_000)):
+        made = pipeline(folder / name, unit, least)
+        found[name] = (made, measure(made, made.teacher(), made.student(), folder / name / "model"), folder / name)
+    return found
+
+
+def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
+    small, large = scores(measured["plain"][1]), scores(measured["money"][1])
+    # Equal labels but for their last bit; low-bit students round in steps, so that a bit may grow.
+    for who, near in ((1, 0.02), (0, 0.1)):
+        assert small["pearson"][who] > 0.6, "or the comparison says nothing"
+        assert large["pearson"][who] == pytest.approx(small["pearson"][who], abs=near)
+        for error in ("mae", "rmse"):
+            assert large[error][who] == pytest.approx(MONEY * small[error][who], rel=2 * near)
+    rows = measured["money"][1].metrics["rows"]
+    assert [row["higher_is_better"] for row in rows] == [True, False, False]
+    assert [row["best_value"] is not None for row in rows] == [True, False, False], "errors are never chosen by"
+
+
+def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
+    _, outcome, folder = measured["money"]
+    labels, predictions = outcome.predictions["label"], outcome.predictions["prediction"]
+    assert labels.min() > 50_000 and labels.max() > 300_000
+    assert float((labels - predictions).mean()) == pytest.approx(0, abs=0.2 * MONEY)
+    text = load_task(measured["money"][0].task.name, None, [folder / "my.yml"])["dev"]["sentence"][:4]
+    told = [answer["value"] for answer in answers(folder / "model", text)]
+    assert told == pytest.approx(predictions[:4].tolist(), rel=1e-4)
+
+
+def test_the_constants_stand_with_the_steps_and_in_the_file(
+    measured: dict[str, tuple[Pipeline, Outcome, Path]],
+) -> None:
+    made, outcome, folder = measured["money"]
+    labels = np.array(made.text["train"]["label"][:], dtype=np.float64)
+    constants = {"xtc_label_mean": labels.mean(), "xtc_label_deviation": labels.std()}
+    config = json.loads((folder / "model" / "config.json").read_text())
+    assert {field: config[field] for field in constants} == pytest.approx(constants)
+    for address in outcome.metrics["steps"]:
+        record = made.store.record(address)
+        assert {field: record[field] for field in constants} == pytest.approx(constants)
+
+
+def test_generated_and_glue_regressions_are_learned_as_they_are() -> None:
+    for name in ("toy-similarity", "stsb"):
+        assert LabelScale.of(find_task(name), load_toy("toy-similarity")["train"]).is_plain
+    plain = LabelScale()
+    assert plain.standard([1.5, 400_000.0]) == [1.5, 400_000.0] and plain.record() == {}
+
+
+def test_folding_by_hand(tiny: Callable[..., Any], batch: Callable[..., Any], family: str) -> None:
+    scale, model, inputs = LabelScale(250_000.0, 80_000.0), tiny(family, labels=1), batch(family)
+    with torch.no_grad():
+        before = model(**inputs).logits.double()
+        whole = copy.deepcopy(model.state_dict())
+        scale.fold(model)
+        after = model(**inputs).logits.double()
+        assert after == pytest.approx(before * 80_000 + 250_000, rel=1e-6)
+        stored = copy.deepcopy(model.state_dict())
+        with scale.unfolded(model):
+            assert model(**inputs).logits == pytest.approx(before, abs=1e-5)
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in model.state_dict().items()), "to the last bit"
+    assert sum(not torch.equal(tensor, whole[name]) for name, tensor in stored.items()) == 2, "weight and bias"
+
+
+def test_what_half_precision_cannot_hold(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"rest='fp16': .* labels with a deviation of 52405.*; use rest='8bit'"):
+        pipeline(tmp_path / "money", MONEY, 0, rest="fp16")
+    assert pipeline(tmp_path / "plain", 1, 0, rest="fp16").label_scale.deviation < 1
