@@ -217,7 +217,7 @@ def test_bench_measures_and_fills_the_card(
     words = ["--shapes", "1x16,2x128", "--threads", "1", "--seconds", "0", "--passes", "1"]
     output = call("bench", str(folder), *words)
     card = (folder / "README.md").read_text()
-    assert "left out 2x128: the model reads at most 64 word pieces" in " ".join(output.split())
+    assert "left out 2x128: the model reads at most 48 word pieces" in " ".join(output.split())
     for runtime in kept:
         assert f"| {runtime} | 1 | 1x16 |" in card, card
     assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"

@@ -95,7 +95,7 @@ def export_model(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="With --best: only runs of this task. With --rest: the .yml description of your own data."),
+        typer.Option(help="With --best: only runs of this task. Also: the .yml description of your own data."),
     ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
     results: Annotated[Path | None, typer.Option(help="In place of results/<profile>.")] = None,
@@ -103,7 +103,9 @@ def export_model(
     rest: Annotated[
         str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored anew.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="For --rest: a folder in the GLUE download layout.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="A folder in the GLUE download layout, for the rows to score on.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The new folder; by default exports/<run id>.")] = None,
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
@@ -116,7 +118,8 @@ def export_model(
     if (run is None) != best:
         raise ValueError("give the id of a run, or --best (and not both)")
     names, files = chosen_tasks([task] if task else [])
-    if not best and (max_mb is not None or (task is not None and not (rest and files))):
+    rows_are_read = rest is not None or to in ("onnx", "openvino")
+    if not best and (max_mb is not None or (task is not None and not (rows_are_read and files))):
         raise ValueError("--max-mb and --task choose among runs: use them with --best")
     if max_mb is not None and not math.isfinite(max_mb):
         raise ValueError(f"--max-mb {max_mb}: expected a number of MB, say 8; leave it out for files of any size")
@@ -129,8 +132,8 @@ def export_model(
     limit = None if max_mb is None else int(max_mb * 1e6)
     found = best_run(where, limit, names[0] if names else None) if run is None else find_run(where, run)
     folder = (output or project_folder() / "exports" / found.path.name).absolute()
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
     if to == "packed":
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
         from xtc_study.deploy.export import export_packed
 
         metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"), files)
@@ -140,9 +143,16 @@ def export_model(
     else:
         from xtc_study.deploy.export import export_runtime
 
-        path, difference = export_runtime(found, folder, to)
+        path, agreement = export_runtime(found, folder, to, optional_folder(data_dir, "data_dir"), files)
         size = sum(file.stat().st_size for file in (path, path.with_suffix(".bin")) if file.is_file())
-        out.print(f"{size:,} bytes; logits differ from the packed file's by up to {difference:.3g} (other rounding)")
+        out.print(f"{size:,} bytes; {agreement}")
+        if agreement.made_up:
+            err.print(
+                f"the data of task {found.recipe.task} are not here: give --data-dir, or --task FILE.yml for data of "
+                "your own, to compare on real rows",
+                style="yellow",
+                markup=False,
+            )
     out.print(f"exported {found.path.name}: {folder}", markup=False)
 
 
@@ -153,17 +163,17 @@ def predict_texts(
     ] = None,
     engine: EngineName = "auto",
 ) -> None:
-    """Answer sentences with a packed folder, one line of JSON each."""
+    """Answer sentences with a packed folder, one line of JSON each; a blank line of input gets a line that says so."""
     from xtc_study.deploy.answer import answers
 
     _check_packed(folder)
     if texts:
         lines = _sentences("text", (os.fsencode(text) for text in texts))
     else:
-        lines = [line for line in _sentences("line", typer.get_binary_stream("stdin")) if line.strip()]
-    if not lines:
+        lines = _sentences("line", typer.get_binary_stream("stdin"))
+    if not any(line.strip() for line in lines):
         raise ValueError("no text: give sentences as arguments or on standard input")
-    if not all(line.strip() for line in lines):
+    if texts and not all(line.strip() for line in lines):
         raise ValueError("an empty text: expected a sentence in each argument")
     for answer in answers(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
@@ -181,15 +191,15 @@ def bench_folder(
     card: Annotated[bool, typer.Option(help="Write the milliseconds into the folder's model card.")] = True,
 ) -> None:
     """Bytes, memory and milliseconds of a packed folder beside its float32 teacher and other runtimes."""
-    from xtc_study.compress.encoder import positions
     from xtc_study.deploy.bench import bench, contenders, cpu_name
+    from xtc_study.deploy.length import longest_text
     from xtc_study.deploy.loading import load
     from xtc_study.folders import optional_folder
 
     _check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
-    longest = positions(load(folder, "torch"))
+    longest = longest_text(folder, load(folder, "torch"))
     kept = [shape for shape in sizes if shape[1] <= longest]
     for batch, length in sizes:
         if length > longest:
@@ -252,6 +262,9 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
 def _check_packed(folder: Path) -> None:
     if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
         raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
+    for file in ("model.onnx", "model.xml"):
+        if (folder / file).is_file():
+            raise ValueError(f"{folder}: an export ({file}), no packed folder; its README.md says how to run it")
 
 
 def _sentences(what: str, lines: Iterable[bytes]) -> list[str]:
