@@ -235,7 +235,7 @@ def test_bench_measures_and_fills_the_card(
     output = call("bench", str(folder), *words, "--force")
     assert "warning: this machine is busy: other processes used" in " ".join(output.split())
     card = (folder / "README.md").read_text()
-    assert "left out 2x128: the model reads at most 64 word pieces" in " ".join(output.split())
+    assert "left out 2x128: the model reads at most 48 word pieces" in " ".join(output.split())
     for runtime in kept:
         assert f"| {runtime} | 1 | 1x16 |" in card, card
     assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"

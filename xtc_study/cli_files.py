@@ -111,7 +111,7 @@ def export_model(
     ] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="With --best: only runs of this task. With --rest: the .yml description of your own data."),
+        typer.Option(help="With --best: only runs of this task. Also: the .yml description of your own data."),
     ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
     results: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/<profile>.")] = None,
@@ -119,7 +119,9 @@ def export_model(
     rest: Annotated[
         str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored again.")
     ] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="For --rest: a folder in the GLUE download layout.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="A folder in the GLUE download layout, for the rows to score on.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder to write; by default exports/<run id>.")] = None,
 ) -> None:
     """Copy a run's small file out of the results, with its model card."""
@@ -133,7 +135,8 @@ def export_model(
     if (run is None) != best:
         raise ValueError("give the id of a run, or --best (and not both)")
     names, files = chosen_tasks([task] if task else [])
-    if not best and (max_mb is not None or (task is not None and not (rest and files))):
+    rows_are_read = rest is not None or to in ("onnx", "openvino")
+    if not best and (max_mb is not None or (task is not None and not (rows_are_read and files))):
         raise ValueError("--max-mb and --task choose among runs: use them with --best")
     if max_mb is not None and not math.isfinite(max_mb):
         raise ValueError(f"--max-mb {max_mb}: expected a number of MB, say 8; leave it out for files of any size")
@@ -152,8 +155,8 @@ def export_model(
     else:
         found = find_run(where, run)
     folder = (output or work_folder() / "exports" / found.path.name).absolute()
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
     if to == "packed":
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
         from xtc_study.deploy.export import export_packed
 
         metrics = export_packed(found, folder, rest, optional_folder(data_dir, "data_dir"), files)
@@ -163,9 +166,16 @@ def export_model(
     else:
         from xtc_study.deploy.export import export_runtime
 
-        path, difference = export_runtime(found, folder, to)
+        path, agreement = export_runtime(found, folder, to, optional_folder(data_dir, "data_dir"), files)
         size = sum(file.stat().st_size for file in (path, path.with_suffix(".bin")) if file.is_file())
-        out.print(f"{size:,} bytes; logits differ from the packed file's by up to {difference:.3g} (other rounding)")
+        out.print(f"{size:,} bytes; {agreement}")
+        if agreement.made_up:
+            err.print(
+                f"the data of task {found.recipe.task} are not here: give --data-dir, or --task FILE.yml for data of "
+                "your own, to compare on real rows",
+                style="yellow",
+                markup=False,
+            )
     out.print(f"exported {found.path.name}: {folder}", markup=False)
 
 
@@ -179,17 +189,17 @@ def predict_texts(
     ] = None,
     engine: EngineName = "auto",
 ) -> None:
-    """Answer sentences with a packed folder, one line of JSON each."""
+    """Answer sentences with a packed folder, one line of JSON each; a blank line of input gets a line that says so."""
     from xtc_study.deploy.answer import answers
 
     _check_packed(folder)
     if texts:
         lines = _sentences("text", (os.fsencode(text) for text in texts))
     else:
-        lines = [line for line in _sentences("line", typer.get_binary_stream("stdin")) if line.strip()]
-    if not lines:
+        lines = _sentences("line", typer.get_binary_stream("stdin"))
+    if not any(line.strip() for line in lines):
         raise ValueError("no text: give sentences as arguments or on standard input")
-    if not all(line.strip() for line in lines):
+    if texts and not all(line.strip() for line in lines):
         raise ValueError("an empty text: expected a sentence in each argument")
     for answer in answers(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
@@ -211,17 +221,17 @@ def bench_folder(
 ) -> None:
     """Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes. Times of a
     busy machine are shown, not written."""
-    from xtc_study.compress.encoder import positions
     from xtc_study.deploy.bench import bench, contenders, cpu_name
     from xtc_study.deploy.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
     from xtc_study.deploy.engines.native_build import is_built
+    from xtc_study.deploy.length import longest_text
     from xtc_study.deploy.loading import load
     from xtc_study.folders import optional_folder
 
     _check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
-    longest = positions(load(folder, "torch"))
+    longest = longest_text(folder, load(folder, "torch"))
     kept = [shape for shape in sizes if shape[1] <= longest]
     for batch, length in sizes:
         if length > longest:
@@ -293,6 +303,9 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
 def _check_packed(folder: Path) -> None:
     if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
         raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
+    for file in ("model.onnx", "model.xml"):
+        if (folder / file).is_file():
+            raise ValueError(f"{folder}: an export ({file}), no packed folder; its README.md says how to run it")
 
 
 def _sentences(what: str, lines: Iterable[bytes]) -> list[str]:

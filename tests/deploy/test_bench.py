@@ -48,7 +48,9 @@ def test_openvino_s_groups_are_the_hidden_size_whatever_the_family_calls_it(
     monkeypatch.setattr(bench_module, "find_spec", lambda name: name == "openvino")
     monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(save_model=lambda *values, **options: None))
     monkeypatch.setattr("xtc_study.deploy.export_openvino.converted", lambda model: model)
-    monkeypatch.setattr("xtc_study.deploy.export_openvino.to_openvino", lambda folder, path: 0.0)
+    monkeypatch.setattr(
+        "xtc_study.deploy.export_openvino.to_openvino", lambda folder, path: SimpleNamespace(difference=0.0)
+    )
     found, _ = contenders(tmp_path / "packed", None, tmp_path)
     assert [one.group for one in found if one.runtime == "openvino"] == [0, 32]
 

@@ -25,7 +25,7 @@ def run(student: Callable[..., Any], tmp_path: Path) -> Any:
 def test_a_conversion_that_fails_can_be_tried_again(
     run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def half(folder: Path, path: Path) -> float:
+    def half(folder: Path, path: Path, **inputs: Any) -> Any:
         path.parent.mkdir()
         path.write_text("half")
         raise KeyboardInterrupt

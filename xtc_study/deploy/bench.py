@@ -92,7 +92,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         write_onnx(model, room / "fp32.onnx", int8=False)
-        differences["int8, ONNX Runtime"] = to_onnx(folder, room / "int8.onnx")
+        differences["int8, ONNX Runtime"] = to_onnx(folder, room / "int8.onnx").difference
         found += [
             Contender("fp32, ONNX Runtime", "onnxruntime", room / "fp32.onnx", teacher),
             Contender("int8, ONNX Runtime", "onnxruntime", room / "int8.onnx", folder),
@@ -101,7 +101,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
         import openvino
 
         openvino.save_model(converted(model), str(room / "fp32.xml"), compress_to_fp16=False)
-        differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml")
+        differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml").difference
         group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
         found += [
             Contender("fp32, OpenVINO", "openvino", room / "fp32.xml", teacher, 0, (room / "fp32.bin",)),

@@ -71,11 +71,15 @@ def _import_architecture(job: dict[str, Any]) -> None:
 def _torch_run(model: Any) -> tuple[Callable[[Any], Any], Any]:
     import torch
 
+    from xtc_study.deploy.probe import input_names, only
+
     model.eval()
+    names = input_names(model)
 
     @torch.inference_mode()
     def run(inputs: dict[str, Any]) -> Any:
         batch, length = inputs["input_ids"].shape
+        inputs = only(inputs, names)
         rows = max(CHUNK_TOKENS // length, 1)
         return [
             model(**{name: tensor[start : start + rows] for name, tensor in inputs.items()}).logits

@@ -20,8 +20,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 folder = "."  # this folder, or its name on the hub
 model = AutoModelForSequenceClassification.from_pretrained(folder)  # or xtc_study.load(folder, engine="torch")
 tokenizer = AutoTokenizer.from_pretrained(folder)
-logits = model(**tokenizer("a sentence", return_tensors="pt")).logits  # a pair: tokenizer("one", "the other", ...)
-```"""
+texts = tokenizer(["a sentence"], truncation=True, padding=True, return_tensors="pt")  # of pairs: two lists
+logits = model(**texts).logits
+```
+
+`truncation=True` cuts at the length that was trained and scored; `xtc-study predict` and, after `import xtc_study`,
+transformers' `pipeline("text-classification", folder)` do so by themselves."""
 
 
 def write_card(
@@ -70,9 +74,9 @@ def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: st
 def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     bits = "1 bit" if recipe.weight_bits == 1 else f"{recipe.weight_bits} bits"
     lines = [
-        f"# {_plain(recipe.run_id)}",
+        f"# {plain(recipe.run_id)}",
         "",
-        f"A student of `{_plain(_public(recipe.model))}` on `{_plain(recipe.task)}`: {recipe.weight_bits}-bit "
+        f"A student of `{plain(public(recipe.model))}` on `{plain(recipe.task)}`: {recipe.weight_bits}-bit "
         f"weights, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
         "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022).",
         "",
@@ -84,7 +88,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "| split | metric | this file | teacher | examples |",
         "|---|---|---|---|---|",
         *(
-            f"| {row['split']} | {_plain(in_words(row['metric']))} | {row['value']:.4f} | "
+            f"| {row['split']} | {plain(in_words(row['metric']))} | {row['value']:.4f} | "
             f"{_number(row.get('teacher_value'))} | {row['n_examples']} |"
             for row in metrics["rows"]
         ),
@@ -106,7 +110,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
             "",
         ]
     fields = recipe.scientific()
-    fields |= {field: _public(fields[field]) for field in ("model", "start") if field in fields}
+    fields |= {field: public(fields[field]) for field in ("model", "start") if field in fields}
     recipe_json = json.dumps(fields, indent=1, sort_keys=True)
     return [
         *lines,
@@ -131,13 +135,13 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
     for who, field in (("This file", "one_answer"), ("The teacher", "teacher_one_answer")):
         for split, answer in (metrics.get(field) or {}).items():
             lines += [
-                f"**{who} answers `{_plain(answer)}` for every row of {_plain(split)}.** Its Matthews correlation, or "
+                f"**{who} answers `{plain(answer)}` for every row of {plain(split)}.** Its Matthews correlation, or "
                 "its correlation with the labels, is 0 there, however high the other scores are.",
                 "",
             ]
     for split, found in (metrics.get("lengths") or {}).items():
         if found["cut"]:
-            said = Lengths(**found).in_words(f"rows of {_plain(split)}")
+            said = Lengths(**found).in_words(f"rows of {plain(split)}")
             lines += [f"{said[0].upper()}{said[1:]}.", ""]
     return lines
 
@@ -154,7 +158,7 @@ def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor
     columns = list(milliseconds[0])
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in milliseconds]
-    speed = "\n".join(["## Speed", "", f"Milliseconds a batch, measured on {_plain(processor)}.", "", *lines, "", ""])
+    speed = "\n".join(["## Speed", "", f"Milliseconds a batch, measured on {plain(processor)}.", "", *lines, "", ""])
     before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
     before = before.partition("## Speed\n")[0]
     path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
@@ -170,12 +174,12 @@ def _teacher(recipe: Recipe) -> str:
     return f"the same encoder, cut to {kept} of its layers,"
 
 
-def _public(name: str) -> str:
+def public(name: str) -> str:
     """A model's name; of a folder's path its last part, for a card may be published."""
     return Path(name).name if Path(name).is_absolute() or name.startswith(".") else name
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name as text: nothing in it is Markdown or HTML."""
     return "".join(" " if char in "`<>|\n\r" else char for char in text)
 

@@ -19,13 +19,17 @@ from torch import Tensor
 from xtc_study.compress.freeze import Freezable
 from xtc_study.deploy.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
 from xtc_study.deploy.entry import Entry
+from xtc_study.deploy.length import FIELD, write_length
 from xtc_study.deploy.rest import decode, encode
+from xtc_study.recipe import REST_FORMATS
 
 METHOD = "xtc"
 FORMAT_VERSION = 2
 
 
-def save_packed(model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp32") -> int:
+def save_packed(
+    model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp32", max_length: int | None = None
+) -> int:
     """Writes the trained student into ``folder`` and returns the bytes of its weight file.
 
     Args:
@@ -34,6 +38,7 @@ def save_packed(model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp
             plain checkpoint is written.
         tokenizer: saved beside it, so that the folder is all one needs to predict.
         rest: how the tensors that are not packed are stored: fp32, fp16 or 8bit (``xtc_study.deploy.rest``).
+        max_length: word pieces of the longest text that was trained and scored; every reader cuts there.
 
     Raises:
         ValueError: a tensor that this format cannot hold; the message names it, and nothing has been written.
@@ -58,6 +63,8 @@ def save_packed(model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp
             packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = entry.pack(integers), scale.cpu()
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = [type(model).__name__], "float32"
+    if max_length is not None:
+        config[FIELD] = max_length
     return _write(folder, config, modules, packed, tensors, rest, tokenizer)
 
 
@@ -117,6 +124,8 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
+    if FIELD in config:
+        write_length(folder, config[FIELD])
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     write_config(folder, config)
     return (folder / WEIGHTS).stat().st_size
@@ -143,6 +152,10 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entr
     modules, shapes = packing.get("modules"), packing.get("shapes")
     if not isinstance(modules, dict) or not isinstance(shapes, dict):
         raise CheckpointError(f"{path}: quantization_config has no mappings 'modules' and 'shapes'")
+    if packing.get("rest") not in REST_FORMATS:
+        raise CheckpointError(
+            f"{path}: quantization_config has rest {packing.get('rest')!r}, expected one of {', '.join(REST_FORMATS)}"
+        )
     entries = {}
     for name, fields in modules.items():
         try:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from xtc_study.deploy.agreement import Agreement
 from xtc_study.deploy.card import write_card
 from xtc_study.deploy.checkpoint import repack
+from xtc_study.deploy.checksums import CHECKSUMS, CONFIG
+from xtc_study.deploy.export_card import write_export_card
+from xtc_study.deploy.length import FIELD, TOKENIZER_CONFIG, longest_text, write_length
 from xtc_study.deploy.loading import load
+from xtc_study.deploy.probe import Batch, input_names, of_task
 from xtc_study.recipe import Recipe
 from xtc_study.runs.find import WEIGHTS, DoneRun
 from xtc_study.tasks.batches import Padding, tokenised
@@ -64,24 +70,75 @@ def rescored(
     return [{**row, "value": measured[row["split"]][row["metric"]]} for row in rows]
 
 
-def export_runtime(run: DoneRun, folder: Path, kind: str) -> tuple[Path, float]:
-    """Writes ``model.onnx`` (int8) or ``model.xml`` (u2) with the tokenizer and configuration beside it.
+def export_runtime(
+    run: DoneRun, folder: Path, kind: str, data_dir: Path | None = None, task_files: Sequence[Path] = ()
+) -> tuple[Path, Agreement]:
+    """Writes ``model.onnx`` (int8) or ``model.xml`` (u2) with tokenizer, configuration and README.md beside it.
 
-    Returns the file and the largest difference of its logits to the packed model's: these runtimes round otherwise.
+    Returns the file and how its answers agree with the packed model's, on rows of the task's dev split; on random
+    pairs where the task's data are not to be had. These runtimes round otherwise.
+
+    Args:
+        data_dir, task_files: where the task's data are, as for ``export_packed``.
 
     Raises:
-        ValueError: ``folder`` is there already, or the runtime is not installed.
+        ValueError: ``folder`` is there already, the runtime is not installed, or ``data_dir`` or ``task_files`` are
+            given and have no data of this task.
+        ExportError: the file answers otherwise than the packed model (``xtc_study.deploy.agreement``). It is not kept.
     """
+    from transformers import AutoTokenizer
+
     from xtc_study.deploy.export_onnx import to_onnx
     from xtc_study.deploy.export_openvino import to_openvino
 
     path = folder / ("model.onnx" if kind == "onnx" else "model.xml")
     with _whole(folder):
-        difference = (to_onnx if kind == "onnx" else to_openvino)(run.model, path)
+        packed = load(run.model, "torch")
+        tokenizer, names = None, input_names(packed)
+        if (run.model / TOKENIZER_CONFIG).is_file():
+            tokenizer = AutoTokenizer.from_pretrained(run.model, local_files_only=True, trust_remote_code=False)
+            names = input_names(packed, tokenizer)
+        longest = longest_text(run.model, packed, tokenizer)
+        batches = [] if tokenizer is None else _dev_rows(run.recipe, tokenizer, longest, names, data_dir, task_files)
+        write: Callable[..., Agreement] = to_onnx if kind == "onnx" else to_openvino
+        found = write(run.model, path, names=names, batches=batches)
+        found.check(path.name)
         for file in run.model.iterdir():
-            if file.name not in (WEIGHTS, "README.md"):
+            if file.name not in (WEIGHTS, CONFIG, "README.md"):
                 shutil.copy(file, folder / file.name)
-    return path, difference
+        if tokenizer is not None:
+            write_length(folder, longest)
+        write_plain_config(folder, packed, longest)
+        write_export_card(path, run, names, longest, packed.config, found)
+    return path, found
+
+
+def _dev_rows(
+    recipe: Recipe,
+    tokenizer: Any,
+    max_length: int,
+    names: Sequence[str],
+    data_dir: Path | None,
+    task_files: Sequence[Path],
+) -> list[Batch]:
+    """Rows of the task's first dev split; none where nobody said where the data are, and they are nowhere else."""
+    try:
+        task = find_task(recipe.task, task_files)
+        text = load_task(recipe.task, data_dir, task_files)
+    except (ValueError, OSError):
+        if data_dir is not None or task_files:
+            raise
+        return []
+    return of_task(text[task.eval_splits[0]], task, tokenizer, max_length, names)
+
+
+def write_plain_config(folder: Path, packed: Any, max_length: int) -> None:
+    """The architecture's configuration without what only a packed folder has, for tools that read config.json."""
+    content = json.loads(packed.config.to_json_string(use_diff=False))
+    content |= {FIELD: max_length}
+    for field in ("quantization_config", CHECKSUMS, "xtc_attention_bits", "_name_or_path"):
+        content.pop(field, None)
+    (folder / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,34 @@ from typing import Any
 import numpy as np
 import torch
 
+from xtc_study.deploy.agreement import Agreement, agreement
 from xtc_study.deploy.dequantized import dequantized
-from xtc_study.deploy.probe import largest_difference, probe_inputs
+from xtc_study.deploy.loading import load
+from xtc_study.deploy.probe import Batch, input_names, made_up, only, probe_inputs
 
 
-def to_onnx(folder: Path, path: Path, int8: bool = True) -> float:
-    """Writes the ONNX file and returns the largest difference of its logits to the packed model's.
+def to_onnx(
+    folder: Path, path: Path, int8: bool = True, names: Sequence[str] = (), batches: Sequence[Batch] = ()
+) -> Agreement:
+    """Writes the ONNX file and says how near its answers are to the packed model's.
+
+    Args:
+        names: its inputs; none: those that the model takes. batches: rows to compare on; none: random ones.
 
     Raises:
         ValueError: onnx, onnxscript or onnxruntime is not installed.
         CheckpointError: ``folder`` is no sound packed folder.
     """
-    write_onnx(dequantized(folder), path, int8)
-    return largest_difference(folder, lambda inputs: run_onnx(session(path), inputs))
+    model = dequantized(folder)
+    names = names or input_names(model)
+    write_onnx(model, path, int8, names)
+    running, packed = session(path), load(folder)
+    rows = batches or made_up(packed, names)
+    return agreement(packed, lambda inputs: run_onnx(running, inputs), rows, not batches)
 
 
-def write_onnx(model: Any, path: Path, int8: bool) -> None:
-    """Any float32 classifier as ONNX, with batch and length left open."""
+def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) -> None:
+    """Any float32 classifier as ONNX, with batch and length left open; ``names`` as for ``to_onnx``."""
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -41,7 +52,7 @@ def write_onnx(model: Any, path: Path, int8: bool) -> None:
     except ImportError as error:
         raise ValueError(f"ONNX export needs {error.name}; from the source: pip install -e '.[export]'") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    inputs = probe_inputs(model.config, 2, 8)
+    inputs = only(probe_inputs(model.config, 2, 8), names or input_names(model))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with tempfile.TemporaryDirectory() as room, quiet():
         plain = Path(room) / "model.onnx" if int8 else path
@@ -73,8 +84,9 @@ def session(path: Path, threads: int = 0) -> Any:
 
 
 def run_onnx(running: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
-    """Logits of a session."""
-    (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    """Logits of a session, from those of the inputs that it takes."""
+    taken = only(dict(inputs), [port.name for port in running.get_inputs()])
+    (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in taken.items()})
     return np.asarray(logits)
 
 
@@ -92,12 +104,15 @@ def quiet() -> Iterator[None]:
 
 
 class Logits(torch.nn.Module):
-    """Ids and mask in, logits out, and nothing else."""
+    """Ids, mask and, where the model has them, token types in; logits out, and nothing else."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
         return logits

@@ -18,9 +18,11 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
-from xtc_study.deploy.checksums import WEIGHTS, CheckpointError
+from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError
 
 METHOD = "xtc"
+MOST_LAYERS = 1000
+"""More than any encoder has; a file's packed modules, of which each layer has several, may be more."""
 
 
 class XtcConfig(QuantizationConfigMixin):
@@ -41,6 +43,16 @@ class XtcQuantizer(HfQuantizer):
         super().__init__(quantization_config, **kwargs)
         self.folder: Path | None = None
 
+    def update_attn_implementation(self, config: Any) -> Any:
+        """The first that is asked with the model's configuration, before a layer is built."""
+        from xtc_study.deploy.loading import check_depth
+
+        fields = getattr(self.quantization_config, "fields", {})
+        modules = fields.get("modules")
+        most = max(len(modules) if isinstance(modules, dict) else 0, MOST_LAYERS)
+        check_depth(str(Path(str(config._name_or_path)) / CONFIG), config.to_dict(), most, "layers at most")
+        return super().update_attn_implementation(config)
+
     def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
         return torch.float32  # scales, sums and norms are float32 in training too
 
@@ -60,6 +72,8 @@ class XtcQuantizer(HfQuantizer):
 
         assert self.folder is not None
         complete(model, self.folder)
+        if model.config.num_labels == 1 and model.config.problem_type is None:
+            model.config.problem_type = "regression"  # older folders; a pipeline would put the value through a sigmoid
         return model
 
     def is_serializable(self) -> bool:

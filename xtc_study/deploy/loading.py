@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xtc_study.compress.attention import FIELD as ATTENTION_BITS
 from xtc_study.compress.attention import restore_attention
 from xtc_study.compress.lowbit import replace
 from xtc_study.deploy.bars import without_bars
@@ -44,7 +45,8 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     verify(folder, config)
     check_alone(folder, config)
     packed_modules(folder, config)
-    _check_depth(folder, config)
+    check_depth(str(folder / CONFIG), config, len(stored_shapes(folder)), "tensors")
+    _check_attention(folder, config)
     try:
         with engine_for_loading(engine), without_bars():
             model, report = AutoModelForSequenceClassification.from_pretrained(
@@ -72,6 +74,7 @@ def prepare(model: Any, folder: Path) -> None:
     config = read_config(folder)
     verify(folder, config)
     entries, shapes = packed_modules(folder, config)
+    _check_attention(folder, config)
     restore_attention(model)
     stored = stored_shapes(folder)
     for name, entry in entries.items():
@@ -147,12 +150,21 @@ def _check_rows(table: PackedEmbedding) -> None:
         table.entry.unpack(rows)
 
 
-def _check_depth(folder: Path, config: dict[str, Any]) -> None:
-    """An absurd depth would build layers for hours before the tensors are found missing."""
-    tensors = len(stored_shapes(folder))
+def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
+    """An absurd depth would build layers for hours before the tensors are found missing.
+
+    Raises:
+        CheckpointError: a field of ``config`` that counts layers says more than ``most``, the number of ``what``.
+    """
     for field, depth in config.items():  # num_hidden_layers, n_layer, decoder_layers, as the family calls it
-        if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > tensors:
-            raise CheckpointError(f"{folder / CONFIG}: {field} is {depth}, but the file has {tensors} tensors")
+        if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > most:
+            raise CheckpointError(f"{where}: {field} is {depth}, but the file has {most} {what}")
+
+
+def _check_attention(folder: Path, config: dict[str, Any]) -> None:
+    bits = config.get(ATTENTION_BITS)
+    if bits is not None and (type(bits) is not int or not 2 <= bits <= 8):
+        raise CheckpointError(f"{folder / CONFIG}: {ATTENTION_BITS} is {bits!r}, expected a whole number from 2 to 8")
 
 
 def _check_kind(folder: Path, name: str, entry: Entry, module: nn.Module) -> None:

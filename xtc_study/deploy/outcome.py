@@ -64,8 +64,10 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
     if names:  # so that a prediction is a word
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
+    else:
+        config.problem_type = "regression"  # or transformers' pipeline puts the value through a sigmoid
     filed = pipeline.filed(student.model)
-    size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest)
+    size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
     # The engine that works on every device; the others give the same integers (tests/deploy/test_engines.py).
     loaded = load(folder, "torch").to(pipeline.arithmetic.device)
     as_stored = rounded_student(filed.model, pipeline.recipe.rest)

@@ -1,6 +1,8 @@
 """Inference-only layers made of a packed file: the training layers' arithmetic, so the same logits.
 
 They are built empty, filled from the file, and then completed for an engine, which decides what stays in memory.
+``torch.compile`` leaves them as they are and compiles what lies between: their kernels are no PyTorch that it could
+trace, and what it fuses would round otherwise.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class PackedLinear(nn.Module):
         self.input_range = StaticRange() if static else None
         self.engine: Any = None
 
+    @torch.compiler.disable(reason="a packed linear is computed by an engine of its own")  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         """x (..., in) to (..., out)."""
         result: Tensor = self.engine.linear(self, x)
@@ -60,6 +63,7 @@ class PackedEmbedding(nn.Module):
         self.register_buffer("weight", torch.empty(0))
         self.register_buffer("weight_scale", torch.empty(0))
 
+    @torch.compiler.disable(reason="packed rows are unpacked by numpy")  # type: ignore[untyped-decorator]
     def forward(self, ids: Tensor) -> Tensor:
         """ids (...) to (..., width)."""
         flat = ids.reshape(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,12 +58,33 @@ def resolve_model(name: str, models_dir: Path | None = None) -> str:
         return name
     if not (folder / "config.json").is_file():
         raise ModelError(f"model={name!r}: {folder} has no config.json; expected a transformers model folder")
+    _refuse_packed(name, folder)
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"model={name!r}: {folder} has no weights (*.safetensors); pickled weights (*.bin) are never read: "
             "convert them with model.save_pretrained(folder)"
         )
     return str(folder)
+
+
+def _refuse_packed(name: str, folder: Path) -> None:
+    """A packed folder is a finished student of few bits: nothing is left in it that can be trained."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        packed = config["quantization_config"]["quant_method"] == "xtc"
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+    ):  # no packed one
+        return
+    if packed:
+        raise ModelError(
+            f"model={name!r}: {folder} is a packed folder, a finished student whose weights are a few bits; give the "
+            "encoder it was made from, as its README.md names it, or ask the folder itself with xtc-study predict"
+        )
 
 
 class EncoderShape(NamedTuple):

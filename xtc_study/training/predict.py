@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,22 @@ BATCH_SIZE = 64
 
 def predict(model: Any, rows: Any, padding: Any) -> Logits:
     """Logits (rows, outputs). Rows of like length share a batch; the model is put back into the mode it had."""
-    order = np.argsort(np.asarray(rows["length"]), kind="stable")
+
+    def batch_of(chosen: list[int]) -> dict[str, Any]:
+        batch: dict[str, Any] = padding([rows[row] for row in chosen])
+        batch.pop("labels")
+        return batch
+
+    return in_batches(model, rows["length"], batch_of)
+
+
+def in_batches(model: Any, lengths: Sequence[int], batch_of: Callable[[list[int]], dict[str, Any]]) -> Logits:
+    """Logits (rows, outputs) in the order of the rows, whose batches are the same for everyone who asks with them.
+
+    Args:
+        lengths: word pieces of each row. batch_of: row numbers to the model's inputs.
+    """
+    order = np.argsort(np.asarray(lengths), kind="stable")
     was_training = model.training
     model.eval()
     device = next(iter(model.state_dict().values())).device
@@ -26,8 +42,7 @@ def predict(model: Any, rows: Any, padding: Any) -> Logits:
     try:
         with torch.inference_mode():
             for start in range(0, len(order), BATCH_SIZE):
-                batch = padding([rows[int(index)] for index in order[start : start + BATCH_SIZE]])
-                batch.pop("labels")
+                batch = batch_of([int(row) for row in order[start : start + BATCH_SIZE]])
                 inputs = {name: tensor.to(device) for name, tensor in batch.items()}
                 parts.append(model(**inputs).logits.float().cpu().numpy())
     finally:
