@@ -64,6 +64,7 @@ def drawing(
     figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
 ) -> Drawing:
     """The figure, once as a part of a page and once as a file."""
+    alt = figure.get_label() or alt
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
     return Drawing(name, heading, caption, alt, inline, file)
 
@@ -113,6 +114,8 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     """
     from IPython.display import display  # only a notebook needs it
 
+    alt = str(figure.get_label()) or alt  # what is missing, where nothing could be drawn (``in_words``)
+
     buffer = io.BytesIO()
     with mpl.rc_context(fname=STYLE):
         _settle(figure)
@@ -137,10 +140,28 @@ def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> No
     )  # fmt: skip
 
 
+def in_words(missing: str, title: str) -> Figure:
+    """A figure that says what is missing where there is nothing to draw yet, so that a notebook goes on past it.
+
+    What it says is its label too, which ``show`` and ``drawing`` give as its description.
+    """
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(7.0, 0.9))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.text(0.01, 0.25, textwrap.fill(missing, 84), fontsize=9, color=MUTED)
+    figure.set_label(missing)
+    return figure
+
+
 def grid(
     panels: int, title: str, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches."""
+    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches.
+
+    Without a panel the figure says that nothing is done.
+    """
+    if not panels:
+        return in_words("No run is done yet, so there is nothing to draw.", title), []
     columns = min(panels, max(1, int(_PAGE_WIDTH / width)))
     rows = -(-panels // columns)
     padded = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid
+from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid, in_words
 from xtc_study.report.tables import size_word
 
 LABELLED = 4
@@ -82,13 +82,13 @@ def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
 def score_against_cost(points: Sequence[Point], *, title: str) -> tuple[Figure, dict[str, Mark]]:
     """The front of score against bytes on disk, and beside it against milliseconds if any point has them.
 
-    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point is marked.
+    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point with a score is marked.
 
-    Raises:
-        ValueError: no point.
+    Without a point the figure says so in words.
     """
+    points = [point for point in points if not np.isnan(point.score)]
     if not points:
-        raise ValueError("no arm to draw")
+        return in_words("No arm is done on every task yet, so there is no score to set against its bytes.", title), {}
     timed = any(not np.isnan(point.latency_ms) for point in points)
     marks: dict[str, Mark] = {}
     with mpl.rc_context(fname=STYLE):

@@ -25,6 +25,7 @@ from xtc_study.report.canvas import (
     beside,
     figure_svg,
     grid,
+    in_words,
     show,
 )
 from xtc_study.report.tables import arms_in_order
@@ -53,12 +54,11 @@ def seeds_by_arm(
         chance: by task and split, the score of guessing, in the metric's scale. A labelled line; where it lies so far
             below that it would more than double the axis, only the label with an arrow.
 
-    Raises:
-        ValueError: the frame has no rows.
+    A frame without rows gives a figure that says so in words.
     """
     groups = list(frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False))
     if not groups:
-        raise ValueError("no done run to draw")
+        return in_words("No run of this study is done yet, so there is no seed to draw.", title)
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
@@ -109,11 +109,10 @@ def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
         curve: columns phase, stage, step, term, value, in the order trained. Steps that start again in a later
             phase or stage are laid end to end.
 
-    Raises:
-        ValueError: the curve has no rows.
+    A curve without rows gives a figure that says so in words.
     """
     if curve.empty:
-        raise ValueError("the curve has no rows")
+        return in_words("No loss was recorded: the training took no step, or its record is gone.", title)
     placed, starts = _end_to_end(curve)
     looks = zip(itertools.cycle(_DASHES), itertools.cycle(SERIES))
     with mpl.rc_context(fname=STYLE):
