@@ -20,7 +20,9 @@ def curves(runs_folder: Path, run_ids: Iterable[str]) -> pd.DataFrame:
     found = []
     for run_id in dict.fromkeys(run_ids):
         try:
-            found.append(pd.read_csv(runs_folder / run_id / "curve.csv").assign(run_id=run_id)[list(KINDS)].astype(KINDS))
+            found.append(
+                pd.read_csv(runs_folder / run_id / "curve.csv").assign(run_id=run_id)[list(KINDS)].astype(KINDS)
+            )
         except (OSError, ValueError, KeyError):  # pandas' own errors are ValueErrors
             continue
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(KINDS)).astype(KINDS)

@@ -25,7 +25,9 @@ def differences_by_arm(
     Without a difference the figure says so in words.
     """
     if not found:
-        missing = f"A difference needs a seed that {reference} and another arm have done on every task; there is none yet."
+        missing = (
+            f"A difference needs a seed that {reference} and another arm have done on every task; there is none yet."
+        )
         return in_words(missing, title)
     margins = {
         claim.arm: claim for claim in claims if claim.arm in found and claim.reference == reference and claim.margin

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid, in_words
-from xtc_study.report.tables import size_word
+from xtc_study.report.tables import after_title, score_text, size_word
 
 LABELLED = 4
 """If the front has more points, only its ends have their names written beside them; the others say them when asked."""
@@ -175,9 +175,10 @@ def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
 
 
 def _says(point: Point) -> str:
-    interval = "" if np.isnan(point.low) else f" ({100 * point.low:.1f} to {100 * point.high:.1f})"
+    interval = "" if np.isnan(point.low) else f" ({score_text(point.low)} to {score_text(point.high)})"
     time = "" if np.isnan(point.latency_ms) else f", {point.latency_ms:.2f} ms"
-    return f"{point.study}, {point.arm}: {100 * point.score:.1f} points{interval}, {size_word(point.size_bytes)}{time}"
+    arm = after_title(point.study, point.arm)
+    return f"{arm}: {score_text(point.score)} points{interval}, {size_word(point.size_bytes)}{time}"
 
 
 def _legend(panel: Axes, points: Sequence[Point]) -> None:

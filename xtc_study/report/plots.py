@@ -28,7 +28,8 @@ from xtc_study.report.canvas import (
     in_words,
     show,
 )
-from xtc_study.report.tables import arms_in_order
+from xtc_study.report.tables import arms_in_order, score_text
+from xtc_study.report.teachers import teachers_score
 
 __all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
@@ -80,9 +81,9 @@ def seeds_by_arm(
                     label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
             if rows["teacher_layers"].nunique() > 1:
-                _own_teachers(panel, [100 * rows.loc[rows["arm"] == arm, "teacher_value"].mean() for arm in arms])
+                _own_teachers(panel, [100 * teachers_score(rows[rows["arm"] == arm]) for arm in arms])
             else:
-                _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
+                _line(panel, 100 * teachers_score(rows), "teacher", "--")
             panel.margins(y=0.12)
             if chance and (task, split) in chance:
                 _chance(panel, 100 * chance[task, split])
@@ -166,14 +167,14 @@ def _chance(panel: Axes, height: float) -> None:
     if height >= low - (high - low):
         _line(panel, height, "chance", ":")
         return
-    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{height:.1f}", "axes fraction", "bottom")
+    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{score_text(height / 100)}", "axes fraction", "bottom")
 
 
 def _line(panel: Axes, height: float, label: str, dash: str) -> None:
     if pd.isna(height):
         return
     panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
-    beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
+    beside(panel, height, f"{label}\n{score_text(height / 100)}", "data", "center")
 
 
 def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:

@@ -22,6 +22,7 @@ from xtc_study.report.provenance import provenance_of
 from xtc_study.report.scope import Scope, scope_of, student_epochs
 from xtc_study.report.stale import stale_runs
 from xtc_study.report.tables import (
+    P_COLUMN,
     PageTable,
     arm_order,
     arm_table,
@@ -31,11 +32,13 @@ from xtc_study.report.tables import (
     run_order,
     run_table,
     run_text,
+    score_text,
     size_text,
     task_order,
     task_table,
     task_text,
 )
+from xtc_study.report.teachers import teachers_score, teachers_size
 from xtc_study.studies import PlannedRun
 
 STATES = ("done", "running", "failed", "corrupt", "missing")
@@ -205,7 +208,7 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: 
                 size_bytes=float(arm["size_bytes"]),
                 latency_ms=float(rows.loc[rows["latency_of"] == latency_of, "latency_ms"].mean()),
                 latency_of=latency_of,
-                teacher=teachers_score(rows),
+                teacher=float(arm["teacher"]),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
                 layers=shape_words(rows.iloc[0]),
                 comparable=(str(rows["model"].iloc[0]), *tasks),
@@ -214,18 +217,6 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: 
             )
         )
     return points
-
-
-def teachers_score(primary: pd.DataFrame) -> float:
-    """The teachers' mean score, each counted once: over seeds, then over tasks and splits, as an arm's score is.
-
-    NaN where a task has none: a mean over other tasks is no arm's to compare with.
-
-    Args:
-        primary: rows of ``analysis.collect.collect`` of the primary metric.
-    """
-    each = primary.drop_duplicates(["task", "split", "seed", "teacher_value"])
-    return float(each.groupby(["task", "split"])["teacher_value"].mean().mean(skipna=False))
 
 
 def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
@@ -277,16 +268,19 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     mean = "the GLUE average of nine columns" if is_whole_glue(frame) else f"mean of {tasks} tasks and splits"
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = teachers_score(primary)
-    caption += " Compression: the teacher's fp32 file over the bytes on disk."
+    caption += " Compression: the teacher's fp32 file over the bytes on disk. Paper's size: every matrix at its bits"
+    caption += " and nothing else; MiB, KiB are binary units, as in the paper."
+    if primary["weight_bits"].eq(2).any():
+        caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
     if primary["teacher_layers"].nunique() > 1:
         caption += " Teachers differ in depth, and each arm's is its own."
     elif pd.notna(teacher):
-        (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
-        caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
+        (size,) = size_text(pd.Series([teachers_size(primary)]))
+        caption += f" The fp32 teachers score {score_text(teacher)} and take {size}."
     if difference:
         caption += (
             f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
-            f"(generator seed {difference.rng_seed}). P: two-sided p-value of no difference, adjusted by Holm for "
-            "the number of arms; the intervals are not."
+            f"(generator seed {difference.rng_seed}). {P_COLUMN}: two-sided p-value, adjusted for the number of arms; "
+            "the intervals are not. A claim's p-value above is of another test, adjusted over the claims."
         )
     return caption
