@@ -42,7 +42,7 @@ def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
 
 
 def test_the_teacher_s_line_counts_each_teacher_once_where_an_arm_is_half_done(frame: pd.DataFrame) -> None:
-    """Teachers of three seeds score 90, 96 and 96: 94. By rows the first, from which one more arm learned, weighs more."""
+    """Teachers of three seeds score 90, 96 and 96: 94. By rows the first weighs double."""
     teachers = frame["seed"].map({0: 0.9, 1: 0.96, 2: 0.96})
     half = frame.assign(teacher_value=teachers)[(frame["arm"] == "1-bit") | (frame["seed"] == 0)]
     for panel in seeds_by_arm(half, "1-bit", title="t").axes:

@@ -64,7 +64,7 @@ def drawing(
     figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
 ) -> Drawing:
     """The figure, once as a part of a page and once as a file."""
-    alt = figure.get_label() or alt
+    alt = str(figure.get_label()) or alt
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
     return Drawing(name, heading, caption, alt, inline, file)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
@@ -288,7 +289,7 @@ def styled(text: pd.DataFrame, caption: str) -> Styler:
         subset=pd.Index(numbers),
         **{"text-align": "right", "font-variant-numeric": "tabular-nums", "white-space": "nowrap"},
     )
-    heads = {
+    heads: dict[Any, Any] = {
         name: [{"selector": "th", "props": f"text-align: {'left' if name in words else 'right'}"}] for name in text
     }
     return style.set_table_styles(heads).set_caption(html.escape(caption))
