@@ -279,6 +279,7 @@ class Ablation:
             limits=[*self.study.limits, *self.profile.notes],
             chance=chance_by_task(self.runs_folder, self.collect()),
             arms=self.study.arms,
+            sources=[one.source for one in self.study.claims],
         )
 
 

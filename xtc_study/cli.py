@@ -3,6 +3,7 @@ predict | bench. Starts without importing torch."""
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -274,11 +275,10 @@ def write_report(
     output: Annotated[Path | None, typer.Option(help="In place of reports/<profile>.")] = None,
     format: Annotated[str, typer.Option(help="html; or md or pdf beside it.")] = "html",
     runs: Annotated[bool, typer.Option("--runs/--no-runs", help="A page for each run; unchanged ones stay.")] = True,
+    published: Annotated[bool, typer.Option("--published", help="Only what was run.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Show the index in the browser.")] = False,
 ) -> None:
     """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
-    import webbrowser
-
     from xtc_study.folders import project_folder
     from xtc_study.report.formats import check_format, write_format
     from xtc_study.report.pages import write_report as write_pages
@@ -294,6 +294,7 @@ def write_report(
         runs_folder=ablations[0].runs_folder if runs else None,
         notebooks_folder=ablations[0].results / "notebooks" if runs else None,
         run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
+        published=published,
     )
     for study in pages:
         for answer in study.answers:

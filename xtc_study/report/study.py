@@ -16,6 +16,7 @@ from xtc_study.analysis.published import beside_measured, why_not_comparable
 from xtc_study.analysis.stats import FEW_SEEDS, Claim, Difference
 from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing
+from xtc_study.report.claims_text import numbers_of
 from xtc_study.report.figures import figures_of
 from xtc_study.report.front import Point
 from xtc_study.report.provenance import provenance_of
@@ -69,6 +70,8 @@ class StudyPage:
     """How many planned runs are in each of ``STATES``."""
     run_command: str
     """What to type to do the missing runs."""
+    sources: Sequence[str] = ()
+    """Whose claim each is and where it stands, in the order of ``answers``."""
     scope: Scope = field(default_factory=Scope)
     """What its runs are of: tasks, seeds, encoder, epochs."""
     arms: PageTable | None = None
@@ -109,6 +112,17 @@ class StudyPage:
     def planned(self) -> int:
         return sum(self.states.values())
 
+    @property
+    def claims(self) -> list[tuple[Answer, str, str]]:
+        """Each answer, its numbers (``claims_text.numbers_of``) and whose claim it is; empty text where not known."""
+        sources = [*self.sources, *[""] * len(self.answers)]
+        return [(answer, numbers_of(answer), source) for answer, source in zip(self.answers, sources, strict=False)]
+
+    @property
+    def waiting(self) -> list[tuple[str, str]]:
+        """Planned runs that are not done, folded: each arm and its tasks and seeds in words."""
+        return [] if self.runs is None else waiting_words(self.runs)
+
 
 def study_page(
     *,
@@ -124,6 +138,7 @@ def study_page(
     limits: Sequence[str] = (),
     chance: Mapping[tuple[str, str], float] | None = None,
     arms: Sequence[Arm] = (),
+    sources: Sequence[str] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
 
@@ -132,6 +147,7 @@ def study_page(
         claims: each finding as a sentence and the same in numbers.
         chance: by task and split, the score of guessing, in the metric's scale.
         arms: with their factors, where the study is a grid.
+        sources: whose each claim is, in the order of ``claims``.
 
     Raises:
         ValueError: an arm has two runs of one task and seed.
@@ -145,6 +161,7 @@ def study_page(
         answers=answers(claims, {}, nothing_done=True),
         states=counts_of(standing),
         run_command=run_command,
+        sources=sources,
         scope=scope_of(planned),
         runs=_runs(standing, frame, stale),
         commands=commands,
@@ -223,9 +240,34 @@ def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str])
     if standing.empty:
         return None
     table = run_table(standing, frame, stale)
-    caption = "Every planned run. The score is the primary metric in points, of the file after loading it again."
+    caption = "Every run. The score is the primary metric in points, of the file after loading it again."
     ids = tuple(table["run_id"])
     return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
+
+
+def without_missing(table: PageTable | None) -> PageTable | None:
+    """The table of runs without those that are missing, whose rows would be dashes; None if no other is there."""
+    if table is None:
+        return None
+    there = (table.text["State"] != "missing").to_numpy()
+    if there.all():
+        return table
+    if not there.any():
+        return None
+    order = None if table.order is None else table.order[there].reset_index(drop=True)
+    ids = tuple(run_id for run_id, kept in zip(table.ids, there, strict=False) if kept)
+    return replace(table, text=table.text[there].reset_index(drop=True), order=order, ids=ids)
+
+
+def waiting_words(table: PageTable) -> list[tuple[str, str]]:
+    """Of the table of runs, each arm with missing ones and which: ``cola, seeds 0, 1; stsb, seed 0``."""
+    missing = table.text[table.text["State"] == "missing"]
+    found = []
+    for arm, rows in missing.groupby("Arm", sort=False):
+        each = [(str(task), list(seeds)) for task, seeds in rows.groupby("Task", sort=False)["Seed"]]
+        words = [f"{task}, seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}" for task, seeds in each]
+        found.append((str(arm), "; ".join(words)))
+    return found
 
 
 def _published(frame: pd.DataFrame) -> PageTable | None:

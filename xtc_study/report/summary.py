@@ -11,6 +11,7 @@ import pandas as pd
 from xtc_study.recipe import FULL_PRECISION
 from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.front import Point, comparable, score_against_cost, undominated
+from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
 from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
@@ -64,6 +65,19 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
     found.append(Card(f"{answers.count('supported')} of {len(answers)}", "claims supported", told))
     found.append(Card(*hours(studies)))
     return found
+
+
+def description(studies: Sequence[StudyPage]) -> str:
+    """The index in a sentence or two, for search engines and previews: studies, tasks, and how its claims stand."""
+    scope = scope_together([study.scope for study in studies])
+    on = f" on {scope.short}" if scope.tasks else ""
+    of = f" of {', '.join(scope.models)}" if scope.models else ""
+    answers = [answer.verdict for study in studies for answer in study.answers]
+    told = ", ".join(f"{answers.count(v)} {v}" for v in (*LOOKS, "not run") if v in answers)
+    number = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
+    return f"What extreme compression{of} costs{on}: {number}, {len(answers)} claims" + (
+        f" ({told})." if told else "."
+    )
 
 
 def round_limit(smallest: float) -> float:
