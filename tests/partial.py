@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,25 +58,30 @@ def carried_out(name: str, results: Path, **parameters: Any) -> str:
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
 
-    shell = InteractiveShell()
+    shell = InteractiveShell.instance()
     said = []
-    for cell in json.loads((NOTEBOOKS / name).read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        source = "".join(cell["source"])
-        if "parameters" in cell["metadata"].get("tags", []):
-            source += f"\nresults_dir = {str(results)!r}\n"
-            source += "".join(f"{key} = {value!r}\n" for key, value in parameters.items())
-        with capture_output() as captured:
-            outcome = shell.run_cell(source.replace("ablation.run(workers)", "[]"))
-        outcome.raise_error()
-        said.append(captured.stdout + "".join(str(output.data) for output in captured.outputs))
+    try:
+        for cell in json.loads((NOTEBOOKS / name).read_text(encoding="utf-8"))["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            source = "".join(cell["source"])
+            if "parameters" in cell["metadata"].get("tags", []):
+                given = {"results_dir": str(results), **parameters}
+                source += "".join(f"\n{key} = {value!r}" for key, value in given.items())
+            with capture_output() as captured:
+                outcome = shell.run_cell(source.replace("ablation.run(workers)", "[]"))
+            outcome.raise_error()
+            said.append(captured.stdout + captured.stderr + "".join(str(output.data) for output in captured.outputs))
+    finally:
+        InteractiveShell.clear_instance()
     return "\n".join(said)
 
 
-def prepared(folder: Path, state: Callable[[Path, Ablation], None], study: str) -> Path:
-    """An empty results folder with the study in that state."""
+def prepared(
+    folder: Path, state: Callable[[Path, Ablation], None], study: str, seeds: Sequence[int] | None = None
+) -> Path:
+    """A results folder with the study in that state, and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "runs").mkdir(parents=True)
-    state(folder / "runs", Ablation(study, results_dir=folder))
+    state(folder / "runs", Ablation(study, results_dir=folder, seeds=seeds))
     return folder

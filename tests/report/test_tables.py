@@ -112,7 +112,7 @@ def test_sizes_share_a_unit(sizes: list[float], expected: list[str]) -> None:
     [
         (13_678_656, "13.7 MB (13.0 MiB)"),  # BERT-base at one bit: the paper's 13.0
         (8_360_448, "8.4 MB (8.0 MiB)"),  # six of its layers
-        (13_750, "13.8 kB (13.4 KiB)"),
+        (13_750, "13.8 kB"),
         (12, "12.0 bytes"),
     ],
 )

@@ -27,6 +27,12 @@ _VARIABLES = {
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 """Each colour becomes a CSS variable with itself as the fallback, so that a dark page shows dark figures."""
+_DARK = {
+    **{"--ink": "#e8eaed", "--muted": "#a3abb5", "--rule": "#41474f", "--paper": "#14171b", "--series-1": "#4fa8e0"},
+    **{"--series-2": "#f0803c", "--series-3": "#2cc79b", "--series-4": "#e29cc4", "--series-5": "#f0b53c"},
+    "--series-6": "#9ad4f5",
+}
+"""The same variables on a dark ground, as in page.css."""
 PANEL_WIDTH, PANEL_HEIGHT, _PAGE_WIDTH = 3.1, 2.7, 10.0
 _LETTERS_AN_INCH = 11
 """Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
@@ -106,6 +112,13 @@ def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     return svg
 
 
+def standing_alone(svg: str) -> str:
+    """A themed SVG that is dark where it is shown as an image on a dark ground; inside a page, the page decides."""
+    colours = "; ".join(f"{name}: {colour}" for name, colour in _DARK.items())
+    style = f"<style>@media (prefers-color-scheme: dark) {{ svg:root {{ {colours} }} }}</style>"
+    return svg.replace("</title>", f"</title>\n {style}", 1)
+
+
 def show(figure: Figure, alt: str, caption: str = "") -> None:
     """Display the figure in a notebook as SVG and PNG, with ``alt`` in the output's metadata and as its plain text.
 
@@ -120,7 +133,11 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     with mpl.rc_context(fname=STYLE):
         _settle(figure)
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
+    bundle = {
+        "image/svg+xml": standing_alone(figure_svg(figure, alt)),
+        "image/png": buffer.getvalue(),
+        "text/plain": alt,
+    }
     told = {"alt": alt, **({"caption": caption} if caption else {})}
     display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
 
@@ -138,6 +155,11 @@ def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> No
         text, (1, height), xycoords=("axes fraction", scale), xytext=(4, 0), textcoords="offset points", va=anchor,
         color=MUTED, fontsize=8, annotation_clip=False,
     )  # fmt: skip
+
+
+def fitting(width: float, panels: int) -> float:
+    """Inches of a row of so many panels, each as wide as given or narrower, so that a notebook's cell holds them."""
+    return min(width * panels, _PAGE_WIDTH)
 
 
 def in_words(missing: str, title: str) -> Figure:

@@ -32,7 +32,7 @@ def difference_text(mean: float, low: float, high: float) -> str:
 
 
 def ledger_text(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The claims that were put to the test, whole: Study, Claim, Whose, Verdict, Difference, Why. Text in every cell.
+    """The claims that were put to the test, whole: Study, Claim, Source, Verdict, Difference, Why. Text in every cell.
 
     Args:
         ledger: ``xtc_study.ledger.ledger``.
@@ -44,7 +44,7 @@ def ledger_text(ledger: pd.DataFrame) -> pd.DataFrame:
         {
             "Study": list(run["study"]),
             "Claim": list(run["claim"]),
-            "Whose": list(run["source"]),
+            "Source": list(run["source"]),
             "Verdict": verdicts,
             "Difference": [difference_text(*each) or "\N{EN DASH}" for each in numbers],
             "Why": list(run["reasons"]),
@@ -76,6 +76,6 @@ def ledger_table(ledger: pd.DataFrame, notebooks: Mapping[str, str]) -> Styler:
     prose: dict[str, Any] = {"text-align": "left", "vertical-align": "top", "white-space": "normal"}
     heads: list[Any] = [{"selector": "th", "props": "text-align: left"}]
     style = style.set_properties(**prose).set_table_styles(heads)
-    style = style.set_properties(subset=["Claim", "Whose", "Why"], **{"min-width": "13em"})
+    style = style.set_properties(subset=["Claim", "Source", "Why"], **{"min-width": "13em"})
     style = style.set_properties(subset=["Verdict"], **{"font-weight": "bold"})
     return style.set_caption(html.escape(not_run_words(ledger)) or "Every claim was put to the test.")

@@ -311,7 +311,7 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = teachers_score(primary)
     caption += " Compression: the teacher's fp32 file over the bytes on disk. Paper's size: every matrix at its bits"
-    caption += " and nothing else; MiB, KiB are binary units, as in the paper."
+    caption += " and nothing else; 1 MiB, the unit of the paper's figures, is 2^20 bytes."
     if primary["weight_bits"].eq(2).any():
         caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
     if primary["teacher_layers"].nunique() > 1:

@@ -56,7 +56,6 @@ class PageTable:
 
 
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
-_BINARY_UNITS = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("bytes", 1.0))
 
 
 def arm_table(
@@ -266,9 +265,8 @@ def size_text(sizes: pd.Series) -> list[str]:
 
 
 def both_units_text(sizes: pd.Series) -> list[str]:
-    """``size_text`` and the same in binary units, in which the paper gives its sizes: ``13.7 MB (13.0 MiB)``."""
-    unit, factor = next((pair for pair in _BINARY_UNITS if sizes.min() >= pair[1]), _BINARY_UNITS[-1])
-    binary = [f" ({size / factor:,.1f} {unit})" if factor > 1 else "" for size in sizes]
+    """``size_text`` and, from a megabyte on, the same in MiB, as the paper has its sizes: ``13.7 MB (13.0 MiB)``."""
+    binary = [f" ({size / 2**20:,.1f} MiB)" if sizes.min() >= 1e6 else "" for size in sizes]
     return [text if text == MISSING else text + more for text, more in zip(size_text(sizes), binary, strict=True)]
 
 
