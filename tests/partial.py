@@ -72,6 +72,8 @@ def carried_out(name: str, results: Path, **parameters: Any) -> str:
                 outcome = shell.run_cell(source.replace("ablation.run(workers)", "[]"))
             outcome.raise_error()
             said.append(captured.stdout + captured.stderr + "".join(str(output.data) for output in captured.outputs))
+            if outcome.result is not None:  # as the notebook would show the cell's last value
+                said += map(str, shell.display_formatter.format(outcome.result)[0].values())
     finally:
         InteractiveShell.clear_instance()
     return "\n".join(said)
