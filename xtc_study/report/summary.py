@@ -75,7 +75,7 @@ def description(studies: Sequence[StudyPage]) -> str:
     answers = [answer.verdict for study in studies for answer in study.answers]
     told = ", ".join(f"{answers.count(v)} {v}" for v in (*LOOKS, "not run") if v in answers)
     number = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
-    return f"What extreme compression{of} costs{on}: {number}, {len(answers)} claims" + (
+    return f"What extreme compression{of} costs{on}: {number}, {len(answers)} claim{'s' * (len(answers) != 1)}" + (
         f" ({told})." if told else "."
     )
 
