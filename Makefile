@@ -40,7 +40,7 @@ bench-peer: install .venv-peer/installed
 	touch $@
 
 lab: install
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_index.ipynb
 
 clean:
 	rm -rf .venv .venv-peer build *.egg-info results/smoke reports/smoke

@@ -130,6 +130,30 @@ def test_a_notebook_calls_the_library_and_links_to_what_is_there(path: Path) -> 
             assert not anchor or f"## {anchor.replace('-', ' ')}\n" in text, (target, anchor)
 
 
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_relative_links_lead_to_files_below_the_folder_that_jupyterlab_opens(path: Path) -> None:
+    """JupyterLab shows nothing above its root, so a link to ../README.md needs the repository as its root."""
+    root = lab_root()
+    for cell in cells_of(path.name):
+        if cell["cell_type"] == "markdown":
+            for target in re.findall(r"\]\(([^)#\s]+)", cell["source"]):
+                if "://" not in target:
+                    linked = (NOTEBOOKS / target).resolve()
+                    assert linked.exists() and linked.is_relative_to(root), target
+
+
+def lab_root() -> Path:
+    """The folder that `make lab` makes JupyterLab's root."""
+    (command,) = re.findall(
+        r"^\t\$\(BIN\)/jupyter lab (.*)$", (NOTEBOOKS.parent / "Makefile").read_text(), re.MULTILINE
+    )
+    chosen = re.search(r"--ServerApp\.root_dir=(\S+)", command)
+    opened = re.search(r"--LabApp\.default_url=/lab/tree/(\S+)", command)
+    root = (NOTEBOOKS.parent / (chosen[1] if chosen else command.split()[-1])).resolve()
+    assert opened and (root / opened[1]).is_file(), "the way in is opened"
+    return root
+
+
 @pytest.mark.parametrize("study", study_names())
 def test_examples_beside_the_parameters_work(study: str) -> None:
     """What a comment offers for axes leaves the reference and a claim; what it offers for fields can be set."""

@@ -213,11 +213,23 @@ class Ablation:
 
         return collect(self.runs_folder, self.planned)
 
-    def differences(self, frame: pd.DataFrame) -> dict[str, Difference]:
-        """Each arm minus the reference arm, paired over seeds and examples, mean over tasks."""
-        from xtc_study.analysis.compare import differences
+    def differences(self, frame: pd.DataFrame, reference: str = "") -> dict[str, Difference]:
+        """Each arm minus the reference arm, paired over seeds and examples, mean over tasks.
 
-        return differences(self.runs_folder, frame, self.study.reference)
+        An arm whose predictions cannot be used is left out, with a warning that says why.
+
+        Args:
+            reference: in place of the study's; ``teacher``: each run's own.
+        """
+        import warnings
+
+        from xtc_study.analysis.claims import comparisons_of
+
+        name = reference or self.study.reference
+        found, broken = comparisons_of(self.runs_folder, frame, [], name)
+        for (arm, _), why in broken.items():
+            warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
+        return found[name]
 
     def claims(self) -> list[tuple[str, Claim]]:
         """Each claim as a sentence and the same in numbers."""
@@ -281,13 +293,8 @@ class Ablation:
     def page(self) -> StudyPage:
         """The study's section of the report."""
         from xtc_study.analysis.chance import chance_by_task
-        from xtc_study.analysis.collect import RunFileError
         from xtc_study.report.study import study_page
 
-        try:
-            levels = chance_by_task(self.runs_folder, self.collect())
-        except RunFileError:
-            levels = {}
         return study_page(
             name=self.study.name,
             title=self.study.title,
@@ -299,8 +306,9 @@ class Ablation:
             run_command=self.command(),
             commands=[(arm, self.command(arm)) for arm in self.study.arm_names],
             limits=[*self.study.limits, *self.profile.notes],
-            chance=levels,
+            chance=chance_by_task(self.runs_folder, self.collect()),
             arms=self.study.arms,
+            sources=[one.source for one in self.study.claims],
         )
 
 

@@ -178,6 +178,7 @@ def write_report(
     runs: Annotated[
         bool, typer.Option("--runs/--no-runs", help="Write a page for each run; pages of unchanged runs are kept.")
     ] = True,
+    published: Annotated[bool, typer.Option("--published", help="Show only what was run.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the index in the browser.")] = False,
 ) -> None:
     """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
@@ -198,6 +199,7 @@ def write_report(
         runs_folder=ablations[0].runs_folder if runs else None,
         notebooks_folder=ablations[0].results / "notebooks" if runs else None,
         run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
+        published=published,
     )
     _print_answers(pages)
     written = write_format(format, index, pages, browser, profile)

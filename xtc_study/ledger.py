@@ -15,7 +15,7 @@ LEDGER_COLUMNS = {
     **dict.fromkeys(("study", "claim", "verdict"), "str"),
     **dict.fromkeys(("difference", "low", "high", "detectable", "margin", "bound", "p_adjusted"), "float64"),
     **dict.fromkeys(("seeds", "examples"), "int64"),
-    "source": "str",
+    **dict.fromkeys(("source", "told", "reasons"), "str"),
 }
 
 
@@ -31,8 +31,8 @@ def all_ablations(profile: str = "smoke", overrides: Mapping[str, Any] | None = 
 def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
     """One row a claim: study, claim, verdict, difference with its interval in points, ``detectable`` (the smallest
     difference that would have been seen in 80 % of cases), margin, ``bound`` (the value of the difference at which the
-    claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds, dev examples, and where the
-    claim is from. Claims that were not run have NaN and 0.
+    claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds, dev examples, where the claim
+    is from, and the verdict and its reasons as a reader sees them. Claims that were not run have NaN and 0.
     """
     rows = []
     for ablation in ablations:
@@ -46,7 +46,7 @@ def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
                     *(100 * claim.margin, 100 * claim.margin * (1 if claim.kind == "higher" else -1)),
                     answer.p_adjusted,
                     *((found.n_seeds, found.n_examples) if found else (0, 0)),
-                    claim.source,
+                    *(claim.source, answer.told, answer.reasons),
                 )
             )
     return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS)).astype(LEDGER_COLUMNS)
@@ -65,6 +65,21 @@ def standing(ablations: Sequence[Ablation]) -> pd.DataFrame:
         minutes = took.sum() / 60 if len(took) else float("nan")
         rows.append((ablation.study.name, ablation.study.question, len(runs), len(took), int(failed.sum()), minutes))
     return pd.DataFrame(rows, columns=["study", "question", "runs", "done", "failed", "minutes"])
+
+
+def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
+    """The study with the largest share of its planned runs done, of equal ones that with more runs; empty if none.
+
+    Runs that studies share count in each, so that the first study with a done run may be one that nobody asked for.
+
+    Args:
+        table: what ``standing`` gave. names: the studies to choose from.
+    """
+    some = table[table["study"].isin(list(names)) & (table["done"] > 0)]
+    if some.empty:
+        return ""
+    ranked = some.assign(share=some["done"] / some["runs"]).sort_values(["share", "done"], kind="stable")
+    return str(ranked["study"].iloc[-1])
 
 
 def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:

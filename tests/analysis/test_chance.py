@@ -11,7 +11,7 @@ import pytest
 from fabricate import TASKS, do, plan, split_in_two
 
 from xtc_study.analysis.chance import chance, chance_by_task
-from xtc_study.analysis.collect import RunFileError, collect
+from xtc_study.analysis.collect import collect
 
 LABELS = np.array([1.0, 1.0, 1.0, 0.0])
 
@@ -42,5 +42,12 @@ def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
     frame = collect(tmp_path, planned)
     assert chance_by_task(tmp_path, frame) == {(TASKS[0], "dev"): 0.5, (TASKS[0], "other"): 1.0}
     table[table["split"] == "dev"].to_parquet(path)
-    with pytest.raises(RunFileError, match="no row of split 'other'"):
-        chance_by_task(tmp_path, frame)
+    assert chance_by_task(tmp_path, frame) == {(TASKS[0], "dev"): 0.5}
+
+
+def test_the_level_is_taken_from_a_run_whose_predictions_can_be_read(tmp_path: Path) -> None:
+    planned = plan({"1-bit": 1}, TASKS[:1], seeds=2)
+    for run in planned:
+        do(tmp_path, run)
+    (tmp_path / planned[0].run_id / "predictions.parquet").write_bytes(b"")
+    assert chance_by_task(tmp_path, collect(tmp_path, planned)) == {(TASKS[0], "dev"): 0.5}

@@ -66,6 +66,16 @@ def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
     assert sorted(rerun["published"]) == [82.7, 82.9] and (rerun["note"] != "").all()
 
 
+def test_a_word_table_of_other_bits_is_another_model_and_the_same_bits_written_out_are_not(tmp_path: Path) -> None:
+    named = {"1": planned("mnli", embedding_bits=1, layers=12), "8": planned("mnli", embedding_bits=8)}
+    for run in named.values():
+        split = {"split": "matched", "n_examples": 9}
+        rows = [{**split, "metric": "accuracy", "value": 0.8, "best_value": None, "teacher_value": 0.8}]
+        do(tmp_path, run, rows=rows)
+    xtc = beside_measured(collect(tmp_path, list(named.values()))).query("origin == 'XTC'")
+    assert list(xtc["arm"]) == ["12"] and list(xtc["published"]) == [84.1]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -75,6 +85,7 @@ def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
         ({"vocabulary": "task"}, "No figure"),
         ({"ffn": "1/2"}, "No figure"),
         ({"teacher_layers": "1/2"}, "No figure"),
+        ({"embedding_bits": 8}, "No figure"),
     ],
 )
 def test_where_nothing_is_comparable_the_reason_is_given(tmp_path: Path, fields: dict, message: str) -> None:

@@ -11,8 +11,9 @@ from fabricate import do, plan
 from matplotlib.figure import Figure
 
 from xtc_study.analysis.collect import collect
-from xtc_study.report.canvas import INK, PAPER, RULE, STYLE, Drawing, Mark, drawing, figure_svg, show
+from xtc_study.report.canvas import INK, PAPER, RULE, STYLE, Drawing, Mark, drawing, figure_svg, grid, show
 from xtc_study.report.plots import seeds_by_arm
+from xtc_study.report.sanitise import safe_svg
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,29 @@ def test_a_file_stands_alone_and_a_drawing_is_only_ours() -> None:
     ET.fromstring(one.file)
     with pytest.raises(ValueError, match="figure_svg"):
         Drawing("n", "h", "c", "a", "<script>", one.file)
+
+
+def test_a_notebook_s_figure_is_dark_on_a_dark_ground_in_the_colours_of_the_pages(
+    frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+    show(seeds_by_arm(frame, "1-bit", title="t"), "alt")
+    svg = shown[0]["image/svg+xml"]
+    assert safe_svg(svg) == svg, "it may stand in a page of a run"
+    dark = re.search(r"prefers-color-scheme: dark\) \{ svg:root \{ (.*?) \} \}", svg)
+    assert dark
+    css = (STYLE.parent / "templates" / "page.css").read_text("utf-8")
+    page = css[css.index("prefers-color-scheme: dark") :]
+    assert len(dark[1].split("; ")) == 10 and all(f"{one};" in page for one in dark[1].split("; "))
+
+
+def test_where_nothing_can_be_drawn_what_is_missing_is_the_figure_s_description(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[dict[str, Any]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+    figure, panels = grid(0, "Score by budget")
+    show(figure, "Score by budget, one panel a task")
+    assert panels == [] and shown[0]["text/plain"] == "No run is done yet, so there is nothing to draw."
+    assert drawing(figure, "n", "h", "Score by budget", "c").alt == shown[0]["text/plain"]

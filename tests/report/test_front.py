@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import pytest
 from fabricate_report import BAD, BIG, ONE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +44,9 @@ def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> No
     figure, marks = score_against_cost([ONE, BIG, BAD], title="t")
     assert len(figure.axes) == 1 and len(marks) == 3
     assert marks["mark-a0"].says == "Bits <1>, 1-bit: 90.0 points (seeds from 88.0 to 92.0), 70 kB"
+    low = replace(ONE, study="Which rate?", score=0.046, low=-0.049, high=0.141)
+    asked = score_against_cost([low], title="t")[1]["mark-a0"].says
+    assert asked == "Which rate? 1-bit: 4.6 points (seeds from \N{MINUS SIGN}4.9 to 14.1), 70 kB"
     assert marks["mark-a2"].says == "Bits <1>, bad: 50.0 points, 90 kB" and marks["mark-a0"].href == "study-bits.html"
     drawn = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
     assert drawn["mark-a2"].get_markerfacecolor() == "#ffffff" != drawn["mark-a0"].get_markerfacecolor()
@@ -55,8 +57,9 @@ def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> No
     timed, marks = score_against_cost([replace(ONE, latency_ms=1.5), BIG], title="t")
     assert len(timed.axes) == 2 and set(marks) == {"mark-a0", "mark-a1", "mark-b0"}
     assert marks["mark-b0"].says.endswith("70 kB, 1.50 ms")
-    with pytest.raises(ValueError, match="no arm"):
-        score_against_cost([], title="t")
+    for nothing in ([], [replace(ONE, score=math.nan)]):
+        figure, marks = score_against_cost(nothing, title="t")
+        assert not figure.axes and not marks and "No arm is done on every task" in str(figure.get_label())
 
 
 def test_a_point_just_below_another_has_no_name_beside_it() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from xtc_study.analysis.stats import Difference
 from xtc_study.report.tables import (
     MISSING,
     SEED_RANGE,
+    after_title,
     arm_order,
     arm_table,
     arm_text,
+    both_units_text,
     run_order,
     run_table,
     run_text,
+    score_text,
     size_text,
     size_word,
     styled,
@@ -106,6 +110,41 @@ def test_text_is_in_points(study: tuple[Path, list[PlannedRun]]) -> None:
 )
 def test_sizes_share_a_unit(sizes: list[float], expected: list[str]) -> None:
     assert size_text(pd.Series(sizes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (13_678_656, "13.7 MB (13.0 MiB)"),  # BERT-base at one bit: the paper's 13.0
+        (8_360_448, "8.4 MB (8.0 MiB)"),  # six of its layers
+        (13_750, "13.8 kB"),
+        (12, "12.0 bytes"),
+    ],
+)
+def test_the_paper_s_size_is_in_its_unit_too(size: int, text: str) -> None:
+    assert both_units_text(pd.Series([size])) == [text]
+
+
+@pytest.mark.parametrize(
+    ("score", "text"), [(0.9504, "95.0"), (-0.0494, "\N{MINUS SIGN}4.9"), (-0.0001, "0.0"), (math.nan, "\N{EN DASH}")]
+)
+def test_a_score_has_a_true_minus_and_no_negative_zero(score: float, text: str) -> None:
+    assert score_text(score) == text
+
+
+def test_what_follows_a_title_stands_after_a_comma_but_not_after_a_question_mark() -> None:
+    assert after_title("Bits", "1-bit") == "Bits, 1-bit" and after_title("How many?", "1-bit") == "How many? 1-bit"
+
+
+def test_the_p_value_of_an_arm_is_named_apart_from_that_of_a_claim(study: tuple[Path, list[PlannedRun]]) -> None:
+    text = arm_text(arm_table(collect(*study), "32-bit", {"1-bit": FOUND}), "32-bit")
+    assert "P of no difference, Holm over arms" in text and "P (Holm)" not in text
+
+
+def test_heads_of_a_notebook_s_table_stand_over_their_cells(study: tuple[Path, list[PlannedRun]]) -> None:
+    page = styled(arm_text(arm_table(collect(*study), "32-bit"), "32-bit"), "t").to_html()
+    styles = dict(re.findall(r"#T_\w+ th\.(col\d+) \{\s*text-align: (\w+)", page))
+    assert styles["col0"] == "left" and styles["col1"] == "right" and len(styles) == 10
 
 
 def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:

@@ -56,5 +56,6 @@ def boundary_text(found: Sequence[Best]) -> list[str]:
     for best in found:
         where = f"{best.fixed}: " if best.fixed else ""
         end = "the end of the grid, so a better point may lie beyond it" if best.at_end else "inside the grid"
-        lines.append(f"{where}best at {best.point} ({100 * best.score:.1f} points), {end}.")
+        score = f"{100 * best.score:.1f}".replace("-", "\N{MINUS SIGN}")
+        lines.append(f"{where}best at {best.point} ({score} points), {end}.")
     return lines

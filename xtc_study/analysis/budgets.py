@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtc_study.analysis.compare import TEACHER, differences
-from xtc_study.analysis.stats import CONFIDENCE, Difference, points
+from xtc_study.analysis.claims import comparisons_of
+from xtc_study.analysis.compare import TEACHER
+from xtc_study.analysis.stats import CONFIDENCE, Claim, Difference, points
 from xtc_study.arms import Arm, along
 
 
 def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
     """One row a step from a point of the axis to the next: from, to, times the epochs, points, 95 % interval.
 
-    Steps whose two arms cannot be compared yet are left out.
+    Steps whose two arms cannot be compared (yet, or for their predictions cannot be read) are left out.
 
     Raises:
         ValueError: the arms have no such axis.
@@ -26,7 +27,8 @@ def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str
     rows = []
     for group in along(arms, axis).values():
         for shorter, longer in pairwise(arm.name for arm in group if arm.name in epochs):
-            gain = differences(runs_folder, frame, shorter, [longer]).get(longer)
+            wanted = [("", Claim("higher", longer, shorter))]
+            gain = comparisons_of(runs_folder, frame, wanted)[0][shorter].get(longer)
             if gain:
                 interval = f"{points(gain.low)} to {points(gain.high)}"
                 rows.append((shorter, longer, epochs[longer] / epochs[shorter], points(gain.mean), interval))
@@ -45,7 +47,7 @@ def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis
     Raises:
         ValueError: the arms have no such axis.
     """
-    below = differences(runs_folder, frame, TEACHER, own_streams=True)
+    below = comparisons_of(runs_folder, frame, [], TEACHER, own_streams=True)[0][TEACHER]
     rows = []
     for group in along(arms, axis).values():
         first = below.get(group[0].name)

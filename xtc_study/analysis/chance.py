@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from xtc_study.analysis.collect import RunFileError
 from xtc_study.analysis.compare import one_split
 from xtc_study.tasks.metric_names import LOWER_IS_BETTER
 from xtc_study.training.metrics import score
@@ -32,12 +33,16 @@ def chance(metric: str, labels: npt.NDArray[np.float64]) -> float:
 def chance_by_task(runs_folder: Path, frame: pd.DataFrame) -> dict[tuple[str, str], float]:
     """The primary metric's chance level of each task and split; from the labels stored with any of its runs.
 
-    Raises:
-        RunFileError: that run's predictions cannot be read, or hold no row of the split.
+    A task and split of which no run's predictions can be read, or hold a row, has none.
     """
     levels = {}
-    for _, first in frame[frame["is_primary"]].drop_duplicates(["task", "split"]).iterrows():
-        task, split = str(first["task"]), str(first["split"])
-        labels = one_split(runs_folder, str(first["run_id"]), split)["label"].to_numpy(np.float64)
-        levels[task, split] = chance(str(first["metric"]), labels)
+    for key, rows in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):
+        task, split, metric = map(str, key)
+        for run_id in rows["run_id"]:
+            try:
+                labels = one_split(runs_folder, str(run_id), split)["label"].to_numpy(np.float64)
+            except RunFileError:
+                continue  # the labels are the same in every run
+            levels[task, split] = chance(metric, labels)
+            break
     return levels

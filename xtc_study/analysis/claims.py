@@ -153,14 +153,18 @@ def _tests(claim: Claim, difference: Difference, verdict: Verdict, both: tuple[f
 
 
 def comparisons_of(
-    runs_folder: Path, frame: pd.DataFrame, claims: Sequence[tuple[str, Claim]], reference: str | None = None
+    runs_folder: Path,
+    frame: pd.DataFrame,
+    claims: Sequence[tuple[str, Claim]],
+    reference: str | None = None,
+    own_streams: bool = False,
 ) -> tuple[dict[str, dict[str, Difference]], dict[tuple[str, str], str]]:
     """By reference and arm the differences that the claims are about; by arm and reference what is wrong with others.
 
     An arm whose predictions cannot be used is left out; the others are compared all the same.
 
     Args:
-        reference: every arm is compared with it too.
+        reference: every arm is compared with it too. own_streams: as for ``differences``.
     """
     wanted: dict[str, set[str] | None] = {reference: None} if reference else {}
     for _, claim in claims:
@@ -175,7 +179,7 @@ def comparisons_of(
             if arm == name or (arms is not None and arm not in arms):
                 continue
             try:
-                comparisons[name] |= differences(runs_folder, frame, name, {arm})
+                comparisons[name] |= differences(runs_folder, frame, name, {arm}, own_streams=own_streams)
             except RunFileError as error:
                 broken[str(arm), name] = f"The predictions cannot be compared: {error}."
     return comparisons, broken

@@ -35,11 +35,14 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
     """One row an arm and published figure that can be set beside it, with the columns ``COLUMNS``; scores in points.
 
     Comparable is a run of BERT-base, started from a whole teacher and not narrowed, with the whole vocabulary and the
-    figure's depth, bits, task, split and metric. The nine-column average is compared where all nine columns are there.
-    Augmentation, learning rate and epochs may differ; ``note`` says what is known of the published run.
+    figure's depth, bits, task, split and metric; its word table has the bits of its other weights, as in every
+    published model. The nine-column average is compared where all nine columns are there. Augmentation, learning rate
+    and epochs may differ, and so may the pooler, the small tables and the products of attention, on which the
+    published models differ among themselves; ``note`` says what is known of the published run.
     """
+    table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
     whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")
-    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole]
+    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole & table]
     theirs = published_scores()
     rows = []
     for arm, of_arm in ours.groupby("arm", sort=False):

@@ -27,6 +27,12 @@ _VARIABLES = {
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
 }
 """Each colour becomes a CSS variable with itself as the fallback, so that a dark page shows dark figures."""
+_DARK = {
+    **{"--ink": "#e8eaed", "--muted": "#a3abb5", "--rule": "#41474f", "--paper": "#14171b", "--series-1": "#4fa8e0"},
+    **{"--series-2": "#f0803c", "--series-3": "#2cc79b", "--series-4": "#e29cc4", "--series-5": "#f0b53c"},
+    "--series-6": "#9ad4f5",
+}
+"""The same variables on a dark ground, as in page.css."""
 PANEL_WIDTH, PANEL_HEIGHT, _PAGE_WIDTH = 3.1, 2.7, 10.0
 _LETTERS_AN_INCH = 11
 """Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
@@ -64,6 +70,7 @@ def drawing(
     figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
 ) -> Drawing:
     """The figure, once as a part of a page and once as a file."""
+    alt = str(figure.get_label()) or alt
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
     return Drawing(name, heading, caption, alt, inline, file)
 
@@ -105,6 +112,13 @@ def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     return svg
 
 
+def standing_alone(svg: str) -> str:
+    """A themed SVG that is dark where it is shown as an image on a dark ground; inside a page, the page decides."""
+    colours = "; ".join(f"{name}: {colour}" for name, colour in _DARK.items())
+    style = f"<style>@media (prefers-color-scheme: dark) {{ svg:root {{ {colours} }} }}</style>"
+    return svg.replace("</title>", f"</title>\n {style}", 1)
+
+
 def show(figure: Figure, alt: str, caption: str = "") -> None:
     """Display the figure in a notebook as SVG and PNG, with ``alt`` in the output's metadata and as its plain text.
 
@@ -113,11 +127,17 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     """
     from IPython.display import display  # only a notebook needs it
 
+    alt = str(figure.get_label()) or alt  # what is missing, where nothing could be drawn (``in_words``)
+
     buffer = io.BytesIO()
     with mpl.rc_context(fname=STYLE):
         _settle(figure)
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    bundle = {"image/svg+xml": figure_svg(figure, alt), "image/png": buffer.getvalue(), "text/plain": alt}
+    bundle = {
+        "image/svg+xml": standing_alone(figure_svg(figure, alt)),
+        "image/png": buffer.getvalue(),
+        "text/plain": alt,
+    }
     told = {"alt": alt, **({"caption": caption} if caption else {})}
     display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
 
@@ -137,10 +157,33 @@ def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> No
     )  # fmt: skip
 
 
+def fitting(width: float, panels: int) -> float:
+    """Inches of a row of so many panels, each as wide as given or narrower, so that a notebook's cell holds them."""
+    return min(width * panels, _PAGE_WIDTH)
+
+
+def in_words(missing: str, title: str) -> Figure:
+    """A figure that says what is missing where there is nothing to draw yet, so that a notebook goes on past it.
+
+    What it says is its label too, which ``show`` and ``drawing`` give as its description.
+    """
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(7.0, 0.9))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.text(0.01, 0.25, textwrap.fill(missing, 84), fontsize=9, color=MUTED)
+    figure.set_label(missing)
+    return figure
+
+
 def grid(
     panels: int, title: str, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches."""
+    """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches.
+
+    Without a panel the figure says that nothing is done.
+    """
+    if not panels:
+        return in_words("No run is done yet, so there is nothing to draw.", title), []
     columns = min(panels, max(1, int(_PAGE_WIDTH / width)))
     rows = -(-panels // columns)
     padded = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)  # inches

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from xtc_study.analysis.stats import Claim, Difference, points
-from xtc_study.report.canvas import INK, MUTED, RULE, SERIES, STYLE, grid
+from xtc_study.report.canvas import INK, MUTED, RULE, SERIES, STYLE, grid, in_words
 
 _ROW = 0.42
 """Inches an arm takes."""
@@ -22,11 +22,13 @@ def differences_by_arm(
     The margin of a claim against this reference is a short bar across the line of its arm: an interval wholly on one
     side of it decides a claim that stands alone; of several, Holm's adjustment asks for more (``analysis.claims``).
 
-    Raises:
-        ValueError: no difference to draw.
+    Without a difference the figure says so in words.
     """
     if not found:
-        raise ValueError("no difference to draw")
+        missing = (
+            f"A difference needs a seed that {reference} and another arm have done on every task; there is none yet."
+        )
+        return in_words(missing, title)
     margins = {
         claim.arm: claim for claim in claims if claim.arm in found and claim.reference == reference and claim.margin
     }

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid
-from xtc_study.report.tables import size_word
+from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid, in_words
+from xtc_study.report.tables import after_title, score_text, size_word
 
 LABELLED = 4
 """If the front has more points, only its ends have their names written beside them; the others say them when asked."""
@@ -84,13 +84,13 @@ def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
 def score_against_cost(points: Sequence[Point], *, title: str) -> tuple[Figure, dict[str, Mark]]:
     """The front of score against bytes on disk, and beside it against milliseconds if any point has them.
 
-    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point is marked.
+    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point with a score is marked.
 
-    Raises:
-        ValueError: no point.
+    Without a point the figure says so in words.
     """
+    points = [point for point in points if not np.isnan(point.score)]
     if not points:
-        raise ValueError("no arm to draw")
+        return in_words("No arm is done on every task yet, so there is no score to set against its bytes.", title), {}
     timed = any(not np.isnan(point.latency_ms) for point in points)
     marks: dict[str, Mark] = {}
     with mpl.rc_context(fname=STYLE):
@@ -177,9 +177,10 @@ def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
 
 
 def _says(point: Point) -> str:
-    seeds = "" if np.isnan(point.low) else f" (seeds from {100 * point.low:.1f} to {100 * point.high:.1f})"
+    seeds = "" if np.isnan(point.low) else f" (seeds from {score_text(point.low)} to {score_text(point.high)})"
     time = "" if np.isnan(point.latency_ms) else f", {point.latency_ms:.2f} ms"
-    return f"{point.study}, {point.arm}: {100 * point.score:.1f} points{seeds}, {size_word(point.size_bytes)}{time}"
+    arm = after_title(point.study, point.arm)
+    return f"{arm}: {score_text(point.score)} points{seeds}, {size_word(point.size_bytes)}{time}"
 
 
 def _legend(panel: Axes, points: Sequence[Point]) -> None:

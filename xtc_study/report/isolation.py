@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xtc_study.arms import Arm
-from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid
+from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid, in_words
 
 _DASHES = ("-", "--", "-.", ":")
 MAX_LINES = 8
@@ -76,12 +76,11 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
     Args:
         frame: rows of ``analysis.collect.collect``; arms that lack a task, and seeds that do, are left out.
 
-    Raises:
-        ValueError: nothing to draw.
+    Where no two levels of any factor have a score, the figure says so in words and names what there is.
     """
-    scores, found = seed_scores(frame), with_data(found, frame)
+    scores, asked, found = seed_scores(frame), found, with_data(found, frame)
     if not found:
-        raise ValueError("no factor to draw")
+        return in_words(_too_few_levels(asked, scores), title)
     with mpl.rc_context(fname=STYLE):
         figure, panels = grid(len(found), title, width=3.6, height=3.1)
         for panel, factor in zip(panels, found, strict=True):
@@ -109,6 +108,20 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
                 below = 0.16 + (0.02 * longest if slanted else 0)  # of the panel's height
                 panel.legend(loc="upper left", bbox_to_anchor=(0, -below), fontsize=8)
     return figure
+
+
+def _too_few_levels(asked: Sequence[Factor], scores: pd.DataFrame) -> str:
+    """Why nothing can be drawn: which levels of the factors asked about have a score."""
+    if not asked:
+        return "No two arms of this study differ in one factor alone, so there is no line to draw."
+    done, parts = set(scores["arm"]), []
+    for factor in asked:
+        levels = dict.fromkeys(level for _, points in factor.lines for level, arm in points if arm in done)
+        parts.append(f"of {factor.name} there is {', '.join(levels) or 'none'}")
+    return (
+        "A line needs two levels that are done on every task, in arms that differ in nothing else: "
+        f"{'; '.join(parts)}. More runs of the study draw it."
+    )
 
 
 def _changed(arms: Sequence[Arm]) -> list[str]:

@@ -18,8 +18,9 @@ from xtc_study.report.files import replace_file
 from xtc_study.report.interactive import CSP, policy, script
 from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.scope import scope_together
-from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage
-from xtc_study.report.summary import cards, claims_of, front_of, sharing, standing
+from xtc_study.report.siblings import link_back, links_beside
+from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
+from xtc_study.report.summary import cards, claims_of, description, front_of, sharing, standing
 from xtc_study.report.tables import WORDS, PageTable
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -33,23 +34,29 @@ def write_report(
     runs_folder: Path | None = None,
     notebooks_folder: Path | None = None,
     run_commands: Mapping[str, str] | None = None,
+    published: bool = False,
 ) -> Path:
     """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
 
     The folder is made if missing. The same studies give the same bytes; a reader of
     an old page never sees half of a new one. Pages of other studies that lie there stay, and the
-    index links them. Pages of runs that have not changed are left alone.
+    index links them; reports in folders beside this one link each other. Pages of runs that have not changed are left
+    alone.
 
     Args:
         profile: what its headings say; empty: the folder's name.
         runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
         notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.
+        published: for readers who will run nothing: only what was run, without studies of which nothing is done, what
+            is missing, and how to do it.
 
     Raises:
         ValueError: two studies share a page.
         OSError: the folder cannot be written.
     """
+    if published:
+        studies = [study for study in studies if study.states.get("done", 0)]
     anchors = [study.anchor for study in studies]
     if len(set(anchors)) < len(anchors):
         raise ValueError(f"two studies share a name: {', '.join(sorted(anchors))}")
@@ -59,19 +66,20 @@ def write_report(
     environment = _environment()
     common: dict[str, Any] = {
         "profile": profile or folder.name,
-        "states": STATES,
+        "states": tuple(state for state in STATES if not published or state not in ("missing", "running")),
         "version": __version__,
         "citation": citation(),
         "rule": RULE,
+        "published": published,
     }
     for study in studies:
-        linked = study
-        if study.runs is not None:
-            links = {run_id: pages[run_id] for run_id in study.runs.ids if run_id in pages}
-            linked = replace(study, runs=replace(study.runs, links=links))
+        shown = without_missing(study.runs)
+        if shown is not None:
+            shown = replace(shown, links={run_id: pages[run_id] for run_id in shown.ids if run_id in pages})
         downloads = write_downloads(folder, study)
         html = environment.get_template("study.html.j2").render(
-            study=linked,
+            study=study,
+            runs=shown,
             downloads=downloads,
             pages=pages,
             notebook=executed.get(study.name, ""),
@@ -91,11 +99,15 @@ def write_report(
         stale=sum(len(study.stale) for study in studies),
         front=found,
         claims=claims,
+        description=description(studies),
+        beside=Markup(links_beside(folder)),
         earlier=earlier_pages(folder, studies, ".html"),
         notebooks={name: address for name, address in executed.items() if name not in {one.name for one in studies}},
         **common,
     )
-    return replace_file(folder / "index.html", html)
+    index = replace_file(folder / "index.html", html)
+    link_back(folder)
+    return index
 
 
 def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> list[str]:

@@ -24,10 +24,12 @@ from xtc_study.report.canvas import (
     beside,
     figure_svg,
     grid,
+    in_words,
     show,
 )
-from xtc_study.report.tables import arms_in_order
-from xtc_study.tasks.metric_names import in_words
+from xtc_study.report.tables import arms_in_order, score_text
+from xtc_study.report.teachers import teachers_score
+from xtc_study.tasks.metric_names import in_words as metric_in_words
 
 __all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
@@ -53,12 +55,11 @@ def seeds_by_arm(
         chance: by task and split, the score of guessing, in the metric's scale. A labelled line; where it lies so far
             below that it would more than double the axis, only the label with an arrow.
 
-    Raises:
-        ValueError: the frame has no rows.
+    A frame without rows gives a figure that says so in words.
     """
     groups = list(frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False))
     if not groups:
-        raise ValueError("no done run to draw")
+        return in_words("No run of this study is done yet, so there is no seed to draw.", title)
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
@@ -71,7 +72,7 @@ def seeds_by_arm(
             task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
             panel.set_title(name)
-            panel.set_ylabel(f"{in_words(metric)} (points)".replace("$", r"\$"))  # no formula
+            panel.set_ylabel(f"{metric_in_words(metric)} (points)".replace("$", r"\$"))  # no formula
             for position, arm in enumerate(arms):
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
             panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
@@ -80,9 +81,9 @@ def seeds_by_arm(
                     label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
             if rows["teacher_layers"].nunique() > 1:
-                _own_teachers(panel, [100 * rows.loc[rows["arm"] == arm, "teacher_value"].mean() for arm in arms])
+                _own_teachers(panel, [100 * teachers_score(rows[rows["arm"] == arm]) for arm in arms])
             else:
-                _line(panel, 100 * rows["teacher_value"].mean(), "teacher", "--")
+                _line(panel, 100 * teachers_score(rows), "teacher", "--")
             panel.margins(y=0.12)
             if chance and (task, split) in chance:
                 _chance(panel, 100 * chance[task, split])
@@ -109,11 +110,10 @@ def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
         curve: columns phase, stage, step, term, value, in the order trained. Steps that start again in a later
             phase or stage are laid end to end.
 
-    Raises:
-        ValueError: the curve has no rows.
+    A curve without rows gives a figure that says so in words.
     """
     if curve.empty:
-        raise ValueError("the curve has no rows")
+        return in_words("No loss was recorded: the training took no step, or its record is gone.", title)
     placed, starts = _end_to_end(curve)
     looks = zip(itertools.cycle(_DASHES), itertools.cycle(SERIES))
     with mpl.rc_context(fname=STYLE):
@@ -164,14 +164,14 @@ def _chance(panel: Axes, height: float) -> None:
     if height >= low - (high - low):
         _line(panel, height, "chance", ":")
         return
-    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{height:.1f}", "axes fraction", "bottom")
+    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{score_text(height / 100)}", "axes fraction", "bottom")
 
 
 def _line(panel: Axes, height: float, label: str, dash: str) -> None:
     if pd.isna(height):
         return
     panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
-    beside(panel, height, f"{label}\n{height:.1f}", "data", "center")
+    beside(panel, height, f"{label}\n{score_text(height / 100)}", "data", "center")
 
 
 def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:

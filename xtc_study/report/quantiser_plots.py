@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from xtc_study.report.canvas import INK, MUTED, PAPER, SERIES, STYLE
+from xtc_study.report.canvas import INK, MUTED, SERIES, STYLE, fitting
 
+_ON_DARK, _ON_LIGHT = "#fefefe", "#101010"
+"""On squares of colour, which are the same on a dark page; so these must not follow it."""
 Numbers = npt.NDArray[np.floating[Any]]
 
 
@@ -22,7 +24,7 @@ def staircases(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str
         weights: rising, one dimension. quantised: by name, the same number of values.
     """
     with mpl.rc_context(fname=STYLE):
-        figure = Figure(figsize=(3.1 * len(quantised), 3.0), layout="constrained")
+        figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
         panels = figure.subplots(1, len(quantised), sharey=True, squeeze=False)[0]
         for panel, (name, values), colour in zip(panels, quantised.items(), SERIES, strict=False):
             panel.plot(weights, weights, "--", color=MUTED, linewidth=1)
@@ -37,7 +39,7 @@ def staircases(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str
 def levels(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) -> Figure:
     """How the weights are spread, and the few values each quantiser leaves: the line's height is its share."""
     with mpl.rc_context(fname=STYLE):
-        figure = Figure(figsize=(3.1 * len(quantised), 3.0), layout="constrained")
+        figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
         panels = figure.subplots(1, len(quantised), sharex=True, squeeze=False)[0]
         for panel, (name, values), colour in zip(panels, quantised.items(), SERIES, strict=False):
             panel.hist(weights.ravel(), bins=80, weights=np.full(weights.size, 100 / weights.size), color=MUTED)
@@ -73,7 +75,7 @@ def bars(values: Mapping[str, float], *, xlabel: str, title: str) -> Figure:
 def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
     """Matrices as squares of colour, each on its own scale around 0; values written where there is room."""
     with mpl.rc_context(fname=STYLE):
-        figure = Figure(figsize=(3.4 * len(matrices), 3.2), layout="constrained")
+        figure = Figure(figsize=(fitting(3.4, len(matrices)), 3.2), layout="constrained")
         panels = figure.subplots(1, len(matrices), squeeze=False)[0]
         for panel, (name, matrix) in zip(panels, matrices.items(), strict=True):
             reach = float(np.abs(matrix).max()) or 1.0
@@ -82,8 +84,9 @@ def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
             panel.set_xticks([])
             panel.set_yticks([])
             for (row, column), value in np.ndenumerate(matrix):
-                colour = PAPER if abs(value) > 0.7 * reach else INK
-                panel.text(column, row, f"{value:.3g}", ha="center", va="center", color=colour, fontsize=7)
+                colour = _ON_DARK if abs(value) > 0.7 * reach else _ON_LIGHT
+                said = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+                panel.text(column, row, said, ha="center", va="center", color=colour, fontsize=7)
         figure.suptitle(title)
     return figure
 

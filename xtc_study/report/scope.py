@@ -34,6 +34,11 @@ class Scope:
             if values
         )
 
+    @property
+    def short(self) -> str:
+        """Its tasks, for a heading: all where they are few, else their number."""
+        return ", ".join(self.tasks) if len(self.tasks) < 5 else f"{len(self.tasks)} tasks"
+
 
 def student_epochs(recipe: Recipe) -> float:
     """Epochs from the fine-tuned teacher to the student: its reduction, if it has one, and its low-bit training."""

@@ -16,6 +16,7 @@ from xtc_study.analysis.published import beside_measured, why_not_comparable
 from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference
 from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing
+from xtc_study.report.claims_text import numbers_of
 from xtc_study.report.figures import figures_of
 from xtc_study.report.front import Point
 from xtc_study.report.notices import notices_of
@@ -23,6 +24,7 @@ from xtc_study.report.provenance import provenance_of
 from xtc_study.report.scope import Scope, scope_of, student_epochs
 from xtc_study.report.stale import stale_runs
 from xtc_study.report.tables import (
+    P_COLUMN,
     PageTable,
     arm_order,
     arm_table,
@@ -32,11 +34,13 @@ from xtc_study.report.tables import (
     run_order,
     run_table,
     run_text,
+    score_text,
     size_text,
     task_order,
     task_table,
     task_text,
 )
+from xtc_study.report.teachers import teachers_score, teachers_size
 from xtc_study.studies import PlannedRun
 
 STATES = ("done", "running", "failed", "corrupt", "missing")
@@ -67,6 +71,8 @@ class StudyPage:
     """How many planned runs are in each of ``STATES``."""
     run_command: str
     """What to type to do the missing runs."""
+    sources: Sequence[str] = ()
+    """Whose claim each is and where it stands, in the order of ``answers``."""
     scope: Scope = field(default_factory=Scope)
     """What its runs are of: tasks, seeds, encoder, epochs."""
     arms: PageTable | None = None
@@ -107,6 +113,17 @@ class StudyPage:
     def planned(self) -> int:
         return sum(self.states.values())
 
+    @property
+    def claims(self) -> list[tuple[Answer, str, str]]:
+        """Each answer, its numbers (``claims_text.numbers_of``) and whose claim it is; empty text where not known."""
+        sources = [*self.sources, *[""] * len(self.answers)]
+        return [(answer, numbers_of(answer), source) for answer, source in zip(self.answers, sources, strict=False)]
+
+    @property
+    def waiting(self) -> list[tuple[str, str]]:
+        """Planned runs that are not done, folded: each arm and its tasks and seeds in words."""
+        return [] if self.runs is None else waiting_words(self.runs)
+
 
 def study_page(
     *,
@@ -122,6 +139,7 @@ def study_page(
     limits: Sequence[str] = (),
     chance: Mapping[tuple[str, str], float] | None = None,
     arms: Sequence[Arm] = (),
+    sources: Sequence[str] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
 
@@ -130,6 +148,7 @@ def study_page(
         claims: each finding as a sentence and the same in numbers.
         chance: by task and split, the score of guessing, in the metric's scale.
         arms: with their factors, where the study is a grid.
+        sources: whose each claim is, in the order of ``claims``.
 
     Raises:
         ValueError: an arm has two runs of one task and seed.
@@ -143,6 +162,7 @@ def study_page(
         answers=answers(claims, {}, nothing_done=True),
         states=counts_of(standing),
         run_command=run_command,
+        sources=sources,
         scope=scope_of(planned),
         runs=_runs(standing, frame, stale),
         commands=commands,
@@ -206,7 +226,7 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: 
                 size_bytes=float(arm["size_bytes"]),
                 latency_ms=float(rows.loc[rows["latency_of"] == latency_of, "latency_ms"].mean()),
                 latency_of=latency_of,
-                teacher=teachers_score(rows),
+                teacher=float(arm["teacher"]),
                 weight_bits=int(rows["weight_bits"].iloc[0]),
                 layers=shape_words(rows.iloc[0]),
                 comparable=(str(rows["model"].iloc[0]), *tasks),
@@ -217,25 +237,38 @@ def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: 
     return points
 
 
-def teachers_score(primary: pd.DataFrame) -> float:
-    """The teachers' mean score, each counted once: over seeds, then over tasks and splits, as an arm's score is.
-
-    NaN where a task has none: a mean over other tasks is no arm's to compare with.
-
-    Args:
-        primary: rows of ``analysis.collect.collect`` of the primary metric.
-    """
-    each = primary.drop_duplicates(["task", "split", "seed", "teacher_value"])
-    return float(each.groupby(["task", "split"])["teacher_value"].mean().mean(skipna=False))
-
-
 def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
     if standing.empty:
         return None
     table = run_table(standing, frame, stale)
-    caption = "Every planned run. The score is the primary metric in points, of the file after loading it again."
+    caption = "Every run. The score is the primary metric in points, of the file after loading it again."
     ids = tuple(table["run_id"])
     return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
+
+
+def without_missing(table: PageTable | None) -> PageTable | None:
+    """The table of runs without those that are missing, whose rows would be dashes; None if no other is there."""
+    if table is None:
+        return None
+    there = (table.text["State"] != "missing").to_numpy()
+    if there.all():
+        return table
+    if not there.any():
+        return None
+    order = None if table.order is None else table.order[there].reset_index(drop=True)
+    ids = tuple(run_id for run_id, kept in zip(table.ids, there, strict=False) if kept)
+    return replace(table, text=table.text[there].reset_index(drop=True), order=order, ids=ids)
+
+
+def waiting_words(table: PageTable) -> list[tuple[str, str]]:
+    """Of the table of runs, each arm with missing ones and which: ``cola, seeds 0, 1; stsb, seed 0``."""
+    missing = table.text[table.text["State"] == "missing"]
+    found = []
+    for arm, rows in missing.groupby("Arm", sort=False):
+        each = [(str(task), list(seeds)) for task, seeds in rows.groupby("Task", sort=False)["Seed"]]
+        words = [f"{task}, seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}" for task, seeds in each]
+        found.append((str(arm), "; ".join(words)))
+    return found
 
 
 def _published(frame: pd.DataFrame) -> PageTable | None:
@@ -286,16 +319,19 @@ def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | 
     mean = "the GLUE average of nine columns" if is_whole_glue(frame) else f"mean of {tasks} tasks and splits"
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
     teacher = teachers_score(primary)
-    caption += " Compression: the teacher's fp32 file over the bytes on disk."
+    caption += " Compression: the teacher's fp32 file over the bytes on disk. Paper's size: every matrix at its bits"
+    caption += " and nothing else; 1 MiB, the unit of the paper's figures, is 2^20 bytes."
+    if primary["weight_bits"].eq(2).any():
+        caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
     if primary["teacher_layers"].nunique() > 1:
         caption += " Teachers differ in depth, and each arm's is its own."
     elif pd.notna(teacher):
-        (size,) = size_text(pd.Series([primary["teacher_size_bytes"].mean()]))
-        caption += f" The fp32 teachers score {100 * teacher:.1f} and take {size}."
+        (size,) = size_text(pd.Series([teachers_size(primary)]))
+        caption += f" The fp32 teachers score {score_text(teacher)} and take {size}."
     if difference:
         caption += (
             f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
-            f"(generator seed {difference.rng_seed}). P: two-sided p-value of no difference, adjusted by Holm for "
-            "the number of arms; the intervals are not."
+            f"(generator seed {difference.rng_seed}). {P_COLUMN}: two-sided p-value, adjusted for the number of arms; "
+            "the intervals are not. A claim's p-value above is of another test, adjusted over the claims."
         )
     return caption

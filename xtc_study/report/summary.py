@@ -11,8 +11,9 @@ import pandas as pd
 from xtc_study.recipe import FULL_PRECISION
 from xtc_study.report.canvas import Drawing, drawing
 from xtc_study.report.front import Point, comparable, score_against_cost, undominated
+from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
-from xtc_study.report.tables import MISSING, PageTable, size_text, size_word
+from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
 from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
 
 KEPT = 0.97
@@ -44,7 +45,7 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
         words = f"{best.arm} of \N{LEFT DOUBLE QUOTATION MARK}{best.study}\N{RIGHT DOUBLE QUOTATION MARK}"
         found.append(
             Card(
-                f"{100 * best.score:.1f} points",
+                f"{score_text(best.score)} points",
                 f"best {'packed ' if packed else ''}file under {size_word(limit)}",
                 f"{words}, on disk {size_word(best.size_bytes)}",
             )
@@ -56,7 +57,7 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
                 Card(
                     f"{abs(loss):.1f} points",
                     f"that model's {'loss against' if loss >= 0 else 'gain over'} its teacher",
-                    f"It keeps {share:.1%} of the fp32 teachers' {100 * best.teacher:.1f} points.",
+                    f"It keeps {share:.1%} of the fp32 teachers' {score_text(best.teacher)} points.",
                 )
             )
     answers = [answer.verdict for study in studies for answer in study.answers]
@@ -64,6 +65,19 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
     found.append(Card(f"{answers.count('supported')} of {len(answers)}", "claims supported", told))
     found.append(Card(*hours(studies)))
     return found
+
+
+def description(studies: Sequence[StudyPage]) -> str:
+    """The index in a sentence or two, for search engines and previews: studies, tasks, and how its claims stand."""
+    scope = scope_together([study.scope for study in studies])
+    on = f" on {scope.short}" if scope.tasks else ""
+    of = f" of {', '.join(scope.models)}" if scope.models else ""
+    answers = [answer.verdict for study in studies for answer in study.answers]
+    told = ", ".join(f"{answers.count(v)} {v}" for v in (*LOOKS, "not run") if v in answers)
+    number = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
+    return f"What extreme compression{of} costs{on}: {number}, {len(answers)} claim{'s' * (len(answers) != 1)}" + (
+        f" ({told})." if told else "."
+    )
 
 
 def round_limit(smallest: float) -> float:
@@ -109,9 +123,9 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
         return None
     best = [point for point, on in zip(points, _front(points), strict=True) if on]
     best.sort(key=lambda point: point.size_bytes)
-    ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {100 * best[0].score:.1f} points)"
+    ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {score_text(best[0].score)} points)"
     if len(best) > 1:
-        ends += f" to {best[-1].arm} ({size_word(best[-1].size_bytes)}, {100 * best[-1].score:.1f})"
+        ends += f" to {best[-1].arm} ({size_word(best[-1].size_bytes)}, {score_text(best[-1].score)})"
     beaten = len(points) - len(best)
     finding = f"{len(best)} of {len(points)} arms are on the front by bytes, from {ends}."
     if not beaten:
@@ -188,7 +202,7 @@ def _front(points: Sequence[Point]) -> list[bool]:
 def _table(points: Sequence[Point]) -> PageTable:
     columns: dict[str, tuple[Iterable[str], Callable[[Point], float] | None]] = {
         "Arm": ([point.arm for point in points], None),
-        "Score": ([f"{100 * point.score:.1f}" for point in points], lambda point: point.score),
+        "Score": ([score_text(point.score) for point in points], lambda point: point.score),
         "On disk": (size_text(pd.Series([point.size_bytes for point in points])), lambda point: point.size_bytes),
         "Milliseconds": (
             [MISSING if math.isnan(point.latency_ms) else f"{point.latency_ms:.2f}" for point in points],

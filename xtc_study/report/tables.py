@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
 from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
+from xtc_study.report.teachers import teachers_score
 from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
@@ -30,11 +32,13 @@ WORDS = (
 """Columns of text that are words; the others are numbers, which line up at the right."""
 ARM_COLUMNS = (
     *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high", "p_adjusted"),
-    *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio"),
+    *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio", "teacher"),
 )
 SEED_RANGE = "Lowest to highest seed"
 """Of an arm's score. It is no interval: with few seeds none of a single arm would say anything."""
 MISSING = "\N{EN DASH}"
+P_COLUMN = "P of no difference, Holm over arms"
+"""Another test than that of a claim, and another family: it must not be read as the claim's p-value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,8 @@ def arm_table(
     (arm minus reference, from ``analysis.compare.differences``); ``p_adjusted`` (two-sided p-value of no difference,
     adjusted by Holm over the arms of the table); ``seeds`` (those with every task done);
     ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
-    ``teacher_size_bytes`` (means over runs) and ``ratio`` (teacher's bytes over the arm's real bytes).
+    ``teacher_size_bytes`` (means over runs), ``ratio`` (teacher's bytes over the arm's real bytes) and ``teacher``
+    (the mean of its teachers over the seeds and tasks of ``score``; scale of the metric).
 
     An arm that lacks a task that another arm has shows no score: a mean over other tasks cannot be compared.
 
@@ -103,6 +108,7 @@ def arm_table(
                 "tasks_expected": expected,
                 **sizes,
                 "ratio": sizes["teacher_size_bytes"] / sizes["size_bytes"],
+                "teacher": teachers_score(runs[runs["seed"].isin(complete.index)]),
             }
         )
     return pd.DataFrame(rows, columns=list(ARM_COLUMNS))
@@ -118,8 +124,7 @@ def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
         for arm in arms_in_order(of_task, reference):
             runs = of_task[of_task["arm"] == arm]
             scores = runs["value"]
-            teacher = runs["teacher_value"].mean()
-            rows.append((*key, arm, scores.mean(), scores.min(), scores.max(), teacher, len(scores)))
+            rows.append((*key, arm, scores.mean(), scores.min(), scores.max(), teachers_score(runs), len(scores)))
     columns = ["task", "split", "metric", "arm", "score", "score_low", "score_high", "teacher", "seeds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -132,15 +137,15 @@ def arms_in_order(frame: pd.DataFrame, reference: str) -> list[str]:
 
 def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     """``arm_table`` as a reader sees it: scores and differences in points, one unit for each column of sizes."""
-    on_disk, paper = size_text(table["size_bytes"]), size_text(table["size_bytes_paper"])
+    on_disk, paper = size_text(table["size_bytes"]), both_units_text(table["size_bytes_paper"])
     complete = table["tasks"] == table["tasks_expected"]
     shown = {
         "Arm": [f"{arm} (reference)" if arm == reference else arm for arm in table["arm"]],
-        "Score": [_score(value) for value in table["score"]],
+        "Score": [score_text(value) for value in table["score"]],
         SEED_RANGE: _ranges(table),
         "Difference": [_difference(value) for value in table["difference"]],
         "95 % interval": _intervals(table["difference_low"], table["difference_high"], _difference),
-        "P (Holm)": [MISSING if pd.isna(p) else p_text(p) for p in table["p_adjusted"]],
+        P_COLUMN: [MISSING if pd.isna(p) else p_text(p) for p in table["p_adjusted"]],
         "Seeds": [str(seeds) if seeds else MISSING for seeds in table["seeds"]],
         "On disk": on_disk,
         "Paper's size": paper,
@@ -159,7 +164,7 @@ def arm_order(table: pd.DataFrame) -> pd.DataFrame:
             SEED_RANGE: table["score_low"],
             "Difference": table["difference"],
             "95 % interval": table["difference_low"],
-            "P (Holm)": table["p_adjusted"],
+            P_COLUMN: table["p_adjusted"],
             "Seeds": table["seeds"],
             "On disk": table["size_bytes"],
             "Paper's size": table["size_bytes_paper"],
@@ -200,8 +205,8 @@ def run_text(table: pd.DataFrame) -> pd.DataFrame:
             "Task": table["task"],
             "Seed": table["seed"].astype(str),
             "State": table["state"],
-            "Score": [_score(value) for value in table["score"]],
-            "Teacher": [_score(value) for value in table["teacher"]],
+            "Score": [score_text(value) for value in table["score"]],
+            "Teacher": [score_text(value) for value in table["teacher"]],
             "On disk": size_text(table["size_bytes"]),
             "Seconds": [MISSING if pd.isna(seconds) else f"{seconds:,.0f}" for seconds in table["duration_s"]],
             "Started": started,
@@ -223,9 +228,9 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
         {
             "Task": tasks,
             "Arm": table["arm"],
-            "Score": [_score(value) for value in table["score"]],
+            "Score": [score_text(value) for value in table["score"]],
             SEED_RANGE: _ranges(table),
-            "Teacher": [_score(value) for value in table["teacher"]],
+            "Teacher": [score_text(value) for value in table["teacher"]],
             "Seeds": table["seeds"].astype(str),
             "Metric": table["metric"].map(in_words),
         }
@@ -240,8 +245,8 @@ def published_text(table: pd.DataFrame) -> pd.DataFrame:
             "Arm": table["arm"],
             "Task": [task.removesuffix(" dev") for task in tasks],
             "Metric": table["metric"],
-            "Measured": [f"{value:.1f}" for value in table["measured"]],
-            "Published": [f"{value:.1f}" for value in table["published"]],
+            "Measured": [score_text(value / 100) for value in table["measured"]],
+            "Published": [score_text(value / 100) for value in table["published"]],
             "Origin": [f"{origin} ({model})" for origin, model in zip(table["origin"], table["model"], strict=True)],
             "Status": table["status"],
             "Source": [
@@ -263,6 +268,12 @@ def size_text(sizes: pd.Series) -> list[str]:
     return [MISSING if pd.isna(size) else f"{size / factor:,.1f} {unit}" for size in sizes]
 
 
+def both_units_text(sizes: pd.Series) -> list[str]:
+    """``size_text`` and, from a megabyte on, the same in MiB, as the paper has its sizes: ``13.7 MB (13.0 MiB)``."""
+    binary = [f" ({size / 2**20:,.1f} MiB)" if sizes.min() >= 1e6 else "" for size in sizes]
+    return [text if text == MISSING else text + more for text, more in zip(size_text(sizes), binary, strict=True)]
+
+
 def size_word(size: float) -> str:
     """One size, in the largest unit it fills: 97,100 gives ``97.1 kB``."""
     unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
@@ -271,7 +282,7 @@ def size_word(size: float) -> str:
 
 
 def styled(text: pd.DataFrame, caption: str) -> Styler:
-    """A table of text for a notebook: escaped, without the index, text columns left and numbers right."""
+    """A table of text for a notebook: escaped, without the index, words left, numbers right, heads as their cells."""
     words = [column for column in text.columns if column in WORDS]
     numbers = [column for column in text.columns if column not in words]
     style = text.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
@@ -280,7 +291,10 @@ def styled(text: pd.DataFrame, caption: str) -> Styler:
         subset=pd.Index(numbers),
         **{"text-align": "right", "font-variant-numeric": "tabular-nums", "white-space": "nowrap"},
     )
-    return style.set_caption(html.escape(caption))
+    heads: dict[Any, Any] = {
+        name: [{"selector": "th", "props": f"text-align: {'left' if name in words else 'right'}"}] for name in text
+    }
+    return style.set_table_styles(heads).set_caption(html.escape(caption))
 
 
 def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) -> list[str]:
@@ -288,13 +302,19 @@ def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) 
     return [MISSING if pd.isna(low) else f"{show(low)} to {show(high)}" for low, high in bounds]
 
 
+def score_text(value: float) -> str:
+    """A score in points with one decimal and a true minus sign; a dash where there is none."""
+    return MISSING if pd.isna(value) else f"{round(100 * value, 1) + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def after_title(title: str, rest: str) -> str:
+    """A title and what follows on its line: after a comma, unless the title ends as a sentence does."""
+    return f"{title} {rest}" if title.endswith(("?", "!", ".", ":")) else f"{title}, {rest}"
+
+
 def _ranges(table: pd.DataFrame) -> list[str]:
     lows = table["score_low"].where(table["seeds"] > 1)
-    return _intervals(lows, table["score_high"], _score)
-
-
-def _score(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{100 * value:.1f}".replace("-", "\N{MINUS SIGN}")
+    return _intervals(lows, table["score_high"], score_text)
 
 
 def _difference(value: float) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xtc_study.analysis.stats import SURE_SEEDS
-from xtc_study.report.canvas import MUTED, SERIES, STYLE, grid
+from xtc_study.report.canvas import MUTED, SERIES, STYLE, grid, in_words
 
 LOOKS = {"supported": (SERIES[2], "o"), "contradicted": (SERIES[1], "X"), "undecided": (MUTED, "s")}
 """Colour and marker of each verdict: neither alone carries the meaning."""
@@ -27,12 +27,11 @@ def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its d
     Args:
         ledger: ``xtc_study.ledger.ledger``; its differences are in points.
 
-    Raises:
-        ValueError: no claim was run.
+    Where no claim was run the figure says so in words.
     """
     run = ledger[ledger["seeds"] > 0].reset_index(drop=True)
     if run.empty:
-        raise ValueError("no claim to draw: no study is done")
+        return in_words("No claim can be drawn: its two arms need a seed in common on every task.", title)
     with mpl.rc_context(fname=STYLE):
         figure, (panel,) = grid(1, title, width=9.0, height=_ROW * len(run) + 1.0)
         panel.grid(axis="y", visible=False)

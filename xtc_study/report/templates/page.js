@@ -38,7 +38,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const menu = document.createElement("select");
       label.append(head.textContent.trim() + " ", menu);
       menu.setAttribute("aria-label", `Only this ${head.textContent.trim().toLowerCase()}`);
-      menu.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
+      menu.append(new Option(`any ${head.textContent.trim().toLowerCase()}`, ""), ...values.map((value) => new Option(value, value)));
       menu.addEventListener("change", () => api.column(index).search(menu.value, { exact: menu.value !== "" }).draw());
       top.append(label);
     });

@@ -1,0 +1,42 @@
+"""The tables of the notebook that sums all studies up, as text: the front, and the second opinion on the means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from xtc_study.report.front import Point
+from xtc_study.report.tables import MISSING, score_text
+
+
+def front_text(points: Sequence[Point]) -> pd.DataFrame:
+    """Arm, study, score and teacher in points and whole bytes of each point, the smallest file first."""
+    ranked = sorted(points, key=lambda point: point.size_bytes)
+    return pd.DataFrame(
+        {
+            "Arm": [point.arm for point in ranked],
+            "Study": [point.study for point in ranked],
+            "Score": [score_text(point.score) for point in ranked],
+            "Teacher": [score_text(point.teacher) for point in ranked],
+            "Bytes": [f"{point.size_bytes:,.0f}" for point in ranked],
+        }
+    )
+
+
+def robust_text(scores: pd.DataFrame) -> pd.DataFrame:
+    """``ledger.robust_scores`` as a reader sees it; a dash where one seed gives no interval, or the reference is not
+    done.
+    """
+    bounds = zip(scores["low"] / 100, scores["high"] / 100, strict=True)
+    return pd.DataFrame(
+        {
+            "Arm": list(scores["arm"]),
+            "Interquartile mean": [score_text(value / 100) for value in scores["iqm"]],
+            "95 % interval": [
+                MISSING if pd.isna(low) else f"{score_text(low)} to {score_text(high)}" for low, high in bounds
+            ],
+            "Beats reference": [MISSING if pd.isna(value) else f"{value:.2f}" for value in scores["beats_reference"]],
+            "Seeds": [str(seeds) for seeds in scores["seeds"]],
+        }
+    )
