@@ -67,7 +67,7 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
 def remove_steps(folders: Sequence[Path]) -> list[Path]:
     """Removes steps, but for those that a process is making or waits for; returns what was removed.
 
-    step.json goes first: whoever looks then finds the step not done, and never half of it.
+    step.json goes first: a reader then finds the step not done, and never half of it.
     """
     removed = []
     for folder in folders:
