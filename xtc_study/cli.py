@@ -240,7 +240,3 @@ def main() -> None:
         return
     err.print(f"error: {text}", style="red", markup=False)
     raise SystemExit(2)
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False)
