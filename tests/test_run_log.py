@@ -83,5 +83,6 @@ def test_a_redirected_run_says_what_it_will_do_at_once_and_goes_on_saying(
     out = Console(file=file, soft_wrap=True)
     assert carry_out([ablation], out, None, None, None, True, chosen) == 0
     lines = file.getvalue().splitlines()
+    assert "━" not in file.getvalue(), "no bar"
     assert lines[1] == "after 0 s: 0 of 1 ended" and f"1 of 1 done: {planned} (62 s)" in lines
     assert file.flushed == file.getvalue()

@@ -131,7 +131,8 @@ def run_studies(
         err.print("stopped; the same command continues from here", style="yellow")
         raise typer.Exit(130) from None
     if failed:
-        err.print(f"{failed} runs failed; the report shows why, and the same command tries them again", style="red")
+        runs = f"{failed} run" + ("s" if failed > 1 else "")
+        err.print(f"{runs} failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
 
 
@@ -240,7 +241,3 @@ def main() -> None:
         return
     err.print(f"error: {text}", style="red", markup=False)
     raise SystemExit(2)
-
-
-def _say(text: str) -> None:
-    err.print(text, style="dim", markup=False)

@@ -45,8 +45,9 @@ def carry_out(
     many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
     out.print(f"{name}: {many} to do; {cost_text(account_of(ablations), ablations[0].step_times())}", markup=False)
     log, failed = RunLog(list(runs.values())), 0
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[left]}"), console=out) as progress:
+    name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
+    columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
+    with Progress(*columns, console=out, disable=not out.is_terminal) as progress:
         bar = progress.add_task(name, total=len(runs), left="")
         lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
         with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
