@@ -51,7 +51,9 @@ class Shipped(NamedTuple):
         logits = np.asarray(logits, dtype=np.float32)
         found = logits[:, 0] if self.task.is_regression else logits.argmax(-1)
         for row in self.rows:
-            assert score(row["metric"], self.labels, found.astype(np.float64)) == pytest.approx(row["value"], abs=within)
+            assert score(row["metric"], self.labels, found.astype(np.float64)) == pytest.approx(
+                row["value"], abs=within
+            )
 
     def columns(self) -> list[list[str]]:
         return [list(column) for column in zip(*self.texts, strict=True)]
