@@ -47,3 +47,10 @@ def test_folders_that_do_not_say_take_either(folder: Callable[..., Path]) -> Non
 def test_nothing_is_no_text(folder: Callable[..., Path], text: str) -> None:
     with pytest.raises(ValueError, match="empty"):
         list(answers(folder(), [text]))
+
+
+def test_a_blank_text_gets_a_line_of_its_own(folder: Callable[..., Path]) -> None:
+    found = list(answers(folder(), ["good", "", "bad", " \t", "good"]))
+    assert [answer["text"] for answer in found] == ["good", "", "bad", " \t", "good"]
+    assert ["error" in answer for answer in found] == [False, True, False, True, False]
+    assert found[0] == found[4], "and moves no answer to another text"

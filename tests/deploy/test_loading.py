@@ -309,3 +309,28 @@ def test_packed_layers_hold_no_float_weight(packed: Path) -> None:
     assert model.get_submodule(QUERY).integers.dtype == torch.int8
     assert not any(isinstance(module, LowBitLinear) for module in model.modules())
     assert f"{QUERY}.weight" not in model.state_dict()
+
+
+@pytest.mark.parametrize("rest", ["x", 5, None, ["fp32"], "FP16"])
+def test_a_rest_that_no_file_has(packed: Path, rest: Any) -> None:
+    edit_config(packed, lambda config: config["quantization_config"].update(rest=rest))
+    rejected(packed, re.escape(f"rest {rest!r}, expected one of fp32, fp16, 8bit"))
+
+
+@pytest.mark.parametrize("bits", ["8", [8], 1, 9, 8.0, True])
+def test_attention_of_bits_that_no_file_has(packed: Path, bits: Any) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    edit_config(packed, lambda config: config.update(xtc_attention_bits=bits))
+    message = re.escape(f"xtc_attention_bits is {bits!r}, expected a whole number from 2 to 8")
+    rejected(packed, message)
+    with pytest.raises(CheckpointError, match=message):
+        AutoModelForSequenceClassification.from_pretrained(packed)
+
+
+def test_an_absurd_depth_is_refused_by_transformers_too(packed: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    edit_config(packed, lambda config: config.update(num_hidden_layers=10**9))
+    with pytest.raises(CheckpointError, match=r"config\.json: num_hidden_layers is 1000000000, but the file has"):
+        AutoModelForSequenceClassification.from_pretrained(packed)

@@ -9,6 +9,9 @@ import pytest
 import torch
 import transformers
 
+from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.encoders import (
     BUILTIN,
@@ -149,3 +152,13 @@ def test_the_builtin_encoder() -> None:
     assert not torch.equal(one[words], other[words])
     assert one[words].shape == (len(load_tokenizer(BUILTIN)), 64)
     assert load_tokenizer(BUILTIN).pad_token_id == 0
+
+
+def test_a_packed_folder_is_no_encoder(tiny: Callable[..., Any], tmp_path: Path) -> None:
+    model = tiny("bert", layers=1)
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    save_packed(model, tmp_path)
+    with pytest.raises(
+        ModelError, match=r"is a packed folder, a finished student .* give the encoder it was made from"
+    ):
+        encoder_shape(str(tmp_path))
