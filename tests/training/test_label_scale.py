@@ -71,6 +71,19 @@ def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pip
     assert [row["best_value"] is not None for row in rows] == [True, False, False], "errors are never chosen by"
 
 
+def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
+    measured: dict[str, tuple[Pipeline, Outcome, Path]], tmp_path: Path
+) -> None:
+    made, outcome, folder = measured["money"]
+    made.teacher().model.save_pretrained(tmp_path / "elsewhere")
+    made.tokenizer.save_pretrained(tmp_path / "elsewhere")
+    recipe = Recipe.of(**{**made.recipe.scientific(), "model": str(tmp_path / "elsewhere"), "teacher_epochs": 0})
+    other = Pipeline(recipe, Places(tmp_path / "steps", task_files=(folder / "my.yml",)))
+    found = other.scores(other.teacher().model)["dev"]
+    assert found["rmse"] == pytest.approx(scores(outcome)["rmse"][1], rel=1e-3), "in the unit of the labels"
+    assert found["pearson"] == pytest.approx(scores(outcome)["pearson"][1], abs=1e-4)
+
+
 def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
     _, outcome, folder = measured["money"]
     labels, predictions = outcome.predictions["label"], outcome.predictions["prediction"]

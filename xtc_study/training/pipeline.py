@@ -307,6 +307,8 @@ class Pipeline:
         self.heads[field] = head.text
         if head.kind == "drawn":
             warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)
+        if head.kind == "matched":
+            self.label_scale.unfold(model)  # it answers in the unit of the labels
         return model
 
     def _narrow(self, model: Any) -> Any:
