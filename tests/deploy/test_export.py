@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from xtc_study.deploy import export
+from xtc_study.deploy.agreement import Agreement, ExportError
 from xtc_study.deploy.checkpoint import save_packed
 
 
@@ -32,6 +33,23 @@ def test_a_conversion_that_fails_can_be_tried_again(
 
     monkeypatch.setattr(f"xtc_study.deploy.{name}", half)
     with pytest.raises(KeyboardInterrupt):
+        export.export_runtime(run, tmp_path / "out", kind)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("onnx", "export_onnx.to_onnx"), ("openvino", "export_openvino.to_openvino")]
+)
+def test_an_export_that_answers_otherwise_is_refused_and_nothing_is_left(
+    run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(folder: Path, path: Path, **inputs: Any) -> Agreement:
+        path.parent.mkdir()
+        path.write_text("whole")
+        return Agreement(512, 6.7, 0.9, 0.74)
+
+    monkeypatch.setattr(f"xtc_study.deploy.{name}", other)
+    with pytest.raises(ExportError, match=r"class in 74.0% of 512 dev rows; .* expected at least 95%"):
         export.export_runtime(run, tmp_path / "out", kind)
     assert not (tmp_path / "out").exists()
 
