@@ -18,6 +18,7 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from xtc_study.deploy.alignment import align
 from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError
 
 METHOD = "xtc"
@@ -72,6 +73,7 @@ class XtcQuantizer(HfQuantizer):
 
         assert self.folder is not None
         complete(model, self.folder)
+        align(model)
         if model.config.num_labels == 1 and model.config.problem_type is None:
             model.config.problem_type = "regression"  # older folders; a pipeline would put the value through a sigmoid
         return model

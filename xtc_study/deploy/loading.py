@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from xtc_study.compress.attention import FIELD as ATTENTION_BITS
 from xtc_study.compress.attention import restore_attention
 from xtc_study.compress.lowbit import replace
+from xtc_study.deploy.alignment import align
 from xtc_study.deploy.bars import without_bars
 from xtc_study.deploy.checkpoint import packed_modules, stored_shapes
 from xtc_study.deploy.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
@@ -62,6 +63,7 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
         raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
     if "quantization_config" not in config:
         restore_attention(model)
+        align(model)
     return model.eval()
 
 
