@@ -66,8 +66,8 @@ def write_export_card(
         *(f"| {row['split']} | {row['metric']} | {row['value']:.4f} |" for row in run.metrics.get("rows", [])),
         "",
         f"An export with the packed file's class in fewer than {SAME_CLASS:.0%} of the rows, with logits off by more "
-        f"than {LOGITS_OFF_BY:.0%} in root mean square, or with a regression's values off by more than {OFF_BY:.0%}, is "
-        "refused.",
+        f"than {LOGITS_OFF_BY:.0%} in root mean square, or with a regression's values off by more than {OFF_BY:.0%}, "
+        "is refused.",
         "",
         "## Use",
         "",
