@@ -11,6 +11,9 @@ import torch
 
 SAME_CLASS = 0.95
 """An export that gives the packed file's class in fewer rows than this share is refused."""
+LOGITS_OFF_BY = 0.25
+"""And where the root mean square of its logits' differences is a larger share of that of the packed file's own: one
+that answers one class for all rows would agree with anything."""
 OFF_BY = 0.05
 """A regression's export is refused where the root mean square of the differences is a larger share of that of the
 packed file's own values."""
@@ -52,8 +55,9 @@ class Agreement:
             raise ExportError(f"{path}: gives numbers that are not finite or logits of another shape; {FIX}")
         if self.same_class is None and self.off_by > OFF_BY:
             raise ExportError(f"{path}: {self}; expected at most {OFF_BY:.0%} in root mean square; {FIX}")
-        if self.same_class is not None and self.same_class < SAME_CLASS:
-            raise ExportError(f"{path}: {self}; expected at least {SAME_CLASS:.0%}; {FIX}")
+        if self.same_class is not None and (self.same_class < SAME_CLASS or self.off_by > LOGITS_OFF_BY):
+            bounds = f"at least {SAME_CLASS:.0%}, and at most {LOGITS_OFF_BY:.0%} in root mean square"
+            raise ExportError(f"{path}: {self}; expected {bounds}; {FIX}")
 
 
 FIX = (

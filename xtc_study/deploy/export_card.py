@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xtc_study.deploy.agreement import OFF_BY, SAME_CLASS, Agreement
+from xtc_study.deploy.agreement import LOGITS_OFF_BY, OFF_BY, SAME_CLASS, Agreement
 from xtc_study.deploy.card import plain, public
 from xtc_study.runs.find import DoneRun
 
@@ -65,8 +65,9 @@ def write_export_card(
         "|---|---|---|",
         *(f"| {row['split']} | {row['metric']} | {row['value']:.4f} |" for row in run.metrics.get("rows", [])),
         "",
-        f"An export with the packed file's class in fewer than {SAME_CLASS:.0%} of the rows, or with a regression's "
-        f"values off by more than {OFF_BY:.0%} in root mean square, is refused.",
+        f"An export with the packed file's class in fewer than {SAME_CLASS:.0%} of the rows, with logits off by more "
+        f"than {LOGITS_OFF_BY:.0%} in root mean square, or with a regression's values off by more than {OFF_BY:.0%}, "
+        "is refused.",
         "",
         "## Use",
         "",
