@@ -148,7 +148,7 @@ def test_an_export_without_the_types_is_refused(packed: Callable[..., Path], tmp
     [
         (Agreement(100, 0.5, 0.01, 0.94), "class in 94.0% of 100 dev rows"),
         (Agreement(100, 0.5, 0.26, 1.0), "class in 100.0% .* at most 25% in root mean square"),
-        (Agreement(100, 0.5, 0.06, None), "6.0% in root mean square; expected at most 5% in root mean square"),
+        (Agreement(100, 0.5, 0.06, None), "6.0% in root mean square .*; expected at most 5%;"),
         (Agreement(100, float("inf"), float("inf"), 0.0), "not finite or logits of another shape"),
     ],
 )
@@ -173,3 +173,6 @@ def test_agreement_by_hand(tiny: Callable[..., Any]) -> None:
     assert empty.difference == float("inf") and empty.same_class == 0.0
     number = agreement(Model(), lambda batch: ours[:, :1] + 0.5, [{"rows": ours[:, :1]}], made_up=True)
     assert number.same_class is None and number.difference == 0.5
+    assert number.off_by == pytest.approx(0.5 / 0.6875**0.5), "the variance of 1, 0, 2, 0 is 2.75 / 4"
+    far = agreement(Model(), lambda batch: ours[:, :1] + 100.5, [{"rows": ours[:, :1] + 100}], made_up=True)
+    assert far.off_by == pytest.approx(number.off_by), "where the values lie makes an export no better"

@@ -15,8 +15,8 @@ LOGITS_OFF_BY = 0.25
 """And where the root mean square of its logits' differences is a larger share of that of the packed file's own: one
 that answers one class for all rows would agree with anything."""
 OFF_BY = 0.05
-"""A regression's export is refused where the root mean square of the differences is a larger share of that of the
-packed file's own values."""
+"""A regression's export is refused where the root mean square of the differences is a larger share of the standard
+deviation of the packed file's own values: what it tells its rows apart by, whatever their unit and mean."""
 
 
 class ExportError(ValueError):
@@ -28,7 +28,8 @@ class Agreement:
     """Two runtimes on the same rows.
 
     same_class: share of rows; None for a regression. off_by: root mean square of the logits' differences, as a share
-    of the packed logits' own. difference: the largest of any logit.
+    of the packed logits' own, or of the standard deviation of a regression's packed values. difference: the largest of
+    any logit.
     """
 
     rows: int
@@ -42,7 +43,7 @@ class Agreement:
         rows = f"{self.rows:,} made-up rows" if self.made_up else f"{self.rows:,} dev rows"
         off = f"by up to {self.difference:.3g}, {self.off_by:.1%} in root mean square"
         if self.same_class is None:
-            return f"on {rows} its values differ from the packed file's {off}"
+            return f"on {rows} its values differ from the packed file's {off} (a share of their spread)"
         return f"the packed file's class in {self.same_class:.1%} of {rows}; logits differ {off} (other rounding)"
 
     def check(self, path: Any) -> None:
@@ -54,7 +55,7 @@ class Agreement:
         if not np.isfinite(self.difference):
             raise ExportError(f"{path}: gives numbers that are not finite or logits of another shape; {FIX}")
         if self.same_class is None and self.off_by > OFF_BY:
-            raise ExportError(f"{path}: {self}; expected at most {OFF_BY:.0%} in root mean square; {FIX}")
+            raise ExportError(f"{path}: {self}; expected at most {OFF_BY:.0%}; {FIX}")
         if self.same_class is not None and (self.same_class < SAME_CLASS or self.off_by > LOGITS_OFF_BY):
             bounds = f"at least {SAME_CLASS:.0%}, and at most {LOGITS_OFF_BY:.0%} in root mean square"
             raise ExportError(f"{path}: {self}; expected {bounds}; {FIX}")
@@ -86,7 +87,10 @@ def agreement(
     exact, found = np.concatenate(ours), np.concatenate(theirs)
     if not np.isfinite(found).all():
         return Agreement(len(exact), float("inf"), float("inf"), 0.0, made_up)
-    gap, size = found - exact, float(np.sqrt(np.square(exact).mean()))
-    same = None if exact.shape[1] == 1 else float((exact.argmax(-1) == found.argmax(-1)).mean())
+    gap, same = found - exact, None
+    if exact.shape[1] > 1:
+        same, size = float((exact.argmax(-1) == found.argmax(-1)).mean()), float(np.sqrt(np.square(exact).mean()))
+    else:
+        size = float(exact.std())
     off_by = float(np.sqrt(np.square(gap).mean())) / size if size else float(np.abs(gap).max())
     return Agreement(len(exact), float(np.abs(gap).max()), off_by, same, made_up)
