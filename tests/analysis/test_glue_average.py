@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -27,13 +29,11 @@ def test_the_nine_columns_are_the_primary_metrics_of_the_eight_tasks() -> None:
 def test_mean_of_nine_columns_a_seed() -> None:
     averages = glue_averages(frame())
     assert averages["value"].tolist() == pytest.approx([0.54, 0.64])
-    found = average_of(frame(), "a")
-    assert (found.mean, found.n) == (pytest.approx(0.59), 2)
-    assert found.high - found.mean == pytest.approx(12.7062 * 0.05, rel=1e-4)  # t with 1 degree of freedom
+    assert average_of(frame(), "a") == pytest.approx(0.59)
     assert is_whole_glue(frame())
 
 
 def test_eight_columns_are_no_average() -> None:
     part = frame(drop=("mnli", "mismatched"))
     assert glue_averages(part).empty and not is_whole_glue(part)
-    assert average_of(part, "a").n == 0
+    assert math.isnan(average_of(part, "a"))

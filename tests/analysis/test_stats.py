@@ -17,7 +17,6 @@ from xtc_study.analysis.stats import (
     PairedSample,
     explain,
     holm,
-    interval,
     macro_difference,
     paired_difference,
     points,
@@ -199,18 +198,6 @@ def test_no_task_or_no_resample_is_refused() -> None:
         macro_difference([])
     with pytest.raises(ValueError, match="0 resamples"):
         macro_difference([sample("accuracy", 1, 4)], resamples=0)
-
-
-def test_interval_by_hand() -> None:
-    # 1, 2, 3: mean 2, sd 1, t(0.975, 2) = 4.302653 (tables), half = 4.302653 / sqrt(3)
-    got = interval([1, 2, 3])
-    assert (got.mean, got.low, got.high, got.n) == pytest.approx((2, 2 - 2.484138, 2 + 2.484138, 3), abs=1e-5)
-
-
-def test_interval_of_one_and_of_none() -> None:
-    one, none = interval([0.5]), interval([])
-    assert one.mean == 0.5 and np.isnan([one.low, one.high]).all() and one.n == 1
-    assert np.isnan([none.mean, none.low, none.high]).all() and none.n == 0
 
 
 def test_holm_by_hand() -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from xtc_study.analysis.stats import Interval, interval
-
 NINE_COLUMNS: dict[tuple[str, str], str] = {
     ("cola", "dev"): "matthews",
     ("mnli", "matched"): "accuracy",
@@ -39,10 +37,10 @@ def glue_averages(frame: pd.DataFrame) -> pd.DataFrame:
     return whole.rename(columns={"mean": "value"})[["arm", "seed", "value"]].reset_index(drop=True)
 
 
-def average_of(frame: pd.DataFrame, arm: str) -> Interval:
-    """The arm's nine-column average with its 95 % t interval over seeds; NaN where no seed has all nine."""
+def average_of(frame: pd.DataFrame, arm: str) -> float:
+    """The arm's nine-column average, mean over seeds; NaN where no seed has all nine."""
     averages = glue_averages(frame)
-    return interval(averages.loc[averages["arm"] == arm, "value"].to_numpy())
+    return float(averages.loc[averages["arm"] == arm, "value"].mean())
 
 
 def is_whole_glue(frame: pd.DataFrame) -> bool:

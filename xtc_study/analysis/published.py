@@ -54,7 +54,7 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
             & (theirs["model"] != TEACHER)
         ]
         measured = of_arm.groupby(["task", "split", "metric"])["value"].mean()
-        average = average_of(frame, str(arm)).mean
+        average = average_of(frame, str(arm))
         for figure in recipe.itertuples():
             if figure.task == AVERAGE:
                 value = average

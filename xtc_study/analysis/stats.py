@@ -146,17 +146,6 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def interval(values: Sequence[float] | Array) -> Interval:
-    """Mean and 95 % Student t interval of a mean over seeds; the bounds are NaN for one value, all for none."""
-    sample = np.asarray(values, dtype=np.float64)
-    n, nan = len(sample), float("nan")
-    if n < 2:
-        return Interval(float(sample[0]) if n else nan, nan, nan, n)
-    mean = float(sample.mean())
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2) * sample.std(ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - half, mean + half, n)
-
-
 def holm(p_values: Sequence[float] | Array) -> Array:
     """Holm's (1979) step-down adjusted p-values, in the order given; the family is all of them."""
     p = np.asarray(p_values, dtype=np.float64)
