@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from xtc_study.analysis.claims import answers
-from xtc_study.analysis.stats import Claim, Difference, points
+from xtc_study.analysis.stats import Claim, Difference, points, seen
 from xtc_study.studies import load_study, study_at
 
 MINI = Path(__file__).parents[1] / "results" / "mini"
@@ -41,7 +41,10 @@ def main() -> None:
     lines += ["`python benchmarks/reissue.py`, whose first lines say how. Points; 95 % intervals.", ""]
     for report, tasks in TASKS.items():
         lines += [f"## {', '.join(tasks)}", ""]
-        lines += ["| study | arm | reference | difference | before | now |", "|---|---|---|---|---|---|"]
+        lines += [
+            "| study | arm | reference | difference | before | now | could have seen |",
+            "|---|---|---|---|---|---|---|",
+        ]
         found: dict[str, dict[str, dict[str, Difference]]] = {}
         for row in before[before["report"] == report].itertuples(index=False):
             difference = judged(scores, tasks, row.study, row.arm, row.reference, (row.low, row.high))
@@ -95,8 +98,7 @@ def judged(
 
 
 def in_words(difference: Difference) -> str:
-    seen = f"could have seen {100 * difference.detectable:.1f}"
-    return f"{points(difference.low)} to {points(difference.high)} ({seen})"
+    return f"{points(difference.low)} to {points(difference.high)} | {seen(difference)}"
 
 
 def verdict_lines(found: dict[str, dict[str, dict[str, Difference]]]) -> list[str]:

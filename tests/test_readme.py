@@ -72,7 +72,7 @@ def test_intervals_of_short_trainings_are_those_judged_again() -> None:
         if difference:
             value, interval = difference[:-1].split(" (")
             assert re.search(
-                rf"\| {study} \| {re.escape(arm)} \|[^|]*\| {value} \|[^|]*\| {re.escape(interval)} ", verdicts
+                rf"\| {study} \| {re.escape(arm)} \|[^|]*\| {value} \|[^|]*\| {re.escape(interval)} \\|", verdicts
             )
 
 

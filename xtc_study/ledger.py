@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.ablation import Ablation
-from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement, stratified_interval
+from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement
 from xtc_study.studies import load_study, study_names
 
 LEDGER_COLUMNS = {
@@ -83,8 +83,8 @@ def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
 
 
 def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm with every task and at least one whole seed: the interquartile mean over seeds and tasks with its
-    95 % interval, and how likely a run of it beats one of the reference. Scores in points.
+    """One row an arm with every task and at least one whole seed: the interquartile mean over seeds and tasks,
+    and how likely a run of it beats one of the reference. Scores in points.
 
     Args:
         frame: what ``ablation.collect`` gave.
@@ -92,18 +92,16 @@ def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
     primary = frame[frame["is_primary"]]
     columns = primary[["task", "split"]].drop_duplicates()
     scores: dict[str, Any] = {}
-    tasks: list[str] = []
     for arm, rows in primary.groupby("arm", sort=False):
         cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
         if cells.shape[1] == len(columns) and len(cells):
-            scores[str(arm)], tasks = cells.to_numpy(), [str(task) for task in cells.columns.get_level_values("task")]
+            scores[str(arm)] = cells.to_numpy()
     reference = scores.get(ablation.study.reference)
     found = []
     for arm, values in scores.items():
-        robust = stratified_interval(values, interquartile_mean, models=tasks)
         beats = float("nan") if reference is None else probability_of_improvement(values, reference)
-        found.append((arm, 100 * robust.mean, 100 * robust.low, 100 * robust.high, beats, len(values)))
-    return pd.DataFrame(found, columns=["arm", "iqm", "low", "high", "beats_reference", "seeds"])
+        found.append((arm, 100 * interquartile_mean(values), beats, len(values)))
+    return pd.DataFrame(found, columns=["arm", "iqm", "beats_reference", "seeds"])
 
 
 def titles() -> dict[str, str]:

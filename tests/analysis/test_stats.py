@@ -20,6 +20,7 @@ from xtc_study.analysis.stats import (
     macro_difference,
     paired_difference,
     points,
+    seen,
 )
 from xtc_study.training.metrics import METRICS, score
 
@@ -102,13 +103,27 @@ def alone_in_seeds(seeds: int = 3, right: int = 2) -> PairedSample:
 
 
 def test_seeds_alone_by_hand() -> None:
-    """Scores 1, 1, 0 against 0, 0, 0: W = (1/3 + 0) / 3, t(0.975, 4) = 2.776445 (tables), half = 2.776445 / 3."""
+    """Scores 1, 1, 0 against 0, 0, 1: W = (1/3 + 1/3) / 3, t(0.975, 4) = 2.776445 (tables)."""
+    one = alone_in_seeds()
+    got = macro_difference([replace(one, reference=1 - one.arm)])
+    error = np.sqrt(2 / 9)
+    assert got.mean == pytest.approx(1 / 3) and got.example_error == pytest.approx(0, abs=1e-9)
+    assert got.seed_error == pytest.approx(error)
+    assert got.low == pytest.approx(max(1 / 3 - 2.776445 * error, -1), abs=0.01)
+    assert got.high == 1 < got.drawn.max(), "an accuracy is at most one above another; draws are not cut"
+
+
+def test_what_no_possible_difference_reaches_is_said() -> None:
+    """Accuracies 0.2 and 0.9 against 1 and 1: two seeds cannot see even the whole of the scale."""
+    arm = np.stack([np.arange(20) < 4, np.arange(20) < 18]).astype(float)
+    got = paired_difference("accuracy", np.ones(20), arm, np.ones((2, 20)))
+    assert np.isinf(got.detectable) and seen(got) == "no possible difference"
+
+
+def test_an_arm_whose_seeds_do_not_differ_adds_no_freedom() -> None:
+    """Scores 1, 1, 0 against 0, 0, 0: the reference tells nothing of how seeds differ, so t has n - 1 = 2."""
     got = macro_difference([alone_in_seeds()])
-    assert got.low == pytest.approx(2 / 3 - 2.776445 / 3, abs=0.004)
-    assert got.high == 1, "an accuracy is at most one above another"
-    assert got.seed_error == pytest.approx(1 / 3) and got.example_error == pytest.approx(0, abs=1e-9)
-    # t(0.8, 4) = 0.940965
-    assert got.detectable == pytest.approx((2.776445 + 0.940965) / 3, abs=0.004)
+    assert got.low == pytest.approx(2 / 3 - 4.302653 / 3, abs=0.01)
 
 
 def test_two_seeds_that_agree_by_chance_do_not_decide() -> None:
@@ -224,7 +239,7 @@ def test_explain_gives_the_numbers() -> None:
     )
     assert text == (
         "1-bit minus 32-bit: −0.42 points, 95 % interval −0.90 to +0.05; claimed: at most 0.5 points below "  # noqa: RUF001
-        "(3 seeds, 600 examples, 2,000 resamples; could have seen a difference of 1.0 points)."
+        "(3 seeds, 600 examples, 2,000 resamples; alone they tell 1.0 points from none)."
     )
     assert "at most 1 point below" in explain(Claim("equivalent", "a", "b", 0.01), BASE)
     assert "claimed: below (" in explain(Claim("lower", "a", "b"), BASE)

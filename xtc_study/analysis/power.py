@@ -120,5 +120,5 @@ def power_text(spread: Spread, seeds: int) -> str:
         needs.append(f"{points} point{'s' if points > 1 else ''} need{'' if points > 1 else 's'} {how_many}")
     now = "one seed decides no claim"
     if seeds >= MIN_SEEDS:
-        now = f"{seeds} seeds see a difference of {100 * detectable(spread, seeds):.1f} points in 80 % of cases"
+        now = f"{seeds} seeds see a difference of {100 * detectable(spread, seeds):.1f} points in some 80 % of cases"
     return f"power: {now}; {', '.join(needs)} ({spread.measured})"

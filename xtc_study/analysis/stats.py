@@ -32,14 +32,6 @@ _BLOCK = 2**22
 
 
 @dataclass(frozen=True)
-class Interval:
-    mean: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
 class Difference:
     """Arm minus reference: the mean over seeds (and tasks) and its 95 % interval."""
 
@@ -59,6 +51,8 @@ class Difference:
     """Standard error that the choice of examples gives."""
     seed_error: float = float("nan")
     """Standard error that the choice of seeds gives; NaN with one seed, of which nothing is known."""
+    span: float = float("inf")
+    """How far two scores can lie apart at all."""
 
     @property
     def seeds_counted(self) -> bool:
@@ -67,16 +61,17 @@ class Difference:
 
     @property
     def detectable(self) -> float:
-        """The smallest true difference that these seeds and examples would have told from none in 80 % of cases.
+        """The smallest true difference that these seeds and examples alone tell from none in some 80 % of cases.
 
         Half the interval, which a difference must exceed to be seen, and the 80 % quantile of the error, by which four
-        of five estimates fall short at most. NaN with one seed or no draws.
+        of five estimates fall short at most. Infinite where no possible difference is large enough; NaN with one seed
+        or no draws. A claim with a margin is about the difference to that margin; one of several needs more (Holm).
         """
         if not self.seeds_counted or not len(self.drawn):
             return float("nan")
         error = np.abs(self.drawn - self.mean)
         beyond = np.quantile(np.concatenate([error, -error]), [(1 + CONFIDENCE) / 2, POWER])
-        return float(beyond.sum())
+        return float(beyond.sum()) if beyond.sum() <= self.span else float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +129,17 @@ def explain(claim: Claim, difference: Difference) -> str:
     seeds = f"{difference.n_seeds} seeds" if difference.seeds_counted else "1 seed: the interval is of examples alone"
     more = f"; a verdict needs at least {MIN_SEEDS} seeds"
     if difference.seeds_counted:
-        more = f"; could have seen a difference of {100 * difference.detectable:.1f} points"
+        more = f"; alone they tell {seen(difference)} from none"
     return (
         f"{in_short(claim, difference)}; claimed: {asserted.format(margin).strip()} "
         f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{more})."
     )
+
+
+def seen(difference: Difference) -> str:
+    """The smallest difference that could have been seen, in words: ``4.6 points``, or that none could."""
+    least = difference.detectable
+    return "no possible difference" if np.isinf(least) else f"{100 * least:.1f} points"
 
 
 def points(difference: float) -> str:
@@ -189,9 +190,10 @@ def macro_difference(
     replacement, the same for both arms and all seeds (a paired bootstrap). *Seeds*: sqrt(W) times Student's t is added
     with W the sum over tasks of (s_arm^2 + s_reference^2) / n, over tasks^2, where s is the standard deviation over
     the n seeds of an arm's score on all examples; its degrees of freedom are Satterthwaite's (1946) over the tasks,
-    each of which has 2 (n - 1). Arms are taken as two samples: a shared teacher makes them more alike, and the
-    interval then too wide rather than too narrow. Only where both are one trained model (``same_training``) is the
-    spread that of their differences, with n - 1. The interval is the 2.5 and 97.5 percentile of the draws.
+    each of which has 2 (n - 1), or n - 1 where the seeds of one arm do not differ at all. Arms are taken as two
+    samples: a shared teacher makes them more alike, and the interval then too wide rather than too narrow. Only where
+    both are one trained model (``same_training``) is the spread that of their differences, with n - 1. The interval is
+    the 2.5 and 97.5 percentile of the draws.
 
     Why not draw the seeds with replacement too (the Multi-Bootstrap of Sellam et al., ICLR 2022): the spread of n
     drawn seeds is (n - 1) / n of the unbiased variance and knows no t. ``benchmarks/verdicts.py`` measures how often
@@ -229,6 +231,7 @@ def macro_difference(
         drawn=each,
         example_error=float(by_examples.std(ddof=1)) if resamples > 1 else float("nan"),
         seed_error=float(np.sqrt(variance)),
+        span=most,
     )
 
 
@@ -252,10 +255,10 @@ def _seed_variance(samples: Sequence[PairedSample], scores: Sequence[tuple[Array
         # Each (seeds,): this group's part of the mean over tasks.
         arm, reference = np.sum([scores[place] for place in group], axis=0) / len(samples)
         paired = all(samples[place].same_training for place in group)
-        spread = (arm - reference).var(ddof=1) if paired else arm.var(ddof=1) + reference.var(ddof=1)
-        part = float(spread) / n
+        spreads = [(arm - reference).var(ddof=1)] if paired else [arm.var(ddof=1), reference.var(ddof=1)]
+        part = float(np.sum(spreads)) / n
         variance += part
-        squares += part**2 / ((1 if paired else 2) * (n - 1))
+        squares += part**2 / (max(int(np.count_nonzero(spreads)), 1) * (n - 1))
     return variance, variance**2 / squares if squares > 0 else float("inf")
 
 

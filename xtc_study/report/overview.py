@@ -25,17 +25,11 @@ def front_text(points: Sequence[Point]) -> pd.DataFrame:
 
 
 def robust_text(scores: pd.DataFrame) -> pd.DataFrame:
-    """``ledger.robust_scores`` as a reader sees it; a dash where one seed gives no interval, or the reference is not
-    done.
-    """
-    bounds = zip(scores["low"] / 100, scores["high"] / 100, strict=True)
+    """``ledger.robust_scores`` as a reader sees it; a dash where the reference is not done."""
     return pd.DataFrame(
         {
             "Arm": list(scores["arm"]),
             "Interquartile mean": [score_text(value / 100) for value in scores["iqm"]],
-            "95 % interval": [
-                MISSING if pd.isna(low) else f"{score_text(low)} to {score_text(high)}" for low, high in bounds
-            ],
             "Beats reference": [MISSING if pd.isna(value) else f"{value:.2f}" for value in scores["beats_reference"]],
             "Seeds": [str(seeds) for seeds in scores["seeds"]],
         }

@@ -13,7 +13,7 @@ from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, shape_words, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
-from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference
+from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference, seen
 from xtc_study.arms import Arm
 from xtc_study.report.canvas import Drawing
 from xtc_study.report.claims_text import numbers_of
@@ -305,11 +305,11 @@ def _limits_of(found: Mapping[str, Difference]) -> list[str]:
         ]
     if seeds >= FEW_SEEDS:
         return []
-    seen = sorted(100 * difference.detectable for difference in found.values())
-    ends = f"{seen[0]:.1f}" if len(seen) == 1 else f"{seen[0]:.1f} to {seen[-1]:.1f} (it depends on the arm)"
+    least, most = (seen(pick(found.values(), key=lambda one: one.detectable)) for pick in (min, max))
+    ends = least if least == most else f"{least} to {most}, by the arm"
     return [
-        f"{seeds} seeds tell little of how much seeds differ, so intervals are wide: a true difference of {ends} "
-        "points would have been seen in 80 % of cases, a smaller one less often."
+        f"{seeds} seeds tell little of how much seeds differ, so intervals are wide. The smallest true difference "
+        f"that would have been seen in some 80 % of cases: {ends}."
     ]
 
 
