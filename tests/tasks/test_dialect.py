@@ -42,6 +42,8 @@ def test_what_pandas_writes_is_read_back(quoting: int, tmp_path: Path) -> None:
         ('"text"\t"y"\r\n"ok"\t"0"\r\n', Quotes(True)),
         ('text\ty\n"ok, so"\t0\n"' + "never closed " * 20_000 + "\t1\n", Quotes(False)),
         ("text\ty\na\rb\t1\n", Quotes(False)),
+        ('text\ty\n"I came.\t1\nfine\t0\nI saw."\t1\n', Quotes(False)),
+        ('text\ty\n"I came.\nI saw."\t1\nfine\t0\n', Quotes(True)),
     ],
 )
 def test_what_quotes_are(content: str, expected: Quotes, tmp_path: Path) -> None:

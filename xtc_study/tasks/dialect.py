@@ -33,9 +33,12 @@ def quotes_of(path: Path) -> Quotes:
     """Whether the file's quotes are CSV's.
 
     They are if every quote in it is part of a field that begins and ends with one, its inner quotes doubled, and if
-    that cannot be chance: a field holds what only a quoted one can, or the whole first line is in quotes.
+    that cannot be chance: a field holds what only a quoted one can, or the whole first line is in quotes. They are not
+    where they would join lines that are whole rows as they stand, with as many columns each: a quote that opens in one
+    row and closes in a later one, as in dialogue, would swallow the rows between.
     """
-    needed, in_doubt, first, well_formed = False, 0, True, True
+    needed, in_doubt, first, well_formed, joined = False, 0, True, True, False
+    columns: set[int] = set()
     for record in _records(path):
         if not _RECORD.fullmatch(record):
             well_formed = False
@@ -45,7 +48,11 @@ def quotes_of(path: Path) -> Quotes:
             needed |= len(fields) == record.count("\t") + 1
         needed |= any(_NEEDED.search(field, 1, len(field) - 1) for field in fields)
         in_doubt += len(fields)
+        columns |= {line.count("\t") for line in record.splitlines()}
+        joined |= "\n" in record
         first = False
+    if joined and len(columns) == 1:
+        return Quotes(False)
     if well_formed and needed:
         return Quotes(True)
     return Quotes(False, in_doubt if well_formed else 0)
