@@ -59,7 +59,7 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("name", sorted({"run.ipynb", *(load_study(name).notebook for name in study_names())}))
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
 def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
     codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
     places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]

@@ -8,6 +8,7 @@ import yaml
 
 from xtc_study.deploy.card import add_speed, write_card
 from xtc_study.recipe import Recipe
+from xtc_study.training.heads import NO_HEAD
 
 ROW = {"split": "dev", "teacher_value": 0.9, "n_examples": 40}
 METRICS: dict[str, Any] = {
@@ -79,6 +80,7 @@ def test_a_card_says_what_scores_do_not_show(tmp_path: Path) -> None:
         "rows": [{**ROW, "metric": "f1_of:0:legit|`", "value": 0.98}, {**ROW, "metric": "matthews", "value": 0.0}],
         "one_answer": {"dev": "legit|`"},
         "teacher_one_answer": {},
+        "heads": {"model": "the checkpoint's head knows positive, the task good; one is drawn", "start": NO_HEAD.text},
         "lengths": {"dev": lengths, "train": {**lengths, "cut": 0}},
     }
     write_card(tmp_path, Recipe.of(task="cola"), metrics, "f1_of:0:legit|`")
@@ -87,6 +89,9 @@ def test_a_card_says_what_scores_do_not_show(tmp_path: Path) -> None:
     assert "**This file answers `legit  ` for every row of dev.** Its Matthews correlation" in text
     assert "**The teacher answers" not in text
     assert "30 of 40 rows of dev (75%) are longer than max_length=48 word pieces and are cut" in text
+    assert (
+        "`model`: the checkpoint's head knows positive, the task good; one is drawn." in text and "`start`" not in text
+    )
     assert "would hold 95 %." in text and "rows of train" not in text
     front = yaml.safe_load(text.split("---")[1])
     assert front["model-index"][0]["results"][0]["metrics"][0]["type"] == "f1 of legit|`"

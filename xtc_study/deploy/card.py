@@ -130,7 +130,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the scores do not show: one answer for all rows, and rows of which only a part was read."""
+    """What the scores do not show: one answer for all rows, rows read in part, and what became of a checkpoint's head."""
     lines = []
     for who, field in (("This file", "one_answer"), ("The teacher", "teacher_one_answer")):
         for split, answer in (metrics.get(field) or {}).items():
@@ -143,6 +143,9 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
         if found["cut"]:
             said = Lengths(**found).in_words(f"rows of {plain(split)}")
             lines += [f"{said[0].upper()}{said[1:]}.", ""]
+    for field, text in (metrics.get("heads") or {}).items():
+        if "brings no classification head" not in text:
+            lines += [f"`{plain(field)}`: {plain(text)}.", ""]
     return lines
 
 
