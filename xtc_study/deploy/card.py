@@ -130,7 +130,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the scores do not show: one answer for all rows, rows read in part, and what became of a checkpoint's head."""
+    """What the scores do not show: one answer for all rows, rows read in part, what became of a checkpoint's head."""
     lines = []
     for who, field in (("This file", "one_answer"), ("The teacher", "teacher_one_answer")):
         for split, answer in (metrics.get(field) or {}).items():
