@@ -84,6 +84,33 @@ def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
     assert found["pearson"] == pytest.approx(scores(outcome)["pearson"][1], abs=1e-4)
 
 
+@pytest.mark.parametrize("field", ["model", "start"])
+def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
+    field: str, measured: dict[str, tuple[Pipeline, Outcome, Path]], tmp_path: Path
+) -> None:
+    """Of labels from 0 to 5 say, where the task's are 100,000 to 400,000: unfolded it would answer -1.9 for all."""
+    made, _, folder = measured["money"]
+    tuned = copy.deepcopy(made.teacher().model)
+    with torch.no_grad():
+        tuned.classifier.weight.fill_(1.0)
+        tuned.classifier.bias.fill_(2.5)
+    tuned.save_pretrained(tmp_path / "elsewhere")
+    made.tokenizer.save_pretrained(tmp_path / "elsewhere")
+    chosen = {**made.recipe.scientific(), field: str(tmp_path / "elsewhere")}
+    if field == "start":
+        chosen |= {"model": str(tmp_path / "elsewhere"), "teacher_epochs": 0}
+    other = Pipeline(Recipe.of(**chosen), Places(tmp_path / "steps", task_files=(folder / "my.yml",)))
+    with pytest.warns(UserWarning, match=rf"{field}='.*elsewhere': .*nothing says in which unit it answers; one is d"):
+        heads = [other._loaded(field).classifier for _ in range(2)]
+    assert torch.equal(heads[0].weight, heads[1].weight), "the seed draws it"
+    assert heads[0].bias.tolist() == [0.0] and 0.02 < float(heads[0].weight.detach().std()) < 0.1, "the range is 0.05"
+    assert "in which unit" in other.heads[field]
+    if field == "start":  # the model of teacher_epochs=0 is used as it is, in the unit of the labels
+        used, scale = other._loaded("model").classifier, other.label_scale
+        assert used.weight.detach()[0].tolist() == pytest.approx([1 / scale.deviation] * 64)
+        assert float(used.bias.detach()) == pytest.approx((2.5 - scale.mean) / scale.deviation)
+
+
 def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
     _, outcome, folder = measured["money"]
     labels, predictions = outcome.predictions["label"], outcome.predictions["prediction"]

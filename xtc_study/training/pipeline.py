@@ -303,7 +303,9 @@ class Pipeline:
     def _loaded(self, field: str) -> Any:
         """The checkpoint that a field of the recipe names; says so where its head is not used."""
         name = getattr(self.recipe, field)
-        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir)
+        # teacher_epochs=0 says that the model answers the task as it is; nothing else says what unit a head is in.
+        unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)
+        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir, unit_known)
         self.heads[field] = head.text
         if head.kind == "drawn":
             warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)
