@@ -7,12 +7,16 @@ a teacher of hours is too dear a place to find out.
 
 from __future__ import annotations
 
+import errno
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers.initialization import no_init_weights
 
@@ -73,7 +77,7 @@ def try_lessons(
     batch = padding([rows[number] for number in range(min(ROWS, len(rows)))])
     labels = batch.pop("labels")
     family = "this encoder"
-    with torch.random.fork_rng(devices=[]), no_init_weights(), tempfile.TemporaryDirectory(prefix="xtc-") as room:
+    with torch.random.fork_rng(devices=[]), no_init_weights(), _room(places.steps) as room:
         torch.manual_seed(recipe.seed)
         title = "the teacher"
         try:
@@ -94,17 +98,44 @@ def try_lessons(
                     learner = student
                 _one_step(lesson, learner, batch, labels)
                 if step.part[0] == 0:
-                    folder = Path(room) / step.phase
+                    folder = room / step.phase
                     write_model(learner, folder)
                     check_written(learner, folder, recipe if step.phase == "quantise" else None)
+                    shutil.rmtree(folder)  # the disk holds one of these models at a time
             title = "the packed file"
-            _pack(student, Path(room) / "packed", recipe, batch)
+            _pack(student, room / "packed", recipe, batch)
         except (MemoryError, OSError):  # no family's fault
             raise
         except Exception as error:  # a family's own code may raise anything
-            if "alloc" in str(error):  # torch's way to say that memory is out
+            if "alloc" in str(error) or _is_of_the_disk(error):  # torch's way to say that memory is out
                 raise
-            raise ModelError(_message(recipe, family, title, error, room)) from error
+            raise ModelError(_message(recipe, family, title, error, str(room))) from error
+
+
+@contextmanager
+def _room(steps: Path) -> Iterator[Path]:
+    """A folder beside the steps, on the disk that will hold them; after a refusal nothing stays of either.
+
+    The end of its name lets ``xtc-study clean`` find what a killed trial leaves.
+    """
+    steps.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="trial-", suffix=".partial", dir=steps) as room:
+            yield Path(room)
+    except BaseException:
+        with suppress(OSError):  # it holds steps
+            steps.rmdir()
+        raise
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether a disk that is full or fails is behind it: safetensors says so in a class that is no OSError."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)  # ENOENT: a file of the family's
+        if full or (isinstance(error, SafetensorError) and "os error" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _drawn(name: str, task: Task, places: Places) -> Any:
