@@ -118,9 +118,8 @@ class Pipeline:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
         if not all(self.store.is_done(step.address) for step in self.steps):
-            try_lessons(
-                recipe, self.steps, self.teacher_layers, layers, self.train_rows, self.padding, self.task, places
-            )
+            of = (self.train_rows, self.padding, self.task, places, self.model_files)
+            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(

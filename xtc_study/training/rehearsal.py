@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from xtc_study.training.places import Places
 from xtc_study.training.stage import Lesson, losses_of
 from xtc_study.training.step_files import check_written, write_model
 from xtc_study.training.steps import Step
+from xtc_study.training.trials import about, trial
 
 ROWS = 2
 SPREAD = 0.1
@@ -61,23 +60,42 @@ def try_lessons(
     padding: Any,
     task: Task,
     places: Places,
+    model_files: Mapping[str, str | None],
 ) -> None:
     """One batch through each step of the recipe's chain, on the CPU, with random weights in the models' real shapes.
 
-    Random numbers of torch are as before afterwards.
+    Random numbers of torch are as before afterwards. A trial that was passed before, whatever the seed, is left out
+    (see ``trials``).
 
     Args:
         teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
         rows: encoded training rows; the first few are read. padding: puts them into a batch.
+        model_files: hashes of the models' files, by the field that names the model.
 
     Raises:
         ModelError: a lesson that cannot be given, or files that cannot be read back; the message names the family,
             the step, the reason and what would work.
     """
+    with trial(places.steps, about(recipe, model_files)) as room:
+        if room is not None:
+            _try(recipe, steps, teacher_layers, layers, rows, padding, task, places, room)
+
+
+def _try(
+    recipe: Recipe,
+    steps: Sequence[Step],
+    teacher_layers: Sequence[int],
+    layers: Sequence[int],
+    rows: Any,
+    padding: Any,
+    task: Task,
+    places: Places,
+    room: Path,
+) -> None:
     batch = padding([rows[number] for number in range(min(ROWS, len(rows)))])
     labels = batch.pop("labels")
     family = "this encoder"
-    with torch.random.fork_rng(devices=[]), no_init_weights(), _room(places.steps) as room:
+    with torch.random.fork_rng(devices=[]), no_init_weights():
         torch.manual_seed(recipe.seed)
         title = "the teacher"
         try:
@@ -110,22 +128,6 @@ def try_lessons(
             if "alloc" in str(error) or _is_of_the_disk(error):  # torch's way to say that memory is out
                 raise
             raise ModelError(_message(recipe, family, title, error, str(room))) from error
-
-
-@contextmanager
-def _room(steps: Path) -> Iterator[Path]:
-    """A folder beside the steps, on the disk that will hold them; after a refusal nothing stays of either.
-
-    The end of its name lets ``xtc-study clean`` find what a killed trial leaves.
-    """
-    steps.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="trial-", suffix=".partial", dir=steps) as room:
-            yield Path(room)
-    except BaseException:
-        with suppress(OSError):  # it holds steps
-            steps.rmdir()
-        raise
 
 
 def _is_of_the_disk(error: BaseException | None) -> bool:
