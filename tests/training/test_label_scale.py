@@ -156,6 +156,46 @@ def test_folding_by_hand(tiny: Callable[..., Any], batch: Callable[..., Any], fa
     assert sum(not torch.equal(tensor, whole[name]) for name, tensor in stored.items()) == 2, "weight and bias"
 
 
+def test_float64_is_computed_on_the_cpu_alone(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for MPS, which has no float64: a tensor must have been moved before it is made double."""
+    scale, model, real = LabelScale(250_000.0, 80_000.0), tiny(labels=1), torch.Tensor.double
+    weight, moved = model.classifier.weight.detach().clone(), set()
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        there = tensor.detach().clone()
+        moved.add(there.data_ptr())
+        return there
+
+    def double(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in moved:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return real(tensor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "cpu", cpu)
+        patch.setattr(torch.Tensor, "double", double)
+        scale.fold(model)
+        with scale.unfolded(model):
+            pass
+    assert torch.equal(model.classifier.weight, (weight.double() * 80_000).float())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_labels_whose_differences_float32_loses(sign: int, tiny: Callable[..., Any], tmp_path: Path) -> None:
+    message = (
+        r"a mean of -?1700000000 and a deviation of 30 cannot be learned: .* 128 apart; subtract a constant from all "
+        r"labels, for example -?1700000000$"
+    )
+    with pytest.raises(ModelError, match=message):
+        LabelScale(sign * 1.7e9, 30.0).check("m", tiny(labels=1), "fp32")
+    LabelScale(sign * 0.99e5 * 30, 30.0).check("m", tiny(labels=1), "fp32")
+    with pytest.raises(ModelError, match="subtract a constant"):
+        LabelScale(sign * 1.01e5 * 30, 30.0).check("m", tiny(labels=1), "fp32")
+    with pytest.raises(ModelError, match="subtract a constant"):
+        pipeline(tmp_path / "seconds", 30, sign * 1.7e9)
+    assert not (tmp_path / "seconds" / "steps").exists()
+
+
 def test_what_half_precision_cannot_hold(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"rest='fp16': .* labels with a deviation of 52405.*; use rest='8bit'"):
         pipeline(tmp_path / "money", MONEY, 0, rest="fp16")
