@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import RepositoryNotFoundError
 
+from xtc_study import available
 from xtc_study.available import check_models
 from xtc_study.recipe import Recipe
 from xtc_study.training.encoders import ModelError
@@ -41,6 +42,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise says["error"]
         return object()
 
+    available._answer.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
@@ -100,6 +102,17 @@ def test_a_hub_that_cannot_be_asked_is_a_doubt(here: Path, hub: dict[str, Any]) 
         "model='owner/name': no such folder, not in the hub's cache, and the hub cannot be reached (TimeoutError): "
         "give a folder with --model or --models-dir"
     ]
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError("no answer")], ids=["it answers", "it cannot be reached"])
+def test_the_hub_is_asked_once_about_each_name(error: Exception | None, here: Path, hub: dict[str, Any]) -> None:
+    """Each study of ``plan all`` asks about the same models, and a hub that is down takes five seconds to say so."""
+    if error is not None:
+        hub["error"] = error
+    said = [check("owner/name"), check("owner/name"), check("owner/other"), check(start="owner/name")]
+    assert hub["asked"] == ["owner/name", "owner/other"]
+    assert [bool(doubts) for doubts in said] == [error is not None] * 4
+    assert error is None or said[3][0].startswith("start='owner/name'")
 
 
 def test_a_hub_that_is_switched_off_is_not_asked(

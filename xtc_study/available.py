@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from xtc_study.nearest import did_you_mean
@@ -60,11 +61,19 @@ def _doubt(field: str, name: str, models_dir: Path | None) -> str:
 
 def _known_to_the_hub(name: str) -> tuple[bool | None, str]:
     """Whether the hub has it, None where it cannot be asked; and why not."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import RepositoryNotFoundError
+    from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         return None, "the hub is switched off (HF_HUB_OFFLINE)"
+    return _answer(name)
+
+
+@cache
+def _answer(name: str) -> tuple[bool | None, str]:
+    """The hub's, asked once a process: every study names the same few models, and no answer takes TIMEOUT."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     try:
         HfApi().model_info(name, timeout=TIMEOUT)
     except RepositoryNotFoundError:

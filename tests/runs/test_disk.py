@@ -63,6 +63,9 @@ def test_in_words() -> None:
     assert DiskNeeds(271_000_000, 5_400_000, 545_000_000, (), 35_200_000_000).text() == (
         "disk: about 271 MB of steps and 5 MB of runs, 545 MB more for each worker while it trains; 35.2 GB free"
     )
+    assert DiskNeeds(0, 5_400_000, 0, (), 12 * 10**9).text() == (
+        "disk: about 0 bytes of steps and 5 MB of runs; 12.0 GB free"
+    )
     assert DiskNeeds(0, 0, 0, (), 999).text() == "disk: nothing more; 999 bytes free"
     little = DiskNeeds(10**9, 0, 0, (), 999_000).text()
     assert "999 kB free. That is too little: choose another disk with --results" in little

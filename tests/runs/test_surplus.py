@@ -69,6 +69,23 @@ def test_a_finished_run_names_its_steps_itself(results: Path) -> None:
     assert names(surplus_steps(results, []).finished) == addresses(ONE, OTHER)
 
 
+def test_steps_of_a_synonym_table_of_your_own_stay_without_naming_it(results: Path) -> None:
+    """``clean`` is not told the table; the steps record it."""
+    recipe = Recipe.of(task="cola", augmentation="synonyms", stages=2)
+    steps = chain(recipe, "0123456789")[1:]
+    for step in steps[:1]:  # the run failed before the second
+        folder = results / "steps" / step.address
+        folder.mkdir()
+        (folder / "step.json").write_text(json.dumps({"phase": step.phase, "params": step.params}))
+    others = names(surplus_steps(results, []).unused) - {steps[0].address}
+    assert names(surplus_steps(results, []).unused) - others == {steps[0].address}, "without a run it may go"
+    run(results, recipe, done=False)
+    assert names(surplus_steps(results, []).unused) & {steps[0].address, chain(recipe)[0].address} == set()
+    (results / "steps" / "odd").mkdir()
+    (results / "steps" / "odd" / "step.json").write_text('{"phase": "quantise", "params": [1]}')
+    assert names(surplus_steps(results, []).unused) - addresses(OTHER, ONE, TWO, FOUR) == {"odd"}
+
+
 def test_nothing_may_go_while_a_run_in_progress_does_not_say_what_it_needs(results: Path) -> None:
     folder = run(results, ONE, done=False)
     (folder / "params.json").write_text("{")

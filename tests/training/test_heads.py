@@ -56,6 +56,8 @@ def test_names_that_differ_in_case_alone_are_told_apart_where_they_are_written_a
 
 def test_a_regression_s_head_has_one_output() -> None:
     assert match_head(None, 1, REGRESSION).kind == "matched"
+    assert match_head(None, 1, REGRESSION, unit_known=False).kind == "drawn"
+    assert "has 2 outputs" in match_head(("bad", "good"), 2, REGRESSION, unit_known=False).text
     assert match_head(("bad", "good"), 2, REGRESSION).kind == "drawn"
     assert match_head(None, 1, TASK).kind == "drawn"
 

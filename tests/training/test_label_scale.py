@@ -84,6 +84,33 @@ def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
     assert found["pearson"] == pytest.approx(scores(outcome)["pearson"][1], abs=1e-4)
 
 
+@pytest.mark.parametrize("field", ["model", "start"])
+def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
+    field: str, measured: dict[str, tuple[Pipeline, Outcome, Path]], tmp_path: Path
+) -> None:
+    """Of labels from 0 to 5 say, where the task's are 100,000 to 400,000: unfolded it would answer -1.9 for all."""
+    made, _, folder = measured["money"]
+    tuned = copy.deepcopy(made.teacher().model)
+    with torch.no_grad():
+        tuned.classifier.weight.fill_(1.0)
+        tuned.classifier.bias.fill_(2.5)
+    tuned.save_pretrained(tmp_path / "elsewhere")
+    made.tokenizer.save_pretrained(tmp_path / "elsewhere")
+    chosen = {**made.recipe.scientific(), field: str(tmp_path / "elsewhere")}
+    if field == "start":
+        chosen |= {"model": str(tmp_path / "elsewhere"), "teacher_epochs": 0}
+    other = Pipeline(Recipe.of(**chosen), Places(tmp_path / "steps", task_files=(folder / "my.yml",)))
+    with pytest.warns(UserWarning, match=rf"{field}='.*elsewhere': .*nothing says in which unit it answers; one is d"):
+        heads = [other._loaded(field).classifier for _ in range(2)]
+    assert torch.equal(heads[0].weight, heads[1].weight), "the seed draws it"
+    assert heads[0].bias.tolist() == [0.0] and 0.02 < float(heads[0].weight.detach().std()) < 0.1, "the range is 0.05"
+    assert "in which unit" in other.heads[field]
+    if field == "start":  # the model of teacher_epochs=0 is used as it is, in the unit of the labels
+        used, scale = other._loaded("model").classifier, other.label_scale
+        assert used.weight.detach()[0].tolist() == pytest.approx([1 / scale.deviation] * 64)
+        assert float(used.bias.detach()) == pytest.approx((2.5 - scale.mean) / scale.deviation)
+
+
 def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
     _, outcome, folder = measured["money"]
     labels, predictions = outcome.predictions["label"], outcome.predictions["prediction"]
@@ -127,6 +154,46 @@ def test_folding_by_hand(tiny: Callable[..., Any], batch: Callable[..., Any], fa
             assert model(**inputs).logits == pytest.approx(before, abs=1e-5)
     assert all(torch.equal(tensor, stored[name]) for name, tensor in model.state_dict().items()), "to the last bit"
     assert sum(not torch.equal(tensor, whole[name]) for name, tensor in stored.items()) == 2, "weight and bias"
+
+
+def test_float64_is_computed_on_the_cpu_alone(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for MPS, which has no float64: a tensor must have been moved before it is made double."""
+    scale, model, real = LabelScale(250_000.0, 80_000.0), tiny(labels=1), torch.Tensor.double
+    weight, moved = model.classifier.weight.detach().clone(), set()
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        there = tensor.detach().clone()
+        moved.add(there.data_ptr())
+        return there
+
+    def double(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.data_ptr() not in moved:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return real(tensor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "cpu", cpu)
+        patch.setattr(torch.Tensor, "double", double)
+        scale.fold(model)
+        with scale.unfolded(model):
+            pass
+    assert torch.equal(model.classifier.weight, (weight.double() * 80_000).float())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_labels_whose_differences_float32_loses(sign: int, tiny: Callable[..., Any], tmp_path: Path) -> None:
+    message = (
+        r"a mean of -?1700000000 and a deviation of 30 cannot be learned: .* 128 apart; subtract a constant from all "
+        r"labels, for example -?1700000000$"
+    )
+    with pytest.raises(ModelError, match=message):
+        LabelScale(sign * 1.7e9, 30.0).check("m", tiny(labels=1), "fp32")
+    LabelScale(sign * 0.99e5 * 30, 30.0).check("m", tiny(labels=1), "fp32")
+    with pytest.raises(ModelError, match="subtract a constant"):
+        LabelScale(sign * 1.01e5 * 30, 30.0).check("m", tiny(labels=1), "fp32")
+    with pytest.raises(ModelError, match="subtract a constant"):
+        pipeline(tmp_path / "seconds", 30, sign * 1.7e9)
+    assert not (tmp_path / "seconds" / "steps").exists()
 
 
 def test_what_half_precision_cannot_hold(tmp_path: Path) -> None:

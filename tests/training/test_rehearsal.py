@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,16 @@ import pytest
 import torch
 import transformers
 from datasets import DatasetDict
+from safetensors import SafetensorError
 
+from xtc_study.deploy import checkpoint
 from xtc_study.deploy.outcome import measure
 from xtc_study.recipe import Recipe
 from xtc_study.runs.steps import UnreadableStepError
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training import pipeline as module
+from xtc_study.training import rehearsal, step_files
 from xtc_study.training.encoders import ModelError
 from xtc_study.training.pipeline import Pipeline, Places
 from xtc_study.training.predict import predict
@@ -147,6 +151,40 @@ def test_a_trial_leaves_random_numbers_as_they_were_and_is_left_out_when_all_is_
     Pipeline(recipe(), Places(tmp_path)).student()
     Pipeline(recipe(), Places(tmp_path)).student()
     assert tried == [True]
+
+
+@pytest.mark.parametrize("phase", ["teacher", "quantise", "packed"])
+def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors' error is no OSError."""
+    full, rooms = "Error while serializing: I/O error: No space left on device (os error 28)", []
+
+    def writer(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def write(model: Any, folder: Path, *words: Any, **options: Any) -> None:
+            rooms.append(folder.parent)
+            assert [other.name for other in folder.parent.iterdir()] == [], "the folder before is gone"
+            if folder.name == phase:
+                raise SafetensorError(full)
+            real(model, folder, *words, **options)
+
+        monkeypatch.setattr(module, name, write)
+
+    writer(rehearsal, "write_model")
+    writer(checkpoint, "save_packed")
+    with pytest.raises(SafetensorError, match="No space left"):
+        Pipeline(recipe(), Places(tmp_path / "new" / "steps"))
+    assert rooms[0].parent == tmp_path / "new" / "steps", "on the disk that will hold the steps"
+    assert rooms[0].suffix == ".partial" and not (tmp_path / "new" / "steps").exists()
+
+
+def test_a_full_disk_found_when_a_file_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(step_files, "load_file", full)
+    with pytest.raises(WrittenOtherwiseError, match="Input/output error"):
+        Pipeline(recipe(), Places(tmp_path / "steps"))
 
 
 def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

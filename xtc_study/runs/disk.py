@@ -42,7 +42,8 @@ class DiskNeeds:
         if not self.steps + self.runs:
             return f"disk: nothing more; {free}"
         text = f"disk: about {in_bytes(self.steps)} of steps and {in_bytes(self.runs)} of runs"
-        text += f", {in_bytes(self.training)} more for each worker while it trains; {free}" if self.training else free
+        text += f", {in_bytes(self.training)} more for each worker while it trains" if self.training else ""
+        text += f"; {free}"
         if self.steps + self.runs + self.training > self.free:
             text += ". That is too little: choose another disk with --results, or see xtc-study clean"
         return text

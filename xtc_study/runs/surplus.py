@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,8 +32,12 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     """Finished steps that no run needs which is not done, in progress or planned.
 
     Args:
-        planned: recipes whose runs may have no folder yet. synonyms: the hash of the synonym table in use.
+        planned: recipes whose runs may have no folder yet. synonyms: the hash of the synonym table in use; those that
+            finished steps were trained with count as in use too, for a run does not say which table it takes.
     """
+    store = StepStore(results / "steps")
+    records = store.records()
+    tables = {None, synonyms, *_synonym_tables(records.values())}
     to_do: set[str] = set()
     finished: set[str] = set()
     recipes = {recipe.run_id: recipe for recipe in planned}
@@ -51,13 +55,8 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
         recipes.setdefault(folder.name, recipe)
     for run_id, recipe in recipes.items():
         of = finished if state_of(results / "runs" / run_id)[0] == "done" else to_do
-        of |= {step.address for table in {None, synonyms} for step in chain(recipe, table)}
-    store = StepStore(results / "steps")
-    idle = [
-        address
-        for address, record in store.records().items()
-        if record.get("phase") in PHASES and address not in to_do
-    ]
+        of |= {step.address for table in tables for step in chain(recipe, table)}
+    idle = [address for address, record in records.items() if record.get("phase") in PHASES and address not in to_do]
     return Surplus(
         [store.folder(address) for address in idle if address not in finished],
         [store.folder(address) for address in idle if address in finished],
@@ -84,6 +83,13 @@ def remove_steps(folders: Sequence[Path]) -> list[Path]:
 def bytes_of(folders: Sequence[Path]) -> int:
     """Bytes of all files in the folders."""
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
+
+
+def _synonym_tables(records: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Hashes of the synonym tables that these steps were trained with."""
+    params = [record.get("params") for record in records]
+    found = [of.get("synonyms") for of in params if isinstance(of, dict)]
+    return {table for table in found if isinstance(table, str)}
 
 
 def _recorded(path: Path) -> dict[str, Any]:

@@ -141,11 +141,16 @@ def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = Non
     return load_with_head(name, task, seed, models_dir)[0]
 
 
-def load_with_head(name: str, task: Task, seed: int, models_dir: Path | None = None) -> tuple[Any, Head]:
+def load_with_head(
+    name: str, task: Task, seed: int, models_dir: Path | None = None, unit_known: bool = True
+) -> tuple[Any, Head]:
     """A sequence classifier for the task, and what became of the head that the checkpoint brings.
 
     A pooler is kept. So is a classifier whose classes are the task's by name, its rows in the task's order. Any other
     is drawn with ``seed`` (see ``heads``).
+
+    Args:
+        unit_known: whether the head of a regression answers in the unit of the labels (see ``match_head``).
 
     Raises:
         ModelError: the model cannot be found, has no weights, or its weights are not those of its configuration.
@@ -193,7 +198,7 @@ def load_with_head(name: str, task: Task, seed: int, models_dir: Path | None = N
     place = classifier_name(model)
     if place is None or f"{place}.weight" in report["missing_keys"]:
         return model, NO_HEAD
-    head = match_head(names, outputs, task) if kind is None else not_of_texts(kind)
+    head = match_head(names, outputs, task, unit_known) if kind is None else not_of_texts(kind)
     drawn_already = any(key == f"{place}.weight" for key, *_ in report["mismatched_keys"])
     spread = float(getattr(model.config, "initializer_range", 0.02))
     apply_head(model.get_submodule(place), head, None if drawn_already else seed, spread)

@@ -47,13 +47,23 @@ def class_names(config: Any) -> tuple[str, ...] | None:
     return tuple(by_id[key] for key in range(len(by_id)))
 
 
-def match_head(names: tuple[str, ...] | None, outputs: int, task: Task) -> Head:
+def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_known: bool = True) -> Head:
     """What becomes of a head with so many outputs and these class names for this task.
 
     Names are equal if they are after blanks, hyphens, underscores and case are left out of account. A head with one
-    output suits a regression, whatever its name.
+    output suits a regression, whatever its name, if it answers in the unit of the labels.
+
+    Args:
+        unit_known: whether it does; False: nothing says so, and one that answers from 0 to 5 is of no use for labels
+            of 400,000.
     """
     if task.is_regression:
+        if outputs == 1 and not unit_known:
+            return Head(
+                "drawn",
+                "the checkpoint's head has one output, as the regression needs, but nothing says in which unit it "
+                "answers; one is drawn",
+            )
         if outputs == 1:
             return Head("matched", "the checkpoint's head has one output, as the regression needs", (0,))
         return Head("drawn", f"the checkpoint's head has {outputs} outputs, the regression needs one; one is drawn")

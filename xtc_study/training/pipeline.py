@@ -118,9 +118,8 @@ class Pipeline:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
         if not all(self.store.is_done(step.address) for step in self.steps):
-            try_lessons(
-                recipe, self.steps, self.teacher_layers, layers, self.train_rows, self.padding, self.task, places
-            )
+            of = (self.train_rows, self.padding, self.task, places, self.model_files)
+            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
@@ -303,7 +302,9 @@ class Pipeline:
     def _loaded(self, field: str) -> Any:
         """The checkpoint that a field of the recipe names; says so where its head is not used."""
         name = getattr(self.recipe, field)
-        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir)
+        # teacher_epochs=0 says that the model answers the task as it is; nothing else says what unit a head is in.
+        unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)
+        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir, unit_known)
         self.heads[field] = head.text
         if head.kind == "drawn":
             warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)

@@ -7,12 +7,14 @@ a teacher of hours is too dear a place to find out.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import errno
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers.initialization import no_init_weights
 
@@ -29,6 +31,7 @@ from xtc_study.training.places import Places
 from xtc_study.training.stage import Lesson, losses_of
 from xtc_study.training.step_files import check_written, write_model
 from xtc_study.training.steps import Step
+from xtc_study.training.trials import about, trial
 
 ROWS = 2
 SPREAD = 0.1
@@ -57,23 +60,42 @@ def try_lessons(
     padding: Any,
     task: Task,
     places: Places,
+    model_files: Mapping[str, str | None],
 ) -> None:
     """One batch through each step of the recipe's chain, on the CPU, with random weights in the models' real shapes.
 
-    Random numbers of torch are as before afterwards.
+    Random numbers of torch are as before afterwards. A trial that was passed before, whatever the seed, is left out
+    (see ``trials``).
 
     Args:
         teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
         rows: encoded training rows; the first few are read. padding: puts them into a batch.
+        model_files: hashes of the models' files, by the field that names the model.
 
     Raises:
         ModelError: a lesson that cannot be given, or files that cannot be read back; the message names the family,
             the step, the reason and what would work.
     """
+    with trial(places.steps, about(recipe, model_files)) as room:
+        if room is not None:
+            _try(recipe, steps, teacher_layers, layers, rows, padding, task, places, room)
+
+
+def _try(
+    recipe: Recipe,
+    steps: Sequence[Step],
+    teacher_layers: Sequence[int],
+    layers: Sequence[int],
+    rows: Any,
+    padding: Any,
+    task: Task,
+    places: Places,
+    room: Path,
+) -> None:
     batch = padding([rows[number] for number in range(min(ROWS, len(rows)))])
     labels = batch.pop("labels")
     family = "this encoder"
-    with torch.random.fork_rng(devices=[]), no_init_weights(), tempfile.TemporaryDirectory(prefix="xtc-") as room:
+    with torch.random.fork_rng(devices=[]), no_init_weights():
         torch.manual_seed(recipe.seed)
         title = "the teacher"
         try:
@@ -94,17 +116,28 @@ def try_lessons(
                     learner = student
                 _one_step(lesson, learner, batch, labels)
                 if step.part[0] == 0:
-                    folder = Path(room) / step.phase
+                    folder = room / step.phase
                     write_model(learner, folder)
                     check_written(learner, folder, recipe if step.phase == "quantise" else None)
+                    shutil.rmtree(folder)  # the disk holds one of these models at a time
             title = "the packed file"
-            _pack(student, Path(room) / "packed", recipe, batch)
+            _pack(student, room / "packed", recipe, batch)
         except (MemoryError, OSError):  # no family's fault
             raise
         except Exception as error:  # a family's own code may raise anything
-            if "alloc" in str(error):  # torch's way to say that memory is out
+            if "alloc" in str(error) or _is_of_the_disk(error):  # torch's way to say that memory is out
                 raise
-            raise ModelError(_message(recipe, family, title, error, room)) from error
+            raise ModelError(_message(recipe, family, title, error, str(room))) from error
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether a disk that is full or fails is behind it: safetensors says so in a class that is no OSError."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)  # ENOENT: a file of the family's
+        if full or (isinstance(error, SafetensorError) and "os error" in str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _drawn(name: str, task: Task, places: Places) -> Any:
