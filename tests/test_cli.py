@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,24 @@ def test_plan_warns_of_a_model_that_it_cannot_ask_about(tmp_path: Path) -> None:
     ):
         output = run("plan", "12_bits", "--model", "no/such", "--results", str(tmp_path))
     assert "40 runs planned" in output
+
+
+def test_the_warning_of_a_model_is_one_plain_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", "12_bits", "--model", "no/such-one", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["xtc-study", *words])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "no/such-one" in line]
+    assert line == (
+        "warning: model='no/such-one': no such folder, not in the hub's cache, and the hub is switched off "
+        "(HF_HUB_OFFLINE): give a folder with --model or --models-dir"
+    )
 
 
 def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
