@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,24 @@ def test_plan_warns_of_a_model_that_it_cannot_ask_about(tmp_path: Path) -> None:
     assert "40 runs planned" in output
 
 
+def test_the_warning_of_a_model_is_one_plain_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", "12_bits", "--model", "no/such-one", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["xtc-study", *words])
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "no/such-one" in line]
+    assert line == (
+        "warning: model='no/such-one': no such folder, not in the hub's cache, and the hub is switched off "
+        "(HF_HUB_OFFLINE): give a folder with --model or --models-dir"
+    )
+
+
 def test_collect_and_report_of_a_study_that_has_not_run(tmp_path: Path) -> None:
     results = ["--results", str(tmp_path / "results")]
     assert "0 runs, 0 rows" in run("collect", "12_bits", *results)
@@ -157,6 +176,46 @@ def test_report_in_markdown_and_in_the_browser(tmp_path: Path, monkeypatch: pyte
     assert shown == [(tmp_path / "report" / "index.md").as_uri()]
     assert "xtc-study run 12_bits" in (tmp_path / "report" / "study-12_bits.md").read_text()
     assert not (tmp_path / "report" / "runs").exists()
+
+
+def test_a_published_report_in_markdown_has_only_studies_with_done_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xtc_study.ablation import Ablation
+    from xtc_study.report.study import StudyPage
+
+    def page(ablation: Ablation) -> StudyPage:
+        name = ablation.study.name
+        return StudyPage(name, name, "", [], {"done": 1} if name == "12_bits" else {"missing": 1}, "xtc-study run it")
+
+    monkeypatch.setattr(Ablation, "page", page)
+    places = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "report"), "--no-runs"]
+    run("report", "12_bits", "11_budget", "--format", "md", "--published", *places)
+    found = sorted(path.name for path in (tmp_path / "report").glob("study-*.*"))
+    assert found == ["study-12_bits.html", "study-12_bits.md"]
+    assert "11_budget" not in (tmp_path / "report" / "index.md").read_text()
+    assert "xtc-study run" not in (tmp_path / "report" / "study-12_bits.md").read_text()
+
+
+def test_nothing_done_cannot_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "report",
+        "12_bits",
+        "--published",
+        "--results",
+        str(tmp_path / "results"),
+        "--output",
+        str(tmp_path / "r"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["xtc-study", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and not (tmp_path / "r").exists()
+    assert f"--published: no run is done in {tmp_path / 'results'}, so there is nothing to show" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> None:

@@ -187,12 +187,20 @@ def write_report(
 
     from xtc_study.folders import work_folder
     from xtc_study.report.formats import check_format, write_format
+    from xtc_study.report.pages import with_done_runs
     from xtc_study.report.pages import write_report as write_pages
 
     browser = check_format(format)
     ablations = chosen_ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
     say_what_was_left_out(ablations)
     pages = [item.page() for item in ablations]
+    if published:
+        pages = with_done_runs(pages)
+        if not pages:
+            raise ValueError(
+                f"--published: no run is done in {ablations[0].results}, so there is nothing to show; carry out runs "
+                "with xtc-study run, name their folder with --results, or leave --published out"
+            )
     index = write_pages(
         output or work_folder() / "reports" / profile,
         pages,
@@ -203,7 +211,7 @@ def write_report(
         published=published,
     )
     _print_answers(pages)
-    written = write_format(format, index, pages, browser, profile)
+    written = write_format(format, index, pages, browser, profile, published)
     out.print(f"report: {written}", markup=False)
     if show:
         webbrowser.open(written.absolute().as_uri())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,7 @@ from xtc_study.compress.activations import ActivationFormat, quantize_activation
 from xtc_study.compress.layers import LowBitLinear
 from xtc_study.compress.lowbit import make_low_bit
 from xtc_study.compress.quantizers import WeightFormat
-from xtc_study.compress.shared_input import linear_input, one_pass
+from xtc_study.compress.shared_input import linear_input, one_pass, share_inputs
 from xtc_study.recipe import Recipe
 
 BY_TOKEN = ActivationFormat(8)
@@ -85,17 +87,53 @@ def test_a_block_sees_that_its_input_changed(tiny: Callable[..., Any], change: s
     assert torch.equal(after, block(x.clone())[0]) and not torch.equal(after, before)
 
 
-def test_a_pass_that_fails_is_over(tiny: Callable[..., Any], calls: list[int]) -> None:
+@pytest.mark.parametrize("error", [TypeError, KeyboardInterrupt])
+def test_a_pass_that_fails_or_is_stopped_is_over(
+    tiny: Callable[..., Any], calls: list[int], error: type[BaseException]
+) -> None:
+    class Stops(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise error
+
     model = tiny("bert")
     make_low_bit(model, Recipe.of(task="toy-sentiment"))
     block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
-    block.value = None
-    with pytest.raises(TypeError):
+    block.value = Stops()
+    with pytest.raises(error):
         block(x)
+    assert calls and shared_input._last.blocks == 0 and shared_input._last.result is None
     del calls[:]
     linear_input(x, BY_TOKEN, torch.float32, None)
     linear_input(x, BY_TOKEN, torch.float32, None)
     assert len(calls) == 2
+
+
+def test_a_stopped_pass_leaves_no_old_answer(tiny: Callable[..., Any]) -> None:
+    model = tiny("bert")
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
+    stop = block.value.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        block(x)
+    stop.remove()
+    before = block.query(x).detach()
+    x.data.mul_(2)
+    assert torch.equal(block.query(x), block.query(x.clone())) and not torch.equal(block.query(x), before)
+
+
+def test_a_block_that_shares_is_still_one_of_its_class(tiny: Callable[..., Any], calls: list[int]) -> None:
+    model, x = tiny("bert"), torch.randn(1, 3, 32)
+    block = model.bert.encoder.layer[0].attention.self
+    kind, signature = type(block), inspect.signature(block.forward)
+    make_low_bit(model, Recipe.of(task="toy-sentiment"))
+    assert isinstance(block, kind) and type(block).__name__ == kind.__name__
+    assert inspect.signature(block.forward) == signature
+    once = type(block)
+    share_inputs(block)
+    assert type(block) is once is type(model.bert.encoder.layer[1].attention.self)
+    again = copy.deepcopy(block)
+    del calls[:]
+    assert torch.equal(again(x)[0], block(x)[0]) and len(calls) == 2
 
 
 def test_another_tensor_format_or_content_is_quantised_anew() -> None:

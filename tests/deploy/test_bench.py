@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,9 +29,13 @@ def test_a_teacher_that_is_none_is_said(student: Callable[..., Any], tmp_path: P
     with pytest.raises(BenchError, match=r"teacher .*none: no config\.json in it; expected a float32 folder"):
         contenders(tmp_path / "packed", tmp_path / "none", tmp_path)
     (tmp_path / "empty").mkdir()
-    shutil.copy(tmp_path / "packed" / "config.json", tmp_path / "empty")
+    config = json.loads((tmp_path / "packed" / "config.json").read_text())
+    del config["xtc_checksums"], config["quantization_config"]
+    (tmp_path / "empty" / "config.json").write_text(json.dumps(config))
     with pytest.raises(BenchError, match=r"teacher .*empty: does not load \(.*safetensors"):
         contenders(tmp_path / "packed", tmp_path / "empty", tmp_path)
+    with pytest.raises(BenchError, match=r"teacher .*packed: a packed folder; expected a float32 folder, as transf"):
+        contenders(tmp_path / "packed", tmp_path / "packed", tmp_path)
 
 
 def test_a_runtime_that_fails_is_a_mistake_in_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

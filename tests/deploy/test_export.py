@@ -8,10 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from xtc_study.deploy import export
 from xtc_study.deploy.agreement import Agreement, ExportError
 from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.recipe import Recipe
+from xtc_study.training.encoders import load_tokenizer
 
 
 @pytest.fixture
@@ -67,3 +70,31 @@ def test_a_copy_that_fails_can_be_made_again(run: Any, tmp_path: Path, monkeypat
     with pytest.raises(ValueError, match="is there already"):
         export.export_packed(run, tmp_path / "out")
     assert (tmp_path / "out" / "model.safetensors").is_file(), "what was there before is left alone"
+
+
+def test_no_text_is_scored_past_the_positions_of_the_model(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of texts of 100 words, a recipe of 64 pieces and a model with 40 positions, 40 pieces are read."""
+    model, tokenizer = tiny("bert", layers=1, labels=2), load_tokenizer("builtin:tiny")
+    model.resize_token_embeddings(len(tokenizer))
+    save_packed(model, tmp_path / "model", tokenizer, max_length=64)
+    lengths: list[int] = []
+    whole = export.tokenised
+
+    def counted(*given: Any) -> Any:
+        found = whole(*given)
+        lengths.append(max(len(row["input_ids"]) for row in found))
+        return found
+
+    monkeypatch.setattr(export, "tokenised", counted)
+    monkeypatch.setattr(
+        export,
+        "load_task",
+        lambda *given: {"dev": Dataset.from_dict({"sentence": ["good " * 100] * 3, "label": [0, 1, 1]})},
+    )
+    rows = [{"split": "dev", "metric": "accuracy", "value": 0.0}]
+    (row,) = export.rescored(tmp_path / "model", Recipe.of(task="toy-sentiment", max_length=64), rows, None)
+    assert lengths == [40] and row["value"] in (pytest.approx(1 / 3), pytest.approx(2 / 3))
+    export.rescored(tmp_path / "model", Recipe.of(task="toy-sentiment", max_length=16), rows, None)
+    assert lengths == [40, 16]

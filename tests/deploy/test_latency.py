@@ -66,6 +66,9 @@ def read(run: Path) -> dict[str, Any]:
 def test_what_decides_the_time_is_a_shape() -> None:
     names = {"xtc_checksums": {"x": "y"}, "id2label": {"0": "no"}, "_name_or_path": "teacher"}
     assert shape_of(ONE_BIT | names) == shape_of(ONE_BIT) != shape_of(TWO_BIT)
+    trained_for = {"xtc_max_length": 64, "xtc_label_mean": 2.5, "xtc_label_deviation": 1.0, "xtc_texts": 2}
+    assert shape_of(ONE_BIT | trained_for) == shape_of(ONE_BIT | trained_for | {"xtc_max_length": 128})
+    assert shape_of(ONE_BIT | trained_for) == shape_of(ONE_BIT)
     assert shape_of(ONE_BIT | {"num_hidden_layers": 3}) != shape_of(ONE_BIT | {"num_hidden_layers": 6})
 
 

@@ -92,3 +92,26 @@ def test_markdown_of_an_earlier_report_stays_linked(tmp_path: Path) -> None:
     (tmp_path / "study-older_one.md").write_text("older")
     text = write_markdown(tmp_path, [STUDY], "mini").read_text(encoding="utf-8")
     assert "(study-older_one.md)" in text and text.count(STUDY.href.replace(".html", ".md")) == 1
+
+
+def test_published_markdown_is_of_the_pages_that_the_html_has(tmp_path: Path) -> None:
+    never = StudyPage("empty", "Not run yet", "Why?", [], {"missing": 4}, "xtc-study run empty")
+    index = write_format("md", tmp_path / "index.html", [STUDY, never], profile="mini", published=True)
+    text, page = index.read_text(), (tmp_path / "study-bits.md").read_text()
+    assert not (tmp_path / "study-empty.md").exists() and "Not run yet" not in text
+    for one in (text, page):
+        assert "missing" not in one and "running" not in one and "1 done" in one
+    assert "To do what is missing" not in page and "xtc-study run" not in page
+    assert "1 run, 1 failed." in text and "runs done" not in text
+    write_markdown(tmp_path, [STUDY, never], "mini")
+    assert (tmp_path / "study-empty.md").exists() and "To do what is missing" in (
+        tmp_path / "study-bits.md"
+    ).read_text()
+
+
+def test_published_pdf_prints_only_pages_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[str] = []
+    monkeypatch.setattr("xtc_study.report.formats.print_pdf", lambda page, browser: printed.append(page.name) or page)
+    never = StudyPage("empty", "Not run yet", "Why?", [], {"missing": 4}, "xtc-study run empty")
+    write_format("pdf", tmp_path / "index.html", [STUDY, never], "chromium", published=True)
+    assert printed == ["study-bits.html", "index.html"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from fabricate_report import BAD, BIG, ONE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,3 +70,25 @@ def test_a_point_just_below_another_has_no_name_beside_it() -> None:
     figure, marks = score_against_cost([ONE, BIG, close], title="t")
     assert [text.get_text() for text in figure.axes[0].texts] == ["1-bit", "8-bit"]
     assert len(marks) == 3
+
+
+def test_the_axis_of_scores_ends_where_scores_end() -> None:
+    """Scores of 99.5, 98.5 and 80 would give an end of 109.25, and 1 and 3 one of -1."""
+    high = [replace(ONE, score=0.995), replace(BIG, score=0.985), replace(BAD, score=0.8)]
+    high = [replace(point, low=point.score, high=point.score) for point in high]
+    (panel,) = score_against_cost(high, title="t")[0].axes
+    assert panel.get_ylim() == (pytest.approx(70.25), 100)
+    perfect = replace(ONE, score=1.0, low=1.0, high=1.0)
+    (panel,) = score_against_cost([perfect], title="t")[0].axes
+    assert panel.get_ylim() == (98, 100)
+    (mark,) = [line for line in panel.lines if line.get_gid()]
+    assert not mark.get_clip_on(), "a mark at 100 is drawn whole"
+    low = [replace(ONE, score=0.01, low=0.01, high=0.01), replace(BIG, score=0.03, low=0.03, high=0.03)]
+    assert score_against_cost(low, title="t")[0].axes[0].get_ylim() == (0, 5)
+    below = [replace(low[0], low=-0.02), low[1]]
+    assert score_against_cost(below, title="t")[0].axes[0].get_ylim() == (-1, 5)
+
+
+def test_one_seed_has_no_range() -> None:
+    one = replace(ONE, score=0.851, low=0.851, high=0.851)
+    assert score_against_cost([one], title="t")[1]["mark-a0"].says == "Bits <1>, 1-bit: 85.1 points, 70 kB"

@@ -100,3 +100,14 @@ def test_the_figure_has_a_panel_a_factor_and_a_mean_at_every_level(tmp_path: Pat
 
 def test_no_two_lines_of_a_panel_look_alike() -> None:
     assert len(set(itertools.islice(looks(), MAX_LINES))) == MAX_LINES
+
+
+def test_a_perfect_score_ends_the_axis(tmp_path: Path) -> None:
+    planned = grid_plan()
+    for run in planned:
+        do(tmp_path, run, 0.9)
+    frame = collect(tmp_path, planned)
+    frame = frame.assign(value=frame["seed"].map({0: 1.0}).fillna(0.9))
+    for panel in one_at_a_time(frame, factors(GRID_ARMS), title="t").axes:
+        low, high = panel.get_ylim()
+        assert high == 100 and low == pytest.approx(88.8)

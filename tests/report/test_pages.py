@@ -176,7 +176,8 @@ def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
     in_table = {state: classes.count(f"state {state}") for state in ("done", "stale", "missing", "running")}
     assert in_table == {"done": 13, "stale": 7, "missing": 0, "running": 1}
     assert "1 planned run is not done 1-bit: toy-pairs, seed 2 To do the runs that remain" in text
-    told = "Stale: done by another state of the code than the newest run of its study. A stale run counts"
+    told = "Stale: done by another version of the method or of the recipe than today's code. A stale run counts"
+    assert "7 done runs are stale: done by another version of the method or of the recipe than today's code." in text
     assert told in text and told in re.sub(r"\s+", " ", index.text), "the word is explained where it stands"
     links = {str(link["href"]) for link in page.all("a") if str(link["href"]).startswith("runs/")}
     assert len(links) == 21  # those done, and the one that failed and kept its notebook

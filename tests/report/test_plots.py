@@ -117,3 +117,14 @@ def test_many_arms_get_a_wider_panel_and_slanted_names(frame: pd.DataFrame) -> N
     figure = seeds_by_arm(many, "arm number 0", title="t")
     assert all(label.get_rotation() == 35 for label in figure.axes[0].get_xticklabels())
     assert figure.get_figwidth() > seeds_by_arm(frame, "1-bit", title="t").get_figwidth()
+
+
+def test_no_axis_of_scores_passes_100_or_falls_below_what_scores_can_be(frame: pd.DataFrame) -> None:
+    for values, teacher, ends in (
+        ((1.0, 0.5), 1.0, (44, 100)),
+        ((0.0, 0.5), 0.5, (0, 56)),
+        ((-0.98, 1.0), 1, (-100, 100)),
+    ):
+        shown = frame.assign(value=frame["seed"].map({0: values[0]}).fillna(values[1]), teacher_value=teacher)
+        for panel in seeds_by_arm(shown, "1-bit", title="t").axes:
+            assert panel.get_ylim() == pytest.approx(ends)

@@ -112,3 +112,14 @@ def test_the_front_says_what_is_on_it_and_what_was_left_out() -> None:
     assert "trained" not in picture.caption
     longer = front_of([study(points=[replace(ONE, epochs=(3.0,)), replace(BIG, epochs=(9.0,))])])
     assert longer is not None and "students took 3, 9 epochs" in longer[0].caption
+
+
+def test_of_arms_that_tie_the_caption_names_the_one_that_the_figure_names() -> None:
+    tied = replace(BIG, arm="8-bit, again", runs=frozenset({"t"}))
+    found = front_of([study(points=[ONE, BIG, tied])])
+    assert found is not None and ">8-bit</text>" in found[0].inline and ">8-bit, again<" not in found[0].inline
+    assert (
+        "3 of 3 arms are on the front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit (250 kB" in found[0].caption
+    )
+    alone = front_of([study(points=[BIG, tied])])
+    assert alone is not None and "from 8-bit (250 kB, 94.0 points). None" in alone[0].caption

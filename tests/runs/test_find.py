@@ -141,3 +141,10 @@ def test_done_is_what_records_says(tmp_path: Path) -> None:
     (tmp_path / "runs" / ids[2] / "predictions.parquet").unlink()
     assert [state_of(tmp_path / "runs" / run_id)[0] for run_id in ids] == ["corrupt"] * 3
     assert done_runs(tmp_path) == []
+
+
+def test_a_reason_gives_a_metric_as_a_reader_sees_it(tmp_path: Path) -> None:
+    run_id = made_up(tmp_path, 0.9, 900)
+    path = tmp_path / "runs" / run_id / "metrics.json"
+    path.write_text(path.read_text().replace('"accuracy"', '"f1_of:1:spam"'))
+    assert best_run(tmp_path).reason == f"chosen of 1: {run_id}, f1 of spam 0.9000, 0.001 MB; the best score"

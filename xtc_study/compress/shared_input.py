@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -51,17 +52,39 @@ def one_pass() -> Iterator[None]:
 
 
 def share_inputs(block: nn.Module) -> None:
-    """Makes each forward pass of this module ``one_pass``."""
-    block.register_forward_pre_hook(_enter)
-    block.register_forward_hook(_leave, always_call=True)
+    """Makes each forward pass of this module ``one_pass``.
+
+    By its class and not by hooks: PyTorch calls a forward hook after an error, but not after Ctrl-C. The class keeps
+    its name and stays one of the module's own, so that transformers finds the module still.
+    """
+    block.__class__ = _sharing(type(block))  # type: ignore[arg-type]  # to mypy a class is not hashable
 
 
-def _enter(*_: Any) -> None:
+@cache
+def _sharing(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class whose forward pass is ``one_pass``; one that is so already stays."""
+    if hasattr(kind, "shares_inputs"):
+        return kind
+    whole = kind.forward
+
+    @wraps(whole)
+    def forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
+        _enter()
+        try:
+            return whole(self, *inputs, **named)
+        finally:
+            _leave()
+
+    own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "forward": forward, "shares_inputs": True}
+    return type(kind.__name__, (kind,), own)
+
+
+def _enter() -> None:
     _last.blocks += 1
     _forget()
 
 
-def _leave(*_: Any) -> None:
+def _leave() -> None:
     _last.blocks -= 1
     _forget()
 

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.deploy.bars import without_bars
-from xtc_study.deploy.checksums import CONFIG
+from xtc_study.deploy.checksums import CHECKSUMS, CONFIG, read_config
 
 Shape = tuple[int, int]
 SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
@@ -62,7 +62,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
 
     Raises:
         BenchError: ``teacher`` is no float32 folder.
-        CheckpointError: ``folder`` is no sound packed folder.
+        CheckpointError: ``folder`` is no sound packed folder, or the teacher's configuration cannot be read.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -76,6 +76,11 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
         dequantized(folder).save_pretrained(teacher)
     if not (teacher / CONFIG).is_file():
         raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
+    if CHECKSUMS in read_config(teacher):
+        raise BenchError(
+            f"teacher {teacher}: a packed folder; expected a float32 folder, as transformers saves it. Without a "
+            "teacher one of the packed folder's own shape is measured"
+        )
     try:
         model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
     except (OSError, ValueError) as error:

@@ -65,8 +65,12 @@ def rescored(
     task = find_task(recipe.task, task_files)
     text = load_task(recipe.task, data_dir, task_files)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    dev = {split: tokenised(text[split], task, tokenizer, recipe.max_length) for split in task.eval_splits}
-    measured = scores(load(folder), dev, Padding(tokenizer, task), task)
+    model = load(folder)
+    longest = min(
+        recipe.max_length, longest_text(folder, model, tokenizer)
+    )  # as it was scored, never past its positions
+    dev = {split: tokenised(text[split], task, tokenizer, longest) for split in task.eval_splits}
+    measured = scores(model, dev, Padding(tokenizer, task), task)
     return [{**row, "value": measured[row["split"]][row["metric"]]} for row in rows]
 
 

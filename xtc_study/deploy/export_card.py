@@ -9,6 +9,7 @@ from typing import Any
 from xtc_study.deploy.agreement import LOGITS_OFF_BY, OFF_BY, SAME_CLASS, Agreement
 from xtc_study.deploy.card import plain, public
 from xtc_study.runs.find import DoneRun
+from xtc_study.tasks.metric_names import in_words
 
 RUN_ONNX = """import onnxruntime
 
@@ -63,7 +64,10 @@ def write_export_card(
         "",
         "| split | metric | packed file |",
         "|---|---|---|",
-        *(f"| {row['split']} | {row['metric']} | {row['value']:.4f} |" for row in run.metrics.get("rows", [])),
+        *(
+            f"| {row['split']} | {plain(in_words(row['metric']))} | {row['value']:.4f} |"
+            for row in run.metrics.get("rows", [])
+        ),
         "",
         f"An export with the packed file's class in fewer than {SAME_CLASS:.0%} of the rows, with logits off by more "
         f"than {LOGITS_OFF_BY:.0%} in root mean square, or with a regression's values off by more than {OFF_BY:.0%}, "

@@ -1,7 +1,7 @@
 """Milliseconds of done runs' files, kept beside their scores. Files of one shape are equally fast and measured once.
 
 A shape is what decides the time of a batch: architecture, depth, widths, and how each module is packed. What the
-weights are, and the task they were trained for, does not.
+weights are, the task they were trained for, and the length at which its texts are cut, does not.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from xtc_study.deploy.bench import Contender, Shape, bench, cpu_name
 from xtc_study.deploy.busy import cores_in_use, refuse_if_busy
 from xtc_study.deploy.checksums import CHECKSUMS, read_config
 from xtc_study.deploy.engines import make_engine
+from xtc_study.deploy.length import FIELD
 from xtc_study.runs.store import LATENCY, write_json
 
 NOT_SHAPE = (
     *(CHECKSUMS, "transformers_version", "_name_or_path", "id2label", "label2id", "problem_type"),
-    *("xtc_task", "xtc_texts", "xtc_label_mean", "xtc_label_deviation"),
+    *("xtc_task", "xtc_texts", "xtc_label_mean", "xtc_label_deviation", FIELD),
 )
 
 

@@ -34,6 +34,8 @@ _DARK = {
 }
 """The same variables on a dark ground, as in page.css."""
 PANEL_WIDTH, PANEL_HEIGHT, _PAGE_WIDTH = 3.1, 2.7, 10.0
+_ROUNDING = 1e-9
+"""Of 100 times a metric that is 1 or 0."""
 _LETTERS_AN_INCH = 11
 """Of a bold 11-point title; an average letter is a little over half as wide as it is high."""
 
@@ -155,6 +157,22 @@ def beside(panel: Axes, height: float, text: str, scale: str, anchor: str) -> No
         text, (1, height), xycoords=("axes fraction", scale), xytext=(4, 0), textcoords="offset points", va=anchor,
         color=MUTED, fontsize=8, annotation_clip=False,
     )  # fmt: skip
+
+
+def within_scores(panel: Axes) -> None:
+    """Ends an axis of scores, in points, where scores end: at 100, and at 0, or at -100 where one is negative.
+
+    An end that the data pass stays as it is. To be called last. A mark on an end is drawn whole.
+    """
+    low, high = panel.get_ylim()
+    least, most = panel.dataLim.intervaly
+    floor = 0.0 if least >= -_ROUNDING else -100.0
+    panel.set_ylim(
+        max(low, floor) if least >= floor - _ROUNDING else low, min(high, 100.0) if most <= 100 + _ROUNDING else high
+    )
+    for line in panel.lines:
+        if line.get_marker() not in ("None", "none", "", " ", None):
+            line.set_clip_on(False)
 
 
 def fitting(width: float, panels: int) -> float:

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,9 +18,9 @@ from xtc_study import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.nearest import did_you_mean
 from xtc_study.report.files import replace_file
-from xtc_study.report.pages import citation, earlier_pages
+from xtc_study.report.pages import citation, earlier_pages, shown_states, with_done_runs
 from xtc_study.report.scope import scope_together
-from xtc_study.report.study import STATES, StudyPage
+from xtc_study.report.study import StudyPage
 from xtc_study.report.summary import cards, front_of, sharing, standing
 from xtc_study.report.tables import PageTable
 
@@ -65,14 +66,26 @@ def find_browser() -> str:
     raise FormatError(f"--format pdf needs Chromium or Chrome: {missing}. Install one, or set {BROWSER_VARIABLE}.")
 
 
-def write_format(name: str, index: Path, studies: Sequence[StudyPage], browser: str = "", profile: str = "") -> Path:
+def write_format(
+    name: str,
+    index: Path,
+    studies: Sequence[StudyPage],
+    browser: str = "",
+    profile: str = "",
+    published: bool = False,
+) -> Path:
     """Write the report in this format beside its HTML, and return the index in it.
+
+    Args:
+        studies, published: as for ``pages.write_report``, which wrote the HTML.
 
     Raises:
         FormatError: the browser did not print a page.
     """
+    if published:
+        studies = with_done_runs(studies)
     if name == "md":
-        return write_markdown(index.parent, studies, profile)
+        return write_markdown(index.parent, studies, profile, published)
     if name == "pdf":
         for study in studies:
             print_pdf(index.with_name(study.href), browser)
@@ -80,19 +93,27 @@ def write_format(name: str, index: Path, studies: Sequence[StudyPage], browser: 
     return index
 
 
-def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = "") -> Path:
+def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = "", published: bool = False) -> Path:
     """``index.md`` and one ``study-<name>.md`` a study, with links to the figures that are there as SVG.
 
     Args:
-        profile: what its headings say; empty: the folder's name.
+        profile: what its headings say; empty: the folder's name. published: as for ``pages.write_report``.
     """
+    if published:
+        studies = with_done_runs(studies)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"md": escaped}
     environment.globals |= {"table": markdown_table, "fenced": _fenced}
-    common = {"profile": profile or folder.name, "states": STATES, "version": __version__, "citation": citation()}
-    common["rule"] = RULE
+    common: dict[str, Any] = {
+        "profile": profile or folder.name,
+        "states": shown_states(published),
+        "version": __version__,
+        "citation": citation(),
+        "rule": RULE,
+        "published": published,
+    }
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         replace_file(folder / study.href.replace(".html", ".md"), text)

@@ -14,7 +14,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from xtc_study.report.canvas import INK, MARKERS, MUTED, PAPER, RULE, SERIES, STYLE, Mark, grid, in_words
+from xtc_study.report.canvas import (
+    INK,
+    MARKERS,
+    MUTED,
+    PAPER,
+    RULE,
+    SERIES,
+    STYLE,
+    Mark,
+    grid,
+    in_words,
+    within_scores,
+)
 from xtc_study.report.tables import after_title, score_text, size_word
 
 LABELLED = 4
@@ -137,7 +149,7 @@ def _panel(
         # leads to the point past the marks beside it.
         panel.annotate(
             arm, (cost, score), xytext=(14, -18) if first else (-12, 16), textcoords="offset points",
-            ha="left" if first else "right", fontsize=8, color=INK, zorder=6,
+            ha="left" if first else "right", fontsize=8, color=INK, zorder=6, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip
     panel.set_xscale("log", base=2)
@@ -146,6 +158,7 @@ def _panel(
     scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
     room = max(max(scores) - min(scores), 4) / 2
     panel.set_ylim(min(scores) - room, max(scores) + room)
+    within_scores(panel)
     panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel(label)
@@ -177,7 +190,8 @@ def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
 
 
 def _says(point: Point) -> str:
-    seeds = "" if np.isnan(point.low) else f" (seeds from {score_text(point.low)} to {score_text(point.high)})"
+    low, high = score_text(point.low), score_text(point.high)
+    seeds = "" if np.isnan(point.low) or low == high else f" (seeds from {low} to {high})"
     time = "" if np.isnan(point.latency_ms) else f", {point.latency_ms:.2f} ms"
     arm = after_title(point.study, point.arm)
     return f"{arm}: {score_text(point.score)} points{seeds}, {size_word(point.size_bytes)}{time}"

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xtc_study.arms import Arm
-from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid, in_words
+from xtc_study.report.canvas import MARKERS, SERIES, STYLE, grid, in_words, within_scores
 
 _DASHES = ("-", "--", "-.", ":")
 MAX_LINES = 8
@@ -104,6 +104,7 @@ def one_at_a_time(frame: pd.DataFrame, found: Sequence[Factor], *, title: str) -
             panel.set_xlim(-0.4, len(factor.levels) - 0.6)
             panel.set_ylabel("score (points)")
             panel.margins(y=0.12)
+            within_scores(panel)
             if any(rest for rest, _ in factor.lines):
                 below = 0.16 + (0.02 * longest if slanted else 0)  # of the panel's height
                 panel.legend(loc="upper left", bbox_to_anchor=(0, -below), fontsize=8)

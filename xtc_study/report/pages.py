@@ -56,7 +56,7 @@ def write_report(
         OSError: the folder cannot be written.
     """
     if published:
-        studies = [study for study in studies if study.states.get("done", 0)]
+        studies = with_done_runs(studies)
     anchors = [study.anchor for study in studies]
     if len(set(anchors)) < len(anchors):
         raise ValueError(f"two studies share a name: {', '.join(sorted(anchors))}")
@@ -66,7 +66,7 @@ def write_report(
     environment = _environment()
     common: dict[str, Any] = {
         "profile": profile or folder.name,
-        "states": tuple(state for state in STATES if not published or state not in ("missing", "running")),
+        "states": shown_states(published),
         "version": __version__,
         "citation": citation(),
         "rule": RULE,
@@ -108,6 +108,16 @@ def write_report(
     index = replace_file(folder / "index.html", html)
     link_back(folder)
     return index
+
+
+def with_done_runs(studies: Sequence[StudyPage]) -> list[StudyPage]:
+    """The studies that a published report shows."""
+    return [study for study in studies if study.states.get("done", 0)]
+
+
+def shown_states(published: bool) -> tuple[str, ...]:
+    """The states a report counts; one for readers who will run nothing does not count what is to be run."""
+    return tuple(state for state in STATES if not published or state not in ("missing", "running"))
 
 
 def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> list[str]:

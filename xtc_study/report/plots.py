@@ -26,6 +26,7 @@ from xtc_study.report.canvas import (
     grid,
     in_words,
     show,
+    within_scores,
 )
 from xtc_study.report.tables import arms_in_order, score_text
 from xtc_study.report.teachers import teachers_score
@@ -87,6 +88,7 @@ def seeds_by_arm(
             panel.margins(y=0.12)
             if chance and (task, split) in chance:
                 _chance(panel, 100 * chance[task, split])
+            within_scores(panel)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Done runs that another version of the recipe or of the method made than today's code is."""
+"""Done runs that another version of the method or of the recipe made than today's code is."""
 
 from __future__ import annotations
 

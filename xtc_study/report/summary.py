@@ -124,8 +124,10 @@ def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     best = [point for point, on in zip(points, _front(points), strict=True) if on]
     best.sort(key=lambda point: point.size_bytes)
     ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {score_text(best[0].score)} points)"
-    if len(best) > 1:
-        ends += f" to {best[-1].arm} ({size_word(best[-1].size_bytes)}, {score_text(best[-1].score)})"
+    # Of arms that tie at this end the first is named, as beside the mark in the figure.
+    last = next(p for p in best if (p.size_bytes, p.score) == (best[-1].size_bytes, best[-1].score))
+    if last is not best[0]:
+        ends += f" to {last.arm} ({size_word(last.size_bytes)}, {score_text(last.score)})"
     beaten = len(points) - len(best)
     finding = f"{len(best)} of {len(points)} arms are on the front by bytes, from {ends}."
     if not beaten:

@@ -13,6 +13,7 @@ from typing import Any
 from xtc_study.nearest import nearest
 from xtc_study.recipe import Recipe
 from xtc_study.runs.records import state_of
+from xtc_study.tasks.metric_names import in_words
 
 WEIGHTS = "model.safetensors"
 SHOWN = 3
@@ -154,4 +155,4 @@ def _read(path: Path) -> DoneRun | None:
 
 
 def _score_text(run: DoneRun) -> str:
-    return f"{run.path.name}, {run.primary_metric} {run.score:.4f}, {run.bytes / 1e6:,.3f} MB"
+    return f"{run.path.name}, {in_words(run.primary_metric)} {run.score:.4f}, {run.bytes / 1e6:,.3f} MB"
