@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import warnings
+
 import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan
 
 from xtc_study.analysis.collect import collect
-from xtc_study.report.plots import loss_curves, loss_finding, seeds_by_arm, seeds_finding
+from xtc_study.report.plots import figure_svg, loss_curves, loss_finding, seeds_by_arm, seeds_finding
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,10 @@ def test_many_arms_get_a_wider_panel_and_slanted_names(frame: pd.DataFrame) -> N
 
 
 def test_no_axis_of_scores_passes_100_or_falls_below_what_scores_can_be(frame: pd.DataFrame) -> None:
+    half = frame[(frame["task"] == TASKS[0]) | (frame["arm"] == "1-bit")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a layout that collapses
+        assert figure_svg(seeds_by_arm(half, "1-bit", title="t"), "an arm without a seed of one task")
     for values, teacher, ends in (
         ((1.0, 0.5), 1.0, (44, 100)),
         ((0.0, 0.5), 0.5, (0, 56)),

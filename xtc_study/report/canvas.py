@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -171,7 +172,8 @@ def within_scores(panel: Axes) -> None:
         max(low, floor) if least >= floor - _ROUNDING else low, min(high, 100.0) if most <= 100 + _ROUNDING else high
     )
     for line in panel.lines:
-        if line.get_marker() not in ("None", "none", "", " ", None):
+        drawn = np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()
+        if drawn and line.get_marker() not in ("None", "none", "", " ", None):  # an unclipped empty line has no extent
             line.set_clip_on(False)
 
 
