@@ -80,7 +80,7 @@ def export_runtime(
     """Writes ``model.onnx`` (int8) or ``model.xml`` (u2) with tokenizer, configuration and README.md beside it.
 
     Returns the file and how its answers agree with the packed model's, on rows of the task's dev split; on random
-    pairs where the task's data are not to be had. These runtimes round otherwise.
+    pairs where the task's data cannot be read. These runtimes round otherwise.
 
     Args:
         data_dir, task_files: where the task's data are, as for ``export_packed``.
