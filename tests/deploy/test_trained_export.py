@@ -69,7 +69,7 @@ def test_a_trained_student_of_pairs_keeps_its_score_in_every_export(run: Any, tm
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     pytest.importorskip("openvino", reason="pip install -e '.[export]'")
     (packed,) = [row["value"] for row in run.metrics["rows"]]
-    assert packed > 0.8, "or it has not learned to read pairs, and the test says nothing"
+    assert packed > 0.7, "or it has not learned to read pairs, and the test says nothing"
     lines = ["\t".join(pair) for pair in zip(run.dev["sentence1"], run.dev["sentence2"], strict=True)]
     found = [answer["label"] for answer in answers(run.model, lines)]
     labels = ("entailment", "neutral", "contradiction")

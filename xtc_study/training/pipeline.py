@@ -117,14 +117,14 @@ class Pipeline:
         for step in self.steps:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
-        if not all(self.store.is_done(step.address) for step in self.steps):
-            of = (self.train_rows, self.padding, self.task, places, self.model_files)
-            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
                 recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device, self.longest
             )
+        if not all(self.store.is_done(step.address) for step in self.steps):
+            of = (self.train_rows, self.padding, self.task, places, self.model_files)
+            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
