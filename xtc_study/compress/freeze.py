@@ -9,6 +9,7 @@ training step holds the latent weights alone.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from xtc_study.compress.quantizers import Quantized, WeightFormat
 
 
-class Freezable(nn.Module):
+class Freezable(nn.Module, ABC):
     """A low-bit layer. Frozen until it is put into training mode or gets other weights by ``load_state_dict``."""
 
     weight_format: WeightFormat | None
@@ -26,9 +27,9 @@ class Freezable(nn.Module):
     frozen_scale: Tensor | None
     """(1 or rows, groups), float32."""
 
+    @abstractmethod
     def quantized_weight(self) -> Quantized:
         """What the forward pass computes with, as float32: frozen, or of the weight as it is now."""
-        raise NotImplementedError
 
     def stored_weight(self) -> Quantized:
         """What a file holds of the weight: ``quantized_weight`` with int8 integers, on the layer's own device.
