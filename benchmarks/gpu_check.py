@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from xtc_study.deploy.outcome import ReloadError, measure
+from xtc_study.deploy.evaluate import ReloadError, measure
 from xtc_study.recipe import REST_FORMATS, Recipe
 from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.places import Places

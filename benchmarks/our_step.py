@@ -20,15 +20,15 @@ from datasets import load_from_disk
 from transformers import AutoModelForSequenceClassification
 from turns import resident, seconds_between, serve, stamp
 
-from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.chain import STAGE_TERMS
+from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.training import stage
-from xtc_study.training.arithmetic import choose_arithmetic
-from xtc_study.training.encoders import load_tokenizer
+from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.pretrained import load_tokenizer
 from xtc_study.training.stage import Lesson, Schedule, train
-from xtc_study.training.steps import STAGE_TERMS
 
 stage.POINTS = 1  # a short training would log after each step, which a real one does after hundreds
 

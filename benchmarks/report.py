@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from xtc_study.report import notebooks
-from xtc_study.report.interactive import policy
-from xtc_study.report.notebooks import NotebookPage, write_notebook_pages
+from xtc_study.report.pages import notebooks
+from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
+from xtc_study.report.pages.script import policy
 
 CELLS = 14
 TABLE = "<table><tbody>" + "<tr><th>row</th><td>1.5</td><td>text</td></tr>" * 8 + "</tbody></table>"

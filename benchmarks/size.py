@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.sizes import paper_size_bytes
-from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import REST_FORMATS, Recipe
 
 ARMS = [(layers, bits, tables) for bits in (1, 2) for layers in (5, 6, 12) for tables in (False, True)]

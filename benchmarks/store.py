@@ -24,9 +24,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from xtc_study.analysis.collect import collect, states
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
-from xtc_study.runs.account import account
+from xtc_study.runs.cost import account
 from xtc_study.runs.executors import run_recipes
-from xtc_study.runs.steps import StepStore
+from xtc_study.runs.step_store import StepStore
 from xtc_study.studies import PlannedRun, load_study, plan
 
 METRICS = {

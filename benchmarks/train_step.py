@@ -32,14 +32,14 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import AutoModelForSequenceClassification, BertConfig, BertTokenizerFast, set_seed
 from turns import Contender, ContenderError
 
-from xtc_study.compress.reduction import hidden_state_map, layer_map, reduced
-from xtc_study.deploy.bench import cpu_name
+from xtc_study.compress.reduction.layers import hidden_state_map, layer_map, reduced
+from xtc_study.deploy.bench.benchmark import cpu_name
 from xtc_study.runs.execute import MEMORY
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
-from xtc_study.training.arithmetic import choose_arithmetic
-from xtc_study.training.encoders import load_encoder, load_tokenizer
+from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 HERE = Path(__file__).parent
 MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}

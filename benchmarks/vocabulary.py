@@ -16,9 +16,9 @@ from typing import Any
 from size import bert, fp32_bytes, write
 from transformers import BertTokenizer
 
-from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.compress.vocabulary import cut_vocabulary
-from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.reduction.word_table import cut_vocabulary
+from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import tokenised
 from xtc_study.tasks.catalogue import find_task, load_task

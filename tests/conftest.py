@@ -85,7 +85,7 @@ def batch() -> Callable[[str], dict[str, Any]]:
 @pytest.fixture(scope="session")
 def native_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with the native engine built in it."""
-    from xtc_study.deploy.engines import native_build
+    from xtc_study.packed.engines import native_build
 
     if native_build.compiler() is None:
         pytest.skip("no C++ compiler on this machine")
@@ -102,3 +102,22 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     if request.param == "native":
         monkeypatch.setenv("XDG_CACHE_HOME", str(request.getfixturevalue("native_cache")))
     return str(request.param)
+
+
+@pytest.fixture
+def student(tiny: Callable[..., Any], batch: Callable[..., Any]) -> Callable[..., Any]:
+    """``student(family, layers=4, **fields)``: a tiny encoder with low-bit layers, in evaluation mode."""
+
+    def make(family: str = "bert", layers: int = 4, **fields: Any) -> Any:
+        import torch
+
+        from xtc_study.compress.quantization.lowbit import make_low_bit
+        from xtc_study.recipe import Recipe
+
+        model = tiny(family, layers)
+        make_low_bit(model, Recipe.of(task="toy-sentiment", **fields))
+        with torch.no_grad():
+            model.train()(**batch(family))  # sets static ranges
+        return model.eval()
+
+    return make

@@ -15,11 +15,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from xtc_study.analysis.stats import Claim
 from xtc_study.arms import grid
-from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import Recipe
-from xtc_study.report.canvas import STYLE, figure_svg
-from xtc_study.report.front import Point
-from xtc_study.report.pages import write_report
+from xtc_study.report.figures.pareto import Point
+from xtc_study.report.figures.style import STYLE, figure_svg
+from xtc_study.report.pages.html import write_report
 from xtc_study.report.study import StudyPage, study_page
 from xtc_study.studies import PlannedRun
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from fabricate import do, write
 
-from xtc_study.ablation import Ablation
+from xtc_study.study import Ablation
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

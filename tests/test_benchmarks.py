@@ -11,10 +11,10 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from xtc_study.compress.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
-from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.compress.reduction import hidden_state_map, reduced
-from xtc_study.compress.taps import tapped
+from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.reduction.layers import hidden_state_map, reduced
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import pipeline as pipeline_module
@@ -157,6 +157,6 @@ def test_the_check_of_a_device_runs_here(
 
 
 def _differs(*_: Any) -> Any:
-    from xtc_study.deploy.outcome import ReloadError
+    from xtc_study.deploy.evaluate import ReloadError
 
     raise ReloadError("by 0.01")

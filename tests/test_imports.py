@@ -14,13 +14,13 @@ LIGHT = [
     "xtc_study.recipe",
     "xtc_study.profiles",
     "xtc_study.studies",
-    "xtc_study.folders",
+    "xtc_study.places",
     "xtc_study.tasks.task",
     "xtc_study.tasks.catalogue",
-    "xtc_study.training.steps",
-    "xtc_study.training.metrics",
-    "xtc_study.training.reading",
-    "xtc_study.data_words",
+    "xtc_study.chain",
+    "xtc_study.tasks.metrics",
+    "xtc_study.training.text_check",
+    "xtc_study.cli.plan_data",
     *(f"xtc_study.runs.{module.name}" for module in pkgutil.iter_modules(xtc_study.runs.__path__)),
 ]
 PROGRAM = """
@@ -45,6 +45,6 @@ def test_a_module_that_imports_torch_would_be_found() -> None:
     assert "fractions imports fractions" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["store", "steps", "parameters", "by_notebook", "execute", "executors"])
+@pytest.mark.parametrize("name", ["store", "step_store", "parameters", "notebook_run", "execute", "executors"])
 def test_every_part_of_runs_is_checked(name: str) -> None:
     assert f"xtc_study.runs.{name}" in LIGHT

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from fabricate import do
 
-from xtc_study.ablation import Ablation
 from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores, standing
-from xtc_study.report.verdicts import claims_at_a_glance
+from xtc_study.report.figures.claims import claims_at_a_glance
 from xtc_study.studies import load_study, study_names
+from xtc_study.study import Ablation
 
 
 @pytest.fixture

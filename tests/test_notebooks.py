@@ -14,9 +14,9 @@ import papermill
 import pytest
 from fabricate import do
 
-from xtc_study.ablation import Ablation
 from xtc_study.ledger import all_ablations
 from xtc_study.studies import load_study, study_names
+from xtc_study.study import Ablation
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from xtc_study.ablation import Ablation
 from xtc_study.cli import app
 from xtc_study.runs.find import best_run
+from xtc_study.study import Ablation
+from xtc_study.tasks.generated.toy import load_toy
 from xtc_study.tasks.task import DataError
-from xtc_study.tasks.toy import load_toy
 from xtc_study.training.pipeline import Pipeline, Places
 
 TINY = {"teacher_epochs": 0.5, "epochs": 0.25}

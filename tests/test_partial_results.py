@@ -9,9 +9,9 @@ import pytest
 from fabricate import do
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ablation import Ablation
 from xtc_study.ledger import all_ablations, most_done, standing
 from xtc_study.studies import load_study, study_names
+from xtc_study.study import Ablation
 
 State = Callable[[Path, Ablation], None]
 

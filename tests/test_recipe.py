@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from xtc_study.recipe import GENERATED, VERSION, Recipe, RecipeError, canonical_json, digest
+from xtc_study.tasks.generated.toy import TOY_TASKS
 from xtc_study.tasks.glue import GLUE_TASKS
-from xtc_study.tasks.toy import TOY_TASKS
 
 DEFAULTS: dict[str, Any] = {
     "model": "builtin:tiny",

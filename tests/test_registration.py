@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.deploy.checkpoint import save_packed
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
 
 LOAD = "model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1])\nprint(type(model).__name__)\n"

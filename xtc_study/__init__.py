@@ -14,8 +14,8 @@ register_with_transformers()
 
 
 def load(folder: str | Path, engine: str = "auto") -> Any:
-    """The model of a packed folder, ready to predict; see ``xtc_study.deploy.loading.load``."""
+    """The model of a packed folder, ready to predict; see ``xtc_study.packed.loading.load``."""
     # Imported here so that planning and reports start without torch.
-    from xtc_study.deploy.loading import load as load_packed
+    from xtc_study.packed.loading import load as load_packed
 
     return load_packed(folder, engine)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from xtc_study.ablation import Ablation
 from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement
 from xtc_study.studies import load_study, study_names
+from xtc_study.study import Ablation
 
 LEDGER_COLUMNS = {
     **dict.fromkeys(("study", "claim", "verdict"), "str"),

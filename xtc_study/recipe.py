@@ -37,7 +37,7 @@ NAMES = ("task", "model", "start", "ffn", *CHOICES, *FLAGS)
 DEPTHS = ("layers", "teacher_layers")
 AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
 REST_FORMATS = ("fp32", "fp16", "8bit")
-"""How a file stores what is not packed; see ``xtc_study.deploy.rest``."""
+"""How a file stores what is not packed; see ``xtc_study.packed.unpacked``."""
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

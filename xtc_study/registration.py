@@ -51,10 +51,10 @@ class _Waiting(MetaPathFinder):
 
 
 def _quantizer() -> None:
-    import xtc_study.deploy.hf_quantizer  # noqa: F401  (registers itself)
+    import xtc_study.packed.hf_quantizer  # noqa: F401  (registers itself)
 
 
 def _pipeline() -> None:
-    from xtc_study.deploy.hf_pipeline import cut_texts
+    from xtc_study.packed.hf_pipeline import cut_texts
 
     cut_texts()

@@ -22,7 +22,7 @@ from xtc_study.analysis.collect import (
 from xtc_study.recipe import Recipe
 from xtc_study.runs.records import Metric
 from xtc_study.studies import PlannedRun
-from xtc_study.training.metrics import METRICS
+from xtc_study.tasks.metrics import METRICS
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from xtc_study.analysis.stats import (
     points,
     seen,
 )
-from xtc_study.training.metrics import METRICS, score
+from xtc_study.tasks.metrics import METRICS, score
 
 
 def sample(metric: str, seeds: int, examples: int, rng_seed: int = 0) -> PairedSample:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from xtc_study.analysis.weighted import WEIGHTED_METRICS, weighted_scores
-from xtc_study.training.metrics import METRICS as EVERY
-from xtc_study.training.metrics import score
+from xtc_study.tasks.metrics import METRICS as EVERY
+from xtc_study.tasks.metrics import score
 
 CLASSES = {"accuracy": 3, "matthews": 3, "f1": 2, "macro_f1": 3, "f1_of:2:rare": 3}
 METRICS = [*EVERY, "f1_of:2:rare"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification
 
-from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.sizes import matrix_parameters, paper_size_bytes
 from xtc_study.recipe import Recipe
 

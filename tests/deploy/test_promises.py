@@ -16,15 +16,15 @@ from typer.testing import CliRunner
 
 import xtc_study
 from xtc_study.cli import app
-from xtc_study.deploy.agreement import OFF_BY, SAME_CLASS
-from xtc_study.deploy.answer import answers
-from xtc_study.deploy.engines.native_build import is_built
-from xtc_study.deploy.export import export_runtime
-from xtc_study.deploy.outcome import measure
+from xtc_study.deploy.evaluate import measure
+from xtc_study.deploy.export.folder import export_runtime
+from xtc_study.deploy.export.parity import OFF_BY, SAME_CLASS
+from xtc_study.deploy.predict import answers
+from xtc_study.packed.engines.native_build import is_built
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
+from xtc_study.tasks.metrics import score
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.metrics import score
 from xtc_study.training.pipeline import Pipeline, Places
 
 MAX_LENGTH = 12

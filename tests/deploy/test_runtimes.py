@@ -11,14 +11,13 @@ import pytest
 import torch
 import transformers
 
-from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.deploy import export_openvino
-from xtc_study.deploy.agreement import Agreement, ExportError, agreement
-from xtc_study.deploy.checkpoint import save_packed
-from xtc_study.deploy.export_onnx import run_onnx, session, to_onnx
-from xtc_study.deploy.export_openvino import to_openvino
-from xtc_study.deploy.loading import load
-from xtc_study.deploy.probe import input_names, made_up, probe_inputs
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.deploy.export.onnx import run_onnx, session, to_onnx
+from xtc_study.deploy.export.openvino import to_openvino
+from xtc_study.deploy.export.parity import Agreement, ExportError, agreement
+from xtc_study.deploy.sample_inputs import input_names, made_up, probe_inputs
+from xtc_study.packed.checkpoint import save_packed
+from xtc_study.packed.loading import load
 from xtc_study.recipe import Recipe
 
 SHAPE = {"vocab_size": 101, "max_position_embeddings": 40, "hidden_size": 32, "num_attention_heads": 4}
@@ -82,7 +81,7 @@ def test_token_types_are_an_input_where_the_model_has_them(
         import openvino
 
         compiled = openvino.Core().compile_model(str(path), "CPU")
-        names, logits = {port.any_name for port in compiled.inputs}, export_openvino.run_openvino(compiled, inputs)
+        names, logits = {port.any_name for port in compiled.inputs}, openvino.run_openvino(compiled, inputs)
     assert names == {"input_ids", "attention_mask", TYPES}
     assert np.abs(logits - exact).max() < 0.3 * np.abs(without - exact).max()
 

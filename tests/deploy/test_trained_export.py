@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from datasets import DatasetDict
 
-from xtc_study.deploy.answer import answers
-from xtc_study.deploy.export import export_runtime
-from xtc_study.deploy.export_onnx import to_onnx
-from xtc_study.deploy.outcome import measure
+from xtc_study.deploy.evaluate import measure
+from xtc_study.deploy.export.folder import export_runtime
+from xtc_study.deploy.export.onnx import to_onnx
+from xtc_study.deploy.predict import answers
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import pipeline as pipeline_module

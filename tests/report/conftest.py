@@ -13,7 +13,7 @@ import pytest
 from fabricate import do, plan, write
 from fabricate_report import EVIL
 
-from xtc_study.report.formats import FormatError, find_browser
+from xtc_study.report.pages.markdown_pdf import FormatError, find_browser
 from xtc_study.studies import PlannedRun
 
 NO_BROWSER = (

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from xtc_study.compress.reduction import reduced
+from xtc_study.compress.reduction.layers import reduced
 from xtc_study.runs.encoder_size import EncoderSize, encoder_size
 from xtc_study.tasks.task import Task
-from xtc_study.training.encoders import load_encoder, untrained_encoder
+from xtc_study.training.pretrained import load_encoder, untrained_encoder
 
 
 def count(model: Any) -> int:

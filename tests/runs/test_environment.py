@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.runs.environment import MADE_BY, PACKAGE, code_commit, environment, oldest_method
 
 

@@ -24,7 +24,7 @@ RECORD = """
 from pathlib import Path
 import pandas as pd
 from xtc_study.recipe import Recipe
-from xtc_study.runs.by_notebook import NotebookRun
+from xtc_study.runs.notebook_run import NotebookRun
 run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 """
 FINISH = """

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 import pandas as pd
 from xtc_study.recipe import Recipe
-from xtc_study.runs.by_notebook import NotebookRun
+from xtc_study.runs.notebook_run import NotebookRun
 run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 time.sleep(1)
 metrics = {"rows": [], "size_bytes": 1, "size_bytes_paper": 1, "teacher_size_bytes": 1}
@@ -34,11 +34,13 @@ run.record(metrics, pd.DataFrame({"idx": [0]}), [], "cpu", "fp32")
 """
 
 RUNNER = """
+import signal
 import sys
 from pathlib import Path
 from xtc_study.recipe import Recipe
 from xtc_study.runs.executors import run_recipes
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts a command in the background deaf to it
     folder, count = Path(sys.argv[1]), int(sys.argv[2])
     recipes = [Recipe.of(task="cola", seed=seed) for seed in range(count)]
     for outcome in run_recipes(recipes, folder / "results", folder / "template.ipynb", {}, workers=2):

@@ -19,10 +19,10 @@ import pandas as pd
 import psutil
 from templates import write_template
 
+from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
-from xtc_study.tasks.toy import DEV_EXAMPLES
-from xtc_study.training.steps import chain
+from xtc_study.tasks.generated.toy import DEV_EXAMPLES
 
 KILLS = int(os.environ.get("XTC_KILLS", "6"))
 STRESS = KILLS > 50
@@ -41,7 +41,7 @@ import time
 from pathlib import Path
 import pandas as pd
 from xtc_study.recipe import Recipe
-from xtc_study.runs.by_notebook import NotebookRun
+from xtc_study.runs.notebook_run import NotebookRun
 run = NotebookRun(Path(results_dir), Recipe.from_names(globals()), claim)
 time.sleep(WORK)
 rows = [{"split": "dev", "metric": "accuracy", "value": seed / 100, "n_examples": 500}]

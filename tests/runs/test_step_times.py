@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
-from xtc_study.runs.account import account
+from xtc_study.runs.cost import account
+from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, Point, StepTimes, read_step_times, step_times_file, write_step_times
-from xtc_study.runs.steps import StepStore
-from xtc_study.training.steps import chain
 
 SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
 """At 32 and 128 word pieces a row of a batch of 32: all in proportion to length."""

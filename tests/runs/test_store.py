@@ -15,7 +15,7 @@ import pytest
 
 from xtc_study.analysis.collect import states
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import ClaimError, held
+from xtc_study.runs.lease import ClaimError, held
 from xtc_study.runs.store import LATENCY, RESULT_FILES, RunFolder, now, write_json
 from xtc_study.studies import PlannedRun
 

@@ -6,7 +6,7 @@ import torch
 
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
-from xtc_study.tasks.vocabulary import toy_tokenizer
+from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 
 
 def test_rows_keep_their_own_length_and_batches_pad_to_their_longest() -> None:

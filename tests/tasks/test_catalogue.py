@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xtc_study.tasks.catalogue import TASKS, find_task, load_task
-from xtc_study.training.metrics import METRICS
+from xtc_study.tasks.metrics import METRICS
 
 
 def test_the_eight_glue_tasks_and_one_generated_task_a_shape() -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from xtc_study.tasks.dialect import Quotes, quotes_of
-from xtc_study.tasks.own import OwnData, read_own
 from xtc_study.tasks.rows import read_rows
 from xtc_study.tasks.task import DataError
+from xtc_study.tasks.user.dataset import OwnData, read_own
 
 TEXTS = ["plain", 'a "quoted" one', "a\ttab", "two\nlines", '"all of it"', "'"]
 

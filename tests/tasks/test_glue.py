@@ -13,8 +13,8 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from xtc_study.tasks.glue import GLUE_TASKS, SOURCES, load_glue
+from xtc_study.tasks.metrics import METRICS
 from xtc_study.tasks.task import DataError
-from xtc_study.training.metrics import METRICS
 
 
 def test_the_registry_names_the_eight_tasks_and_known_metrics() -> None:

@@ -12,8 +12,8 @@ import torch
 import transformers
 
 from xtc_study.tasks.task import Task
-from xtc_study.training.encoders import load_encoder, load_with_head
 from xtc_study.training.heads import class_names, match_head
+from xtc_study.training.pretrained import load_encoder, load_with_head
 
 TASK = Task("t", "?", ("sentence",), ("bad", "good", "so_so"), ("accuracy",))
 REGRESSION = Task("t", "?", ("sentence",), (), ("pearson",))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor
 
-from xtc_study.compress.width import feed_forwards
+from xtc_study.compress.reduction.width import feed_forwards
 from xtc_study.training import importance as module
 from xtc_study.training.importance import importances
 

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.recipe import Recipe
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 

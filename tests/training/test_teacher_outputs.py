@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from xtc_study.compress.losses import distillation_terms
-from xtc_study.compress.taps import tapped
+from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.losses import distillation_terms
 from xtc_study.tasks.batches import ROW, Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
-from xtc_study.tasks.vocabulary import toy_tokenizer
+from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
-from xtc_study.training.arithmetic import Arithmetic
-from xtc_study.training.encoders import load_encoder
+from xtc_study.training.precision import Arithmetic
+from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.stage import Lesson, Schedule, train
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
 

@@ -11,7 +11,7 @@ import pandas as pd
 from xtc_study.analysis.collect import RunFileError
 from xtc_study.analysis.compare import one_split
 from xtc_study.tasks.metric_names import LOWER_IS_BETTER
-from xtc_study.training.metrics import score
+from xtc_study.tasks.metrics import score
 
 ALWAYS_0 = ("matthews", "pearson", "spearman")
 """What these score for a constant answer, whatever it is."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pandas as pd
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import is_held
+from xtc_study.runs.lease import is_held
 from xtc_study.runs.records import Environment, Latency, Metrics, Params, RunFileError, Status, read_record, state_of
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
@@ -35,7 +35,7 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     bytes, latency_ms and latency_of (milliseconds and what they were measured with; missing where they were not),
     duration_s, device, precision, versions (compact JSON), commit (of the code; missing outside git), started (ISO
     text), recipe_version and method_version (of the code that made the run; see ``recipe.VERSION`` and
-    ``compress/version.py``).
+    ``compress/method_version.py``).
     Columns and dtypes are the same for an empty frame.
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]

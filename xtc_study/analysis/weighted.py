@@ -1,4 +1,4 @@
-"""The metrics of ``xtc_study.training.metrics`` on many weightings of the same examples at once.
+"""The metrics of ``xtc_study.tasks.metrics`` on many weightings of the same examples at once.
 
 A bootstrap resample is a whole-number weight for each example, so a metric that is a function of weighted sums
 (confusion cells, moments, ranks) needs one matrix product for all resamples instead of one call each.
@@ -163,4 +163,4 @@ WEIGHTED_METRICS: dict[str, Callable[[Array, Array, Array], Array]] = {
     "mae": _mae,
     "rmse": _rmse,
 }
-"""The same names and values as ``xtc_study.training.metrics.METRICS``, without importing scikit-learn."""
+"""The same names and values as ``xtc_study.tasks.metrics.METRICS``, without importing scikit-learn."""

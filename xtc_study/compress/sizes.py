@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from xtc_study.compress.encoder import encoder_parts
+from xtc_study.compress.encoder_parts import encoder_parts
 
 
 def matrix_parameters(model: Any) -> int:

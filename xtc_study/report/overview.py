@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xtc_study.report.front import Point
+from xtc_study.report.figures.pareto import Point
 from xtc_study.report.tables import MISSING, score_text
 
 

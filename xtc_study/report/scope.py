@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun
-from xtc_study.training.steps import chain
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,17 @@ from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, shape_words, states
 from xtc_study.analysis.glue_average import is_whole_glue
 from xtc_study.analysis.published import beside_measured, why_not_comparable
+from xtc_study.analysis.stale import stale_runs
 from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference, seen
+from xtc_study.analysis.teachers import teachers_score, teachers_size
 from xtc_study.arms import Arm
-from xtc_study.report.canvas import Drawing
 from xtc_study.report.claims_text import numbers_of
-from xtc_study.report.figures import figures_of
-from xtc_study.report.front import Point
+from xtc_study.report.figures.pareto import Point
+from xtc_study.report.figures.style import Drawing
 from xtc_study.report.notices import notices_of
 from xtc_study.report.provenance import provenance_of
 from xtc_study.report.scope import Scope, scope_of, student_epochs
-from xtc_study.report.stale import stale_runs
+from xtc_study.report.study_figures import figures_of
 from xtc_study.report.tables import (
     P_COLUMN,
     PageTable,
@@ -40,7 +41,6 @@ from xtc_study.report.tables import (
     task_table,
     task_text,
 )
-from xtc_study.report.teachers import teachers_score, teachers_size
 from xtc_study.studies import PlannedRun
 
 STATES = ("done", "running", "failed", "corrupt", "missing")
@@ -58,7 +58,7 @@ class Failure:
 @dataclass(frozen=True, eq=False)
 class StudyPage:
     """One study, in plain values. All text is escaped when written; nothing here is HTML except the SVG of
-    ``figures``, which only ``report.canvas`` makes.
+    ``figures``, which only ``report.figures.style`` makes.
     """
 
     name: str
@@ -90,7 +90,7 @@ class StudyPage:
     """Each arm and the exact command that repeats it."""
     failures: Sequence[Failure] = ()
     stale: Mapping[str, str] = field(default_factory=dict)
-    """Done runs of another version of the method or the recipe: which, by run id (``report.stale``)."""
+    """Done runs of another version of the method or the recipe: which, by run id (``analysis.stale``)."""
     limits: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[Point] = ()

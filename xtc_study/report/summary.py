@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from xtc_study.recipe import FULL_PRECISION
-from xtc_study.report.canvas import Drawing, drawing
-from xtc_study.report.front import Point, comparable, score_against_cost, undominated
+from xtc_study.report.figures.claims import LOOKS, claims_at_a_glance
+from xtc_study.report.figures.pareto import Point, comparable, score_against_cost, undominated
+from xtc_study.report.figures.style import Drawing, drawing
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
 from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
-from xtc_study.report.verdicts import LOOKS, claims_at_a_glance
 
 KEPT = 0.97
 """Share of its teacher's score that a file worth naming keeps: what the paper's 50 times smaller model keeps."""

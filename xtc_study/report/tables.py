@@ -12,7 +12,7 @@ from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
 from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
-from xtc_study.report.teachers import teachers_score
+from xtc_study.analysis.teachers import teachers_score
 from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
@@ -186,7 +186,7 @@ def run_table(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, s
 
     Args:
         standing: ``analysis.collect.states``. frame: ``analysis.collect.collect`` of the same runs; the score is the
-            primary metric of a run's first split. stale: run ids that ``report.stale`` names; their state says so.
+            primary metric of a run's first split. stale: run ids that ``analysis.stale`` names; their state says so.
     """
     columns = ["run_id", "value", "teacher_value", "size_bytes", "duration_s", "started"]
     scores = frame.loc[frame["is_primary"], columns].drop_duplicates("run_id")

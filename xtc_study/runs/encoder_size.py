@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xtc_study.tasks.vocabulary import VOCABULARY
-from xtc_study.training.encoders import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
+from xtc_study.tasks.generated.vocabulary import VOCABULARY
+from xtc_study.training.pretrained import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
 
 LAYER = re.compile(r"(?:^|\.)(?:\w*layers?|blocks?)\.(\d+)\.")
 """The number of a tensor's layer: ``bert.encoder.layer.3.output.dense.weight``."""

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from xtc_study.compress.version import METHOD_VERSION
+from xtc_study.compress.method_version import METHOD_VERSION
 
 PACKAGE = Path(__file__).parents[1]
 RECORDED_PACKAGES = (
@@ -25,7 +25,7 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "papermill",
 )
-MADE_BY = ("compress", "training", "tasks", "deploy", "recipe.py")
+MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "chain.py")
 """What a run's numbers come from: the commit that is recorded is the last one that changed these."""
 
 

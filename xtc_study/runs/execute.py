@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import ClaimError, held
+from xtc_study.runs.lease import ClaimError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 

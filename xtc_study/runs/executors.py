@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.claims import is_held, lapsed
 from xtc_study.runs.execute import execute_run
+from xtc_study.runs.lease import is_held, lapsed
 from xtc_study.runs.store import RunFolder
 
 THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")

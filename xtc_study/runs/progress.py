@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from xtc_study.runs.claims import holder
+from xtc_study.runs.lease import holder
 
 
 class RunProgress(NamedTuple):

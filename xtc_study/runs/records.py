@@ -18,7 +18,7 @@ class RunFileError(ValueError):
 
 
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mae", "rmse"]
-"""The names in ``training/metrics.py``, which takes long to import."""
+"""The names in ``tasks/metrics.py``, which takes long to import."""
 F1OfClass = Annotated[str, Field(pattern=r"^f1_of:\d+:")]
 Number = Annotated[int, Field(ge=0)]
 
@@ -86,8 +86,7 @@ class Environment(BaseModel):
     precision: str = ""
     packages: dict[str, Any] = {}
     method: int = 1
-    """Oldest version of the method in it (``compress/version.py``). Runs from before it was recorded are of the first.
-    """
+    """Oldest version of the method in it (``compress/method_version.py``); 1 in runs from before it was recorded."""
     commit: str | None = None
     """Information: a commit may change nothing that a run's numbers come from."""
 

@@ -1,6 +1,6 @@
 """How long a training step takes here, measured once for a model, to estimate trainings nobody has run yet.
 
-``training/step_time.py`` measures; this file keeps the measurement and reads costs off it. Imports no torch.
+``training/measure_steps.py`` measures; this file keeps the measurement and reads costs off it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from xtc_study.chain import Step
 from xtc_study.recipe import digest
 from xtc_study.runs.store import write_json
-from xtc_study.runs.work import kind_of, share_of_depth
+from xtc_study.runs.training_work import kind_of, share_of_depth
 from xtc_study.tasks.catalogue import find_task
-from xtc_study.training.steps import Step
 
 KINDS = ("forward", "teacher", "distil", "quantise")
 """The teacher's forward pass alone; a step on labels; of a full-precision student with its teacher; of a 1-bit one."""

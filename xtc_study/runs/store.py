@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.recipe import VERSION, Recipe
-from xtc_study.runs.claims import ClaimError, held, take
+from xtc_study.runs.lease import ClaimError, held, take
 from xtc_study.runs.records import PREDICTIONS, state_of
 
 LATENCY = "latency.json"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xtc_study.folders import optional_file
 from xtc_study.nearest import did_you_mean
-from xtc_study.tasks.description import is_description
+from xtc_study.places import optional_file
+from xtc_study.tasks.generated.toy import TOY_TASKS, load_toy
 from xtc_study.tasks.glue import GLUE_TASKS, load_glue
-from xtc_study.tasks.own import PREFIX, OwnData, read_own
 from xtc_study.tasks.task import DataError, Task
-from xtc_study.tasks.toy import TOY_TASKS, load_toy
+from xtc_study.tasks.user.dataset import PREFIX, OwnData, read_own
+from xtc_study.tasks.user.description import is_description
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -48,7 +48,7 @@ def find_task(name: str, files: Sequence[Path] = ()) -> Task:
     """The task of that name.
 
     Args:
-        files: descriptions of data sets of your own (``tasks/own.py``).
+        files: descriptions of data sets of your own (``tasks/user/dataset.py``).
 
     Raises:
         ValueError: no such task; the message lists them. DataError: no description here gives that name.

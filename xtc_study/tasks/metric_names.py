@@ -10,7 +10,7 @@ import re
 
 CLASS_METRICS = ("accuracy", "f1", "matthews", "macro_f1")
 SCORE_METRICS = ("pearson", "spearman", "mae", "rmse")
-"""The metrics of ``xtc_study.training.metrics`` that suit a classification, and a regression."""
+"""The metrics of ``xtc_study.tasks.metrics`` that suit a classification, and a regression."""
 LOWER_IS_BETTER = ("mae", "rmse")
 """Errors in the unit of the labels. They are never a task's first metric: verdicts, intervals in points, and the
 choice of the best file take a first metric from -1 to 1 of which more is better."""

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xtc_study.compress.losses import label_loss
-from xtc_study.compress.width import feed_forwards
+from xtc_study.compress.distillation.losses import label_loss
+from xtc_study.compress.reduction.width import feed_forwards
 
 ROWS = 1024
 """Training rows that are looked at, at most, evenly spaced."""

@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from xtc_study.training.encoders import TOKENIZER_FILES, resolve_model
+from xtc_study.training.pretrained import TOKENIZER_FILES, resolve_model
 
 NAMES = (
     "config.json",

@@ -12,33 +12,33 @@ from typing import Any, NamedTuple
 import torch
 from transformers import set_seed
 
-from xtc_study.compress.encoder import positions
-from xtc_study.compress.lowbit import make_low_bit
-from xtc_study.compress.reduction import layer_map, reduced
-from xtc_study.compress.version import METHOD_VERSION
-from xtc_study.compress.vocabulary import cut_vocabulary
-from xtc_study.compress.width import kept_units, magnitudes, narrowed
+from xtc_study.chain import Step, chain
+from xtc_study.compress.encoder_parts import positions
+from xtc_study.compress.method_version import METHOD_VERSION
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.reduction.layers import layer_map, reduced
+from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.compress.reduction.word_table import cut_vocabulary
 from xtc_study.recipe import Recipe
-from xtc_study.runs.steps import StepStore, UnreadableStepError
+from xtc_study.runs.step_store import StepStore, UnreadableStepError
+from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
-from xtc_study.tasks.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.task import Task
-from xtc_study.training.arithmetic import Arithmetic, choose_arithmetic
-from xtc_study.training.augmentation import AugmentedRows
-from xtc_study.training.encoders import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
+from xtc_study.training.augmented_rows import AugmentedRows
+from xtc_study.training.checks import check_pieces, rehearse
+from xtc_study.training.dry_run import try_lessons
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
+from xtc_study.training.precision import Arithmetic, choose_arithmetic
 from xtc_study.training.predict import scores
-from xtc_study.training.reading import check_reading, lengths_before_cutting
-from xtc_study.training.rehearsal import try_lessons
+from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
-from xtc_study.training.steps import Step, chain
-from xtc_study.training.suitable import check_pieces, rehearse
 from xtc_study.training.task_vocabulary import TaskVocabulary
+from xtc_study.training.text_check import check_reading, lengths_before_cutting
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from xtc_study.tasks.metrics import score
 from xtc_study.tasks.task import Task
-from xtc_study.training.metrics import score
 
 Logits = npt.NDArray[np.float32]
 

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from xtc_study.compress.dropout import cheap_dropout
-from xtc_study.compress.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
-from xtc_study.compress.reduction import hidden_state_map
-from xtc_study.compress.taps import tapped
+from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.dropout import cheap_dropout
+from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
+from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
-from xtc_study.tasks.order import LikeLengths
-from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.batch_order import LikeLengths
+from xtc_study.training.precision import Arithmetic
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 

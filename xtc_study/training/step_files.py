@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from xtc_study.compress.lowbit import make_low_bit
+from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.recipe import Recipe
 
 WEIGHTS = "model.safetensors"

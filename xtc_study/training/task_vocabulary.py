@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.compress.vocabulary import VocabularyError, cut_vocabulary
-from xtc_study.tasks.pieces import PiecesError, cut_tokenizer, task_pieces
-from xtc_study.training.encoders import ModelError
+from xtc_study.compress.reduction.tokenizer import PiecesError, cut_tokenizer, task_pieces
+from xtc_study.compress.reduction.word_table import VocabularyError, cut_vocabulary
+from xtc_study.training.pretrained import ModelError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xtc_study.compress.losses import ATTENTION, HIDDEN
+from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.tasks.batches import ROW
-from xtc_study.training.arithmetic import Arithmetic
+from xtc_study.training.precision import Arithmetic
 
 LARGEST = 2 * 2**30
 """Bytes a training keeps at most, and never more than an eighth of the machine's memory: others may run beside it."""

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from xtc_study.chain import chain
+from xtc_study.cli.terminal import clear_steps, cost_text, say_warnings_plainly
+from xtc_study.runs.cost import Account
+from xtc_study.runs.step_times import Point, StepTimes
+
+COSTS = Account(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
+
+
+def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
+    points = [Point(kind="quantise", length=length, seconds=1.0) for length in (32, 128)]
+    times = StepTimes(
+        model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", peak_bytes=3_140_000_000, points=points
+    )
+    assert cost_text(COSTS, times) == (
+        "4 steps in place of 10, 3 to train, about 2.0 hours of a CPU (from measured steps); "
+        "a 1-bit step of 32 x 128 word pieces holds 3.1 GB; sharing brings the cost to 45% of separate pipelines"
+    )
+
+
+def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -> None:
+    assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
+    remembered = Account(10, 4, 3, 20_000.0, 9_000.0, 7_200.0, measured=False)
+    times = StepTimes(model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", points=[])
+    assert "of training (from steps trained here)" in cost_text(remembered, times), "a measurement that was not used"
+    unknown = Account(10, 4, 3, None, None, None)
+    assert (
+        cost_text(unknown, None)
+        == "4 steps in place of 10, 3 to train, for how long is unknown (plan --measure estimates it)"
+    )
+
+
+def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # put back after the test
+    said = Console(file=io.StringIO(), width=200)
+    say_warnings_plainly(said)
+    warnings.showwarning("2 texts are in train and dev", UserWarning, "catalogue.py", 40)
+    assert said.file.getvalue() == "warning: 2 texts are in train and dev\n"  # type: ignore[attr-defined]
+
+
+def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    from fabricate import do
+
+    from xtc_study.study import Ablation
+
+    ablation = Ablation("12_bits", tasks=["cola"], seeds=[0], results_dir=tmp_path)
+    first, second = ablation.planned[:2]
+    do(ablation.runs_folder, first)
+    kinds = {
+        "left": ("teacher-0000000000", "teacher"),
+        "done": (chain(first.recipe)[-1].address, "distil"),
+        "to do": (chain(second.recipe)[-1].address, "quantise"),
+    }
+    for address, phase in kinds.values():
+        (tmp_path / "steps" / address).mkdir(parents=True)
+        (tmp_path / "steps" / address / "step.json").write_text(f'{{"phase": "{phase}"}}')
+        (tmp_path / "steps" / address / "model.safetensors").write_bytes(b"x" * 2000)
+
+    def clear(unused: bool, finished: bool, dry_run: bool = False) -> tuple[str, set[str]]:
+        said = Console(file=io.StringIO(), width=400)
+        clear_steps([ablation], said, unused, finished, dry_run)
+        there = {what for what, (address, _) in kinds.items() if (tmp_path / "steps" / address / "step.json").exists()}
+        return said.file.getvalue(), there  # type: ignore[attr-defined]
+
+    text, there = clear(False, False)
+    assert there == {"left", "done", "to do"}
+    assert "1 trained steps that no run comes from: 2 kB; clean --steps removes them\n" in text
+    assert "1 trained steps that only finished runs come from, whose files and scores stay: 2 kB; clean --fini" in text
+    text, there = clear(True, True, dry_run=True)
+    assert text.count("would remove") == 2 and there == {"left", "done", "to do"}
+    text, there = clear(True, False)
+    assert f"removed {tmp_path / 'steps' / 'teacher-0000000000'} (2 kB)\n" in text and there == {"done", "to do"}
+    assert clear(False, True)[1] == {"to do"}
+    assert clear(True, True) == ("", {"to do"})

@@ -1,0 +1,259 @@
+"""Every engine gives the training layer's numbers, bit for bit."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packed_layers import low_bit, packed
+from torch import nn
+
+from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.layers import LowBitEmbedding
+from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.packed.engines import make_engine
+from xtc_study.packed.engines import numba_engine as numba_module
+from xtc_study.packed.engines.int8 import has_exact_int8, int8_matmul, padded_int_mm
+from xtc_study.packed.layers import PackedEmbedding
+from xtc_study.packed.module_format import Entry
+from xtc_study.packed.packing import unpack
+
+ACTIVATIONS = {
+    "token": ActivationFormat(8),
+    "tensor": ActivationFormat(8, "tensor"),
+    "static": ActivationFormat(8, "tensor", True),
+    "4 bits": ActivationFormat(4),
+    "none": None,
+}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("granularity", ["tensor", "row", "group:8"])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_linear(engine: str, activation: str, granularity: str, bits: int) -> None:
+    torch.manual_seed(bits)
+    layer = low_bit(24, 40, WeightFormat(bits, granularity), ACTIVATIONS[activation])
+    x = 3 * torch.randn(2, 5, 40)
+    x[0, 0] = 0
+    assert torch.equal(packed(layer, engine)(x), layer(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2, 3, "2, none shared"])
+def test_many_rows_at_bert_size(engine: str, bits: int, threads: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than a chunk, and loops shared among threads."""
+    monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
+    if isinstance(threads, str):
+        threads = 2
+        monkeypatch.setattr(numba_module, "loops", None)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        layer = low_bit(768, 3072, WeightFormat(bits, "row"), ActivationFormat(8))
+        x = torch.randn(1100, 3072)
+        assert torch.equal(packed(layer, engine)(x), layer(x))
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_every_byte_unpacks(bits: int) -> None:
+    spread, wide = numba_module.kernels.SPREAD[bits]
+    weights = 8 // bits
+    codes = np.array([byte for byte in range(256) if bits == 1 or all(byte >> at & 3 != 3 for at in (0, 2, 4, 6))])
+    into = np.empty(len(codes) * weights, np.int8)
+    spread(codes.astype(np.uint8), into.view(wide))
+    assert np.array_equal(into.reshape(-1, weights), unpack(codes.astype(np.uint8)[:, None], weights, bits))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+def test_a_model_that_is_moved_goes_on_with_the_torch_engine(engine: str, bits: int) -> None:
+    layer = low_bit(16, 32, WeightFormat(bits, "row"), ActivationFormat(8))
+    twin, x = packed(layer, engine), torch.randn(3, 32)
+    if engine != "torch":
+        assert torch.equal(twin.engine._elsewhere(twin, x), layer(x))
+    assert twin.engine.name == "torch" and torch.equal(twin(x), layer(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("columns", [5, 7, 33])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_columns_that_fill_no_byte(engine: str, columns: int, bits: int) -> None:
+    layer = low_bit(3, columns, WeightFormat(bits), ActivationFormat(8))
+    x = torch.randn(4, columns)
+    assert torch.equal(packed(layer, engine)(x), layer(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+def test_numba_and_native_keep_bits_in_memory_and_torch_int8(engine: str, bits: int) -> None:
+    layer = low_bit(32, 64, WeightFormat(bits), ActivationFormat(8))
+    twin = packed(layer, engine)
+    if engine == "torch":
+        assert twin.integers is not None and twin.integers.dtype == torch.int8 and twin.weight is None
+    else:
+        assert twin.weight is not None and twin.weight.nbytes == 32 * 64 * bits // 8 and twin.integers is None
+
+
+@torch.inference_mode()
+def test_two_threads_at_once_do_not_share_a_scratch(engine: str) -> None:
+    layers = [low_bit(256, 512, WeightFormat(1), ActivationFormat(8)) for _ in range(2)]
+    twins = [packed(layer, engine) for layer in layers]
+    x = torch.randn(8, 512)
+    expected = [layer(x) for layer in layers]
+    wrong: list[int] = []
+
+    def work(index: int) -> None:
+        with torch.inference_mode():
+            for _ in range(50):
+                if not torch.equal(twins[index](x), expected[index]):
+                    wrong.append(index)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_an_embedding(bits: int) -> None:
+    table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row"))
+    entry = Entry.of(table)
+    assert entry is not None
+    twin = PackedEmbedding(entry)
+    from xtc_study.compress.quantization.quantizers import quantize_weight
+
+    integers, twin.weight_scale = quantize_weight(table.weight, table.weight_format)
+    twin.weight = entry.pack(integers).reshape(9, -1)
+    ids = torch.tensor([[0, 8, 3], [3, 3, 1]])
+    assert torch.equal(twin(ids), table(ids))
+
+
+@pytest.fixture(params=["shared", "one thread"])
+def raw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """numba's loops among threads, which are handed bare addresses, and on one."""
+    monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2 if request.param == "shared" else 1)
+    yield
+    torch.set_num_threads(before)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("default", [torch.float16, torch.bfloat16, torch.float64])
+def test_torch_s_default_type_is_not_the_loops(engine: str, raw: None, default: torch.dtype, bits: int) -> None:
+    layer = low_bit(24, 40, WeightFormat(bits, "row"), ActivationFormat(8))
+    twin, x = packed(layer, engine), torch.randn(9, 40)
+    expected = layer(x)
+    torch.set_default_dtype(default)
+    try:
+        y = twin(x)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(y, expected)
+
+
+@torch.inference_mode()
+def test_torch_s_default_device_is_not_the_loops(engine: str, raw: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba_module, "_own", threading.local())
+    layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
+    x = torch.randn(9, 40)
+    expected = layer(x)
+    with torch.device("meta"):
+        y = packed(layer, engine)(x)
+    assert torch.equal(y, expected)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_scales_and_biases_of_another_type_are_read_as_what_they_are(
+    engine: str, raw: None, dtype: torch.dtype
+) -> None:
+    layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
+    twin, x = packed(layer, engine), torch.randn(9, 40)
+    assert torch.allclose(twin.to(dtype)(x).float(), layer(x), atol=0.02)
+
+
+@torch.inference_mode()
+def test_what_is_no_packed_byte_is_refused(raw: None, native_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(native_cache))
+    layer, x = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8)), torch.randn(9, 40)
+    for engine in ("numba", "native"):
+        with pytest.raises(ValueError, match=r"packed weights are torch\.float16, expected torch\.uint8"):
+            packed(layer, engine).type(torch.float16)(x)
+        with pytest.raises(ValueError, match=r"shape \[9, 39\]: expected 40 features"):
+            packed(layer, engine)(x[:, :39])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["token", "tensor"])
+def test_a_number_that_is_none_is_not_hidden(engine: str, raw: None, activation: str) -> None:
+    layer = low_bit(8, 16, WeightFormat(1), ACTIVATIONS[activation])
+    x = torch.randn(2, 16)
+    x[0, 3] = float("nan")
+    y = packed(layer, engine)(x)
+    assert y[0].isnan().all() and torch.equal(y[1], layer(x)[1]) == (activation == "token")
+
+
+@torch.inference_mode()
+def test_no_rows(engine: str) -> None:
+    layer = low_bit(8, 16, WeightFormat(1), ActivationFormat(8))
+    assert packed(layer, engine)(torch.randn(0, 5, 16)).shape == (0, 5, 8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
+def test_padded_products_are_the_same(m: int, k: int, n: int, seed: int) -> None:
+    """The shapes CUDA wants, made on the CPU: more than 16 rows, multiples of 8."""
+    generator = torch.Generator().manual_seed(seed)
+    q = torch.randint(-127, 128, (m, k), generator=generator, dtype=torch.int8)
+    weights = torch.randint(-127, 128, (n, k), generator=generator, dtype=torch.int8)
+    exact = (q.double() @ weights.double().t()).int()
+    assert torch.equal(int8_matmul(q, weights), exact)
+    assert torch.equal(padded_int_mm(q, weights, 17, 8), exact)
+
+
+def test_padding_reaches_the_shapes_cuda_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, Any]] = []
+    real = torch._int_mm
+
+    def record(q: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        seen.append((tuple(q.shape), tuple(weights.shape)))
+        return real(q, weights)
+
+    monkeypatch.setattr(torch, "_int_mm", record)
+    one = torch.ones(1, 13, dtype=torch.int8)
+    assert padded_int_mm(one, torch.ones(3, 13, dtype=torch.int8), 17, 8).tolist() == [[13, 13, 13]]
+    assert seen == [((17, 16), (16, 8))]
+
+
+def test_this_machine_multiplies_int8_exactly() -> None:
+    assert has_exact_int8("cpu")
+    assert not has_exact_int8("mps")
+
+
+def test_unknown_and_missing_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="engine='fast': expected one of auto, torch, numba, native"):
+        make_engine("fast")
+    assert make_engine("auto").name == "numba"
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr("xtc_study.packed.engines.find_spec", lambda name: None)
+    assert make_engine("auto").name == "torch"
+    with pytest.raises(ValueError, match="pip install"):
+        make_engine("numba")

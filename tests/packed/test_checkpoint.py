@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from packed_layers import STATIC, weights_of
+
+from xtc_study.compress.quantization.freeze import Freezable, freeze
+from xtc_study.packed.as_stored import rounded_student
+from xtc_study.packed.checkpoint import save_packed
+from xtc_study.packed.loading import load
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "1 bit": {"weight_bits": 1},
+    "2 bits": {"weight_bits": 2},
+    "3 bits": {"weight_bits": 3},
+    "4 bits": {"weight_bits": 4},
+    "8 bits": {"weight_bits": 8},
+    "1 bit a row": {"weight_bits": 1, "granularity": "row"},
+    "2 bits, groups of 16": {"weight_bits": 2, "granularity": "group:16"},
+    "1 bit, static inputs": {"weight_bits": 1, **STATIC},
+    "inputs only": {"weight_bits": 32, "activation_bits": 8},
+    "inputs only, static": {"weight_bits": 32, "activation_bits": 8, **STATIC},
+    "4 bits an input, a scale a tensor": {"weight_bits": 4, "activation_bits": 4, "activation_scale": "tensor"},
+    "weights only": {"weight_bits": 2, "activation_bits": 32},
+    "weights only, groups": {"weight_bits": 1, "activation_bits": 32, "granularity": "group:8"},
+    "clipped": {"weight_bits": 2, "weight_clip": 0.1},
+    "table at 8 bits": {"weight_bits": 1, "embedding_bits": 8},
+    "table left": {"weight_bits": 1, "embedding_bits": 32},
+    "pooler left": {"weight_bits": 1, "quantise_pooler": False},
+    "every table": {"weight_bits": 1, "quantise_tables": True},
+    "full precision": {"weight_bits": 32, "activation_bits": 32},
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", FORMATS)
+def test_reloads_bit_for_bit(
+    student: Callable[..., Any], batch: Callable[..., Any], family: str, name: str, engine: str, tmp_path: Path
+) -> None:
+    model = student(family, **FORMATS[name])
+    before = model(**batch(family)).logits
+    size = save_packed(model, tmp_path)
+    assert size == weights_of(tmp_path).stat().st_size
+    loaded = load(tmp_path, engine)
+    assert not loaded.training
+    assert torch.equal(loaded(**batch(family)).logits, before)
+    assert torch.equal(model(**batch(family)).logits, before), "saving changes nothing"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rest", ["fp16", "8bit"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_rounded_rest_reloads_bit_for_bit(
+    student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
+) -> None:
+    model = student("bert", **FORMATS[name])
+    before = model(**batch("bert")).logits
+    rounded = rounded_student(model, rest)(**batch("bert")).logits
+    assert save_packed(model, tmp_path / "small", rest=rest) < save_packed(model, tmp_path / "fp32")
+    assert torch.equal(load(tmp_path / "small")(**batch("bert")).logits, rounded)
+    assert not torch.equal(rounded, before), "the rounding is felt"
+    assert torch.equal(model(**batch("bert")).logits, before), "and the student itself stays as it was"
+
+
+@torch.no_grad()
+def test_one_sentence_alone(student: Callable[..., Any], batch: Callable[..., Any], tmp_path: Path) -> None:
+    model = student("bert", weight_bits=1)
+    save_packed(model, tmp_path)
+    ids = batch("bert")["input_ids"][1:2, :6]
+    assert torch.equal(load(tmp_path)(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+def header(path: Path) -> tuple[dict[str, Any], int]:
+    """The tensors a safetensors file lists, and where its data begins; read without safetensors."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        entries = json.loads(file.read(length))
+    entries.pop("__metadata__", None)
+    return entries, 8 + length
+
+
+def nbytes(entry: dict[str, Any]) -> int:
+    start, end = entry["data_offsets"]
+    return int(end - start)
+
+
+# The tiny BERT: 101 words; in each of 4 layers four linears 32 x 32, one 64 x 32, one 32 x 64; the pooler 32 x 32.
+WEIGHTS = 101 * 32 + 4 * (4 * 32 * 32 + 2 * 32 * 64) + 32 * 32
+# In base 3 a row of 32 takes 7 bytes and a row of 64 takes 13.
+TERNARY = 101 * 7 + 4 * (4 * 32 * 7 + 64 * 7 + 32 * 13) + 32 * 7
+
+
+@pytest.mark.parametrize(("bits", "packed_bytes"), [(1, 4_628), (2, 7_971), (3, 13_884), (4, 18_512), (8, 37_024)])
+def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed_bytes: int, tmp_path: Path) -> None:
+    assert packed_bytes == (TERNARY if bits == 2 else WEIGHTS * bits // 8)
+    model = student("bert", weight_bits=bits)
+    size = save_packed(model, tmp_path)
+    entries, data = header(weights_of(tmp_path))
+    packed = {name: entry for name, entry in entries.items() if entry["dtype"] == "U8"}
+    assert len(packed) == 26
+    assert sum(map(nbytes, packed.values())) == packed_bytes
+    words = "bert.embeddings.word_embeddings"
+    assert packed[f"{words}.weight"]["shape"] == [101 * (7 if bits == 2 else 4 * bits)]
+    scales = [entry for name, entry in entries.items() if name.endswith(".weight_scale")]
+    assert sum(map(nbytes, scales)) == 4 * (101 + 25)
+    assert all(name.endswith(".weight") for name in packed)
+    rest = [parameter.numel() for name, parameter in model.named_parameters() if name not in packed]
+    assert size == data + packed_bytes + 4 * (101 + 25) + 4 * sum(rest)
+
+
+def test_full_precision_has_every_parameter(student: Callable[..., Any], tmp_path: Path) -> None:
+    model = student("bert", weight_bits=32, activation_bits=32)
+    size = save_packed(model, tmp_path)
+    _, data = header(weights_of(tmp_path))
+    assert size == data + 4 * sum(parameter.numel() for parameter in model.parameters())
+    assert "quantization_config" not in json.loads((tmp_path / "config.json").read_text())
+
+
+def test_the_configuration_says_what_is_packed(student: Callable[..., Any], tmp_path: Path) -> None:
+    save_packed(student("bert", weight_bits=2, granularity="group:16", **STATIC), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    packing = config["quantization_config"]
+    assert packing["quant_method"] == "xtc"
+    assert packing["format_version"] == 2
+    assert packing["modules"]["bert.encoder.layer.2.intermediate.dense"] == {
+        "kind": "linear",
+        "shape": [64, 32],
+        "bits": 2,
+        "packing": "base3",
+        "granularity": "group:16",
+        "activation": {"bits": 8, "scale": "tensor", "static": True},
+    }
+    assert packing["modules"]["bert.embeddings.word_embeddings"] == {
+        "kind": "embedding",
+        "shape": [101, 32],
+        "bits": 2,
+        "packing": "base3",
+        "granularity": "row",
+    }
+
+
+@pytest.mark.parametrize("bits", [1, 32])
+def test_the_configuration_does_not_say_where_the_student_was_trained(
+    student: Callable[..., Any], bits: int, tmp_path: Path
+) -> None:
+    model = student(weight_bits=bits, activation_bits=32)
+    model.config._name_or_path = "/home/somebody/results/steps/quantise-0"
+    save_packed(model, tmp_path)
+    assert "somebody" not in (tmp_path / "config.json").read_text()
+
+
+def test_saves_over_another_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
+    larger = save_packed(student("bert", weight_bits=8), tmp_path)
+    assert save_packed(student("bert", weight_bits=1), tmp_path) < larger
+    load(tmp_path)
+
+
+class FakeTokenizer:
+    def save_pretrained(self, folder: Path) -> None:
+        (folder / "tokenizer.json").write_text("{}")
+
+
+def test_the_tokenizer_goes_with_it(student: Callable[..., Any], tmp_path: Path) -> None:
+    save_packed(student("bert"), tmp_path / "new" / "folder", FakeTokenizer())
+    assert (tmp_path / "new" / "folder" / "tokenizer.json").is_file()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("value", [3e38, float("nan")])
+def test_weights_no_file_can_hold_are_named_before_anything_is_written(
+    student: Callable[..., Any], bits: int, value: float, tmp_path: Path
+) -> None:
+    model, name = student("bert", weight_bits=bits), "bert.encoder.layer.1.intermediate.dense"
+    model.get_submodule(name).weight[3] = value
+    folder = tmp_path / "new"
+    if bits == 4 and value == 3e38:  # the largest is all that counts
+        save_packed(model, folder)
+        assert float(load(folder, "torch").get_submodule(name).weight_scale) == pytest.approx(3e38 / 7)
+        return
+    with pytest.raises(ValueError, match=rf"module '{name}': a scale of its weight is (inf|nan)"):
+        save_packed(model, folder, FakeTokenizer())
+    assert not folder.exists()
+
+
+@torch.no_grad()
+def test_a_bias_no_file_can_hold_is_named_before_anything_is_written(
+    student: Callable[..., Any], tmp_path: Path
+) -> None:
+    model = student("bert", weight_bits=1)
+    model.classifier.bias[0] = float("inf")
+    with pytest.raises(ValueError, match=r"tensor classifier\.bias holds a number that is not finite"):
+        save_packed(model, tmp_path / "new", FakeTokenizer())
+    assert not (tmp_path / "new").exists()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rest", ["fp32", "8bit"])
+@pytest.mark.parametrize("name", ["1 bit", "2 bits, groups of 16", "every table"])
+def test_what_was_frozen_is_written_and_not_what_the_weights_give_now(
+    student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
+) -> None:
+    model = student("bert", **FORMATS[name])
+    freeze(model)
+    before = rounded_student(model, rest)(**batch("bert")).logits
+    for module in model.modules():
+        if isinstance(module, Freezable):
+            module.weight.mul_(3)
+    save_packed(model, tmp_path, rest=rest)
+    assert torch.equal(load(tmp_path)(**batch("bert")).logits, before)
+    assert torch.equal(rounded_student(model, rest)(**batch("bert")).logits, before)
+
+
+def test_transformers_alone_loads_a_full_precision_folder(
+    student: Callable[..., Any], batch: Callable[..., Any], tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = student("bert", weight_bits=32, activation_bits=32)
+    save_packed(model, tmp_path)
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(loaded(**batch("bert")).logits, model(**batch("bert")).logits)

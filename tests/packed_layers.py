@@ -1,0 +1,52 @@
+"""Low-bit layers and their packed twins, folders' weight files: what tests of the packed file share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.layers import LowBitLinear
+from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.packed.engines import make_engine
+from xtc_study.packed.layers import PackedLinear
+from xtc_study.packed.module_format import Entry
+
+STATIC = {"activation_scale": "tensor", "activation_range": "static"}
+
+
+def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: ActivationFormat | None) -> LowBitLinear:
+    """A training layer with random weights."""
+    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation)
+    with torch.no_grad():
+        layer.weight.normal_()
+        layer.bias.normal_()
+        if layer.input_range is not None:
+            layer.input_range.limit.fill_(2.5)
+    return layer.eval()
+
+
+def packed(layer: LowBitLinear, engine: str) -> PackedLinear:
+    """The inference layer that a packed file of it gives."""
+    entry = Entry.of(layer)
+    assert entry is not None
+    twin = PackedLinear(entry, bias=True)
+    integers, scale = layer.quantized_weight()
+    if entry.weight is None:
+        twin.weight = integers
+    else:
+        twin.weight, twin.weight_scale = entry.pack(integers), scale
+    twin.bias = layer.bias.detach().clone()
+    if layer.input_range is not None:
+        twin.input_range = layer.input_range
+    twin.engine = make_engine(engine)
+    twin.engine.prepare(twin)
+    return twin
+
+
+def weights_of(folder: Path) -> Path:
+    """The one weight file of a folder."""
+    (path,) = folder.glob("*.safetensors")
+    return path

@@ -1,0 +1,137 @@
+"""Encoders that do not suit the study, its text or their tokenizer are named before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.catalogue import chosen_tasks
+from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
+from xtc_study.training.checks import rehearse
+from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pretrained import ModelError
+from xtc_study.training.untrained import write_fresh_encoder
+
+SHAPE = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+}
+GPT = {"vocab_size": len(VOCABULARY), "n_embd": 32, "n_layer": 2, "n_head": 4}
+T5 = {"vocab_size": len(VOCABULARY), "d_model": 32, "d_kv": 8, "num_layers": 2, "num_heads": 4, "d_ff": 64}
+FNET = {field: value for field, value in SHAPE.items() if field != "num_attention_heads"}
+VIT = {field: value for field, value in SHAPE.items() if field != "vocab_size"}
+
+
+def model(family: str, **shape: Any) -> Any:
+    return getattr(transformers, f"{family}Model")(getattr(transformers, f"{family}Config")(**shape))
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "fields", "message"),
+    [
+        ("GPT2", GPT, {}, "gpt2 is not a text encoder; the study compresses encoders, which read a text in both"),
+        ("T5", T5, {}, "t5 is an encoder and a decoder"),
+        ("ViT", VIT, {}, "vit is not a text encoder"),
+        ("Albert", {**SHAPE, "embedding_size": 32}, {}, "expected one stack of 2 layers, found 0"),
+        ("ModernBert", {**SHAPE, "pad_token_id": 0}, {"layers": [1]}, r"layers \[1\] of this encoder make no encoder"),
+        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives word piece 217, the encoder knows 50 of them"),
+        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
+        ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
+        ("FNet", FNET, {}, "the configuration of fnet has no num_attention_heads"),
+        ("MPNet", SHAPE, {}, "mpnet computes attention by code of its own.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
+        ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet computes attention by code of its own"),
+        ("Bert", SHAPE, {"granularity": "group:7"}, "group:7"),
+        (
+            "Bert",
+            {**SHAPE, "intermediate_size": 32},
+            {"ffn": "1/2"},
+            "ffn='1/2': model=.*layer 0 has 6 linears from 32",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_encoder_that_cannot_be_used(
+    family: str, shape: dict[str, Any], fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    model(family, **shape).save_pretrained(tmp_path / "model")
+    toy_tokenizer().save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match=message):
+        Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path / "model"), **fields), Places(tmp_path / "steps"))
+    assert not (tmp_path / "steps").exists()
+
+
+def test_folders_that_are_not_whole(tmp_path: Path) -> None:
+    def mistake() -> str:
+        with pytest.raises(ModelError) as caught:
+            Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path)), Places(tmp_path / "steps")).teacher()
+        return str(caught.value)
+
+    model("Bert", **SHAPE).save_pretrained(tmp_path)
+    assert "has no tokenizer (tokenizer.json, vocab.txt" in mistake()
+    tokenizer = toy_tokenizer()
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    assert "its tokenizer has no padding token" in mistake()
+    toy_tokenizer().save_pretrained(tmp_path)
+    whole = (tmp_path / "tokenizer.json").read_bytes()
+    for damage in (b"{}", b'{"added_tokens": []}'):  # a KeyError and an Exception of transformers and tokenizers
+        (tmp_path / "tokenizer.json").write_bytes(damage)
+        assert "the folder cannot be read (" in mistake()
+    (tmp_path / "tokenizer.json").write_bytes(whole)
+    (tmp_path / "model.safetensors").write_bytes(b"cut off")
+    assert "the folder cannot be read (" in mistake()
+    (tmp_path / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}')
+    (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
+    assert "needs no code of its own" in mistake()
+
+
+def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
+    for name, words in (("train", 5), ("dev", 30)):
+        rows = "".join(f"{'word ' * words}{number},{number % 2}\n" for number in range(8))
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + rows)
+    (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv, dev: dev.csv}, text: text, label: label}")
+    (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
+    texts = [f"word {number}" for number in range(8)]
+    encoder = write_fresh_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
+    places = Places(tmp_path / "steps", task_files=tuple(files))
+    with pytest.raises(ModelError, match=r"reads at most 16 word pieces, a row of .* \(dev\) has 33; lower"):
+        Pipeline(Recipe.of(task=name, model=str(encoder)), places)
+    assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
+
+
+def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
+    english = [f"quantisation reduces memory number {number}" for number in range(20)]
+    rows = "".join(f"{text},{number % 2}\n" for number, text in enumerate(english))
+    (tmp_path / "train.csv").write_text("text,label\n" + rows)
+    (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: text, label: label}")
+    (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
+    places = Places(tmp_path / "steps", task_files=tuple(files))
+    with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the word pieces of task 'own-n-.*unknown"):
+        Pipeline(Recipe.of(task=name), places)
+    encoder = write_fresh_encoder(tmp_path / "fresh", english)
+    pipeline = Pipeline(Recipe.of(task=name, model=str(encoder)), places)
+    assert pipeline.tokenizer.decode(pipeline.train_rows[0]["input_ids"]).startswith(
+        "[CLS] quantisation reduces memory"
+    )
+
+
+def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
+    folder = write_fresh_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
+    assert transformers.AutoConfig.from_pretrained(folder).hidden_size == 32
+    with pytest.raises(ValueError, match="is there already"):
+        write_fresh_encoder(folder, ["some words"])
+    with pytest.raises(ValueError, match="no text"):
+        write_fresh_encoder(tmp_path / "other", [])
+
+
+def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
+    model("MPNet", **SHAPE).save_pretrained(tmp_path)
+    recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
+    assert rehearse(recipe, (0, 1), (1,)).config.model_type == "mpnet"

@@ -1,0 +1,255 @@
+"""What a family cannot do is known before a teacher is trained; what it can do is done by the real pipeline."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from datasets import DatasetDict
+from safetensors import SafetensorError
+
+from xtc_study.deploy.evaluate import measure
+from xtc_study.packed import checkpoint
+from xtc_study.recipe import Recipe
+from xtc_study.runs.step_store import UnreadableStepError
+from xtc_study.tasks.catalogue import load_task
+from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
+from xtc_study.training import dry_run, step_files
+from xtc_study.training import pipeline as module
+from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.predict import predict
+from xtc_study.training.pretrained import ModelError
+from xtc_study.training.step_files import WrittenOtherwiseError
+
+SHAPE = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+    "pad_token_id": 0,
+}
+QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 0.5, "reduce_epochs": 0.25, "epochs": 0.25}
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every task has 64 training and 48 dev examples."""
+
+    def load(name: str, data_dir: Path | None = None, files: Sequence[Path] = ()) -> DatasetDict:
+        text = load_task(name, data_dir, files)
+        return DatasetDict({split: rows.select(range(64 if split == "train" else 48)) for split, rows in text.items()})
+
+    monkeypatch.setattr(module, "load_task", load)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., str]:
+    """``folder(kind, labels=None, **shape)``: a tiny encoder of that kind with random weights, and its tokenizer; with
+    a classifier of these labels, where some are given."""
+
+    def make(kind: str, labels: dict[int, str] | None = None, **shape: Any) -> str:
+        config = transformers.AutoConfig.for_model(kind, **{**SHAPE, **shape})
+        if labels is not None:
+            config.num_labels, config.id2label = len(labels), labels
+            config.label2id = {name: number for number, name in labels.items()}
+        auto = transformers.AutoModel if labels is None else transformers.AutoModelForSequenceClassification
+        torch.manual_seed(0)
+        auto.from_config(config).save_pretrained(tmp_path / kind)
+        toy_tokenizer().save_pretrained(tmp_path / kind)
+        return str(tmp_path / kind)
+
+    return make
+
+
+def recipe(**fields: Any) -> Recipe:
+    return Recipe.of(**{"task": "toy-sentiment", **QUICK, **fields})
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "fields", "message"),
+    [
+        ("fnet", {}, {}, "fnet cannot go through this recipe.*'quantise': it gives no attention scores.*stages=0"),
+        (
+            "albert",
+            {"inner_group_num": 4, "embedding_size": 32},
+            {},
+            "albert cannot.*'quantise': it gives 16 attention scores for 4 layers, where the loss .* 4.*stages=0",
+        ),
+        ("xmod", {}, {"layers": 2}, "xmod cannot.*'teacher': ValueError: Input language unknown"),
+        (
+            "mra",
+            {},
+            {"stages": 0},
+            "mra cannot.*'the packed file': CheckpointError: packed/model.safetensors: mra.emb",
+        ),
+        (
+            "esm",
+            {"mask_token_id": 4},
+            {"layers": 1},
+            "size of its esm.contact_head.* number of layers; use it at its f",
+        ),
+        (
+            "albert",
+            {"num_hidden_groups": 4, "embedding_size": 32},
+            {"layers": 2},
+            "it has albert.encoder.albert_layer_groups.2.* whatever the number of layers is; use it at its full depth",
+        ),
+    ],
+    ids=["fnet", "albert of inner groups", "xmod", "mra", "esm of one layer", "albert of four groups"],
+)
+def test_refused_before_anything_is_trained(
+    kind: str, shape: dict[str, Any], fields: dict[str, Any], message: str, folder: Callable[..., str], tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        Pipeline(recipe(model=folder(kind, **shape), **fields), Places(tmp_path / "steps"))
+    assert len(str(caught.value)) < 600 and str(caught.value).count(str(tmp_path)) == 1
+    assert not (tmp_path / "steps").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "fields"),
+    [
+        ("nomic_bert", {}, {"layers": 2}),
+        ("gte", {}, {"layers": 2, "weight_bits": 2, "rest": "8bit"}),
+        ("esm", {"mask_token_id": 4, "position_embedding_type": "rotary"}, {}),
+        ("fnet", {}, {"stages": 0}),
+    ],
+    ids=["nomic", "gte", "esm", "fnet on labels alone"],
+)
+def test_carried_out_and_reused(
+    kind: str, shape: dict[str, Any], fields: dict[str, Any], folder: Callable[..., str], tmp_path: Path
+) -> None:
+    chosen = recipe(model=folder(kind, **shape), **fields)
+    first = Pipeline(chosen, Places(tmp_path / "steps"))
+    outcome = measure(first, first.teacher(), first.student(), tmp_path / "file")
+    assert outcome.metrics["steps_reused"] == 0 and outcome.metrics["reload_difference"] == 0.0
+    again = Pipeline(chosen, Places(tmp_path / "steps"))
+    assert again.teacher().reused + again.student().reused == len(again.steps)
+
+
+def test_a_trial_leaves_random_numbers_as_they_were_and_is_left_out_when_all_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+    real = module.try_lessons
+
+    def watched(*words: Any) -> None:
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        real(*words)
+        tried.append(torch.equal(before, torch.get_rng_state()))
+
+    monkeypatch.setattr(module, "try_lessons", watched)
+    Pipeline(recipe(), Places(tmp_path)).student()
+    Pipeline(recipe(), Places(tmp_path)).student()
+    assert tried == [True]
+
+
+@pytest.mark.parametrize("phase", ["teacher", "quantise", "packed"])
+def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors' error is no OSError."""
+    full, rooms = "Error while serializing: I/O error: No space left on device (os error 28)", []
+
+    def writer(module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def write(model: Any, folder: Path, *words: Any, **options: Any) -> None:
+            rooms.append(folder.parent)
+            assert [other.name for other in folder.parent.iterdir()] == [], "the folder before is gone"
+            if folder.name == phase:
+                raise SafetensorError(full)
+            real(model, folder, *words, **options)
+
+        monkeypatch.setattr(module, name, write)
+
+    writer(dry_run, "write_model")
+    writer(checkpoint, "save_packed")
+    with pytest.raises(SafetensorError, match="No space left"):
+        Pipeline(recipe(), Places(tmp_path / "new" / "steps"))
+    assert rooms[0].parent == tmp_path / "new" / "steps", "on the disk that will hold the steps"
+    assert rooms[0].suffix == ".partial" and not (tmp_path / "new" / "steps").exists()
+
+
+def test_a_full_disk_found_when_a_file_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(step_files, "load_file", full)
+    with pytest.raises(WrittenOtherwiseError, match="Input/output error"):
+        Pipeline(recipe(), Places(tmp_path / "steps"))
+
+
+def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def otherwise(model: Any, folder: Path, low_bit: Any = None) -> None:
+        raise WrittenOtherwiseError("classifier.weight has other numbers")
+
+    def never(*words: Any, **options: Any) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(module, "check_written", otherwise)
+    lesson = Pipeline(recipe(), Places(tmp_path))
+    message = r"teacher of bert: classifier\.weight has other numbers.*It is not made again.*\.unreadable"
+    with pytest.raises(UnreadableStepError, match=message):
+        lesson.teacher()
+    monkeypatch.setattr(module, "train", never)
+    with pytest.raises(UnreadableStepError, match=message):
+        lesson.teacher()
+    with pytest.raises(UnreadableStepError, match=message):
+        Pipeline(recipe(), Places(tmp_path))
+    assert [path.name for path in tmp_path.glob("*.unreadable/model.safetensors")] == ["model.safetensors"]
+
+
+def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
+    folder: Callable[..., str], tmp_path: Path
+) -> None:
+    name = folder("bert", {0: "Positive", 1: "negative"})
+    lesson = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
+    teacher = lesson.teacher()
+    assert teacher.seconds == 0.0 and teacher.curve == []
+    plain = transformers.AutoModelForSequenceClassification.from_pretrained(name)
+    rows = lesson.dev["dev"]
+    found, expected = predict(teacher.model, rows, lesson.padding), predict(plain, rows, lesson.padding)
+    assert np.array_equal(found, expected[:, ::-1])
+    outcome = measure(lesson, teacher, lesson.student(), tmp_path / "file")
+    assert outcome.metrics["heads"] == {
+        "model": "the checkpoint's head knows the task's classes by name (negative, positive), its rows put into the "
+        "task's order from Positive, negative"
+    }
+
+
+def test_a_head_that_is_not_used_is_said_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
+    chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
+    lesson = Pipeline(chosen, Places(tmp_path / "steps"))
+    said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"
+    with pytest.warns(UserWarning, match=f"model='.*bert': {said}"):
+        lesson.teacher()
+    lesson.student()
+    assert Pipeline(chosen, Places(tmp_path / "steps")).head_notes() == {"model": said}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "brings no classification head"),
+        ({0: "LABEL_0", 1: "LABEL_1"}, "does not name the 2 classes"),
+        ({0: "a", 1: "b"}, "knows a, b, the task negative, positive"),
+    ],
+    ids=["none", "no names", "other names"],
+)
+def test_a_teacher_that_cannot_be_used_as_it_is(
+    labels: dict[int, str] | None, message: str, folder: Callable[..., str], tmp_path: Path
+) -> None:
+    name = folder("bert", labels)
+    with pytest.raises(
+        ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher as it is.*{message}"
+    ):
+        Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
+    assert not (tmp_path / "steps").exists()

@@ -1,0 +1,162 @@
+"""The commands that say where studies stand: xtc-study plan | status | clean. Starts without importing torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from xtc_study.cli.console import out, say
+from xtc_study.cli.options import (
+    Axes,
+    DataDir,
+    Device,
+    Model,
+    ModelsDir,
+    Precision,
+    ProfileName,
+    Results,
+    Seeds,
+    Settings,
+    Studies,
+    Synonyms,
+    Tasks,
+    check_places,
+    chosen_ablations,
+    say_what_was_left_out,
+)
+from xtc_study.cli.plan_data import say_data
+from xtc_study.cli.terminal import clear_steps, measure_models, say_needs, states_now
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def show_plan(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    data_dir: DataDir = None,
+    models_dir: ModelsDir = None,
+    synonyms: Synonyms = None,
+    results: Results = None,
+    every_run: Annotated[
+        bool, typer.Option("--list", help="Print a line for every run: its state and its id.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure training steps of the model on this device first.")
+    ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Show what would run, what is done, and what the rest will cost. Checks models and folders; starts nothing."""
+    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
+    computes = {"device": device, "precision": precision}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
+    check_places(ablations)
+    say_what_was_left_out(ablations)
+    if measure:
+        measure_models(ablations, device, precision, out)
+    runs: dict[str, str] = {}
+    for ablation in ablations:
+        states = states_now(ablation)
+        runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
+        counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
+        table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
+        for row in counts.reset_index().itertuples(index=False, name=None):
+            table.add_row(*(escape(str(value)) for value in row))
+        out.print(table)
+        if every_run:
+            for run in states.itertuples():
+                out.print(f"{run.state:8} {run.run_id}", markup=False)
+        done = int((states["state"] == "done").sum())
+        out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+        if power := ablation.power():
+            out.print(power, markup=False)
+    if len(ablations) > 1:
+        done = sum(state == "done" for state in runs.values())
+        out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+    say_data(ablations, out)
+    say_needs(ablations, runs, out)
+    out.print(f"results: {ablations[0].results}", markup=False)
+
+
+def show_status(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+) -> None:
+    """Show where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if
+    one did."""
+    from xtc_study.runs.progress import running_text
+
+    failed = 0
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    out.print(f"results: {ablations[0].results}", markup=False)
+    for ablation in ablations:
+        states = states_now(ablation)
+        counts = states["state"].value_counts()
+        out.print(f"{ablation.study.name}: {_counted(counts)}")
+        if len(counts) > 1:
+            for arm, of_arm in states.groupby("arm", sort=False)["state"]:
+                out.print(f"  {arm}: {_counted(of_arm.value_counts())}", markup=False)
+        for run_id in dict.fromkeys(states.loc[states["state"] == "running", "run_id"]):
+            out.print(f"  running: {running_text(ablation.runs_folder / run_id)}", markup=False)
+        for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
+            failed += 1
+            error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
+            out.print(f"  {run.state}: {run.run_id}: {error}", markup=False)
+        if "interrupted" in counts:
+            out.print("  interrupted: no process works on them; the same run command continues them")
+    if failed:
+        out.print("xtc-study run tries them again; xtc-study clean removes their folders")
+        raise typer.Exit(1)
+
+
+def clean_up(
+    studies: Studies,
+    profile: ProfileName = "smoke",
+    task: Tasks = None,
+    seed: Seeds = None,
+    settings: Settings = None,
+    axis: Axes = None,
+    model: Model = None,
+    results: Results = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Also remove trained steps that no run comes from.")] = False,
+    finished_steps: Annotated[
+        bool, typer.Option("--finished-steps", help="And those that only finished runs come from.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+) -> None:
+    """Remove the folders of failed and interrupted runs, and what killed trainings left. Keeps done runs, and trained
+    steps unless asked for; never removes one that a run still needs."""
+    from xtc_study.runs.cleanup import leftovers, remove
+
+    bad: dict[str, None] = {}
+    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
+    for ablation in ablations:
+        states = states_now(ablation)
+        bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
+    found = leftovers(ablations[0].results, list(bad), say)
+    for path in found:
+        out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
+    if not found:
+        out.print(f"nothing to remove in {ablations[0].results}", markup=False)
+    if not dry_run:
+        remove(found)
+    clear_steps(ablations, out, steps, finished_steps, dry_run)
+
+
+def _counted(counts: pd.Series) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items())

@@ -1,0 +1,192 @@
+"""What a terminal shows while studies run: a bar for all runs, one for each run in progress, a line an outcome."""
+
+from __future__ import annotations
+
+import multiprocessing
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from xtc_study.cli.run_log import EveryMinute, RunLog
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xtc_study.runs.cost import Account
+    from xtc_study.runs.step_times import StepTimes
+    from xtc_study.study import Ablation
+
+
+def carry_out(
+    ablations: Sequence[Ablation],
+    out: Console,
+    workers: int | None,
+    executor: Executor | None,
+    timeout: float | None,
+    keep_going: bool,
+    chosen: Mapping[str, Any],
+) -> int:
+    """Carries out the studies' runs and returns the number of those that failed.
+
+    Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
+    """
+    from xtc_study.suite import account_of, run_together
+
+    runs = {run.run_id: one.runs_folder / run.run_id for one in ablations for run in one.to_do(**chosen)}
+    name = ablations[0].study.name if len(ablations) == 1 else f"{len(ablations)} studies"
+    many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
+    out.print(f"{name}: {many} to do; {cost_text(account_of(ablations), ablations[0].step_times())}", markup=False)
+    log, failed = RunLog(list(runs.values())), 0
+    name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
+    columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
+    with Progress(*columns, console=out, disable=not out.is_terminal) as progress:
+        bar = progress.add_task(name, total=len(runs), left="")
+        lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
+        with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
+            for outcome in run_together(ablations, workers, executor, timeout=timeout, **chosen):
+                progress.console.print(log.outcome(outcome), markup=False)
+                progress.update(bar, advance=1, left=log.left())
+                failed += outcome["state"] == "failed"
+                if failed and not keep_going:
+                    break
+    return failed
+
+
+def states_now(ablation: Ablation) -> pd.DataFrame:
+    """``Ablation.states``, with ``interrupted`` as a state of its own."""
+    from xtc_study.analysis.collect import INTERRUPTED
+
+    states = ablation.states()
+    states.loc[(states["state"] == "missing") & (states["error"] == INTERRUPTED), "state"] = INTERRUPTED
+    return states
+
+
+def kill_workers() -> None:
+    """Ends every process this one started through multiprocessing, should Ctrl-C have come between two outcomes."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+def say_warnings_plainly(err: Console) -> None:
+    """From now on a warning for users is one line of text, without the place in the code that gave it."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        if category is UserWarning:
+            err.print(f"warning: {message}", style="yellow", markup=False)
+        else:
+            before(message, category, *place, **more)
+
+    warnings.showwarning = show
+
+
+def say_needs(ablations: Sequence[Ablation], states: Mapping[str, str], out: Console) -> None:
+    """What studies need that are about to run: training time, processes and their threads, disk.
+
+    Args:
+        states: of each planned run, by its id.
+    """
+    from xtc_study.runs.disk_space import disk_needs
+    from xtc_study.runs.executors import shares_of
+    from xtc_study.suite import account_of
+    from xtc_study.tasks.augmentation.synonyms import table_hash
+
+    first = ablations[0]
+    out.print(cost_text(account_of(ablations), first.step_times()))
+    done = {run_id for run_id, state in states.items() if state == "done"}
+    out.print(shares_of(None, len(states) - len(done)).text(), markup=False)
+    recipes = list({run.run_id: run.recipe for one in ablations for run in one.planned}.values())
+    needs = disk_needs(recipes, done, first.results, first.models_dir, table_hash(first.synonyms))
+    out.print(needs.text(), markup=False)
+
+
+def clear_steps(ablations: Sequence[Ablation], out: Console, unused: bool, finished: bool, dry_run: bool) -> None:
+    """Removes trained steps that no run needs any more, where that was asked for; else says what could go."""
+    from xtc_study.runs.disk_space import in_bytes
+    from xtc_study.runs.unneeded_steps import bytes_of, remove_steps, surplus_steps
+    from xtc_study.tasks.augmentation.synonyms import table_hash
+
+    first = ablations[0]
+    planned = [run.recipe for one in ablations for run in one.planned]
+    surplus = surplus_steps(first.results, planned, table_hash(first.synonyms))
+    chosen = [*(surplus.unused if unused or finished else []), *(surplus.finished if finished else [])]
+    sizes = {folder: bytes_of([folder]) for folder in chosen}
+    for folder in chosen if dry_run else remove_steps(chosen):
+        out.print(f"{'would remove' if dry_run else 'removed'} {folder} ({in_bytes(sizes[folder])})", markup=False)
+    for folders, option, what in (
+        (surplus.unused, "--steps", "that no run comes from"),
+        (surplus.finished, "--finished-steps", "that only finished runs come from, whose files and scores stay"),
+    ):
+        left = [folder for folder in folders if folder not in chosen]
+        if left:
+            text = f"{len(left)} trained steps {what}: {in_bytes(bytes_of(left))}; clean {option} removes them"
+            out.print(text, markup=False)
+
+
+def measure_models(ablations: Sequence[Ablation], device: str, precision: str, out: Console) -> None:
+    """Measures training steps of each model the studies name and keeps the result beside their runs."""
+    from xtc_study.runs.step_times import write_step_times
+    from xtc_study.training.measure_steps import measure_step_times
+
+    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
+        out.print(f"measuring training steps of {model}", markup=False)
+        times = measure_step_times(model, ablations[0].models_dir, device, precision)
+        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
+
+
+def cost_text(costs: Account, times: StepTimes | None) -> str:
+    """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
+    text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
+    if costs.steps_to_do and costs.seconds_to_do is not None:
+        seconds = costs.seconds_to_do
+        text += f", about {seconds:,.0f} s" if seconds < 3600 else f", about {seconds / 3600:,.1f} hours"
+        text += (
+            f" of {times.device} (from measured steps)"
+            if times and costs.measured
+            else " of training (from steps trained here)"
+        )
+    elif costs.steps_to_do:
+        text += ", for how long is unknown (plan --measure estimates it)"
+    if times is not None and times.peak_bytes is not None:
+        longest = max(point.length for point in times.points)
+        text += f"; a 1-bit step of {times.batch_size} x {longest} word pieces holds {times.peak_bytes / 1e9:.1f} GB"
+    if costs.share is not None:
+        text += f"; sharing brings the cost to {costs.share:.0%} of separate pipelines"
+    return text
+
+
+@contextmanager
+def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
+    """A bar for each run in progress inside the block, by the cells of its notebook."""
+    from xtc_study.runs.progress import in_progress
+
+    stop = Event()
+    bars: dict[str, TaskID] = {}
+
+    def watch() -> None:
+        while not stop.wait(1.0):
+            now = {run.run_id: run for run in in_progress(folders)}
+            for run_id in [run_id for run_id in bars if run_id not in now]:
+                progress.remove_task(bars.pop(run_id))
+            for run_id, run in now.items():
+                if run_id not in bars:
+                    bars[run_id] = progress.add_task(f"  {escape(run_id)}", total=run.cells, left="")
+                progress.update(bars[run_id], completed=run.done)
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+        for task in bars.values():
+            progress.remove_task(task)

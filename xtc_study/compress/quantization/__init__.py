@@ -1,0 +1,1 @@
+"""Quantisation: weights, embeddings and activations of few bits, and the layers that train with them."""

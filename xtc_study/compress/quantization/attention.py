@@ -1,0 +1,77 @@
+"""Low-bit inputs of the two matrix products inside attention: queries, keys, probabilities and values.
+
+TernaryBERT (Zhang et al. 2020) and BinaryBERT quantise them; the released XTC configs do not, so their "8-bit
+activations" say less. Here each is symmetric, with one scale for a row of its last dimension. As with every
+activation the gradient passes straight through.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from xtc_study.compress.distillation.attention_scores import attend_by, attention_with_scores
+from xtc_study.compress.quantization.activations import ActivationFormat, quantize_activation
+from xtc_study.compress.quantization.straight_through import StraightThrough
+
+PREFIX = "xtc_quantised_"
+FIELD = "xtc_attention_bits"
+"""In the model's config, so that a saved model says how it attends."""
+
+
+def quantise_attention(model: Any, bits: int) -> None:
+    """Makes the model attend with ``bits`` bits from now on, and notes it in its config.
+
+    Raises:
+        ValueError: bits outside 2 to 8, or (EncoderError) a model whose attention is code of its own.
+    """
+    attend_by(model, _registered(bits))
+    setattr(model.config, FIELD, bits)
+
+
+def restore_attention(model: Any) -> None:
+    """Makes a loaded model attend as its config says.
+
+    One whose attention is code of its own attends as it did when it was trained: files of such models were once
+    written, though their field changed nothing.
+    """
+    bits = getattr(model.config, FIELD, None)
+    if bits is not None:
+        model.set_attn_implementation(_registered(bits))
+
+
+def _registered(bits: int) -> str:
+    """The name that transformers knows attention at ``bits`` bits by."""
+    name = f"{PREFIX}{bits}"
+    AttentionInterface.register(name, partial(low_bit_attention, form=ActivationFormat(bits)))
+    AttentionMaskInterface.register(name, eager_mask)
+    return name
+
+
+def low_bit_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    form: ActivationFormat,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor]:
+    """As ``taps.attention_with_scores``, with every operand of both products quantised; the scores are of the
+    quantised queries and keys."""
+    query, key, value = (_rounded(operand, form) for operand in (query, key, value))
+    rounded = partial(_rounded, form=form)
+    return attention_with_scores(module, query, key, value, attention_mask, scaling, dropout, probabilities=rounded)
+
+
+def _rounded(x: Tensor, form: ActivationFormat) -> Tensor:
+    integers, scale = quantize_activation(x, form)
+    assert scale is not None  # quantize_activation always gives one
+    rounded: Tensor = StraightThrough.apply(x, (integers * scale).to(x.dtype))  # type: ignore[no-untyped-call]
+    return rounded

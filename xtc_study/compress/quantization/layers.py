@@ -1,0 +1,163 @@
+"""Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
+
+The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
+al. 2013; XTC uses it without clipping). A clip acts on weights alone, and a weight whose magnitude is the clip exactly
+still learns. TernaryBERT clamps inputs to +-2.5 too, without a gradient from +-2.5 on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xtc_study.compress.quantization.activations import ActivationFormat, StaticRange
+from xtc_study.compress.quantization.freeze import Freezable
+from xtc_study.compress.quantization.integer_first import integer_first_linear
+from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
+from xtc_study.compress.quantization.shared_input import LinearInput, linear_input
+from xtc_study.compress.quantization.straight_through import StraightThrough
+
+ROWS = 1024
+"""Rows of a table that are quantised together when it is frozen."""
+
+
+class _StraightThroughLinear(torch.autograd.Function):
+    """Forward integer-first; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat, w_hat taken as x, w."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layer: LowBitLinear, inputs: LinearInput
+    ) -> Tensor:
+        dtype = inputs.value.dtype
+        quantized = layer.quantized_weight(dtype)
+        ctx.save_for_backward(inputs.value, *quantized, weight)
+        ctx.clip = layer.weight_format.clip if layer.weight_format else None
+        ctx.has_bias = bias is not None
+        return integer_first_linear(inputs.integers, inputs.scale, quantized, bias, layer.largest_product, dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x_hat, integers, scale, weight = ctx.saved_tensors
+        grad = grad.to(x_hat.dtype)
+        # Two dimensions: a product with more would copy the weight once a row of the batch where grad has gaps.
+        flat = grad.reshape(-1, grad.shape[-1])
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            if scale.shape[1] == 1:  # one scale a row or for all: cheaper to scale the gradient than the weights
+                grad_x = (flat * scale.reshape(-1).to(flat.dtype)) @ integers
+            else:
+                grad_x = flat @ dequantize(Quantized(integers, scale)).to(flat.dtype)
+            grad_x = grad_x.reshape(x_hat.shape)
+        grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
+        if ctx.clip is not None:
+            grad_weight = grad_weight * (weight.abs() <= ctx.clip)
+        grad_bias = flat.sum(0, dtype=torch.float32).to(weight.dtype) if ctx.has_bias else None
+        return grad_x, grad_weight, grad_bias, None, None
+
+
+class LowBitLinear(Freezable, nn.Linear):
+    """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full
+    precision. Once frozen (``freeze``) its weight's integers and scale are the ones that were kept.
+
+    Args:
+        weight_format: None leaves the weight in full precision.
+        activation_format: None leaves the input in full precision.
+    """
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        weight_format: WeightFormat | None,
+        activation_format: ActivationFormat | None,
+    ) -> None:
+        super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
+        self.weight_format, self.activation_format = weight_format, activation_format
+        self.input_range = StaticRange() if activation_format and activation_format.static else None
+        self.thaw_weight()
+
+    @property
+    def largest_product(self) -> int | None:
+        if self.weight_format is None or self.activation_format is None:
+            return None
+        return self.weight_format.largest * self.activation_format.largest
+
+    def quantized_weight(self, dtype: torch.dtype = torch.float32) -> Quantized:
+        """Integers (out, in) and scale; the weight itself with scale 1 when it is not quantised."""
+        if self.weight_format is None:
+            return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            return Quantized(self.frozen_integers.to(dtype), self.frozen_scale)
+        return quantize_weight(self.weight, self.weight_format, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) to (..., out), in the autocast dtype where autocast is on."""
+        inputs = self.quantized_input(x)
+        result: Tensor = _StraightThroughLinear.apply(x, self.weight, self.bias, self, inputs)  # type: ignore[no-untyped-call]
+        return result
+
+    def quantized_input(self, x: Tensor) -> LinearInput:
+        """x (..., in) as it is multiplied; in training mode a static range learns from it."""
+        limit = self.input_range(x) if self.input_range is not None else None
+        return linear_input(x, self.activation_format, arithmetic_dtype(x), limit)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"
+
+
+class LowBitEmbedding(Freezable, nn.Embedding):
+    """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table, until it
+    is frozen (``freeze``)."""
+
+    weight_format: WeightFormat
+
+    def __init__(self, embedding: nn.Embedding, weight_format: WeightFormat) -> None:
+        if weight_format.granularity != "row":
+            raise ValueError(f"granularity={weight_format.granularity!r}: an embedding has one scale a row; use 'row'")
+        super().__init__(
+            embedding.num_embeddings, embedding.embedding_dim, padding_idx=embedding.padding_idx, device="meta"
+        )
+        self.weight = embedding.weight
+        self.weight_format = weight_format
+        self.thaw_weight()
+
+    def quantized_weight(self) -> Quantized:
+        """Integers (rows, embedding_dim) and scale (rows, 1) of the whole table, as looking its rows up gives them.
+
+        On a GPU the order of a row's sum depends on how many rows there are, where these are few. So rows are looked
+        up as a batch has them, many at a time, round and round through a small table.
+        """
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            return Quantized(self.frozen_integers.float(), self.frozen_scale)
+        ids = torch.arange(-(-self.num_embeddings // ROWS) * ROWS, device=self.weight.device) % self.num_embeddings
+        parts = [quantize_weight(F.embedding(part, self.weight), self.weight_format) for part in ids.split(ROWS)]
+        integers, scale = (torch.cat(every)[: self.num_embeddings] for every in zip(*parts, strict=True))
+        return Quantized(integers, scale)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (...) to (..., embedding_dim)."""
+        rows = F.embedding(ids, self.weight, self.padding_idx)
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            flat = ids.reshape(-1)
+            quantized = Quantized(self.frozen_integers[flat].float(), self.frozen_scale[flat])
+        else:
+            quantized = quantize_weight(rows.detach().reshape(-1, rows.shape[-1]), self.weight_format)
+        rounded = dequantize(quantized).reshape(rows.shape)
+        result: Tensor = StraightThrough.apply(rows, rounded)  # type: ignore[no-untyped-call]
+        return result
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Leaves only these rows of the table, frozen ones as they are. ``padding_idx`` is for the caller to set."""
+        self.weight = nn.Parameter(self.weight.detach()[rows], requires_grad=self.weight.requires_grad)
+        self.num_embeddings = len(rows)
+        if self.frozen_integers is not None and self.frozen_scale is not None:
+            self.frozen_integers, self.frozen_scale = self.frozen_integers[rows], self.frozen_scale[rows]
+
+
+def arithmetic_dtype(x: Tensor) -> torch.dtype:
+    """The dtype a linear computes in: autocast's where it is on, else float32."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32

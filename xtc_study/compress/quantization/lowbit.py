@@ -1,0 +1,75 @@
+"""Makes a full-precision student low-bit in place, as its recipe says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from torch import nn
+
+from xtc_study.compress.encoder_parts import encoder_parts
+from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.attention import quantise_attention
+from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
+from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
+from xtc_study.compress.quantization.shared_input import share_inputs
+from xtc_study.recipe import FULL_PRECISION, Recipe
+
+
+def weight_format(recipe: Recipe) -> WeightFormat | None:
+    """How the recipe quantises linears; None for full precision."""
+    if recipe.weight_bits == FULL_PRECISION:
+        return None
+    return WeightFormat(recipe.weight_bits, recipe.granularity, recipe.weight_clip)
+
+
+def embedding_format(recipe: Recipe) -> WeightFormat | None:
+    """How the recipe quantises the word embeddings: always one scale a row (TernaryBERT, XTC)."""
+    if recipe.embedding_bits_used == FULL_PRECISION:
+        return None
+    return WeightFormat(recipe.embedding_bits_used, "row")
+
+
+def activation_format(recipe: Recipe) -> ActivationFormat | None:
+    """How the recipe quantises the inputs of the linears; None for full precision."""
+    if recipe.activation_bits == FULL_PRECISION:
+        return None
+    return ActivationFormat(recipe.activation_bits, recipe.activation_scale, recipe.activation_range == "static")
+
+
+def make_low_bit(model: Any, recipe: Recipe) -> None:
+    """Replaces the encoder's linears, its dense layers outside the stack and the word embeddings by low-bit ones.
+
+    Left in full precision, as in XTC: position and type embeddings (unless ``quantise_tables``), LayerNorms, biases
+    and the classifier.
+
+    Raises:
+        ValueError: the recipe's groups do not divide a matrix; nothing is replaced then.
+    """
+    parts = encoder_parts(model)
+    names = parts.layer_linears + (parts.head_linears if recipe.quantise_pooler else ())
+    weights, activations, table = weight_format(recipe), activation_format(recipe), embedding_format(recipe)
+    if weights is not None:
+        for name in names:
+            grouped(model.get_submodule(name).weight, weights.granularity)
+    if weights is not None or activations is not None:
+        for name in names:
+            replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
+        for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
+            if count > 1:  # queries, keys and values
+                share_inputs(model.get_submodule(parent))
+    if table is not None:
+        replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
+        if recipe.quantise_tables:
+            for name, module in list(model.named_modules()):
+                if type(module) is nn.Embedding and not name.startswith(f"{parts.layers}."):
+                    replace(model, name, LowBitEmbedding(module, table))
+    if recipe.quantise_attention:
+        quantise_attention(model, recipe.activation_bits)
+
+
+def replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Puts ``module`` where the submodule ``name`` was."""
+    parent, _, child = name.rpartition(".")
+    module.train(model.training)
+    setattr(model.get_submodule(parent), child, module)

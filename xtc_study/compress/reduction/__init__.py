@@ -1,0 +1,1 @@
+"""Reduction: fewer layers, narrower feed-forward parts, fewer rows of the word table."""

@@ -1,0 +1,1 @@
+"""How fast a packed folder is and how much memory it takes, beside its teacher and other runtimes."""

@@ -1,0 +1,190 @@
+"""Bytes, memory and milliseconds of a packed folder, beside its float32 teacher and other runtimes' files.
+
+Each runtime runs in a process of its own and in turn, several passes in all, so that a busy moment of the machine does
+not fall on one of them alone; of the passes the least median counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from xtc_study.packed.checksums import CHECKSUMS, CONFIG, read_config
+from xtc_study.packed.quiet import without_bars
+
+Shape = tuple[int, int]
+SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that answers batches.
+
+    runtime: one of ``bench_worker.RUNTIMES``. path: its file or folder. config: a folder with its config.json.
+    """
+
+    name: str
+    runtime: str
+    path: Path
+    config: Path
+    group: int = 0
+    more_files: tuple[Path, ...] = field(default=())
+
+    @property
+    def bytes(self) -> int:
+        files = list(self.path.glob("*.safetensors")) if self.path.is_dir() else [self.path, *self.more_files]
+        return sum(file.stat().st_size for file in files)
+
+
+class BenchError(ValueError):
+    """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
+
+
+@without_bars()
+def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
+    """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
+
+    Args:
+        teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
+        room: a folder for the exported files.
+
+    Returns:
+        The contenders, and the largest difference of each export's logits to the packed model's.
+
+    Raises:
+        BenchError: ``teacher`` is no float32 folder.
+        CheckpointError: ``folder`` is no sound packed folder, or the teacher's configuration cannot be read.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    from xtc_study.deploy.export.dequantize import dequantized
+    from xtc_study.deploy.export.onnx import to_onnx, write_onnx
+    from xtc_study.deploy.export.openvino import converted, to_openvino
+    from xtc_study.packed.engines.native_build import is_built
+
+    if teacher is None:
+        teacher = room / "fp32"
+        dequantized(folder).save_pretrained(teacher)
+    if not (teacher / CONFIG).is_file():
+        raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
+    if CHECKSUMS in read_config(teacher):
+        raise BenchError(
+            f"teacher {teacher}: a packed folder; expected a float32 folder, as transformers saves it. Without a "
+            "teacher one of the packed folder's own shape is measured"
+        )
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
+    found = [
+        Contender("fp32, PyTorch", "pytorch", teacher, teacher),
+        Contender("packed, torch engine", "xtc-torch", folder, folder),
+    ]
+    if find_spec("numba"):
+        found.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
+    if is_built():
+        found.append(Contender("packed, native engine", "xtc-native", folder, folder))
+    differences = {}
+    if find_spec("onnxruntime") and find_spec("onnxscript"):
+        write_onnx(model, room / "fp32.onnx", int8=False)
+        differences["int8, ONNX Runtime"] = to_onnx(folder, room / "int8.onnx").difference
+        found += [
+            Contender("fp32, ONNX Runtime", "onnxruntime", room / "fp32.onnx", teacher),
+            Contender("int8, ONNX Runtime", "onnxruntime", room / "int8.onnx", folder),
+        ]
+    if find_spec("openvino"):
+        import openvino
+
+        openvino.save_model(converted(model), str(room / "fp32.xml"), compress_to_fp16=False)
+        differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml").difference
+        group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
+        found += [
+            Contender("fp32, OpenVINO", "openvino", room / "fp32.xml", teacher, 0, (room / "fp32.bin",)),
+            Contender("u2, OpenVINO", "openvino", room / "u2.xml", folder, group, (room / "u2.bin",)),
+        ]
+    return found, differences
+
+
+def bench(
+    found: Sequence[Contender],
+    shapes: Iterable[Shape] = SHAPES,
+    threads: Iterable[int] = (1, 2),
+    seconds: float = 1.0,
+    passes: int = 2,
+    progress: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
+    """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms, worst_ms.
+
+    ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
+
+    Raises:
+        BenchError: no runtime, shape, number of threads or pass; a runtime failed.
+    """
+    shapes, threads = list(shapes), list(threads)
+    if not found or not shapes or not threads or passes < 1:
+        raise BenchError(
+            f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
+            "expected at least one of each (a shape longer than the model reads does not count)"
+        )
+    rows, measured, turns = [], 0, len(threads) * passes * len(found)
+    for count in threads:
+        for turn in range(passes):
+            for one in found:
+                measured += 1
+                what = f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}"
+                progress(f"{measured} of {turns}: {what}")
+                result = _measured(one, shapes, count, seconds)
+                for shape, times in result["times"].items():
+                    rows.append(
+                        {"name": one.name, "threads": count, "batch": shape, "bytes": one.bytes}
+                        | {key: result[key] for key in ("loaded_mb", "peak_mb")}
+                        | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
+                    )
+    frame = pd.DataFrame(rows)
+    keys = ["name", "threads", "batch"]
+    of_passes = frame.groupby(keys, sort=False)
+    return of_passes.min().assign(worst_ms=of_passes["worst_ms"].max()).reset_index()
+
+
+def cpu_name() -> str:
+    """The processor's own name for itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        import platform
+
+        return platform.processor() or platform.machine()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in fields.items()}
+    family = f"family {named['cpu family']}, model {named['model']}" if "cpu family" in named else ""
+    return f"{named.get('model name', 'unknown')} ({family}), {os.cpu_count()} CPUs"
+
+
+def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float) -> dict[str, Any]:
+    job = {
+        "runtime": one.runtime,
+        "path": str(one.path),
+        "config": str(one.config),
+        "group": one.group,
+        "threads": threads,
+        "shapes": shapes,
+        "seconds": seconds,
+    }
+    variables = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
+    environment = os.environ | {name: str(value) for name, value in variables.items()}
+    command = [sys.executable, "-m", "xtc_study.deploy.bench.worker", json.dumps(job)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise BenchError(f"{one.name}: " + "\n".join(done.stderr.splitlines()[-5:]))
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result

@@ -1,0 +1,161 @@
+"""What a finished run has to say: scores, real bytes, predictions; measured on the packed file, loaded again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from xtc_study.compress.quantization.freeze import freeze
+from xtc_study.compress.sizes import paper_size_bytes
+from xtc_study.deploy.model_card import write_card
+from xtc_study.packed.as_stored import rounded_student
+from xtc_study.packed.checkpoint import save_packed
+from xtc_study.packed.checksums import WEIGHTS
+from xtc_study.packed.loading import load
+from xtc_study.tasks.metric_names import higher_is_better, in_words
+from xtc_study.tasks.metrics import answers_one_class, score
+from xtc_study.tasks.task import Task
+from xtc_study.training.pipeline import Pipeline, Trained
+from xtc_study.training.predict import decide, predict
+
+
+class ReloadError(RuntimeError):
+    """The packed file's logits differ from the trained student's: the file must not be trusted."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The content of metrics.json, predictions.parquet and curve.csv, and the loaded model."""
+
+    model: Any
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    """split, idx, label, prediction, teacher_prediction: one row a dev example."""
+    curve: list[dict[str, Any]]
+
+    def scores(self) -> pd.DataFrame:
+        """One row a split and metric: the teacher's score and that of the loaded file."""
+        frame = pd.DataFrame(self.metrics["rows"])
+        frame = frame.assign(metric=frame["metric"].map(in_words)).set_index(["split", "metric"])
+        return frame[["teacher_value", "value"]].rename(
+            columns={"teacher_value": "teacher", "value": "packed student"}
+        )
+
+
+def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
+    """Packs the student into ``folder``, loads it again, and scores what was loaded.
+
+    The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
+    then read one set of integers and scales. They always come from the latent weights of its last step, so a run that
+    another device carries out again from the same steps may differ in the last bits, but never from its own file. What
+    the recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student first, so that it
+    gives the file's logits.
+
+    Raises:
+        ReloadError: the loaded model does not give the student's logits bit for bit.
+        ValueError: weights that no file can hold; the message names the module.
+    """
+    freeze(student.model)
+    names, config = dict(enumerate(pipeline.task.labels)), student.model.config
+    config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
+    if names:  # so that a prediction is a word
+        config.id2label, config.label2id = names, {name: i for i, name in names.items()}
+    else:
+        config.problem_type = "regression"  # or transformers' pipeline puts the value through a sigmoid
+    filed = pipeline.filed(student.model)
+    size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
+    # The engine that works on every device; the others give the same integers (tests/packed/engines/test_engines.py).
+    loaded = load(folder, "torch").to(pipeline.arithmetic.device)
+    as_stored = rounded_student(filed.model, pipeline.recipe.rest)
+    rows: list[dict[str, Any]] = []
+    parts = []
+    for split, encoded in filed.dev.items():
+        logits = predict(loaded, encoded, filed.padding)
+        difference = float(np.abs(logits - predict(as_stored, encoded, filed.padding)).max())
+        if difference != 0.0:
+            raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
+        part = pd.DataFrame(
+            {
+                "split": split,
+                "idx": pipeline.text[split]["idx"],
+                "label": np.asarray(encoded["labels"], dtype=np.float64),
+                "prediction": decide(logits, pipeline.task),
+                "teacher_prediction": decide(
+                    predict(teacher.model, pipeline.dev[split], pipeline.padding), pipeline.task
+                ),
+            }
+        )
+        parts.append(part)
+        rows += [_row(pipeline, part, split, metric, student) for metric in pipeline.task.metrics]
+    metrics = {
+        "rows": rows,
+        "size_bytes": size,
+        "size_bytes_paper": paper_size_bytes(
+            filed.model, pipeline.recipe.weight_bits, pipeline.recipe.embedding_bits_used
+        ),
+        "teacher_size_bytes": (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size,
+        "seconds": {"teacher": teacher.seconds, "student": student.seconds},
+        "steps": [step.address for step in pipeline.steps],
+        "steps_reused": teacher.reused + student.reused,
+        "reload_difference": 0.0,
+        "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
+        "vocabulary": filed.vocabulary,
+        "heads": pipeline.head_notes(),
+        "lengths": {split: found.record() for split, found in pipeline.lengths.items()},
+        "one_answer": _one_answer(parts, pipeline.task, "prediction"),
+        "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
+    }
+    write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
+    return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
+
+
+def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, student: Trained) -> dict[str, Any]:
+    labels = part["label"].to_numpy()
+    best = None
+    if metric == pipeline.task.primary_metric and split == pipeline.task.eval_splits[0]:
+        last = student.step.phase  # a full-precision reduction on the way is not this student
+        best = max(
+            point["value"] for point in student.curve if point["term"] == "dev score" and point["phase"] == last
+        )
+    return {
+        "split": split,
+        "metric": metric,
+        "value": score(metric, labels, part["prediction"].to_numpy()),
+        "best_value": best,
+        "teacher_value": score(metric, labels, part["teacher_prediction"].to_numpy()),
+        "n_examples": len(part),
+        "higher_is_better": higher_is_better(metric),
+    }
+
+
+def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str, str]:
+    """By split, the class or number that a model answers for every row; without splits where it tells rows apart."""
+    found = {}
+    for part in parts:
+        if answers_one_class(part[column].to_numpy()):
+            answer = part[column].iloc[0]
+            found[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
+    return found
+
+
+def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.DataFrame:
+    """Dev examples the student gets wrong, those its teacher gets right first; for regression, the farthest off."""
+    split = pipeline.task.eval_splits[0]
+    frame = outcome.predictions[outcome.predictions["split"] == split].reset_index(drop=True)
+    texts = pipeline.text[split].to_pandas()[list(pipeline.task.text_fields)].reset_index(drop=True)
+    frame = pd.concat([texts, frame.drop(columns=["split"])], axis=1)
+    frame["off"] = (frame["prediction"] - frame["label"]).abs()
+    if pipeline.task.is_regression:
+        farthest: pd.DataFrame = frame.sort_values("off", ascending=False).head(count)
+        return farthest.drop(columns=["idx", "off"]).round(2)
+    frame["teacher_off"] = (frame["teacher_prediction"] - frame["label"]).abs()
+    wrong = frame[frame["off"] > 0].sort_values(["teacher_off", "idx"]).head(count)
+    names = dict(enumerate(pipeline.task.labels))
+    for column in ("label", "prediction", "teacher_prediction"):
+        wrong[column] = wrong[column].astype(int).map(names)
+    shown: pd.DataFrame = wrong.drop(columns=["idx", "off", "teacher_off"])
+    return shown.reset_index(drop=True)

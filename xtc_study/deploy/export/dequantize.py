@@ -1,0 +1,46 @@
+"""A packed model as a plain float32 one, for runtimes that have quantizers of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xtc_study.compress.quantization.lowbit import replace
+from xtc_study.compress.quantization.quantizers import Quantized, dequantize
+from xtc_study.packed.layers import PackedEmbedding, PackedLinear, unpacked_rows
+from xtc_study.packed.loading import load
+
+
+@torch.no_grad()
+def dequantized(folder: Path) -> Any:
+    """The folder's model with every weight as the float it stands for, and inputs in full precision.
+
+    Raises:
+        CheckpointError: no sound packed folder.
+    """
+    model = load(folder, "torch")
+    for name, module in list(model.named_modules()):
+        if isinstance(module, PackedLinear):
+            rows, columns = module.entry.shape
+            weight = module.weight
+            if module.integers is not None and module.weight_scale is not None:
+                weight = dequantize(Quantized(module.integers.float(), module.weight_scale))
+            assert weight is not None
+            linear = nn.Linear(columns, rows, bias=module.bias is not None, device="meta")
+            linear.weight = nn.Parameter(weight, requires_grad=False)
+            if module.bias is not None:
+                linear.bias = nn.Parameter(module.bias, requires_grad=False)
+            replace(model, name, linear)
+        elif isinstance(module, PackedEmbedding):
+            integers = unpacked_rows(module.weight, module.entry).float()
+            table = nn.Embedding(*module.entry.shape, device="meta")
+            table.weight = nn.Parameter(dequantize(Quantized(integers, module.weight_scale)), requires_grad=False)
+            replace(model, name, table)
+    for attribute in ("quantization_config", "xtc_checksums"):
+        if hasattr(model.config, attribute):
+            delattr(model.config, attribute)
+    model.__dict__.pop("hf_quantizer", None)
+    return model.eval()

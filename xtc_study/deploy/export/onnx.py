@@ -1,0 +1,119 @@
+"""A packed folder as ONNX: float32, and int8 by ONNX Runtime's dynamic quantisation.
+
+Dynamic quantisation has its own rules: 8-bit weights, and inputs with one scale and zero point a tensor where ours
+have one a token. Its logits are near ours and not equal; ``to_onnx`` returns how near: on the batches it is
+given, rows of the task as a rule, and on made-up pairs where it is given none.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xtc_study.deploy.export.dequantize import dequantized
+from xtc_study.deploy.export.parity import Agreement, agreement
+from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, probe_inputs
+from xtc_study.packed.loading import load
+
+
+def to_onnx(
+    folder: Path, path: Path, int8: bool = True, names: Sequence[str] = (), batches: Sequence[Batch] = ()
+) -> Agreement:
+    """Writes the ONNX file and says how near its answers are to the packed model's.
+
+    Args:
+        names: its inputs; none: those that the model takes. batches: rows to compare on; none: random ones.
+
+    Raises:
+        ValueError: onnx, onnxscript or onnxruntime is not installed.
+        CheckpointError: ``folder`` is no sound packed folder.
+    """
+    model = dequantized(folder)
+    names = names or input_names(model)
+    write_onnx(model, path, int8, names)
+    running, packed = session(path), load(folder)
+    rows = batches or made_up(packed, names)
+    return agreement(packed, lambda inputs: run_onnx(running, inputs), rows, not batches)
+
+
+def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) -> None:
+    """Any float32 classifier as ONNX, with batch and length left open; ``names`` as for ``to_onnx``."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    except ImportError as error:
+        raise ValueError(f"ONNX export needs {error.name}; from the source: pip install -e '.[export]'") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    inputs = only(probe_inputs(model.config, 2, 8), names or input_names(model))
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    with tempfile.TemporaryDirectory() as room, quiet():
+        plain = Path(room) / "model.onnx" if int8 else path
+        torch.onnx.export(
+            Logits(model),
+            tuple(inputs.values()),
+            str(plain),
+            input_names=list(inputs),
+            output_names=["logits"],
+            dynamic_shapes=tuple(axes for _ in inputs),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        if int8:
+            quantize_dynamic(
+                plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"]
+            )
+
+
+def session(path: Path, threads: int = 0) -> Any:
+    """An ONNX Runtime session on the CPU, with every graph optimisation."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(running: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
+    """Logits of a session, from those of the inputs that it takes."""
+    taken = only(dict(inputs), [port.name for port in running.get_inputs()])
+    (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in taken.items()})
+    return np.asarray(logits)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Both exporters warn of what is meant to be so."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+class Logits(torch.nn.Module):
+    """Ids, mask and, where the model has them, token types in; logits out, and nothing else."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
+        return logits

@@ -1,0 +1,82 @@
+"""Text in, answers out: what ``xtc-study predict`` does with a packed folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xtc_study.packed.loading import load
+from xtc_study.packed.text_length import longest_text
+from xtc_study.training.predict import in_batches
+
+WINDOW = 2**16
+"""Texts that are held in memory and put in order of length together; more than any dev split of GLUE."""
+BLANK = "a blank line holds no text, and training accepts none"
+
+
+def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
+    """One answer a text: label and probability, or value for regression. A tab parts the sentences of a pair.
+
+    Texts are cut, put into batches and padded as for a run's metrics.json, so that its dev split gives its score to
+    the last digit. A blank text gets an answer too, which says under ``error`` that there is none.
+
+    Raises:
+        CheckpointError: no sound packed folder.
+        ValueError: a text of as many sentences as the folder's task has not, or with nothing beside its tab; no
+            tokenizer beside the weights.
+    """
+    from transformers import AutoTokenizer
+
+    pairs = {number: text.split("\t") for number, text in enumerate(texts) if text.strip()}
+    if any(len(pair) > 2 for pair in pairs.values()) or len({len(pair) for pair in pairs.values()}) > 1:
+        raise ValueError("expected one sentence a line, or two with a tab between them on every line")
+    for number, pair in pairs.items():
+        if not all(part.strip() for part in pair):
+            raise ValueError(f"text {number + 1}, {texts[number]!r}: empty beside the tab; write a sentence")
+    model = load(folder, engine)
+    _check_count(next(iter(pairs.values()), []), model.config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: no tokenizer beside the weights ({error})") from None
+    longest = longest_text(folder, model, tokenizer)
+    for start in range(0, len(texts), WINDOW):
+        numbers = [number for number in range(start, min(start + WINDOW, len(texts))) if number in pairs]
+        found = _logits(model, tokenizer, [pairs[number] for number in numbers], longest) if numbers else []
+        rows = dict(zip(numbers, found, strict=True))
+        for number, text in enumerate(texts[start : start + WINDOW], start):
+            answer = _answer(torch.from_numpy(rows[number]), model.config) if number in rows else {"error": BLANK}
+            yield {"text": text} | answer
+
+
+def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest: int) -> Any:
+    """(pairs, outputs) float32."""
+    columns = [list(column) for column in zip(*pairs, strict=True)]
+    encoded = tokenizer(*columns, truncation="longest_first", max_length=longest)
+
+    def batch_of(chosen: list[int]) -> dict[str, torch.Tensor]:
+        rows = [{name: values[row] for name, values in encoded.items()} for row in chosen]
+        return dict(tokenizer.pad(rows, return_tensors="pt", padding_side="right"))
+
+    return in_batches(model, [len(pieces) for pieces in encoded["input_ids"]], batch_of)
+
+
+def _check_count(pair: Sequence[str], config: Any) -> None:
+    """A folder says how many texts a row of its task has; earlier ones do not."""
+    expected = getattr(config, "xtc_texts", None)
+    if expected in (1, 2) and pair and len(pair) != expected:
+        wanted = "two texts, separated by a TAB" if expected == 2 else "one text, without a TAB"
+        found = "one text" if len(pair) == 1 else "two"
+        task = getattr(config, "xtc_task", "of this folder")
+        raise ValueError(f"text {chr(9).join(pair)!r}: {found}; task {task} expects {wanted}, on every line")
+
+
+def _answer(logits: torch.Tensor, config: Any) -> dict[str, Any]:
+    if len(logits) == 1:
+        return {"value": float(logits[0])}
+    chances = logits.softmax(-1)
+    best = int(chances.argmax())
+    return {"label": config.id2label.get(best, str(best)), "probability": round(float(chances[best]), 6)}

@@ -1,0 +1,86 @@
+"""Inputs to compare two runtimes of one model on: rows of the task's dev split, or made up where there are none."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xtc_study.packed.text_length import longest_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from xtc_study.tasks.task import Task
+
+Batch = dict[str, torch.Tensor]
+
+TYPES = "token_type_ids"
+ROWS = 512
+"""Of a dev split, at most; taken evenly over the whole split."""
+BATCHES = (1, 3, 8, 32)
+"""Rows of each batch, in turn: rows come as the split has them, so that each batch has its own length and padding."""
+
+
+def input_names(model: Any, tokenizer: Any = None) -> list[str]:
+    """What an exported file is fed with: what the tokenizer gives and the model uses.
+
+    Token types are among it where the model knows two or more of them; where it knows one, if its tokenizer gives it.
+
+    Args:
+        tokenizer: None: what the model takes decides alone.
+    """
+    kinds = int(getattr(model.config, "type_vocab_size", 0) or 0)
+    takes = TYPES in inspect.signature(model.forward).parameters
+    gives = tokenizer is None or TYPES in tokenizer.model_input_names
+    names = ["input_ids", "attention_mask"]
+    return [*names, TYPES] if takes and gives and kinds > (tokenizer is None) else names
+
+
+def probe_inputs(config: Any, batch: int, length: int, padded: bool = False) -> Batch:
+    """Random pairs, (batch, length) int64: ids, attention mask, and token types where the configuration has two.
+
+    The second half of each text has type 1; with ``padded`` each text is shorter than the last.
+    """
+    generator = torch.Generator().manual_seed(batch * 1000 + length)
+    ids = torch.randint(3, config.vocab_size, (batch, length), generator=generator)
+    lengths = torch.linspace(length, length // 2, batch).long() if padded else torch.full((batch,), length)
+    places = torch.arange(length)
+    mask = places < lengths[:, None]
+    pad = config.pad_token_id or 0
+    inputs = {"input_ids": torch.where(mask, ids, pad), "attention_mask": mask.long()}
+    if int(getattr(config, "type_vocab_size", 0) or 0) > 1:
+        inputs[TYPES] = (mask & (places >= lengths[:, None] // 2)).long()
+    return inputs
+
+
+def made_up(model: Any, names: Sequence[str]) -> list[Batch]:
+    """Batches of random pairs of several lengths, up to what the model reads, for a model without data."""
+    longest = min(64, longest_text(Path(str(model.name_or_path)), model))
+    shapes = [(rows, max(longest * part // 4, 4)) for rows, part in zip(BATCHES, (4, 1, 3, 2), strict=True)]
+    batches = [probe_inputs(model.config, *shape, padded=True) for shape in shapes]
+    return [only(batch, names) for batch in batches]
+
+
+def of_task(text: Dataset, task: Task, tokenizer: Any, max_length: int, names: Sequence[str]) -> list[Batch]:
+    """Batches of up to ``ROWS`` rows of a split, cut and padded as in training."""
+    from xtc_study.tasks.batches import Padding, tokenised
+
+    count = min(ROWS, len(text))
+    rows = tokenised(text.select([row * len(text) // count for row in range(count)]), task, tokenizer, max_length)
+    padding, start = Padding(tokenizer, task), 0
+    batches: list[Batch] = []
+    while start < count:
+        size = BATCHES[len(batches) % len(BATCHES)]
+        batch = padding([rows[row] for row in range(start, min(start + size, count))])
+        batches.append(only(batch, names))
+        start += size
+    return batches
+
+
+def only(batch: Batch, names: Sequence[str]) -> Batch:
+    """The inputs of these names; token types that a batch lacks are 0, as a tokenizer gives them for one text."""
+    return {name: batch[name] if name in batch else torch.zeros_like(batch["input_ids"]) for name in names}

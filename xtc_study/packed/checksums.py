@@ -1,0 +1,125 @@
+"""Checksums of a packed folder, so that a flipped bit is an error and never another answer.
+
+``config.json`` says under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
+with sorted keys and no spaces, without this entry and without what transformers itself rewrites. Of a tokenizer it has
+the sha256 of each file; earlier folders have none of these, and load without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+CHECKSUMS = "xtc_checksums"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+OTHER_FILES = ("transformers_weights", "configuration_files", "attribute_map")
+"""Fields of config.json that make transformers read other files than these two; the last renames the others."""
+NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
+TOKENIZER = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt", "bpe.codes", "dict.txt")
+"""What transformers calls the files of tokenizers: tokenizer.json, special_tokens_map.json, vocab.txt, spm.model."""
+
+
+class CheckpointError(ValueError):
+    """A folder that is no packed checkpoint, or a damaged one. The message names the file and what is wrong."""
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Writes config.json beside a finished weight file, with the checksums of both, and of a tokenizer there."""
+    config = {key: value for key, value in config.items() if key != CHECKSUMS}
+    config[CHECKSUMS] = {CONFIG: config_digest(config), WEIGHTS: file_digest(folder / WEIGHTS)}
+    config[CHECKSUMS] |= {name: file_digest(folder / name) for name in tokenizer_files(folder)}
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json; ``verify`` says whether it is what was written.
+
+    Raises:
+        CheckpointError: the file is missing or holds no JSON mapping.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: not found; expected a folder written by xtc-study, with {CONFIG} and {WEIGHTS}"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path}: holds a {type(config).__name__}, expected a mapping")
+    return config
+
+
+def verify(folder: Path, config: dict[str, Any]) -> None:
+    """Compares both files, and the tokenizer's if it has any, with the checksums in ``config``.
+
+    Raises:
+        CheckpointError: a checksum is missing or wrong, or a tokenizer has more files than it was written with.
+    """
+    written = config.get(CHECKSUMS)
+    if not isinstance(written, dict):
+        raise CheckpointError(f"{folder / CONFIG}: no {CHECKSUMS}; a folder written by xtc-study has them")
+    if written.get(CONFIG) != config_digest(config):
+        raise CheckpointError(
+            f"{folder / CONFIG}: was changed after it was written (checksum); take the original file, "
+            "or seal an intended change with xtc_study.packed.checksums.write_config"
+        )
+    _verify_tokenizer(folder, written)
+    if not (folder / WEIGHTS).is_file():
+        raise CheckpointError(f"{folder / WEIGHTS}: not found")
+    if written.get(WEIGHTS) != file_digest(folder / WEIGHTS):
+        raise CheckpointError(f"{folder / WEIGHTS}: damaged or not the file that was written (checksum)")
+
+
+def check_alone(folder: Path, config: dict[str, Any]) -> None:
+    """Refuses what would make transformers read other files than those that ``verify`` compares.
+
+    Raises:
+        CheckpointError: such a field in ``config``, or such a file in the folder.
+    """
+    for field in OTHER_FILES:
+        if field in config:
+            raise CheckpointError(
+                f"{folder / CONFIG}: has {field!r}, by which transformers may read other files than {CONFIG} and "
+                f"{WEIGHTS}, which alone are checked; take it out"
+            )
+    for path in folder.iterdir():
+        if path.name == "adapter_config.json" or path.name.startswith("shard-"):
+            raise CheckpointError(f"{path}: transformers may load it beside {WEIGHTS} or in its place; remove it")
+
+
+def config_digest(config: dict[str, Any]) -> str:
+    covered = {key: value for key, value in config.items() if key not in NOT_COVERED}
+    return hashlib.sha256(json.dumps(covered, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tokenizer_files(folder: Path) -> list[str]:
+    """The names of the folder's files that make its tokenizer, sorted."""
+    names = (path.name for path in folder.iterdir() if path.is_file())
+    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in TOKENIZER))
+
+
+def _verify_tokenizer(folder: Path, written: dict[str, Any]) -> None:
+    """A file too many is as bad as a changed one: transformers reads what is there, and answers otherwise."""
+    listed = sorted(set(written) - {CONFIG, WEIGHTS})
+    for name in listed:
+        if Path(name).name != name or not (folder / name).is_file():
+            raise CheckpointError(f"{folder / name}: not found, but {CONFIG} has its checksum; copy the whole folder")
+        if written[name] != file_digest(folder / name):
+            raise CheckpointError(
+                f"{folder / name}: damaged or not the file that was written (checksum); take the original file"
+            )
+    surplus = [name for name in tokenizer_files(folder) if listed and name not in listed]
+    if surplus:
+        raise CheckpointError(
+            f"{folder / surplus[0]}: was not there when the folder was written and may change its tokenizer; remove it"
+        )

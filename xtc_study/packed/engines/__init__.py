@@ -1,0 +1,80 @@
+"""What computes a packed linear: every engine gives the same integers, so the same logits, bit for bit.
+
+``torch``: int8 in memory; any device. ``numba``: 1 or 2 bits a weight in memory; CPU. ``native``: the same in C++,
+after ``xtc-study build-engine``. ``auto``: native where it is built, else numba where it is installed, else torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from typing import Protocol
+
+from torch import Tensor
+
+from xtc_study.nearest import did_you_mean
+from xtc_study.packed.engines import native_build
+from xtc_study.packed.layers import PackedLinear
+
+ENGINES = ("auto", "torch", "numba", "native")
+
+_chosen: ContextVar[str] = ContextVar("engine", default="auto")
+
+
+class Engine(Protocol):
+    """Takes a filled layer over, then computes it."""
+
+    name: str
+
+    def prepare(self, layer: PackedLinear) -> None:
+        """Turns the layer's bytes into what this engine keeps in memory.
+
+        Raises:
+            ValueError: bytes that stand for no weight.
+        """
+
+    def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        """x (..., in) to (..., out), float32."""
+
+
+def make_engine(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        ValueError: no such engine, or one that is not installed or built.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"engine={name!r}: expected one of {', '.join(ENGINES)}{did_you_mean(name, ENGINES)}")
+    if name in ("auto", "native") and native_build.is_built():
+        from xtc_study.packed.engines.native_engine import NativeEngine
+
+        return NativeEngine()
+    if name == "native":
+        raise ValueError(f"engine='native': not built on this machine; run {native_build.FIX}, or use engine='numba'")
+    installed = find_spec("numba") is not None
+    if name == "numba" and not installed:
+        raise ValueError("engine='numba': numba is not installed; pip install numba, or use engine='torch'")
+    if name == "torch" or not installed:
+        from xtc_study.packed.engines.torch_engine import TorchEngine
+
+        return TorchEngine()
+    from xtc_study.packed.engines.numba_engine import NumbaEngine
+
+    return NumbaEngine()
+
+
+def chosen_engine() -> str:
+    """The engine that models loaded here get."""
+    return _chosen.get()
+
+
+@contextmanager
+def engine_for_loading(name: str) -> Iterator[None]:
+    """Models loaded inside the block, also by transformers itself, get this engine."""
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)

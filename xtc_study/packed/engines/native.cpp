@@ -1,0 +1,236 @@
+// A linear of 1- or 2-bit weights that stay so in memory: quantise the rows of x, multiply, scale, add the bias.
+//
+// Sums are whole numbers, and every float32 operation is a single one in the order of compress/quantization/integer_first.py, so y
+// equals that of the other engines bit for bit. That needs -ffp-contract=off and no -ffast-math.
+//
+// A weight S is kept as a code without sign, as the dot-product instructions want one operand: 1 bit: S = 2c - 1,
+// 2 bits: S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects the sum of its products.
+//
+// Layout of the codes: panels of 32 outputs, the last one filled up with zeros; in a panel, groups of 8 / bits quads of
+// inputs, likewise; in a group 128 bytes, byte 4 * output + input of them for that output and input of a quad, the first
+// quad in its lowest bits. A mask and a shift then give the codes of quad after quad, each in its own byte.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+constexpr int PANEL = 32;
+constexpr long CHUNK = 192;            // rows whose quantised inputs stay in a core's cache
+constexpr long WORTH_THREADS = 1 << 20;  // products
+
+// What differs between processors: LANES sums in a register, and ROWS rows computed at once, as registers allow.
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+
+const char* const INSTRUCTIONS = "avx512-vnni";
+constexpr int LANES = 16, ROWS = 12;
+using Lanes = __m512i;
+
+inline Lanes load(const uint8_t* bytes) { return _mm512_loadu_si512(bytes); }
+
+// The lowest BITS bits of each byte, which are then shifted out.
+template <int BITS>
+inline Lanes next(Lanes& packed) {
+    const Lanes code = _mm512_and_si512(packed, _mm512_set1_epi8((1 << BITS) - 1));
+    packed = _mm512_srli_epi32(packed, BITS);
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {
+    return _mm512_dpbusd_epi32(sums, code, _mm512_set1_epi32(quad));
+}
+
+inline void store(Lanes sums, int32_t* out) { _mm512_storeu_si512(out, sums); }
+
+#elif defined(__AVX2__)
+
+const char* const INSTRUCTIONS = "avx2";
+constexpr int LANES = 8, ROWS = 2;
+using Lanes = __m256i;
+
+inline Lanes load(const uint8_t* bytes) { return _mm256_loadu_si256(reinterpret_cast<const Lanes*>(bytes)); }
+
+template <int BITS>
+inline Lanes next(Lanes& packed) {
+    const Lanes code = _mm256_and_si256(packed, _mm256_set1_epi8((1 << BITS) - 1));
+    packed = _mm256_srli_epi32(packed, BITS);
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 2 * 127: no 16-bit sum saturates
+    const Lanes pairs = _mm256_maddubs_epi16(code, _mm256_set1_epi32(quad));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+inline void store(Lanes sums, int32_t* out) { _mm256_storeu_si256(reinterpret_cast<Lanes*>(out), sums); }
+
+#else
+
+const char* const INSTRUCTIONS = "plain";
+constexpr int LANES = 16, ROWS = 4;
+struct Lanes {
+    uint32_t lane[LANES];
+};
+
+inline Lanes load(const uint8_t* bytes) {
+    Lanes packed;
+    std::memcpy(packed.lane, bytes, sizeof packed.lane);
+    return packed;
+}
+
+template <int BITS>
+inline Lanes next(Lanes& packed) {
+    Lanes code;
+    for (int lane = 0; lane < LANES; lane++) {
+        code.lane[lane] = packed.lane[lane] & 0x01010101u * ((1 << BITS) - 1);
+        packed.lane[lane] >>= BITS;
+    }
+    return code;
+}
+
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {
+    for (int lane = 0; lane < LANES; lane++)
+        for (int input = 0; input < 32; input += 8)
+            sums.lane[lane] += (code.lane[lane] >> input & 3) * static_cast<int8_t>(quad >> input);
+    return sums;
+}
+
+inline void store(Lanes sums, int32_t* out) { std::memcpy(out, sums.lane, sizeof sums.lane); }
+
+#endif
+
+// The products of R rows and a panel. q: quads of R rows in turn. The loops are unrolled so that sums stay in registers.
+template <int BITS, int R>
+void multiply(const int8_t* q, const uint8_t* panel, long groups, int32_t (*out)[PANEL]) {
+    constexpr int VECTORS = PANEL / LANES;
+    Lanes sums[R][VECTORS] = {}, packed[VECTORS];
+    for (long group = 0; group < groups; group++, panel += 4 * PANEL) {
+#pragma GCC unroll 4
+        for (int vector = 0; vector < VECTORS; vector++) packed[vector] = load(panel + vector * 4 * LANES);
+#pragma GCC unroll 1
+        for (int step = 0; step < 8 / BITS; step++, q += 4 * R) {
+            Lanes code[VECTORS];
+#pragma GCC unroll 4
+            for (int vector = 0; vector < VECTORS; vector++) code[vector] = next<BITS>(packed[vector]);
+#pragma GCC unroll 12
+            for (int row = 0; row < R; row++) {
+                int32_t quad;
+                std::memcpy(&quad, q + 4 * row, 4);
+#pragma GCC unroll 4
+                for (int vector = 0; vector < VECTORS; vector++)
+                    sums[row][vector] = dot(sums[row][vector], code[vector], quad);
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int row = 0; row < R; row++)
+#pragma GCC unroll 4
+        for (int vector = 0; vector < VECTORS; vector++) store(sums[row][vector], out[row] + vector * LANES);
+}
+
+template <int BITS, int R = ROWS>
+void multiply_rows(long rows, const int8_t* q, const uint8_t* panel, long groups, int32_t (*out)[PANEL]) {
+    if (rows == R) return multiply<BITS, R>(q, panel, groups, out);
+    if constexpr (R > 1) multiply_rows<BITS, R - 1>(rows, q, panel, groups, out);
+}
+
+struct Row {
+    float scale;
+    int32_t sum;
+};
+
+// A row of x to q (columns). limit < 0: the row's own maximum.
+Row quantise(const float* x, long columns, float levels, float limit, int8_t* q) {
+    if (limit < 0) {
+        int32_t largest = 0;  // of the bits without sign, which are ordered as the numbers are, NaN above all
+        for (long k = 0; k < columns; k++) {
+            int32_t bits;
+            std::memcpy(&bits, x + k, 4);
+            largest = std::max(largest, bits & 0x7fffffff);
+        }
+        std::memcpy(&limit, &largest, 4);
+    }
+    const float scale = limit / levels, step = scale > 0 ? scale : 1.0f;
+    int32_t sum = 0;
+    for (long k = 0; k < columns; k++) {
+        const float value = std::rint(x[k] / step);
+        const int32_t whole = static_cast<int32_t>(std::min(std::max(value, -levels), levels));
+        q[k] = static_cast<int8_t>(whole);
+        sum += whole;
+    }
+    return {scale, sum};
+}
+
+template <int BITS>
+void linear(const float* x, long rows, long columns, const uint8_t* weight, long outputs, const float* weight_scale,
+            bool one_scale, const float* bias, float levels, float limit, float* y, int threads) {
+    const long per_group = 4 * 8 / BITS, groups = (columns + per_group - 1) / per_group, width = groups * per_group;
+    const long quads = width / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
+    static thread_local std::vector<int8_t> inputs;
+    static thread_local std::vector<Row> row_sums;
+    if (inputs.size() < static_cast<size_t>(chunk * width)) inputs.resize(chunk * width);
+    if (row_sums.size() < static_cast<size_t>(chunk)) row_sums.resize(chunk);
+    int8_t* const q = inputs.data();
+    Row* const row_of = row_sums.data();
+    if (rows * columns * outputs < WORTH_THREADS) threads = 1;
+#pragma omp parallel num_threads(threads)
+    {
+        std::vector<int8_t> line(width);
+        for (long first = 0; first < rows; first += chunk) {
+            const long count = std::min(chunk, rows - first), tiles = (count + ROWS - 1) / ROWS;
+#pragma omp for
+            for (long tile = 0; tile < tiles; tile++) {
+                const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
+                for (long row = 0; row < size; row++) {
+                    row_of[start + row] =
+                        quantise(x + (first + start + row) * columns, columns, levels, limit, line.data());
+                    int8_t* into = q + start * width + row * 4;
+                    for (long k = 0; k < quads; k++) std::memcpy(into + k * size * 4, line.data() + k * 4, 4);
+                }
+            }
+#pragma omp for collapse(2)
+            for (long tile = 0; tile < tiles; tile++)  // outside: the panels are small, and y is written row by row
+                for (long panel = 0; panel < panels; panel++) {
+                    const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
+                    const long left = panel * PANEL, kept = std::min<long>(PANEL, outputs - left);
+                    int32_t sums[ROWS][PANEL];
+                    multiply_rows<BITS>(size, q + start * width, weight + panel * groups * 4 * PANEL, groups, sums);
+                    float scale[PANEL], offset[PANEL], out[PANEL];
+                    std::fill(scale, scale + PANEL, *weight_scale);
+                    std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding it changes no number
+                    if (!one_scale) std::memcpy(scale, weight_scale + left, kept * 4);
+                    if (bias) std::memcpy(offset, bias + left, kept * 4);
+                    for (long row = 0; row < size; row++) {
+                        const Row own = row_of[start + row];
+                        for (int c = 0; c < PANEL; c++) {
+                            const int32_t total = (BITS == 1 ? 2 : 1) * sums[row][c] - own.sum;
+                            out[c] = static_cast<float>(total) * (scale[c] * own.scale) + offset[c];
+                        }
+                        std::memcpy(y + (first + start + row) * outputs + left, out, kept * 4);
+                    }
+                }
+        }
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* xtc_instructions() { return INSTRUCTIONS; }
+
+// x (rows, columns) to y (rows, outputs). weight_scale: one, or one an output. bias may be null.
+void xtc_linear(int bits, const float* x, long rows, long columns, const uint8_t* weight, long outputs,
+                const float* weight_scale, int one_scale, const float* bias, float levels, float limit, float* y,
+                int threads) {
+    const auto function = bits == 1 ? linear<1> : linear<2>;
+    function(x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, y, threads);
+}
+}

@@ -1,0 +1,137 @@
+"""The fastest engine on a CPU, once built: weights stay 1 or 2 bits in memory, all of a linear is one call of C++.
+
+Layers this does not suit (3 to 8 bits, groups of weights, inputs left in full precision, other devices) go to the
+torch engine.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xtc_study.packed.engines import native_build
+from xtc_study.packed.engines.raw_memory import CPU, floats, inputs, packed_bytes, results
+from xtc_study.packed.engines.torch_engine import TorchEngine
+from xtc_study.packed.layers import PackedLinear
+from xtc_study.packed.packing import Integers
+
+PANEL, QUAD = 32, 4
+"""Outputs in a panel, inputs in a quad: the layout that native.cpp describes."""
+
+
+class NativeEngine:
+    """Weights of 1 and 2 bits with one scale a tensor or row, and quantised inputs, on a CPU."""
+
+    name = "native"
+
+    def __init__(self) -> None:
+        _library()  # what does not load is an error now, not in the middle of an answer
+        _keep_freed_memory()
+        self.torch = TorchEngine()
+
+    def prepare(self, layer: PackedLinear) -> None:
+        form = layer.entry.weight
+        suits = (
+            form is not None
+            and form.bits in (1, 2)
+            and layer.entry.scale_shape[1] == 1
+            and layer.entry.activation is not None
+            and layer.weight is not None
+            and layer.weight.device.type == "cpu"
+        )
+        if not suits:
+            self.torch.prepare(layer)
+            layer.engine = self.torch
+        else:
+            layer.weight = _packed_anew(layer)
+
+    def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        entry, weight, scale = layer.entry, layer.weight, layer.weight_scale
+        assert entry.weight is not None and entry.activation is not None and weight is not None and scale is not None
+        weight = packed_bytes(weight)
+        if x.device.type != "cpu" or weight.device.type != "cpu":
+            return self._elsewhere(layer, x)
+        outputs, columns = entry.shape
+        flat, scale, bias = inputs(x, columns), floats(scale), layer.bias
+        if bias is not None:
+            bias = floats(bias)
+        limit = -1.0  # each row's own
+        if layer.input_range is not None:
+            limit = float(layer.input_range.limit)
+        elif entry.activation.scale == "tensor":
+            limit = float(flat.detach().abs().amax())
+        y = results(*x.shape[:-1], outputs)
+        _library().xtc_linear(
+            entry.weight.bits,
+            flat.data_ptr(),
+            flat.numel() // columns,
+            columns,
+            weight.data_ptr(),
+            outputs,
+            scale.data_ptr(),
+            scale.numel() == 1,
+            None if bias is None else bias.data_ptr(),
+            entry.activation.largest,
+            limit,
+            y.data_ptr(),
+            torch.get_num_threads(),
+        )
+        return y
+
+    def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
+        assert layer.weight is not None and layer.entry.weight is not None
+        integers = integers_of(layer.weight.cpu().numpy(), layer.entry.shape, layer.entry.weight.bits)
+        layer.integers = torch.from_numpy(integers).to(x.device)
+        layer.weight, layer.engine = None, self.torch
+        return self.torch.linear(layer, x)
+
+
+def codes_of(integers: Integers, bits: int) -> Any:
+    """-1, 0, 1 (outputs, inputs) to the bytes of native.cpp, one dimension."""
+    (outputs, inputs), codes, steps = integers.shape, integers.view(np.uint8) + np.uint8(1), 8 // bits
+    codes = np.pad(codes >> 1 if bits == 1 else codes, ((0, -outputs % PANEL), (0, -inputs % (steps * QUAD))))
+    parts = codes.reshape(-1, PANEL, codes.shape[1] // (steps * QUAD), steps, QUAD).transpose(0, 2, 1, 4, 3)
+    return np.bitwise_or.reduce(parts << _shifts(bits), -1).reshape(-1)
+
+
+def integers_of(codes: Any, shape: tuple[int, int], bits: int) -> Integers:
+    """The bytes back to int8 (outputs, inputs)."""
+    steps = 8 // bits
+    groups = -(-shape[1] // (steps * QUAD))
+    parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(bits) & (2**bits - 1)
+    whole = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
+    return np.ascontiguousarray((whole * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
+
+
+def _shifts(bits: int) -> Any:
+    """Where the code of each quad of a group lies in its byte."""
+    return np.arange(0, 8, bits, dtype=np.uint8)
+
+
+def _packed_anew(layer: PackedLinear) -> Tensor:
+    """The file's bytes in the layout of native.cpp; some panels at a time, to take little memory."""
+    assert layer.weight is not None and layer.entry.weight is not None
+    (_, columns), bits = layer.entry.shape, layer.entry.weight.bits
+    rows = layer.weight.reshape(-1, layer.entry.row_bytes)
+    step = max(2**18 // columns // PANEL, 1) * PANEL
+    parts = [codes_of(layer.entry.unpack(part).numpy(), bits) for part in rows.split(step)]
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew costs a seventh to a third.
+
+    It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
+    block is not touched, so takes no memory.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8, device=CPU)
+
+
+@cache
+def _library() -> Any:
+    return native_build.open_library(native_build.library_path())

@@ -1,0 +1,94 @@
+"""The loops of ``numba_kernels``, their rows divided among torch's own OpenMP threads.
+
+Between two products torch's threads stay awake for milliseconds and wait for work in a loop. Threads of another pool
+would fight them for the cores, so the work is handed to those that are there, by GOMP_parallel: the call that a
+compiler makes of ``#pragma omp parallel``. Import this only where ``openmp()`` finds the library.
+
+numba's cache is as old as this file, and does not see that a kernel changed: touch this file then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from numba import carray, cfunc, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from xtc_study.packed.engines import numba_kernels as kernels
+from xtc_study.packed.engines.openmp import openmp
+
+library: Any = openmp()
+for name in ("omp_get_thread_num", "omp_get_num_threads"):
+    llvm.add_symbol(f"xtc_{name}", ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+thread_number = types.ExternalFunction("xtc_omp_get_thread_num", types.int32())
+number_of_threads = types.ExternalFunction("xtc_omp_get_num_threads", types.int32())
+
+
+def run(loop: Any, threads: int, *values: Any) -> None:
+    """Calls a loop of this file in each thread. values: contiguous arrays, by their addresses, and whole numbers."""
+    job = np.array([value if isinstance(value, int) else value.ctypes.data for value in values], np.int64)
+    library.GOMP_parallel(loop.address, job.ctypes.data, threads, 0)
+
+
+@intrinsic
+def pointer(typing, address):  # type: ignore[no-untyped-def]
+    """A whole number as the address it is."""
+
+    def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), code
+
+
+@njit
+def part(count):  # type: ignore[no-untyped-def]
+    """This thread's share of ``count`` rows: the first, and one past the last."""
+    thread, threads = np.int64(thread_number()), np.int64(number_of_threads())
+    return count * thread // threads, count * (thread + 1) // threads
+
+
+@cfunc("void(voidptr)", cache=True)
+def quantise_rows(job):  # type: ignore[no-untyped-def]
+    """job: x, levels and limit, q, scales; M, K."""
+    j = carray(job, 6, np.int64)
+    start, stop = part(j[4])
+    x = carray(pointer(j[0]), (j[4], j[5]), np.float32)
+    constants = carray(pointer(j[1]), 2, np.float32)
+    q = carray(pointer(j[2]), (j[4], j[5]), np.int8)
+    scales = carray(pointer(j[3]), j[4], np.float32)
+    kernels.quantise_rows(x[start:stop], constants[0], constants[1], q[start:stop], scales[start:stop])
+
+
+@cfunc("void(voidptr)", cache=True)
+def scale_sums(job):  # type: ignore[no-untyped-def]
+    """job: sums, weight_scale, scales, bias, y; M, N."""
+    j = carray(job, 7, np.int64)
+    start, stop = part(j[5])
+    sums = carray(pointer(j[0]), (j[5], j[6]), np.int32)
+    weight_scale = carray(pointer(j[1]), j[6], np.float32)
+    scales = carray(pointer(j[2]), j[5], np.float32)
+    bias = carray(pointer(j[3]), j[6], np.float32)
+    y = carray(pointer(j[4]), (j[5], j[6]), np.float32)
+    kernels.scale_sums(sums[start:stop], weight_scale, scales[start:stop], bias, y[start:stop])
+
+
+@cfunc("void(voidptr)", cache=True)
+def spread_one_bit(job):  # type: ignore[no-untyped-def]
+    """job: codes, wide; bytes."""
+    j = carray(job, 3, np.int64)
+    start, stop = part(j[2])
+    codes, wide = carray(pointer(j[0]), j[2], np.uint8), carray(pointer(j[1]), j[2], np.uint64)
+    kernels.spread_one_bit(codes[start:stop], wide[start:stop])
+
+
+@cfunc("void(voidptr)", cache=True)
+def spread_two_bits(job):  # type: ignore[no-untyped-def]
+    """job: codes, wide; bytes."""
+    j = carray(job, 3, np.int64)
+    start, stop = part(j[2])
+    codes, wide = carray(pointer(j[0]), j[2], np.uint8), carray(pointer(j[1]), j[2], np.uint32)
+    kernels.spread_two_bits(codes[start:stop], wide[start:stop])

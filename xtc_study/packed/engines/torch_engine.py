@@ -1,0 +1,46 @@
+"""The engine that always works: weights as int8 in memory, products by ``_int_mm``, or by exact float32 elsewhere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xtc_study.compress.quantization.activations import quantize_activation
+from xtc_study.compress.quantization.integer_first import integer_first_linear
+from xtc_study.compress.quantization.quantizers import Quantized
+from xtc_study.packed.engines.int8 import has_exact_int8, int8_matmul
+from xtc_study.packed.layers import PackedLinear
+
+
+class TorchEngine:
+    """On CPU, CUDA and whatever else torch runs on."""
+
+    name = "torch"
+
+    def prepare(self, layer: PackedLinear) -> None:
+        assert layer.weight is not None
+        if layer.entry.weight is not None:
+            layer.integers = layer.entry.unpack(layer.weight).to(layer.weight.device)
+            layer.weight = None
+
+    def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
+        entry, x = layer.entry, x.float()
+        if entry.activation is None:
+            return integer_first_linear(x, None, self._weight(layer), layer.bias, None)
+        limit = layer.input_range.limit if layer.input_range is not None else None
+        q, token_scale = quantize_activation(x, entry.activation, limit)
+        scale = layer.weight_scale
+        one_scale = layer.integers is not None and scale is not None and scale.shape[1] == 1
+        if one_scale and has_exact_int8(x.device.type):
+            assert layer.integers is not None and scale is not None and token_scale is not None
+            total = int8_matmul(q.to(torch.int8).reshape(-1, q.shape[-1]), layer.integers)
+            y = total.reshape(*q.shape[:-1], len(layer.integers)) * (scale.reshape(-1) * token_scale)
+            return y if layer.bias is None else y + layer.bias
+        product = None if entry.weight is None else entry.weight.largest * entry.activation.largest
+        return integer_first_linear(q, token_scale, self._weight(layer), layer.bias, product)
+
+    def _weight(self, layer: PackedLinear) -> Quantized:
+        if layer.integers is not None and layer.weight_scale is not None:
+            return Quantized(layer.integers.float(), layer.weight_scale)
+        assert layer.weight is not None
+        return Quantized(layer.weight, layer.weight.new_ones(1, 1))

@@ -1,0 +1,90 @@
+"""Inference-only layers made of a packed file: the training layers' arithmetic, so the same logits.
+
+They are built empty, filled from the file, and then completed for an engine, which decides what stays in memory.
+``torch.compile`` leaves them as they are and compiles what lies between: their kernels are no PyTorch that it could
+trace, and what it fuses would round otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xtc_study.compress.quantization.activations import StaticRange
+from xtc_study.compress.quantization.quantizers import Quantized, dequantize
+from xtc_study.packed import base3
+from xtc_study.packed.module_format import Entry
+
+
+class PackedLinear(nn.Module):
+    """A linear (out, in) whose ``weight`` holds the bytes of the file until an engine takes them.
+
+    ``weight_scale`` is (1 or out, groups) float32; ``weight`` is float (out, in) where only the input is quantised.
+    """
+
+    weight: Tensor | None
+    weight_scale: Tensor | None
+    bias: Tensor | None
+    integers: Tensor | None
+    """int8 (out, in), for engines that keep it."""
+
+    def __init__(self, entry: Entry, bias: bool) -> None:
+        super().__init__()
+        self.entry = entry
+        self.register_buffer("weight", torch.empty(0))
+        self.register_buffer("weight_scale", torch.empty(0) if entry.weight is not None else None)
+        self.register_buffer("bias", torch.empty(0) if bias else None)
+        self.register_buffer("integers", None, persistent=False)
+        static = entry.activation is not None and entry.activation.static
+        self.input_range = StaticRange() if static else None
+        self.engine: Any = None
+
+    @torch.compiler.disable(reason="a packed linear is computed by an engine of its own")  # type: ignore[untyped-decorator]
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., in) to (..., out)."""
+        result: Tensor = self.engine.linear(self, x)
+        return result
+
+    def extra_repr(self) -> str:
+        return f"{self.entry}, engine={getattr(self.engine, 'name', None)}"
+
+
+class PackedEmbedding(nn.Module):
+    """A table whose rows stay packed in memory: uint8 (rows, bytes a row), a float32 scale a row."""
+
+    weight: Tensor
+    weight_scale: Tensor
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__()
+        self.entry = entry
+        self.register_buffer("weight", torch.empty(0))
+        self.register_buffer("weight_scale", torch.empty(0))
+
+    @torch.compiler.disable(reason="packed rows are unpacked by numpy")  # type: ignore[untyped-decorator]
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (...) to (..., width)."""
+        flat = ids.reshape(-1)
+        rows = dequantize(Quantized(unpacked_rows(self.weight[flat], self.entry).float(), self.weight_scale[flat]))
+        return rows.reshape(*ids.shape, -1)
+
+
+def unpacked_rows(codes: Tensor, entry: Entry) -> Tensor:
+    """uint8 (rows, bytes a row) to int8 (rows, columns), on any device."""
+    assert entry.weight is not None
+    bits, columns = entry.weight.bits, entry.shape[1]
+    if bits == 2:
+        table = torch.from_numpy(base3.table()).to(codes.device)
+        return table[codes.int()].flatten(1)[:, :columns]
+    if bits == 8:
+        return (codes.to(torch.int16) - 127).to(torch.int8)
+    places = torch.arange(8, dtype=torch.uint8, device=codes.device)
+    stream = ((codes.unsqueeze(-1) >> places) & 1).flatten(1)[:, : columns * bits]
+    if bits == 1:
+        return (stream << 1).to(torch.int8) - 1
+    digits = stream.reshape(len(codes), columns, bits).to(torch.int8)
+    values = sum(digits[:, :, bit] << bit for bit in range(bits))
+    assert isinstance(values, Tensor)
+    return values - entry.weight.largest

@@ -1,0 +1,146 @@
+"""What ``config.json`` says of one packed module: its kind, shape, bits, packing, scales and the input's format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
+from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.packed import base3, packing
+
+KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedding}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One packed module.
+
+    weight: None where only the input is quantised; the weight is then stored like the rest, in one dimension.
+    """
+
+    kind: str
+    shape: tuple[int, int]
+    weight: WeightFormat | None = None
+    activation: ActivationFormat | None = None
+
+    @classmethod
+    def of(cls, module: nn.Module) -> Entry | None:
+        """The entry of a low-bit layer of a trained student; None for any other module."""
+        if isinstance(module, LowBitLinear):
+            rows, columns = module.weight.shape
+            return cls("linear", (rows, columns), module.weight_format, module.activation_format)
+        if isinstance(module, LowBitEmbedding):
+            rows, columns = module.weight.shape
+            return cls("embedding", (rows, columns), module.weight_format)
+        return None
+
+    @classmethod
+    def read(cls, fields: Any) -> Entry:
+        """The entry from its JSON.
+
+        Raises:
+            ValueError: a field is missing, unknown, or has a value that no file has.
+        """
+        if not isinstance(fields, dict):
+            raise ValueError(f"{fields!r}, expected a mapping")
+        unknown = set(fields) - {"kind", "shape", "bits", "packing", "granularity", "activation"}
+        if unknown:
+            raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
+        kind, shape = fields.get("kind"), fields.get("shape")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise ValueError(f"kind {kind!r}, expected one of {', '.join(KINDS)}")
+        if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"shape {shape!r}, expected [rows, columns]")
+        weight = _weight_format(fields, shape[1])
+        activation = fields.get("activation")
+        if activation is not None:
+            if not isinstance(activation, dict) or set(activation) != {"bits", "scale", "static"}:
+                raise ValueError(f"activation {activation!r}, expected bits, scale and static")
+            known = type(activation["bits"]) is int and activation["scale"] in ("token", "tensor")
+            if not known or type(activation["static"]) is not bool or kind != "linear":
+                raise ValueError(f"activation {activation!r}: not a known format of a linear's input")
+            activation = ActivationFormat(activation["bits"], activation["scale"], activation["static"])
+        return cls(kind, (shape[0], shape[1]), weight, activation)
+
+    def json(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {"kind": self.kind, "shape": list(self.shape)}
+        if self.weight is not None:
+            fields |= {"bits": self.weight.bits, "packing": self.packing, "granularity": self.weight.granularity}
+        if self.activation is not None:
+            form = self.activation
+            fields["activation"] = {"bits": form.bits, "scale": form.scale, "static": form.static}
+        return fields
+
+    @property
+    def packing(self) -> str:
+        """base3 for ternary weights, else little-endian bits."""
+        assert self.weight is not None
+        return "base3" if self.weight.bits == 2 else f"b{self.weight.bits}-le"
+
+    @property
+    def row_bytes(self) -> int:
+        assert self.weight is not None
+        if self.weight.bits == 2:
+            return base3.bytes_per_row(self.shape[1])
+        return packing.bytes_per_row(self.shape[1], self.weight.bits)
+
+    @property
+    def scale_shape(self) -> tuple[int, int]:
+        """(1 or rows, groups a row)."""
+        assert self.weight is not None
+        rows, columns = self.shape
+        if self.weight.granularity == "tensor":
+            return 1, 1
+        if self.weight.granularity == "row":
+            return rows, 1
+        return rows, columns // int(self.weight.granularity.removeprefix("group:"))
+
+    def pack(self, integers: Tensor) -> Tensor:
+        """(rows, columns) whole numbers to the uint8 of the file, one dimension."""
+        assert self.weight is not None
+        whole = integers.to(torch.int8).cpu().numpy()
+        codes = base3.pack(whole) if self.weight.bits == 2 else packing.pack(whole, self.weight.bits)
+        return torch.from_numpy(np.ascontiguousarray(codes)).reshape(-1)
+
+    def unpack(self, codes: Tensor) -> Tensor:
+        """The uint8 of the file to (rows, columns) int8.
+
+        Raises:
+            ValueError: codes that stand for no weight (a damaged file).
+        """
+        assert self.weight is not None
+        if codes.dtype != torch.uint8:
+            raise ValueError(f"packed weights are {codes.dtype}, expected torch.uint8")
+        rows = codes.cpu().numpy().reshape(-1, self.row_bytes)
+        if self.weight.bits == 2:
+            return torch.from_numpy(base3.unpack(rows, self.shape[1]))
+        return torch.from_numpy(packing.unpack(rows, self.shape[1], self.weight.bits))
+
+
+def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
+    bits, granularity, packing_name = (fields.get(name) for name in ("bits", "granularity", "packing"))
+    if bits is None:
+        if granularity is not None or packing_name is not None or fields["kind"] != "linear":
+            raise ValueError("no bits")
+        return None
+    if type(bits) is not int:
+        raise ValueError(f"bits {bits!r}, expected a whole number")
+    form = WeightFormat(bits, str(granularity))
+    if granularity not in ("tensor", "row"):
+        size = str(granularity).removeprefix("group:")
+        if not str(granularity).startswith("group:") or not (size.isascii() and size.isdigit()) or int(size) == 0:
+            raise ValueError(f"granularity {granularity!r}, expected 'tensor', 'row' or 'group:N'")
+        if columns % int(size):
+            raise ValueError(f"granularity {granularity!r} does not divide {columns} columns")
+    if fields["kind"] == "embedding" and granularity == "tensor":
+        raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
+    expected = "base3" if bits == 2 else f"b{bits}-le"
+    if packing_name != expected:
+        raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")
+    return form

@@ -1,0 +1,200 @@
+"""The figures of one study and of one run: every seed by arm, and how a loss fell."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from xtc_study.analysis.teachers import teachers_score
+from xtc_study.report.figures.style import (
+    INK,
+    MARKERS,
+    MUTED,
+    PANEL_HEIGHT,
+    PANEL_WIDTH,
+    RULE,
+    SERIES,
+    STYLE,
+    beside,
+    figure_svg,
+    grid,
+    in_words,
+    show,
+    within_scores,
+)
+from xtc_study.report.tables import arms_in_order, score_text
+from xtc_study.tasks.metric_names import in_words as metric_in_words
+
+__all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
+
+_UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
+"""More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
+_UPRIGHT_LETTERS = 28
+"""Of names side by side under one panel; longer ones would run into each other."""
+_DASHES = ("-", "--", "-.", ":")
+
+
+def seeds_by_arm(
+    frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[tuple[str, str], float] | None = None
+) -> Figure:
+    """Every seed as a dot, its arm's mean beside it; one panel a task and split.
+
+    Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line;
+    where arms have teachers of several depths, each has its own, as wide as the arm.
+
+    Args:
+        frame: rows of ``analysis.collect.collect``, of one study; the primary metric is drawn.
+        reference: the arm drawn first.
+        title: the finding, or the question.
+        chance: by task and split, the score of guessing, in the metric's scale. A labelled line; where it lies so far
+            below that it would more than double the axis, only the label with an arrow.
+
+    A frame without rows gives a figure that says so in words.
+    """
+    groups = list(frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False))
+    if not groups:
+        return in_words("No run of this study is done yet, so there is no seed to draw.", title)
+    arms = arms_in_order(frame, reference)
+    looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
+    with mpl.rc_context(fname=STYLE):
+        longest = max(len(word) for arm in arms for word in arm.split())
+        crowded = len(arms) > _UPRIGHT_ARMS or longest * len(arms) > _UPRIGHT_LETTERS
+        figure, panels = grid(
+            len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
+        )
+        for panel, (key, rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+            task, split, metric = map(str, key)
+            name = str(task) if split == "dev" else f"{task} {split}"
+            panel.set_title(name)
+            panel.set_ylabel(f"{metric_in_words(metric)} (points)".replace("$", r"\$"))  # no formula
+            for position, arm in enumerate(arms):
+                _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
+            panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
+            if crowded:
+                for label in panel.get_xticklabels():
+                    label.set(rotation=35, ha="right", rotation_mode="anchor")
+            panel.set_xlim(-0.5, len(arms) - 0.5)
+            if rows["teacher_layers"].nunique() > 1:
+                _own_teachers(panel, [100 * teachers_score(rows[rows["arm"] == arm]) for arm in arms])
+            else:
+                _line(panel, 100 * teachers_score(rows), "teacher", "--")
+            panel.margins(y=0.12)
+            if chance and (task, split) in chance:
+                _chance(panel, 100 * chance[task, split])
+            within_scores(panel)
+    return figure
+
+
+def seeds_finding(frame: pd.DataFrame) -> str:
+    """What ``seeds_by_arm`` shows, in a sentence: where an arm falls furthest below its teacher."""
+    primary = frame[frame["is_primary"]]
+    gaps = primary.assign(gap=100 * (primary["value"] - primary["teacher_value"]))
+    means = gaps.groupby(["task", "arm"], sort=False, as_index=False)["gap"].mean().dropna()
+    if means.empty:
+        return ""
+    task, arm, gap = means.loc[means["gap"].idxmin(), ["task", "arm", "gap"]]
+    if gap >= 0:
+        return "No arm is below its teacher on any task."
+    return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
+
+
+def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
+    """One line a loss term over optimiser steps; a labelled vertical rule where each stage starts.
+
+    Args:
+        curve: columns phase, stage, step, term, value, in the order trained. Steps that start again in a later
+            phase or stage are laid end to end.
+
+    A curve without rows gives a figure that says so in words.
+    """
+    if curve.empty:
+        return in_words("No loss was recorded: the training took no step, or its record is gone.", title)
+    placed, starts = _end_to_end(curve)
+    looks = zip(itertools.cycle(_DASHES), itertools.cycle(SERIES))
+    with mpl.rc_context(fname=STYLE):
+        figure, (panel,) = grid(1, title, width=7.0)
+        for (term, points), (dash, colour) in zip(placed.groupby("term", sort=False), looks, strict=False):
+            first = True
+            for _, piece in points.groupby(["phase", "stage"], sort=False):  # no line across a stage without the term
+                alone = "o" if len(piece) == 1 else ""
+                label = str(term) if first else "_again"
+                panel.plot(piece["step"], piece["value"], dash, marker=alone, color=colour, label=label)
+                first = False
+        logarithmic = bool((placed["value"] > 0).all())
+        if logarithmic:
+            panel.set_yscale("log")
+            panel.yaxis.set_major_formatter("{x:g}")  # the default formatter needs math text
+            within_a_decade = placed["value"].max() < 10 * placed["value"].min()
+            panel.yaxis.set_minor_formatter("{x:g}" if within_a_decade else NullFormatter())
+        panel.set_ylabel("loss (log scale)" if logarithmic else "loss")
+        panel.set_xlabel("optimiser steps")
+        for step, name in starts:
+            panel.axvline(step, color=RULE, linewidth=1)
+            panel.annotate(
+                name, (step, 1), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points",
+                color=MUTED, fontsize=8,
+            )  # fmt: skip
+        panel.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return figure
+
+
+def loss_finding(curve: pd.DataFrame) -> str:
+    """What ``loss_curves`` shows, in a sentence: each term's first and last recorded value."""
+    parts = []
+    for term, points in curve.groupby("term", sort=False):
+        first, last = float(points["value"].iloc[0]), float(points["value"].iloc[-1])
+        parts.append(f"{term} {first:.3g} to {last:.3g}")
+    return f"From the first to the last recorded step: {', '.join(parts)}." if parts else "Nothing was recorded."
+
+
+def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
+    places = position - np.linspace(0.28, 0.06, len(scores))  # side by side: equal scores stay countable
+    panel.plot(places, scores, marker, color=colour, markersize=5)
+    if len(scores):
+        panel.plot(position + 0.2, scores.mean(), "_", color=INK, markersize=8, markeredgewidth=2)
+
+
+def _chance(panel: Axes, height: float) -> None:
+    low, high = panel.get_ylim()
+    if height >= low - (high - low):
+        _line(panel, height, "chance", ":")
+        return
+    beside(panel, 0, f"\N{DOWNWARDS ARROW} chance\n{score_text(height / 100)}", "axes fraction", "bottom")
+
+
+def _line(panel: Axes, height: float, label: str, dash: str) -> None:
+    if pd.isna(height):
+        return
+    panel.axhline(height, color=MUTED, linestyle=dash, linewidth=1.1, zorder=1)
+    beside(panel, height, f"{label}\n{score_text(height / 100)}", "data", "center")
+
+
+def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:
+    """A short line for each arm's own teacher; the last one, at the edge, says what they are."""
+    for position, height in enumerate(heights):
+        panel.plot([position - 0.4, position + 0.4], [height] * 2, "--", color=MUTED, linewidth=1.1, zorder=1)
+    known = [height for height in heights if not pd.isna(height)]
+    if known:
+        beside(panel, known[-1], "each arm's\nown teacher", "data", "center")
+
+
+def _end_to_end(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[float, str]]]:
+    """The curve with steps that only rise, and where each stage starts with its name."""
+    pieces, starts, last = [], [], 0
+    for (phase, stage), piece in curve.groupby(["phase", "stage"], sort=False):
+        offset = last if piece["step"].min() <= last else 0
+        pieces.append(piece.assign(step=piece["step"] + offset))
+        starts.append((float(last), f"{phase} {stage}"))
+        last = int(pieces[-1]["step"].max())
+    return pd.concat(pieces), starts
+
+
+def _wrapped(arm: str) -> str:
+    return arm.replace(" ", "\n")

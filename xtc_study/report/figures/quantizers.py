@@ -1,0 +1,105 @@
+"""Pictures of what quantisers do to numbers: staircases, levels among weights, errors, bits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from xtc_study.report.figures.style import INK, MUTED, SERIES, STYLE, fitting
+
+_ON_DARK, _ON_LIGHT = "#fefefe", "#101010"
+"""On squares of colour, which are the same on a dark page; so these must not follow it."""
+Numbers = npt.NDArray[np.floating[Any]]
+
+
+def staircases(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) -> Figure:
+    """What each weight becomes, one panel a quantiser; the dashed diagonal is a weight left as it is.
+
+    Args:
+        weights: rising, one dimension. quantised: by name, the same number of values.
+    """
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
+        panels = figure.subplots(1, len(quantised), sharey=True, squeeze=False)[0]
+        for panel, (name, values), colour in zip(panels, quantised.items(), SERIES, strict=False):
+            panel.plot(weights, weights, "--", color=MUTED, linewidth=1)
+            panel.step(weights, values, where="mid", color=colour)
+            panel.set_title(name)
+            panel.set_xlabel("weight before")
+        panels[0].set_ylabel("weight after")
+        figure.suptitle(title)
+    return figure
+
+
+def levels(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) -> Figure:
+    """How the weights are spread, and the few values each quantiser leaves: the line's height is its share."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
+        panels = figure.subplots(1, len(quantised), sharex=True, squeeze=False)[0]
+        for panel, (name, values), colour in zip(panels, quantised.items(), SERIES, strict=False):
+            panel.hist(weights.ravel(), bins=80, weights=np.full(weights.size, 100 / weights.size), color=MUTED)
+            level, count = np.unique(values.ravel(), return_counts=True)
+            other = panel.twinx()
+            other.vlines(level, 0, 100 * count / values.size, color=colour, linewidth=2)
+            other.set_ylim(0, 100)
+            other.set_yticks([0, 50, 100], ["0", "50", "100 %"] if panel is panels[-1] else ["", "", ""])
+            panel.set_title(f"{name}: {len(level)} values")
+            panel.set_xlabel("weight")
+        panels[0].set_ylabel("% of weights, grey")
+        figure.suptitle(title)
+    return figure
+
+
+def bars(values: Mapping[str, float], *, xlabel: str, title: str) -> Figure:
+    """One bar a name, from the top, its value written at its end."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(6.0, 1.0 + 0.36 * len(values)), layout="constrained")
+        panel = figure.subplots()
+        drawn = panel.barh(list(values), list(values.values()), color=SERIES[0], height=0.6)
+        panel.bar_label(
+            drawn, fmt=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}", padding=3, color=INK
+        )
+        panel.invert_yaxis()
+        panel.grid(visible=False, axis="y")
+        panel.set_xlabel(xlabel)
+        panel.margins(x=0.15)
+        figure.suptitle(title)
+    return figure
+
+
+def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
+    """Matrices as squares of colour, each on its own scale around 0; values written where there is room."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(fitting(3.4, len(matrices)), 3.2), layout="constrained")
+        panels = figure.subplots(1, len(matrices), squeeze=False)[0]
+        for panel, (name, matrix) in zip(panels, matrices.items(), strict=True):
+            reach = float(np.abs(matrix).max()) or 1.0
+            panel.imshow(matrix, cmap="PuOr", vmin=-reach, vmax=reach)
+            panel.set_title(name)
+            panel.set_xticks([])
+            panel.set_yticks([])
+            for (row, column), value in np.ndenumerate(matrix):
+                colour = _ON_DARK if abs(value) > 0.7 * reach else _ON_LIGHT
+                said = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+                panel.text(column, row, said, ha="center", va="center", color=colour, fontsize=7)
+        figure.suptitle(title)
+    return figure
+
+
+def lines(x: Numbers, curves: Mapping[str, Numbers], *, xlabel: str, ylabel: str, title: str) -> Figure:
+    """Curves over a common x, each with its name at its end."""
+    with mpl.rc_context(fname=STYLE):
+        figure = Figure(figsize=(5.6, 3.2), layout="constrained")
+        panel = figure.subplots()
+        for (name, y), colour, dash in zip(curves.items(), SERIES, ("-", "--", "-.", ":", "-", "--"), strict=False):
+            panel.plot(x, y, dash, color=colour, label=name)
+        panel.set_xlabel(xlabel)
+        panel.set_ylabel(ylabel)
+        panel.legend(frameon=False)
+        figure.suptitle(title)
+    return figure

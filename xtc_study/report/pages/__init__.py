@@ -1,0 +1,1 @@
+"""The report as files: HTML pages, Markdown and PDF, executed notebooks."""

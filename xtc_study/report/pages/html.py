@@ -1,0 +1,217 @@
+"""The report as a folder of pages that need no network: an index, a page a study, a page a run, and downloads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from xtc_study import __version__
+from xtc_study.analysis.claims import RULE
+from xtc_study.atomic import replace_file
+from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
+from xtc_study.report.pages.script import CSP, policy, script
+from xtc_study.report.pages.siblings import link_back, links_beside
+from xtc_study.report.scope import scope_together
+from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
+from xtc_study.report.summary import cards, claims_of, description, front_of, sharing, standing
+from xtc_study.report.tables import WORDS, PageTable
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def write_report(
+    folder: Path,
+    studies: Sequence[StudyPage],
+    *,
+    profile: str = "",
+    runs_folder: Path | None = None,
+    notebooks_folder: Path | None = None,
+    run_commands: Mapping[str, str] | None = None,
+    published: bool = False,
+) -> Path:
+    """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
+
+    The folder is made if missing. The same studies give the same bytes; a reader of
+    an old page never sees half of a new one. Pages of other studies that lie there stay, and the
+    index links them; reports in folders beside this one link each other. Pages of runs that have not changed are left
+    alone.
+
+    Args:
+        profile: what its headings say; empty: the folder's name.
+        runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
+        notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
+        run_commands: by run id, the command that repeats it.
+        published: for readers who will run nothing: only what was run, without studies of which nothing is done, what
+            is missing, and how to do it.
+
+    Raises:
+        ValueError: two studies share a page.
+        OSError: the folder cannot be written.
+    """
+    if published:
+        studies = with_done_runs(studies)
+    anchors = [study.anchor for study in studies]
+    if len(set(anchors)) < len(anchors):
+        raise ValueError(f"two studies share a name: {', '.join(sorted(anchors))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = _run_pages(folder, studies, runs_folder, run_commands or {}) if runs_folder else {}
+    executed = _study_notebooks(folder, studies, notebooks_folder) if notebooks_folder else {}
+    environment = _environment()
+    common: dict[str, Any] = {
+        "profile": profile or folder.name,
+        "states": shown_states(published),
+        "version": __version__,
+        "citation": citation(),
+        "rule": RULE,
+        "published": published,
+    }
+    for study in studies:
+        shown = without_missing(study.runs)
+        if shown is not None:
+            shown = replace(shown, links={run_id: pages[run_id] for run_id in shown.ids if run_id in pages})
+        downloads = write_downloads(folder, study)
+        html = environment.get_template("study.html.j2").render(
+            study=study,
+            runs=shown,
+            downloads=downloads,
+            pages=pages,
+            notebook=executed.get(study.name, ""),
+            shown_failures=SHOWN_FAILURES,
+            **common,
+        )
+        replace_file(folder / study.href, html)
+    found, claims = front_of(studies), claims_of(studies)
+    for figure in ([found[0]] if found else []) + ([claims] if claims else []):
+        replace_file(folder / f"{figure.name}.svg", figure.file)
+    html = environment.get_template("index.html.j2").render(
+        studies=studies,
+        cards=cards(studies) if studies else [],
+        standing=standing(studies),
+        sharing=sharing(studies),
+        scope=scope_together([study.scope for study in studies]),
+        stale=sum(len(study.stale) for study in studies),
+        front=found,
+        claims=claims,
+        description=description(studies),
+        beside=Markup(links_beside(folder)),
+        earlier=earlier_pages(folder, studies, ".html"),
+        notebooks={name: address for name, address in executed.items() if name not in {one.name for one in studies}},
+        **common,
+    )
+    index = replace_file(folder / "index.html", html)
+    link_back(folder)
+    return index
+
+
+def with_done_runs(studies: Sequence[StudyPage]) -> list[StudyPage]:
+    """The studies that a published report shows."""
+    return [study for study in studies if study.states.get("done", 0)]
+
+
+def shown_states(published: bool) -> tuple[str, ...]:
+    """The states a report counts; one for readers who will run nothing does not count what is to be run."""
+    return tuple(state for state in STATES if not published or state not in ("missing", "running"))
+
+
+def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> list[str]:
+    """Pages of studies that are in the folder and not in this report: an earlier report wrote them."""
+    written = {study.href.replace(".html", ending) for study in studies}
+    return sorted(path.name for path in folder.glob(f"study-*{ending}") if path.name not in written)
+
+
+def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
+    """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
+    place = folder / f"study-{study.anchor}"
+    files: dict[str, str] = {}
+    if study.frame is not None:
+        parquet = io.BytesIO()
+        study.frame.to_parquet(parquet, index=False)
+        replace_file(place / "results.csv", study.frame.to_csv(index=False))
+        replace_file(place / "results.parquet", parquet.getvalue())
+        files |= {"results.csv": f"{place.name}/results.csv", "results.parquet": f"{place.name}/results.parquet"}
+    for figure in study.figures.values():
+        replace_file(place / f"{figure.name}.svg", figure.file)
+        files[f"{figure.name}.svg"] = f"{place.name}/{figure.name}.svg"
+    return files
+
+
+def citation() -> str:
+    """BibTeX of this suite and of the paper whose questions it studies."""
+    return (TEMPLATES / "citation.bib").read_text("utf-8").replace("VERSION", __version__).strip()
+
+
+def _run_pages(
+    folder: Path, studies: Sequence[StudyPage], runs_folder: Path, commands: Mapping[str, str]
+) -> dict[str, str]:
+    """Pages of runs that ended and kept their notebook: address from the index, by run id."""
+    belongs: dict[str, list[tuple[str, str]]] = {}
+    state: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for study in studies:
+        if study.runs is None:
+            continue
+        errors |= {failure.run_id: failure.error for failure in study.failures}
+        for run_id, now in zip(study.runs.ids, study.runs.text["State"], strict=True):
+            belongs.setdefault(run_id, []).append((study.title, f"../{study.href}"))
+            state[run_id] = "stale" if "stale" in (now, state.get(run_id)) else now
+    notebooks = {
+        runs_folder / run_id / "notebook.ipynb": NotebookPage(
+            run_id, tuple(belongs[run_id]), state[run_id], errors.get(run_id, ""), commands.get(run_id, "")
+        )
+        for run_id in belongs
+        if state[run_id] in ("done", "stale", "failed")
+    }
+    written = write_notebook_pages(folder / "runs", notebooks)
+    return {run_id: f"runs/{path.name}" for run_id, path in written.items()}
+
+
+def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path) -> dict[str, str]:
+    """Pages of executed copies of the studies' and other notebooks: address from the index, by file name."""
+    belongs = {study.name: ((study.title, f"../{study.href}"),) for study in studies}
+    found = {path: NotebookPage(path.stem, belongs.get(path.stem, ())) for path in sorted(notebooks.glob("*.ipynb"))}
+    written = write_notebook_pages(folder / "notebooks", found)
+    return {name: f"notebooks/{path.name}" for name, path in written.items()}
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
+        "script": lambda: Markup(script()),
+        "policy": policy,
+        "plain_policy": CSP,
+        "svg": Markup,
+        "cells": _cells,
+    }
+    return environment
+
+
+def _cells(table: PageTable) -> dict[str, Any]:
+    """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
+    text = table.text
+    columns = []
+    for name in text.columns:
+        shown = [str(cell) for cell in text[name]]
+        keys: list[str | None] = [None] * len(shown)
+        if table.order is not None and name in table.order:
+            keys = ["" if pd.isna(value) else f"{value:.9g}" for value in table.order[name]]
+        columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
+    return {
+        "header": list(text.columns),
+        "rows": list(zip(*columns, strict=True)),
+        "ids": table.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
+        "words": [column in WORDS for column in text.columns],
+    }

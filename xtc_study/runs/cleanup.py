@@ -1,0 +1,39 @@
+"""What failed runs and killed trainings leave behind, and its removal. Nothing that somebody works on is touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from xtc_study.runs.lease import is_held, watch
+
+
+def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
+    """Folders that may go: those of the named runs, half-made steps, steps that cannot be read, and checkpoints of
+    trainings that no process is at.
+
+    Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
+    """
+    found = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
+    watch(found, say)
+    found = [folder for folder in found if not is_held(folder)]
+    for folder in sorted((results / "steps").glob("*")):
+        if folder.suffix in (".partial", ".checkpoints", ".unreadable") and not _in_use(folder.with_suffix(".lock")):
+            found.append(folder)
+    return found
+
+
+def remove(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_use(lock: Path) -> bool:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -1,0 +1,154 @@
+"""What a study's steps cost and save: from the records of trained steps. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from xtc_study.chain import Step, chain
+from xtc_study.recipe import Recipe
+from xtc_study.runs.step_store import StepStore
+from xtc_study.runs.step_times import StepTimes
+from xtc_study.runs.training_work import Work, work_of_record, work_of_step
+
+
+@dataclass(frozen=True)
+class Account:
+    """Steps and training seconds of some recipes, were each carried out alone, and shared as they are."""
+
+    steps_alone: int
+    steps_shared: int
+    steps_to_do: int
+    seconds_alone: float | None
+    """None where nothing is known of a step: none like it was trained here, nor was its model measured."""
+    seconds_shared: float | None
+    seconds_to_do: float | None
+    measured: bool = True
+    """Whether any of these seconds is from a measurement (``plan --measure``), and not from trained steps."""
+
+    @property
+    def share(self) -> float | None:
+        """Cost of the study over the cost of separate pipelines."""
+        if not self.seconds_alone or self.seconds_shared is None:
+            return None
+        return self.seconds_shared / self.seconds_alone
+
+
+def account(
+    recipes: Sequence[Recipe],
+    store: StepStore,
+    times: Mapping[str, StepTimes] | None = None,
+    synonyms: str | None = None,
+    task_files: Sequence[Path] = (),
+    device: str = "auto",
+) -> Account:
+    """The account of these recipes. A step that was not trained yet is estimated from those that were.
+
+    The estimate comes from trained steps of the same model, kind and task, of like length, on the same device; else
+    from ``times``; else from such steps of other tasks. Each is scaled by what it computes (``runs.training_work``).
+
+    Args:
+        times: measured steps by model. synonyms: the hash of the synonym table in use (see ``chain``).
+        task_files: descriptions of data sets of your own among the tasks.
+        device: cpu, cuda or mps, or auto: the one that trained the model's newest step.
+    """
+    alone = [step for recipe in recipes for step in chain(recipe, synonyms)]
+    shared = {step.address: step for step in alone}
+    to_do = {address: step for address, step in shared.items() if not store.is_done(address)}
+    records = store.records()
+    known = {
+        address: record["seconds"] for address, record in records.items() if isinstance(record.get("seconds"), float)
+    }
+    depths = {model: measured.depth for model, measured in (times or {}).items()} | _depths(records)
+    estimates = _Estimates(_timed(records, store, depths, task_files, device), times or {}, depths, task_files)
+
+    def cost(steps: Sequence[Step]) -> float | None:
+        total = 0.0
+        for step in steps:
+            seconds = known.get(step.address)
+            if seconds is None:
+                seconds = estimates.of(step)
+            if seconds is None:
+                return None
+            total += seconds
+        return total
+
+    return Account(
+        steps_alone=len(alone),
+        steps_shared=len(shared),
+        steps_to_do=len(to_do),
+        seconds_alone=cost(alone),
+        seconds_shared=cost(list(shared.values())),
+        seconds_to_do=cost(list(to_do.values())),
+        measured=estimates.measured,
+    )
+
+
+class _Estimates:
+    """Seconds of steps that were not trained yet."""
+
+    def __init__(
+        self,
+        timed: list[tuple[Work, float]],
+        times: Mapping[str, StepTimes],
+        depths: Mapping[str, int],
+        task_files: Sequence[Path],
+    ) -> None:
+        self.timed, self.times, self.depths, self.task_files = timed, times, depths, task_files
+        self.measured = False
+        self.found: dict[str, float | None] = {}
+
+    def of(self, step: Step) -> float | None:
+        if step.address not in self.found:
+            self.found[step.address] = self._of(step)
+        return self.found[step.address]
+
+    def _of(self, step: Step) -> float | None:
+        if step.epochs == 0:
+            return 0.0
+        work = work_of_step(step, self.depths, self.task_files)
+        like = [(done, seconds) for done, seconds in self.timed if done.model == work.model]
+        seconds = _scaled(work, [(done, seconds) for done, seconds in like if done.task == work.task])
+        if seconds is None and work.model in self.times:
+            seconds = self.times[work.model].seconds(step, self.task_files)
+            self.measured |= seconds is not None
+        return _scaled(work, like) if seconds is None else seconds
+
+
+def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Layers of each encoder that a step was trained of."""
+    sizes = [record["size"] for record in records.values() if isinstance(record.get("size"), dict)]
+    return {
+        str(size["model"]): int(size["encoder_depth"]) for size in sizes if {"model", "encoder_depth"} <= set(size)
+    }
+
+
+def _scaled(work: Work, timed: Sequence[tuple[Work, float]]) -> float | None:
+    """The mean of what each timed work says of this one; None if none says anything."""
+    said = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
+    return mean(said) if said else None
+
+
+def _timed(
+    records: Mapping[str, Mapping[str, Any]],
+    store: StepStore,
+    depths: Mapping[str, int],
+    task_files: Sequence[Path],
+    device: str,
+) -> list[tuple[Work, float]]:
+    """What each trained step computed and the seconds it took, of one device for each model."""
+    found: list[tuple[float, str, Work, float]] = []
+    for address, record in records.items():
+        work, seconds = work_of_record(record, records, depths, task_files), record.get("seconds")
+        if work is not None and isinstance(seconds, int | float) and seconds > 0:
+            when = (store.folder(address) / "step.json").stat().st_mtime
+            found.append((when, str(record.get("device")), work, float(seconds)))
+    chosen = {work.model: computes for _, computes, work, _ in sorted(found, key=lambda item: item[0])}
+    return [
+        (work, seconds)
+        for _, computes, work, seconds in found
+        if computes == (chosen[work.model] if device == "auto" else device)
+    ]

@@ -1,0 +1,85 @@
+"""A run as its notebook sees it: started by ``xtc-study run``, by papermill or by hand in JupyterLab."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+
+from xtc_study.recipe import Recipe
+from xtc_study.runs.environment import environment, oldest_method
+from xtc_study.runs.lease import ClaimError, holder, watch
+from xtc_study.runs.store import RunFolder, now
+
+
+class NotebookRun:
+    """Claims the recipe's run folder, unless the caller did, and records the results in it.
+
+    Args:
+        results: the results folder of a profile. claim: the token ``xtc-study run`` passes on; empty by hand.
+
+    Raises:
+        ClaimError: another process is at this run. If that is on another machine its heartbeat is watched first, 90
+            seconds at most.
+    """
+
+    def __init__(self, results: Path, recipe: Recipe, claim: str = "") -> None:
+        self.folder = RunFolder(results / "runs", recipe)
+        self.claim, self.by_hand = claim, not claim
+        self.started, self._clock = now(), time.monotonic()
+        self.done_before = self.by_hand and self.folder.is_done()
+        if self.by_hand and not self.done_before:
+            watch([self.path])
+            self.claim = self.folder.claim(again=True) or ""
+            if not self.claim:
+                raise ClaimError(f"run {recipe.run_id}: another process is at it; wait, or stop that process")
+        self._check()
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    def model_folder(self) -> Path:
+        """Where the packed file goes: the run's ``model``; a temporary folder if the run was done before.
+
+        Raises:
+            ClaimError: somebody else took the run over meanwhile.
+        """
+        self._check()
+        if not self.done_before:
+            return self.path / "model"
+        self._room = TemporaryDirectory(prefix="xtc-")  # it goes with this object
+        return Path(self._room.name) / "model"
+
+    def record(
+        self,
+        metrics: Mapping[str, Any],
+        predictions: pd.DataFrame,
+        curve: list[dict[str, Any]],
+        device: str,
+        precision: str,
+    ) -> Path:
+        """Writes the results; by hand also the status, which otherwise comes once the notebook itself is saved.
+
+        A run that was done before is left as it is.
+
+        Raises:
+            ClaimError: somebody else took the run over meanwhile.
+        """
+        if not self.done_before:
+            self._check()  # our caller may have died, and somebody else taken over
+            method = oldest_method(self.path.parents[1] / "steps", metrics.get("steps", ()))
+            self.folder.write_results(metrics, predictions, curve, environment(device, precision, method))
+            if self.by_hand:
+                self.folder.finish("done", self.started, time.monotonic() - self._clock)
+                self.done_before = True  # should a cell be run again
+        return self.path
+
+    def _check(self) -> None:
+        if not self.done_before and holder(self.path).get("token") != self.claim:
+            whose = "of this notebook" if self.by_hand else "passed on"
+            raise ClaimError(f"run {self.path.name}: the claim {whose} is not the one in its folder")

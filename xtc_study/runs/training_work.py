@@ -1,0 +1,153 @@
+"""How much a training computes, so that one that was timed tells what another one costs. Imports no torch.
+
+Counted are passes of word pieces through layers: a training step sends each row of its batch forward through the
+teacher, if one is asked (1 pass of each of its layers), and forward and backward through the student (3 passes). Of a
+layer two thirds are its feed-forward part, as of its weights. Models, devices and kinds of steps are not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xtc_study.chain import Step
+from xtc_study.tasks.catalogue import find_task
+
+SIMILAR = 2.0
+"""Lengths and batches that differ by more than this factor tell nothing of each other."""
+
+
+def share_of_depth(layers: int | str | Sequence[int] | None, depth: int | None, of: float = 1.0) -> float | None:
+    """The share of an encoder's depth that a recipe's ``layers`` is; a share such as ``1/2`` is one of ``of``.
+
+    None: a number of layers, and the encoder's depth is not known.
+    """
+    if layers is None:
+        return of
+    if isinstance(layers, str):
+        part, whole = map(int, layers.split("/"))
+        return of * part / whole
+    if depth is None:
+        return None
+    return (layers if isinstance(layers, int) else len(layers)) / depth
+
+
+def kind_of(phase: str, terms: Sequence[str]) -> str:
+    """One of ``step_times.KINDS``; a student that learns from labels alone is like a teacher."""
+    kind = {"teacher": "teacher", "quantise": "quantise"}.get(phase, "distil")
+    return "teacher" if kind == "distil" and tuple(terms) == ("labels",) else kind
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one training of a chain computes."""
+
+    model: str
+    kind: str
+    task: str
+    epochs: float
+    rows: int | None
+    """Of the task's training text; None: not known before it is read."""
+    length: int
+    """Word pieces of a row of a mean batch."""
+    batch_size: int
+    passes: float | None
+    """Of a whole encoder's layers a row; None: not known."""
+    shape: tuple[Any, ...]
+    """The recipe's fields that ``passes`` depends on."""
+
+    def times(self, other: Work) -> float | None:
+        """This work as a multiple of another; None where they cannot be compared."""
+        if (self.model, self.kind) != (other.model, other.kind) or not other.epochs:
+            return None
+        ratio = self.epochs / other.epochs
+        if self.task != other.task:
+            if not self.rows or not other.rows:
+                return None
+            ratio *= self.rows / other.rows
+        for mine, theirs in ((self.length, other.length), (self.batch_size, other.batch_size)):
+            if not 1 / SIMILAR <= mine / theirs <= SIMILAR:
+                return None
+        ratio *= self.length / other.length
+        if self.shape == other.shape:
+            return ratio
+        return None if not self.passes or not other.passes else ratio * self.passes / other.passes
+
+
+def work_of_step(step: Step, depths: Mapping[str, int], task_files: Sequence[Path] = ()) -> Work:
+    """Of a step that may not be there yet. ``depths``: layers of encoders by name, where they are known."""
+    root = step
+    while root.parent is not None:
+        root = root.parent
+    return _work(
+        *(step.phase, step.terms, step.epochs / step.part[1], step.params, root.params),
+        *(step.task, depths.get(str(root.params["model"])), task_files),
+    )
+
+
+def work_of_record(
+    record: Mapping[str, Any],
+    records: Mapping[str, Mapping[str, Any]],
+    depths: Mapping[str, int],
+    task_files: Sequence[Path] = (),
+) -> Work | None:
+    """Of a step that was trained; None where its record, or the one of its teacher, does not say."""
+    root = record
+    try:
+        while root["parent"] is not None:
+            root = records[root["parent"]]
+        rows = record.get("size", {}).get("rows")
+        return _work(
+            *(record["phase"], record["terms"], float(record["epochs"]), record["params"], root["params"]),
+            *(record["task"], depths.get(str(root["params"]["model"])), task_files, rows),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _work(
+    phase: str,
+    terms: Sequence[str],
+    epochs: float,
+    params: Mapping[str, Any],
+    root: Mapping[str, Any],
+    task_name: str,
+    depth: int | None,
+    task_files: Sequence[Path],
+    rows: int | None = None,
+) -> Work:
+    try:
+        task = find_task(task_name, task_files)
+        rows, typical = rows or task.train_rows, task.typical_length
+    except ValueError:  # data of one's own that another command described
+        typical = None
+    kind = kind_of(phase, terms)
+    shape = (root.get("teacher_layers"), params.get("layers"), params.get("ffn"), tuple(terms) == ("labels",))
+    return Work(
+        model=str(root["model"]),
+        kind=kind,
+        task=task_name,
+        epochs=epochs,
+        rows=rows,
+        length=min(typical or int(root["max_length"]), int(root["max_length"])),
+        batch_size=int(root["batch_size"]),
+        passes=_passes(phase, terms, params, root, depth),
+        shape=shape,
+    )
+
+
+def _passes(
+    phase: str, terms: Sequence[str], params: Mapping[str, Any], root: Mapping[str, Any], depth: int | None
+) -> float | None:
+    deep = share_of_depth(root.get("teacher_layers"), depth)
+    if deep is None:
+        return None
+    if phase == "teacher":
+        return 3 * deep
+    own, wide = share_of_depth(params.get("layers"), depth, deep), share_of_depth(params.get("ffn"), None)
+    if own is None or wide is None:
+        return None
+    taught = 0.0 if tuple(terms) == ("labels",) else deep
+    return taught + 3 * own * (1 + 2 * wide) / 3

@@ -1,0 +1,1 @@
+"""More training rows by word replacement: from a table of synonyms, or from a masked language model."""

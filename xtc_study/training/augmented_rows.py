@@ -1,0 +1,157 @@
+"""The rows an augmented student learns from: made once for a task, tokenised once for a model, shared by every run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xtc_study.compress.encoder_parts import positions
+from xtc_study.recipe import VERSION, Recipe, digest
+from xtc_study.runs.step_store import StepStore
+from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
+from xtc_study.tasks.augmentation.masked_lm import MaskedWords
+from xtc_study.tasks.augmentation.synonyms import read_synonyms, synonym_source, table_hash
+from xtc_study.tasks.augmentation.words import WordSource
+from xtc_study.tasks.batches import from_disk, tokenised_to_disk
+from xtc_study.tasks.catalogue import find_task
+from xtc_study.tasks.task import DataError
+from xtc_study.training.places import Places
+from xtc_study.training.pretrained import ModelError, load_masked_lm
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+TOKENS = "tokens.arrow"
+
+
+class AugmentedRows:
+    """A recipe's augmented training rows.
+
+    They depend on the task's data, the method and its numbers, never on the run's seed, and lie with the trained
+    steps: the text as ``augment-<hash>/*.parquet``, the word pieces as ``tokens-<hash>/tokens.arrow``.
+
+    Args:
+        longest: word pieces of a row, at most: the recipe's max_length, or fewer where the model reads no more.
+
+    Raises:
+        DataError: no synonym table, one that is not well formed, or one that knows no word of the task.
+        ModelError: a model without a masked-LM head, or a tokenizer that cannot mask.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        text: DatasetDict,
+        tokenizer: Any,
+        store: StepStore,
+        places: Places,
+        device: str,
+        longest: int,
+    ) -> None:
+        self.recipe, self.text, self.tokenizer = recipe, text, tokenizer
+        self.store, self.places, self.device, self.longest = store, places, device, longest
+        self.task = find_task(recipe.task, places.task_files)
+        masked = recipe.augmentation == "masked-lm"
+        made_of = {
+            "version": VERSION,
+            "method": recipe.augmentation,
+            "copies": recipe.augmentation_copies,
+            "probability": recipe.augmentation_probability,
+            "candidates": recipe.augmentation_candidates,
+            "synonyms": table_hash(places.synonyms),
+            "model": recipe.model if masked else None,
+            "text": _text_hash(text),
+            "seed": SEED,
+            "chunk": CHUNK_ROWS,
+        }
+        self.made_of = made_of
+        self.address = f"augment-{digest(made_of)}"
+        pieces = {"rows": self.address, "model": recipe.model, "max_length": recipe.max_length}
+        self.tokens_address = f"tokens-{digest(pieces)}"
+        # Loaded now, so that what is wrong is found before a teacher is trained.
+        self.source = None if self.store.is_done(self.address) else self._source()
+
+    def rows(self) -> Dataset:
+        """The tokenised rows, on disk; made if they are not there yet."""
+        folder, _ = self.store.once(self.tokens_address, self._tokenise)
+        try:
+            return from_disk(folder / TOKENS)
+        except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
+            raise self.store.damaged(self.tokens_address, "tokenised rows", error) from error
+
+    def files(self) -> list[Path]:
+        """Parquet files of the rows as text, in order (see ``Augmenter.write``); made if they are not there yet."""
+        folder, _ = self.store.once(self.address, self._augment)
+        self.source = None  # a masked LM takes memory that the training needs
+        return sorted(folder.glob("*.parquet"))
+
+    def record(self) -> dict[str, Any]:
+        """What results say of it: method and numbers, the sha256 of the table, rows with and without variants."""
+        self.files()
+        return self.store.record(self.address)
+
+    def _source(self) -> WordSource:
+        recipe, table = self.recipe, self.places.synonyms
+        if recipe.augmentation == "masked-lm":
+            model = load_masked_lm(recipe.model, self.places.models_dir)
+            if not self.tokenizer.is_fast or self.tokenizer.mask_token is None:
+                raise ModelError(
+                    f"augmentation='masked-lm': the tokenizer of model={recipe.model!r} "
+                    f"{'has no mask' if self.tokenizer.is_fast else 'is not a fast one'}; choose another model, or "
+                    "augmentation='synonyms'"
+                )
+            known = read_synonyms(table, recipe.augmentation_candidates) if table is not None else None
+            return MaskedWords(
+                model, self.tokenizer, recipe.augmentation_candidates, self.device, positions(model), known
+            )
+        source = synonym_source(recipe, table)
+        sentences = (text for field in self.task.text_fields for text in self.text["train"][field][:])
+        if not any(source.slots([text])[0] for text in sentences):
+            raise DataError(f"synonyms={str(table)!r}: no word of task {recipe.task!r} has a synonym there")
+        return source
+
+    def _augment(self, folder: Path) -> dict[str, Any]:
+        recipe, started = self.recipe, time.monotonic()
+        source = self.source or self._source()
+        augmenter = Augmenter(
+            self.text, self.task, source, recipe.augmentation_copies, recipe.augmentation_probability
+        )
+        # Written where a killed process leaves them, and moved when they are all there.
+        files = augmenter.write(self.store.checkpoints(self.address))
+        rows = sum(_rows(file) for file in files)
+        for file in files:
+            os.replace(file, folder / file.name)
+        return {
+            "phase": "augment",
+            "task": recipe.task,
+            **self.made_of,
+            "plain_rows": len(self.text["train"]),
+            "rows": rows,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+
+    def _tokenise(self, folder: Path) -> dict[str, Any]:
+        started = time.monotonic()
+        tokenised_to_disk(self.files(), folder / TOKENS, self.task, self.tokenizer, self.longest)
+        seconds = round(time.monotonic() - started, 3)
+        return {"phase": "tokens", "task": self.recipe.task, "rows_of": self.address, "seconds": seconds}
+
+
+def _rows(file: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _text_hash(text: DatasetDict) -> str:
+    """Of every row of every split: variants must not occur in the others."""
+    found = hashlib.sha256()
+    for split in sorted(text):
+        columns = [text[split][name][:] for name in sorted(text[split].column_names)]
+        for row in zip(*columns, strict=True):
+            found.update(json.dumps(row).encode())
+    return found.hexdigest()

@@ -1,0 +1,147 @@
+"""Whether an encoder, its tokenizer and the text suit each other: asked before anything is trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xtc_study.chain import chain
+from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.losses import ATTENTION
+from xtc_study.compress.encoder_parts import EncoderError, positions
+from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.reduction.layers import reduced
+from xtc_study.compress.reduction.width import WidthError, kept_units, magnitudes, narrowed
+from xtc_study.recipe import Recipe
+from xtc_study.tasks.lengths import MOST_UNKNOWN
+from xtc_study.tasks.task import Task
+from xtc_study.training.pretrained import ModelError, untrained_encoder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def rehearse(
+    recipe: Recipe, teacher_layers: Sequence[int], layers: Sequence[int], models_dir: Path | None = None
+) -> Any:
+    """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.
+
+    Args:
+        teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
+
+    Raises:
+        ModelError: an encoder that is built otherwise than the study needs, or layers that cannot stand alone.
+        ValueError: groups that do not divide a matrix.
+    """
+    with torch.device("meta"):
+        try:
+            model = untrained_encoder(recipe.model, models_dir)
+            student = reduced(model, [teacher_layers[layer] for layer in layers])
+        except EncoderError as error:
+            raise ModelError(
+                f"model={recipe.model!r}: {error}; the study cuts and compresses encoders with one stack of layers "
+                "and a linear classifier, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+            ) from None
+        except RuntimeError as error:  # of load_state_dict: this family's layers are not alike
+            raise ModelError(
+                f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder: {_unlike(error)}"
+            ) from None
+        if recipe.ffn is not None:
+            try:
+                student = narrowed(student, kept_units(magnitudes(student), recipe.ffn))
+            except WidthError as error:
+                raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
+        try:
+            if recipe.is_low_bit:
+                make_low_bit(student, recipe)
+            if any(ATTENTION in step.terms for step in chain(recipe)):
+                with tapped(model):
+                    pass
+        except EncoderError as error:
+            raise ModelError(
+                f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA do use it. This encoder can "
+                "only be trained on labels alone: stages=0, reduce_stages=0 and quantise_attention=false"
+            ) from None
+    return model
+
+
+def _unlike(error: RuntimeError) -> str:
+    """What ``load_state_dict`` says of an encoder that cannot be cut, for a reader, and what would work."""
+    text = " ".join(str(error).split())
+    whole = "use it at its full depth (layers and teacher_layers null), or choose another model"
+    if sized := re.search(r"size mismatch for ([\w.]+)", text):
+        return f"the size of its {sized[1]} depends on the number of layers; {whole}"
+    if missing := re.search(r'Missing key\(s\) in state_dict: "([^"]+)"', text):
+        return f"it has {missing[1]} and the like whatever the number of layers is; {whole}"
+    found = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
+    return (
+        f"its layers are not alike ({f'not all have {found[1]}' if found else text[:200]}): keep the first one, or "
+        "choose another model"
+    )
+
+
+def check_pieces(
+    name: str, model: Any, tokenizer: Any, task: Task, splits: Mapping[str, Dataset], max_length: int
+) -> None:
+    """That the tokenizer knows the text, and the model the tokenizer's word pieces and their number.
+
+    Args:
+        model: of the encoder's shape; weights are not looked at. splits: tokenised rows, ``train`` among them.
+
+    Raises:
+        ModelError: it does not; the message says how many, and what to do.
+    """
+    import pyarrow.compute as pc
+
+    flat = {split: pc.list_flatten(rows.data.column("input_ids")) for split, rows in splits.items()}
+    largest, known = max(pc.max(pieces).as_py() or 0 for pieces in flat.values()), int(model.config.vocab_size)
+    if largest >= known:
+        raise ModelError(
+            f"model={name!r}: its tokenizer gives word piece {largest}, the encoder knows {known:,} of them; these "
+            "files do not belong together: take both from one checkpoint"
+        )
+    _check_types(name, model, splits)
+    if tokenizer.unk_token_id is not None:
+        pieces, rows = flat["train"], splits["train"]
+        words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
+        share = pc.sum(pc.equal(pieces, tokenizer.unk_token_id)).as_py() / max(words, 1)
+        if share > MOST_UNKNOWN:
+            raise ModelError(
+                f"model={name!r}: {share:.0%} of the word pieces of task {task.name!r} are unknown to its tokenizer; "
+                "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
+                "and no others; xtc_study.training.untrained makes an untrained encoder for any text)"
+            )
+    most = positions(model)
+    for split, rows in splits.items():
+        longest = max(rows["length"], default=0)
+        if longest > most:
+            raise ModelError(
+                f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} ({split}) has "
+                f"{longest}; lower max_length from {max_length} to {most} or less (--set max_length={most})"
+            )
+
+
+def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
+    """That the encoder has a row for each token type that its tokenizer gives; one without types takes none.
+
+    Raises:
+        ModelError: it has not.
+    """
+    import pyarrow.compute as pc
+
+    known = getattr(model.config, "type_vocab_size", None)
+    columns = [rows.data.column("token_type_ids") for rows in splits.values() if "token_type_ids" in rows.column_names]
+    if not known or not columns:
+        return
+    largest = max(pc.max(pc.list_flatten(column)).as_py() or 0 for column in columns)
+    if largest >= known:
+        raise ModelError(
+            f"model={name!r}: its tokenizer gives token types 0 to {largest}, the encoder knows {known} "
+            f"(type_vocab_size); these files do not belong together: take both from one checkpoint, or, if the "
+            'encoder was trained without types, put "model_input_names": ["input_ids", "attention_mask"] into its '
+            "tokenizer_config.json"
+        )

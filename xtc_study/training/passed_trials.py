@@ -1,0 +1,101 @@
+"""Trials that were passed, so that one serves every seed: a note beside the steps, and one process at a time.
+
+A trial depends on shapes, losses and formats alone. Its note is ``steps/trials/HASH.json``, which holds no step.json
+and so is no step. It saves time and decides nothing: one that is gone or cannot be read means that the trial is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from xtc_study.compress.method_version import METHOD_VERSION
+from xtc_study.recipe import AUGMENTATION, Recipe, canonical_json, digest
+
+FOLDER = "trials"
+NO_MATTER = (
+    "seed",
+    "batch_size",
+    "teacher_epochs",
+    "teacher_learning_rate",
+    "reduce_epochs",
+    "reduce_learning_rate",
+    "epochs",
+    "learning_rate",
+    "warmup",
+    "weight_decay",
+    "teacher_dropout",
+    "ffn_by",
+    "vocabulary",
+    *AUGMENTATION,
+)
+"""Fields of a recipe that ``try_lessons`` does not look at: how long and on which rows it is trained."""
+
+
+def about(recipe: Recipe, model_files: Mapping[str, str | None]) -> dict[str, Any]:
+    """What a trial's outcome depends on.
+
+    Args:
+        model_files: hashes of the models' files, by the field that names the model; None for one of the hub.
+    """
+    return {
+        "recipe": {field: value for field, value in recipe.scientific().items() if field not in NO_MATTER},
+        "model_files": dict(model_files),
+        "method": METHOD_VERSION,
+        "transformers": version("transformers"),
+    }
+
+
+@contextmanager
+def trial(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
+    """An empty folder on the disk that will hold the steps, or None where this trial was passed before.
+
+    Processes that need the same trial wait for the one that makes it. If the block ends well the trial is passed; if
+    it raises, nothing stays of it, nor of ``steps`` if that is empty. ``xtc-study clean`` finds what a killed one
+    leaves by its name, and sees by the lock whether a process is at it.
+    """
+    key = digest(what)
+    note = steps / FOLDER / f"{key}.json"
+    if _is_passed(note, what):
+        yield None
+        return
+    steps.mkdir(parents=True, exist_ok=True)
+    lock, room = steps / f"trial-{key}.lock", steps / f"trial-{key}.partial"
+    try:
+        with FileLock(lock):
+            if _is_passed(note, what):
+                yield None
+                return
+            shutil.rmtree(room, ignore_errors=True)
+            room.mkdir()
+            try:
+                yield room
+            finally:
+                shutil.rmtree(room, ignore_errors=True)
+            with suppress(OSError):  # the next run tries again
+                note.parent.mkdir(exist_ok=True)
+                partial = note.with_name(f"{note.name}.partial")
+                partial.write_text(json.dumps(what, indent=1, sort_keys=True))
+                os.replace(partial, note)
+    except BaseException:
+        with suppress(OSError):
+            if set(steps.iterdir()) <= {lock}:
+                lock.unlink(missing_ok=True)
+                steps.rmdir()
+        raise
+
+
+def _is_passed(note: Path, what: Mapping[str, Any]) -> bool:
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+        return canonical_json(found) == canonical_json(what)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return False

@@ -1,0 +1,315 @@
+"""Pre-trained encoders and their tokenizers: the built-in one, a hub name, or a local folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safetensors import SafetensorError
+
+from xtc_study.tasks.task import Task
+
+if TYPE_CHECKING:
+    from xtc_study.training.heads import Head
+
+BUILTIN = "builtin:tiny"
+
+BUILTIN_CONFIG: dict[str, Any] = {
+    "hidden_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 256,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.05,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+"""A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
+
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+"""One of these is in a folder that has a tokenizer."""
+
+BERT_BASE = ("google-bert/bert-base-uncased", "bert-base-uncased")
+
+
+class ModelError(ValueError):
+    """A model that cannot be loaded. The message names it and the fix."""
+
+
+def resolve_model(name: str, models_dir: Path | None = None) -> str:
+    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name
+    itself.
+
+    Raises:
+        ModelError: a local folder without config.json or without weights in safetensors form.
+    """
+    if name == BUILTIN:
+        return name
+    if name.startswith("builtin:"):
+        raise ModelError(f"model={name!r}: the only built-in encoder is {BUILTIN!r}")
+    local = _inside(models_dir, name)
+    folder = local if local is not None and local.is_dir() else Path(name)
+    if not folder.is_dir():
+        if folder.is_absolute() or name.startswith("."):
+            raise ModelError(f"model={name!r}: no such folder")
+        return name
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"model={name!r}: {folder} has no config.json; expected a transformers model folder")
+    _refuse_packed(name, folder)
+    if not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"model={name!r}: {folder} has no weights (*.safetensors); pickled weights (*.bin) are never read: "
+            "convert them with model.save_pretrained(folder)"
+        )
+    return str(folder)
+
+
+def _refuse_packed(name: str, folder: Path) -> None:
+    """A packed folder is a finished student of few bits: nothing is left in it that can be trained."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        packed = config["quantization_config"]["quant_method"] == "xtc"
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        RecursionError,
+    ):  # no packed one
+        return
+    if packed:
+        raise ModelError(
+            f"model={name!r}: {folder} is a packed folder, a finished student whose weights are a few bits; give the "
+            "encoder it was made from, as its README.md names it, or ask the folder itself with xtc-study predict"
+        )
+
+
+class EncoderShape(NamedTuple):
+    """What checks need to know of an encoder before its weights are read."""
+
+    num_hidden_layers: int
+    hidden_size: int
+    num_attention_heads: int
+    vocab_size: int
+
+
+def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
+    """The encoder's shape, read from its configuration alone.
+
+    Raises:
+        ModelError: the model is not to be had, or is no text encoder.
+    """
+    config = _builtin_config() if name == BUILTIN else _config(resolve_model(name, models_dir))
+    _check_kind(name, config)
+    missing = [field for field in EncoderShape._fields if getattr(config, field, None) is None]
+    if missing:
+        raise ModelError(
+            f"model={name!r}: the configuration of {config.model_type} has no {', '.join(missing)}; the study "
+            "compresses encoders that are a stack of attention layers, such as BERT, RoBERTa, DistilBERT or ELECTRA"
+        )
+    return EncoderShape(*(int(getattr(config, field)) for field in EncoderShape._fields))
+
+
+def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
+    """The encoder's tokenizer; the built-in encoder's is word-level."""
+    if name == BUILTIN:
+        from xtc_study.tasks.generated.vocabulary import toy_tokenizer
+
+        return toy_tokenizer()
+    from transformers import AutoTokenizer
+
+    source = resolve_model(name, models_dir)
+    if Path(source).is_dir() and not any((Path(source) / file).is_file() for file in TOKENIZER_FILES):
+        raise ModelError(
+            f"model={name!r}: {source} has no tokenizer ({', '.join(TOKENIZER_FILES)}); save the one it was trained "
+            "with beside the weights: tokenizer.save_pretrained(folder)"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # what a damaged file raises has no base class in common; tokenizers' is Exception
+        raise _not_found(source, error) from error
+    if tokenizer.pad_token_id is None:
+        raise ModelError(f"model={name!r}: its tokenizer has no padding token, so rows cannot share a batch")
+    return tokenizer
+
+
+def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
+    """The model of ``load_with_head``."""
+    return load_with_head(name, task, seed, models_dir)[0]
+
+
+def load_with_head(
+    name: str, task: Task, seed: int, models_dir: Path | None = None, unit_known: bool = True
+) -> tuple[Any, Head]:
+    """A sequence classifier for the task, and what became of the head that the checkpoint brings.
+
+    A pooler is kept. So is a classifier whose classes are the task's by name, its rows in the task's order. Any other
+    is drawn with ``seed`` (see ``heads``).
+
+    Args:
+        unit_known: whether the head of a regression answers in the unit of the labels (see ``match_head``).
+
+    Raises:
+        ModelError: the model cannot be found, has no weights, or its weights are not those of its configuration.
+    """
+    from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, set_seed
+
+    from xtc_study.training.heads import (
+        NO_HEAD,
+        apply_head,
+        class_names,
+        classifier_name,
+        match_head,
+        name_classes,
+        not_of_texts,
+        other_kind,
+    )
+
+    set_seed(seed)
+    if name == BUILTIN:
+        model = BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
+        name_classes(model.config, task)
+        return model, NO_HEAD
+    source = resolve_model(name, models_dir)
+    config = _config(source)  # before from_pretrained writes the task's number of labels into it
+    names, outputs, kind = class_names(config), int(config.num_labels), other_kind(config)
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            num_labels=task.num_labels,
+            ignore_mismatched_sizes=True,  # a classifier of another task is drawn anew
+            output_loading_info=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype="float32",
+        )
+    except (OSError, SafetensorError) as error:
+        raise _not_found(source, error) from error
+    drawn = [key for key in _drawn(report) if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key]
+    if drawn:
+        raise ModelError(
+            f"model={name!r}: its files lack weights that its config.json asks for, or have them in another size "
+            f"({_some(drawn)}); they would be drawn at random: take config.json and weights from one checkpoint"
+        )
+    name_classes(model.config, task)
+    place = classifier_name(model)
+    if place is None or f"{place}.weight" in report["missing_keys"]:
+        return model, NO_HEAD
+    head = match_head(names, outputs, task, unit_known) if kind is None else not_of_texts(kind)
+    drawn_already = any(key == f"{place}.weight" for key, *_ in report["mismatched_keys"])
+    spread = float(getattr(model.config, "initializer_range", 0.02))
+    apply_head(model.get_submodule(place), head, None if drawn_already else seed, spread)
+    return model, head
+
+
+def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
+    """A sequence classifier of the encoder's shape with random weights in float32: for measuring, not for training.
+
+    Raises:
+        ModelError: the model's configuration is not to be had.
+    """
+    from transformers import AutoModelForSequenceClassification, BertConfig
+
+    config = _builtin_config() if name == BUILTIN else None
+    if config is None:
+        try:
+            config = _config(resolve_model(name, models_dir))
+        except ModelError:
+            if name not in BERT_BASE:
+                raise
+            config = BertConfig()  # transformers' defaults are BERT-base: it can be measured without the hub
+    config.num_labels = num_labels
+    return AutoModelForSequenceClassification.from_config(config, dtype="float32")
+
+
+def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
+    """The encoder with the masked-language-model head it was pre-trained with.
+
+    Raises:
+        ModelError: the model is not to be had, or its weights have no such head.
+    """
+    from transformers import AutoModelForMaskedLM
+
+    fix = "choose augmentation='synonyms', or a model with its masked-LM head, such as google-bert/bert-base-uncased"
+    if name == BUILTIN:
+        raise ModelError(f"augmentation='masked-lm': {name!r} is not pre-trained and knows no words; {fix}")
+    source = resolve_model(name, models_dir)
+    try:
+        model, report = AutoModelForMaskedLM.from_pretrained(
+            source, output_loading_info=True, use_safetensors=True, trust_remote_code=False, dtype="float32"
+        )
+    except OSError as error:
+        raise _not_found(source, error) from error
+    except ValueError as error:  # an architecture that has no masked-LM form
+        reason = (str(error).splitlines() or [""])[0]
+        raise ModelError(
+            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({reason}); {fix}"
+        ) from error
+    missing = _drawn(report)  # head and encoder alike
+    if missing:
+        raise ModelError(
+            f"augmentation='masked-lm': model={name!r} has no weights of a masked-LM head (missing: "
+            f"{_some(missing)}); {fix}"
+        )
+    return model
+
+
+def _drawn(report: Any) -> list[str]:
+    """Names of the weights that were drawn at random: not in the file, or there in another size."""
+    return sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+
+
+def _builtin_config(**fields: Any) -> Any:
+    from transformers import BertConfig
+
+    return BertConfig(**BUILTIN_CONFIG, vocab_size=len(load_tokenizer(BUILTIN)), pad_token_id=0, **fields)
+
+
+def _config(source: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # damaged, unknown, or with code of its own: no common base class
+        raise _not_found(source, error) from error
+
+
+def _check_kind(name: str, config: Any) -> None:
+    """That the architecture reads text in both directions. Those that do have a masked-LM form."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.is_encoder_decoder:
+        kind = "an encoder and a decoder" if config.is_encoder_decoder else "not a text encoder"
+        raise ModelError(
+            f"model={name!r}: {config.model_type} is {kind}; the study compresses encoders, which read a text in both "
+            "directions: BERT, RoBERTa, DistilBERT, ELECTRA and the like"
+        )
+
+
+def _not_found(name: str, error: Exception) -> ModelError:
+    reason = (str(error).splitlines() or [""])[0].rstrip()
+    if Path(name).is_dir():
+        return ModelError(
+            f"model={name!r}: the folder cannot be read ({reason}); expected a whole transformers model folder of "
+            "an architecture that needs no code of its own"
+        )
+    return ModelError(
+        f"model={name!r}: neither a local folder nor to be had from the hub ({reason}); "
+        "give a folder, or put it under --models-dir by that name"
+    )
+
+
+def _inside(folder: Path | None, name: str) -> Path | None:
+    """``folder/name`` unless the name would lead out of the folder."""
+    if folder is None:
+        return None
+    root = os.path.abspath(folder)
+    candidate = Path(os.path.normpath(os.path.join(root, name)))  # a link the user put there may lead elsewhere
+    return candidate if candidate.is_relative_to(root) else None
