@@ -11,7 +11,7 @@ from typing import Any
 from fabricate import do, write
 
 from xtc_study.places import Places
-from xtc_study.study import Study
+from xtc_study.spec import Study
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -28,7 +28,7 @@ def one_run(runs: Path, study: Study) -> None:
 def one_arm(runs: Path, study: Study) -> None:
     """Every seed of the reference, and no other arm."""
     for run in study.planned:
-        if run.arm == study.study.reference:
+        if run.arm == study.spec.reference:
             do(runs, run)
 
 

@@ -62,7 +62,7 @@ def test_a_student_takes_as_many_steps_on_more_rows(tmp_path: Path) -> None:
     plain_ids = set(map(tuple, plain.train_rows["input_ids"][:]))
     assert plain_ids < set(map(tuple, rows["input_ids"][:]))
     assert rows.column_names == plain.train_rows.column_names and rows.features == plain.train_rows.features
-    step = json.loads((tmp_path / lesson.steps[-1].address / "step.json").read_text())
+    step = json.loads((tmp_path / "steps" / lesson.steps[-1].address / "step.json").read_text())
     assert step["params"]["augmentation"] == "synonyms" and step["params"]["augmentation_copies"] == 4
 
 
@@ -74,7 +74,7 @@ def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) 
         same = Pipeline(recipe(**fields), Places(tmp_path)).pool
         assert same is not None
         assert (same.address, same.tokens_address, same.source) == (first.address, first.tokens_address, None)
-    assert len(list(tmp_path.glob("augment-*/step.json"))) == 1
+    assert len(list(tmp_path.glob("steps/augment-*/step.json"))) == 1
     table = tmp_path / "table.tsv"
     table.write_text("food\tn\tsoup\n")
     others = [Pipeline(recipe(**fields), Places(tmp_path)).pool for fields in (
@@ -131,7 +131,7 @@ def test_a_killed_augmentation_goes_on_from_its_last_file(tmp_path: Path, monkey
     monkeypatch.setattr(augment.Augmenter, "augmented", killed)
     with pytest.raises(KeyboardInterrupt):
         pool.rows()
-    assert not list((tmp_path / "killed").glob("*/step.json"))
+    assert not list((tmp_path / "killed" / "steps").glob("*/step.json"))
     again = Pipeline(recipe(), Places(tmp_path / "killed")).pool
     assert again is not None
     rows = again.rows().to_dict()
@@ -143,7 +143,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
     pool = Pipeline(recipe(), Places(tmp_path)).pool
     assert pool is not None
     count = len(pool.rows())
-    (tmp_path / pool.tokens_address / "tokens.arrow").write_bytes(b"half")
+    (tmp_path / "steps" / pool.tokens_address / "tokens.arrow").write_bytes(b"half")
     with pytest.raises(DamagedStepError, match=r"tokens-.* is damaged and will be made again by the next run"):
         pool.rows()
     assert len(pool.rows()) == count

@@ -174,7 +174,7 @@ def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monk
     writer(dry_run, "write_model")
     writer(checkpoint, "save_packed")
     with pytest.raises(SafetensorError, match="No space left"):
-        Pipeline(recipe(), Places(tmp_path / "new" / "steps"))
+        Pipeline(recipe(), Places(tmp_path / "new"))
     assert rooms[0].parent == tmp_path / "new" / "steps", "on the disk that will hold the steps"
     assert rooms[0].suffix == ".partial" and not (tmp_path / "new" / "steps").exists()
 
@@ -205,7 +205,7 @@ def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeyp
         lesson.teacher()
     with pytest.raises(UnreadableStepError, match=message):
         Pipeline(recipe(), Places(tmp_path))
-    assert [path.name for path in tmp_path.glob("*.unreadable/model.safetensors")] == ["model.safetensors"]
+    assert [path.name for path in tmp_path.glob("steps/*.unreadable/model.safetensors")] == ["model.safetensors"]
 
 
 def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(

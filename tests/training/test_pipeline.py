@@ -218,7 +218,7 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
 )
 def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Path) -> None:
     first = Pipeline(recipe(), Places(tmp_path)).teacher()
-    path = tmp_path / first.step.address / file
+    path = tmp_path / "steps" / first.step.address / file
     path.write_bytes(content)
     if file == "model.safetensors":
         with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
@@ -232,7 +232,7 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
 @pytest.mark.usefixtures("little")
 def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
     lesson = Pipeline(recipe(), Places(tmp_path))
-    folder = tmp_path / lesson.teacher().step.address
+    folder = tmp_path / "steps" / lesson.teacher().step.address
     whole = {file: file.read_bytes() for file in folder.iterdir()}
     for file, content in [
         *(("config.json", b"{"), ("config.json", b'{"model_type": "bert", "hidden_size": "x"}')),
