@@ -11,7 +11,7 @@ from typing import Any
 from fabricate import do, write
 
 from xtc_study.places import Places
-from xtc_study.spec import Study
+from xtc_study.study import Study
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

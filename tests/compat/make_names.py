@@ -42,10 +42,11 @@ def add_names(package: Path, out: Path) -> None:
 
 def found_names(package: Path, out: Path) -> dict[str, Any]:
     """All but the fields on disk."""
+    from xtc_study.tasks.description import Description
+
     from xtc_study.arms import Arm
     from xtc_study.profiles import Profile
     from xtc_study.studies import CHANGEABLE, ClaimSpec, Study
-    from xtc_study.tasks.description import Description
 
     notebooks = sorted((package.parent / "notebooks").glob("*.ipynb"))
     return {

@@ -35,12 +35,12 @@ def make_packed(out: Path) -> None:
     """``packed/NAME`` for each student; ``packed/logits.json`` with their inputs and logits, as hexadecimal floats."""
     import torch
     import transformers
-
     from xtc_study.compress.lowbit import make_low_bit
     from xtc_study.deploy.checkpoint import save_packed
     from xtc_study.deploy.loading import load
-    from xtc_study.recipe import Recipe
     from xtc_study.tasks.vocabulary import toy_tokenizer
+
+    from xtc_study.recipe import Recipe
 
     torch.set_num_threads(1)
     tokenizer = toy_tokenizer()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from compat.today import CHANGEABLE, NOTEBOOKS, ClaimSpec, Description, Profile, Study, app, fixture, specs
+from compat.today import CHANGEABLE, NOTEBOOKS, ClaimSpec, Description, Profile, StudySpec, app, fixture, specs
 
 NAMES = fixture("names.json")
 
@@ -55,9 +55,9 @@ def parameters(notebook: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", NAMES["yaml"])
 def test_yaml_files_keep_their_keys(kind: str) -> None:
     study = specs("studies")["31_pruning"]  # its arms are written out
-    arm = type(Study(name="31_pruning", **study).arms[0])
+    arm = type(StudySpec(name="31_pruning", **study).arms[0])
     now = {
-        "study": Study.model_fields,
+        "study": StudySpec.model_fields,
         "claim": ClaimSpec.model_fields,
         "arm": arm.model_fields,
         "study at a profile": CHANGEABLE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from compat.today import Profile, Recipe, Study, chain, fixture, plan, specs
+from compat.today import Profile, Recipe, StudySpec, chain, fixture, plan, specs
 
 
 def test_a_recipe_keeps_its_run_id_and_the_addresses_of_its_steps() -> None:
@@ -35,7 +35,7 @@ def test_the_yaml_files_of_0e5d90d_plan_the_same_runs(name: str) -> None:
     studies = specs("studies")
     assert len(studies) == 13
     for study_name, content in studies.items():
-        runs = plan(Study(name=study_name, **content), profile)
+        runs = plan(StudySpec(name=study_name, **content), profile)
         lines = []
         for run in runs:
             addresses = " ".join(step.address for step in chain(run.recipe))

@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 
 from xtc_study import load
+from xtc_study.chain import chain
 from xtc_study.cli import app
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
-from xtc_study.studies import CHANGEABLE, ClaimSpec, Study, plan
-from xtc_study.tasks.description import Description
-from xtc_study.training.steps import chain
+from xtc_study.studies import CHANGEABLE, ClaimSpec, StudySpec, plan
+from xtc_study.tasks.user.description import Description
 
-__all__ = ["CHANGEABLE", "ClaimSpec", "Description", "Profile", "Recipe", "Study", "app", "chain", "load", "plan"]
+__all__ = ["CHANGEABLE", "ClaimSpec", "Description", "Profile", "Recipe", "StudySpec", "app", "chain", "load", "plan"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
