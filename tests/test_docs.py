@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -116,6 +117,17 @@ def test_every_notebook_is_in_the_table_of_studies() -> None:
 def test_the_first_two_make_lines_of_the_readme_set_the_project_up() -> None:
     blocks = "\n".join(FENCE.findall((PROJECT / "README.md").read_text(encoding="utf-8")))
     assert re.findall(r"^make .*$", blocks, re.MULTILINE)[:2] == ["make demo", "make test"]
+
+
+def test_the_floors_of_contributing_are_those_that_are_checked() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    floors = re.findall(
+        r"^    ([\w/]+(?:, [\w/]+)*)  ", text.split("## The floors")[1].split("\n## ")[0], re.MULTILINE
+    )
+    rooms = [room.rstrip("/") for floor in floors for room in floor.split(", ")]
+    configuration = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract, *_ = configuration["tool"]["importlinter"]["contracts"]
+    assert rooms == [room for layer in contract["layers"] for room in layer.split(" | ")]
 
 
 PAGE = """# A page: `code`, and more
