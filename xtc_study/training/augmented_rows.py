@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.canonical import digest
 from xtc_study.compress.encoder_parts import positions
-from xtc_study.recipe import VERSION, Recipe, digest
+from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
 from xtc_study.tasks.augmentation.masked_lm import MaskedWords

@@ -17,8 +17,9 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtc_study.canonical import canonical_json, digest
 from xtc_study.compress.method_version import METHOD_VERSION
-from xtc_study.recipe import AUGMENTATION, Recipe, canonical_json, digest
+from xtc_study.recipe import AUGMENTATION, Recipe
 
 FOLDER = "trials"
 NO_MATTER = (

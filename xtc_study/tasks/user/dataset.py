@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.recipe import digest
+from xtc_study.canonical import digest
 from xtc_study.tasks.metric_names import F1_OF, f1_of
 from xtc_study.tasks.rows import Rows, read_rows
 from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
