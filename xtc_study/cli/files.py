@@ -209,8 +209,9 @@ def bench_folder(
 ) -> None:
     """Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes. Times of a
     busy machine are shown, not written."""
-    from xtc_study.deploy.bench.benchmark import bench, contenders, cpu_name
+    from xtc_study.deploy.bench.benchmark import bench, contenders
     from xtc_study.deploy.bench.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
+    from xtc_study.hardware import cpu_name
     from xtc_study.packed.engines.native_build import is_built
     from xtc_study.packed.loading import load
     from xtc_study.packed.text_length import longest_text

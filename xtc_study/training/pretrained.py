@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError
 
+from xtc_study.errors import first_line
 from xtc_study.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -244,9 +245,8 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
     except OSError as error:
         raise _not_found(source, error) from error
     except ValueError as error:  # an architecture that has no masked-LM form
-        reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
-            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({reason}); {fix}"
+            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({first_line(error)}); {fix}"
         ) from error
     missing = _drawn(report)  # head and encoder alike
     if missing:
@@ -294,7 +294,7 @@ def _check_kind(name: str, config: Any) -> None:
 
 
 def _not_found(name: str, error: Exception) -> ModelError:
-    reason = (str(error).splitlines() or [""])[0].rstrip()
+    reason = first_line(error)
     if Path(name).is_dir():
         return ModelError(
             f"model={name!r}: the folder cannot be read ({reason}); expected a whole transformers model folder of "
