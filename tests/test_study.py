@@ -96,13 +96,6 @@ def test_the_command_holds_all_that_was_chosen_and_no_place_of_this_machine(tmp_
     assert "--results" not in Ablation("12_bits", **CUT).command()
 
 
-def test_names_of_devices_and_precisions_are_those_of_the_training() -> None:
-    from xtc_study import values
-    from xtc_study.training import precision
-
-    assert (values.DEVICES, values.PRECISIONS) == (precision.DEVICES, precision.PRECISIONS)
-
-
 def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

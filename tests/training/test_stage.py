@@ -16,13 +16,14 @@ from safetensors.torch import load_file, save_file
 
 from xtc_study import atomic
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.model_source import BUILTIN_CONFIG
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
 from xtc_study.training.precision import Arithmetic
-from xtc_study.training.pretrained import BUILTIN_CONFIG, load_encoder
+from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.stage import Lesson, Schedule, train
 
 TASK = find_task("toy-sentiment")

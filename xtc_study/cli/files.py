@@ -25,6 +25,7 @@ from xtc_study.cli.options import (
     Tasks,
     chosen_ablations,
 )
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.nearest import did_you_mean
 
 RUNTIMES = ("packed", "onnx", "openvino")
@@ -271,7 +272,7 @@ def _teacher_of(folder: Path) -> Path | None:
         teacher = folder.absolute().parents[2] / "steps" / Path(str(first)).name
     except (OSError, ValueError, LookupError, TypeError):  # no run's folder, or one that says something else
         return None
-    return teacher if (teacher / "model.safetensors").is_file() else None
+    return teacher if (teacher / WEIGHTS).is_file() else None
 
 
 def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
@@ -290,7 +291,7 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
 
 
 def _check_packed(folder: Path) -> None:
-    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+    if not (folder / CONFIG).is_file() and (folder / "model" / CONFIG).is_file():
         raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
     for file in ("model.onnx", "model.xml"):
         if (folder / file).is_file():

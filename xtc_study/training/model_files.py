@@ -6,10 +6,11 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from xtc_study.training.pretrained import TOKENIZER_FILES, resolve_model
+from xtc_study.model_folder import CONFIG
+from xtc_study.model_source import TOKENIZER_FILES, resolve_model
 
 NAMES = (
-    "config.json",
+    CONFIG,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

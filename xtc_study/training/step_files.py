@@ -15,9 +15,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.errors import one_line
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.recipe import Recipe
-
-WEIGHTS = "model.safetensors"
 
 
 class WrittenOtherwiseError(RuntimeError):

@@ -52,8 +52,8 @@ class WeightFormat:
 
     @property
     def largest(self) -> int:
-        """The largest integer: 1 for binary and ternary, else 2^(bits-1) - 1."""
-        return 1 if self.bits <= 2 else 2 ** (self.bits - 1) - 1
+        """The largest integer (see ``largest_integer``)."""
+        return largest_integer(self.bits)
 
 
 class Quantized(NamedTuple):
@@ -61,6 +61,11 @@ class Quantized(NamedTuple):
 
     integers: Tensor
     scale: Tensor
+
+
+def largest_integer(bits: int) -> int:
+    """The largest integer of a weight of so many bits: 1 for binary and ternary, else 2^(bits-1) - 1."""
+    return 1 if bits <= 2 else int(2 ** (bits - 1)) - 1
 
 
 def grouped(weight: Tensor, granularity: str) -> Tensor:

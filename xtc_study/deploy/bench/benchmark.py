@@ -19,7 +19,8 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.errors import first_line
-from xtc_study.packed.checksums import CHECKSUMS, CONFIG, read_config
+from xtc_study.model_folder import CONFIG
+from xtc_study.packed.checksums import CHECKSUMS, read_config
 from xtc_study.packed.quiet import without_bars
 
 Shape = tuple[int, int]
