@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from xtc_study import __version__
+from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import publish_file
 from xtc_study.nearest import did_you_mean

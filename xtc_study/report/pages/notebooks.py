@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from xtc_study import __version__
+from xtc_study._version import __version__
 from xtc_study.atomic import publish_file
 from xtc_study.report.pages.sanitise import aligned, safe_html, safe_svg
 from xtc_study.report.pages.script import CSP
