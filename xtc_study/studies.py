@@ -1,4 +1,4 @@
-"""Studies: an ablation's question, arms and claim, and the runs it asks for at a profile's scale."""
+"""Studies: an study's question, arms and claim, and the runs it asks for at a profile's scale."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class ClaimSpec(_Strict):
     source: str
 
 
-class Study(_Strict):
-    """One ablation: read from ``studies/<name>.yml``."""
+class StudySpec(_Strict):
+    """One study: read from ``studies/<name>.yml``."""
 
     name: str
     title: str
@@ -88,20 +88,22 @@ def study_names() -> tuple[str, ...]:
 
 
 @cache
-def load_study(name: str) -> Study:
+def load_study(name: str) -> StudySpec:
     """A study by name.
 
     Raises:
         StudyError: no such study, or one that is not well formed; the message names the field.
     """
-    study = load_yaml_model("study", "studies", name, Study, StudyError, INNER)
+    study = load_yaml_model("study", "studies", name, StudySpec, StudyError, INNER)
     study_at(study)
     for profile in study.profiles:
         study_at(study, profile)
     return study
 
 
-def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None) -> Study:
+def study_at(
+    study: StudySpec, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None
+) -> StudySpec:
     """The study as it is at a profile, its arms written out.
 
     Args:
@@ -123,9 +125,9 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
         raise StudyError(f"study {study.name}: has axes and arms; expected one of them")
     values["arms"] = values["arms"] or grid(values["axes"])
     try:
-        found = Study(**values)
+        found = StudySpec(**values)
     except ValidationError as error:
-        raise StudyError(f"study {study.name}: {what_is_wrong(error, Study, INNER)}") from None
+        raise StudyError(f"study {study.name}: {what_is_wrong(error, StudySpec, INNER)}") from None
     arms = found.arm_names
     if len(arms) < 2 and not axes:
         raise StudyError(f"study {study.name}: arms: expected at least two, got {', '.join(arms) or 'none'}")
@@ -145,7 +147,7 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
     return found
 
 
-def in_words(study: Study, whole: Study) -> str:
+def in_words(study: StudySpec, whole: StudySpec) -> str:
     """How many arms there are, what they are compared with, and how many claims are left, as one sentence.
 
     Args:
@@ -160,7 +162,7 @@ def in_words(study: Study, whole: Study) -> str:
 
 
 def plan(
-    study: Study,
+    study: StudySpec,
     profile: Profile,
     tasks: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
@@ -202,7 +204,7 @@ def plan(
     return runs
 
 
-def profile_part(study: Study, profile: str) -> dict[str, Any]:
+def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:
     """What the study changes at this profile.
 
     Raises:

@@ -13,8 +13,6 @@ from xtc_study.nearest import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """YAML takes ``2e-4`` for text; people mean a number."""
-DEVICES, PRECISIONS = ("auto", "cpu", "cuda", "mps"), ("auto", "fp32", "bf16")
-"""What computes a training, and in which precision; ``auto`` is the fastest at hand."""
 
 
 def setting(text: str) -> tuple[str, Any]:

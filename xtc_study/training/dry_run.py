@@ -26,10 +26,10 @@ from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
 from xtc_study.errors import one_line
 from xtc_study.model_source import ModelError
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.passed_trials import about, trial
-from xtc_study.training.places import Places
 from xtc_study.training.precision import Arithmetic
 from xtc_study.training.pretrained import untrained_encoder
 from xtc_study.training.stage import Lesson, losses_of

@@ -20,6 +20,7 @@ from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
 from xtc_study.compress.reduction.word_table import cut_vocabulary
 from xtc_study.model_source import ModelError
+from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
@@ -32,7 +33,6 @@ from xtc_study.training.dry_run import try_lessons
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
-from xtc_study.training.places import Places
 from xtc_study.training.precision import Arithmetic, choose_arithmetic
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import EncoderShape, encoder_shape, load_tokenizer, load_with_head
@@ -77,8 +77,9 @@ class Pipeline:
             All before anything is trained.
     """
 
-    def __init__(self, recipe: Recipe, places: Places) -> None:
+    def __init__(self, recipe: Recipe, places: Places, compute: Compute | None = None) -> None:
         self.recipe, self.places = recipe, places
+        compute = compute or Compute()
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
         shape = encoder_shape(recipe.model, places.models_dir)
@@ -107,7 +108,7 @@ class Pipeline:
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
-        self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
+        self.arithmetic: Arithmetic = choose_arithmetic(compute.device, compute.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
         self.model_files = {"model": files_hash(recipe.model, places.models_dir)}

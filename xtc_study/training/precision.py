@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from xtc_study.values import DEVICES, PRECISIONS, one_of
+from xtc_study.places import DEVICES, PRECISIONS
+from xtc_study.values import one_of
 
 
 @dataclass(frozen=True)
