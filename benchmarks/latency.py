@@ -22,7 +22,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
-from xtc_study.deploy.bench.benchmark import SHAPES, bench, contenders, cpu_name
+from xtc_study.deploy.bench.benchmark import SHAPES, bench, contenders
+from xtc_study.hardware import cpu_name
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
 

@@ -33,7 +33,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertTok
 from turns import Contender, ContenderError
 
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map, reduced
-from xtc_study.deploy.bench.benchmark import cpu_name
+from xtc_study.hardware import cpu_name
 from xtc_study.runs.execute import MEMORY
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task

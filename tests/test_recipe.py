@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from xtc_study.recipe import GENERATED, VERSION, Recipe, RecipeError, canonical_json, digest
+from xtc_study.canonical import canonical_json, digest
+from xtc_study.recipe import GENERATED, VERSION, Recipe, RecipeError
 from xtc_study.tasks.generated.toy import TOY_TASKS
 from xtc_study.tasks.glue import GLUE_TASKS
 
@@ -334,3 +335,13 @@ def test_canonical_json_keeps_the_values_whatever_their_order(values: dict) -> N
     text = canonical_json(values)
     assert json.loads(text) == values
     assert canonical_json(dict(reversed(values.items()))) == text
+
+
+def test_the_schema_says_what_a_field_means() -> None:
+    fields = Recipe.model_json_schema()["properties"]
+    assert fields["max_length"]["description"] == "Longest input in tokens; longer ones are cut."
+    assert {name for name, field in fields.items() if "description" not in field} <= {
+        "batch_size",
+        "weight_decay",
+        *(name for name in fields if name.endswith(("learning_rate", "reduce_epochs"))),
+    }

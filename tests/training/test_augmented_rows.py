@@ -11,6 +11,7 @@ import pytest
 from datasets import DatasetDict
 from transformers import BertForMaskedLM, BertModel
 
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import DamagedStepError
@@ -19,7 +20,7 @@ from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError, load_encoder, load_tokenizer
+from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "epochs": 1, "augmentation_copies": 4}
 

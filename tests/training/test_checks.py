@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import transformers
 
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training.checks import rehearse
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError
 from xtc_study.training.untrained import write_fresh_encoder
 
 SHAPE = {

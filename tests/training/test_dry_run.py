@@ -15,6 +15,7 @@ from datasets import DatasetDict
 from safetensors import SafetensorError
 
 from xtc_study.deploy.evaluate import measure
+from xtc_study.model_source import ModelError
 from xtc_study.packed import checkpoint
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
@@ -25,7 +26,6 @@ from xtc_study.training import dry_run, step_files
 from xtc_study.training import pipeline as module
 from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.predict import predict
-from xtc_study.training.pretrained import ModelError
 from xtc_study.training.step_files import WrittenOtherwiseError
 
 SHAPE = {

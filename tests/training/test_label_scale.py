@@ -14,13 +14,13 @@ import torch
 
 from xtc_study.deploy.evaluate import Outcome, measure
 from xtc_study.deploy.predict import answers
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
 from xtc_study.tasks.generated.toy import load_toy
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError
 
 SENTENCES = load_toy("toy-sentiment")["train"].select(range(320))
 NUMBERS = [(len(text.split()) - 6) / 16 for text in SENTENCES["sentence"]]

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from xtc_study.model_source import BUILTIN, ModelError
 from xtc_study.runs.step_times import KINDS, read_step_times, write_step_times
 from xtc_study.training import measure_steps
 from xtc_study.training.measure_steps import measure_step_times
-from xtc_study.training.pretrained import BUILTIN, ModelError, untrained_encoder
+from xtc_study.training.pretrained import untrained_encoder
 
 
 def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +14,16 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from xtc_study import atomic
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.model_source import BUILTIN_CONFIG
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
 from xtc_study.training.precision import Arithmetic
-from xtc_study.training.pretrained import BUILTIN_CONFIG, load_encoder
+from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.stage import Lesson, Schedule, train
 
 TASK = find_task("toy-sentiment")
@@ -153,7 +156,7 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
-    replace = stage.os.replace
+    replace = os.replace
     saved: list[int] = []
 
     def killed(partial: Path, target: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
             raise KeyboardInterrupt
         replace(partial, target)
 
-    monkeypatch.setattr(stage, "os", SimpleNamespace(replace=killed))
+    monkeypatch.setattr(atomic, "os", SimpleNamespace(replace=killed))
     with pytest.raises(KeyboardInterrupt):
         fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]

@@ -11,13 +11,13 @@ import pytest
 import transformers
 from transformers import BertTokenizer, RobertaTokenizer
 
+from xtc_study.model_source import BUILTIN, ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.tasks.lengths import lengths_of
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import BUILTIN, ModelError
 from xtc_study.training.text_check import Reader, reader_at_hand, reader_of, sampled, unsuited
 
 CHINESE = ["这个产品的质量非常好我很喜欢下次还会再来购买物流也很快", "包装破损客服态度差等了两个星期才收到非常失望"]

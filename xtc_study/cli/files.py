@@ -17,6 +17,7 @@ from xtc_study.cli.console import err, out, say
 from xtc_study.cli.options import (
     Selection,
 )
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.nearest import did_you_mean
 
 RUNTIMES = ("packed", "onnx", "openvino")
@@ -194,8 +195,9 @@ def bench_folder(
 ) -> None:
     """Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes. Times of a
     busy machine are shown, not written."""
-    from xtc_study.deploy.bench.benchmark import bench, contenders, cpu_name
+    from xtc_study.deploy.bench.benchmark import bench, contenders
     from xtc_study.deploy.bench.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
+    from xtc_study.hardware import cpu_name
     from xtc_study.packed.engines.native_build import is_built
     from xtc_study.packed.loading import load
     from xtc_study.packed.text_length import longest_text
@@ -255,7 +257,7 @@ def _teacher_of(folder: Path) -> Path | None:
         teacher = folder.absolute().parents[2] / "steps" / Path(str(first)).name
     except (OSError, ValueError, LookupError, TypeError):  # no run's folder, or one that says something else
         return None
-    return teacher if (teacher / "model.safetensors").is_file() else None
+    return teacher if (teacher / WEIGHTS).is_file() else None
 
 
 def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
@@ -274,7 +276,7 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
 
 
 def _check_packed(folder: Path) -> None:
-    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+    if not (folder / CONFIG).is_file() and (folder / "model" / CONFIG).is_file():
         raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
     for file in ("model.onnx", "model.xml"):
         if (folder / file).is_file():

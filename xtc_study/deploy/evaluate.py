@@ -12,9 +12,9 @@ import pandas as pd
 from xtc_study.compress.quantization.freeze import freeze
 from xtc_study.compress.sizes import paper_size_bytes
 from xtc_study.deploy.model_card import write_card
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.packed.as_stored import rounded_student
 from xtc_study.packed.checkpoint import save_packed
-from xtc_study.packed.checksums import WEIGHTS
 from xtc_study.packed.loading import load
 from xtc_study.tasks.metric_names import higher_is_better, in_words
 from xtc_study.tasks.metrics import answers_one_class, score

@@ -17,13 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xtc_study.compress.quantization.freeze import Freezable
-from xtc_study.packed.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
+from xtc_study.model_folder import CONFIG, METHOD, WEIGHTS
+from xtc_study.packed.checksums import OTHER_FILES, CheckpointError, read_config, verify, write_config
 from xtc_study.packed.module_format import Entry
 from xtc_study.packed.text_length import FIELD, write_length
 from xtc_study.packed.unpacked import decode, encode
 from xtc_study.recipe import REST_FORMATS
 
-METHOD = "xtc"
 FORMAT_VERSION = 2
 
 
@@ -137,7 +137,7 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entr
     Raises:
         CheckpointError: another method or version, or an entry no file has.
     """
-    path = folder / "config.json"
+    path = folder / CONFIG
     packing = config.get("quantization_config")
     if packing is None:
         return {}, {}

@@ -13,8 +13,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from xtc_study.model_folder import CONFIG as CONFIG
+from xtc_study.model_folder import WEIGHTS as WEIGHTS
+
 CHECKSUMS = "xtc_checksums"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OTHER_FILES = ("transformers_weights", "configuration_files", "attribute_map")
 """Fields of config.json that make transformers read other files than these two; the last renames the others."""
 NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")

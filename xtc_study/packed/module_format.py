@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.granularity import Granularity
 from xtc_study.packed import base3, packing
 
 KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedding}
@@ -94,12 +95,7 @@ class Entry:
     def scale_shape(self) -> tuple[int, int]:
         """(1 or rows, groups a row)."""
         assert self.weight is not None
-        rows, columns = self.shape
-        if self.weight.granularity == "tensor":
-            return 1, 1
-        if self.weight.granularity == "row":
-            return rows, 1
-        return rows, columns // int(self.weight.granularity.removeprefix("group:"))
+        return Granularity.parse(self.weight.granularity).scale_shape(*self.shape)
 
     def pack(self, integers: Tensor) -> Tensor:
         """(rows, columns) whole numbers to the uint8 of the file, one dimension."""
@@ -132,12 +128,7 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
     form = WeightFormat(bits, str(granularity))
-    if granularity not in ("tensor", "row"):
-        size = str(granularity).removeprefix("group:")
-        if not str(granularity).startswith("group:") or not (size.isascii() and size.isdigit()) or int(size) == 0:
-            raise ValueError(f"granularity {granularity!r}, expected 'tensor', 'row' or 'group:N'")
-        if columns % int(size):
-            raise ValueError(f"granularity {granularity!r} does not divide {columns} columns")
+    Granularity.parse(granularity).scale_shape(1, columns)
     if fields["kind"] == "embedding" and granularity == "tensor":
         raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
     expected = "base3" if bits == 2 else f"b{bits}-le"

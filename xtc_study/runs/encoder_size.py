@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xtc_study.model_folder import WEIGHTS
+from xtc_study.model_source import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
 from xtc_study.tasks.generated.vocabulary import VOCABULARY
-from xtc_study.training.pretrained import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
 
 LAYER = re.compile(r"(?:^|\.)(?:\w*layers?|blocks?)\.(\d+)\.")
 """The number of a tensor's layer: ``bert.encoder.layer.3.output.dense.weight``."""
@@ -85,7 +86,7 @@ def _cached(name: str) -> Path | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "model.safetensors")
+        found = try_to_load_from_cache(name, WEIGHTS)
     except HFValidationError:
         return None
     return Path(found) if isinstance(found, str) else None

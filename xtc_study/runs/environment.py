@@ -25,7 +25,7 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "papermill",
 )
-MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "chain.py")
+MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "chain.py", "share.py", "granularity.py")
 """What a run's numbers come from: the commit that is recorded is the last one that changed these."""
 
 

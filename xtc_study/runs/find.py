@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.nearest import nearest
 from xtc_study.recipe import Recipe
 from xtc_study.runs.records import state_of
 from xtc_study.tasks.metric_names import in_words
 
-WEIGHTS = "model.safetensors"
 SHOWN = 3
 """Ids that a message about a mistyped one names at most."""
 

@@ -25,6 +25,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from xtc_study.atomic import write_file
+
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
 LOOK_SECONDS = 0.5
@@ -71,7 +73,7 @@ class Claim:
             count += 1
             try:
                 if self.is_ours():
-                    _write(self.folder / "heartbeat", f"{self.token} {count}")
+                    write_file(self.folder / "heartbeat", f"{self.token} {count}")
             except OSError:
                 continue
 
@@ -105,7 +107,7 @@ def take(folder: Path, again: bool = False, dead: str = "") -> Claim | None:
             return None
         claim = Claim(folder, uuid.uuid4().hex, lock)
         who = {"token": claim.token, "host": socket.gethostname(), "pid": os.getpid()}
-        _write(folder / "claim.json", json.dumps(who))
+        write_file(folder / "claim.json", json.dumps(who))
     except BaseException:
         lock.release()
         raise
@@ -162,13 +164,6 @@ def watch(folders: Sequence[Path], say: Callable[[str], None] = print) -> None:
         say(f"{folder.name}: claimed by machine {who}; looking for its heartbeat, {STALE_SECONDS:.0f} s at most")
     while any(_lives_elsewhere(folder) and _sign(folder) == sign for folder, sign in seen.items()):
         time.sleep(LOOK_SECONDS)
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside and renamed, so that no reader sees half of it."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _sign(folder: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
-from xtc_study.tasks.metric_names import higher_is_better
+from xtc_study.tasks.metric_names import ClassMetric, ScoreMetric, higher_is_better
 
 PREDICTIONS = "predictions.parquet"
 State = Literal["missing", "running", "done", "failed", "corrupt"]
@@ -17,8 +17,6 @@ class RunFileError(ValueError):
     """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
 
 
-Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mae", "rmse"]
-"""The names in ``tasks/metrics.py``, which takes long to import."""
 F1OfClass = Annotated[str, Field(pattern=r"^f1_of:\d+:")]
 Number = Annotated[int, Field(ge=0)]
 
@@ -27,7 +25,7 @@ class Score(BaseModel):
     """One split and metric; values as the metric gives them: in [-1, 1], or an error of at least 0."""
 
     split: str
-    metric: Metric | F1OfClass
+    metric: ClassMetric | ScoreMetric | F1OfClass
     value: FiniteFloat
     best_value: FiniteFloat | None = None
     teacher_value: FiniteFloat | None = None

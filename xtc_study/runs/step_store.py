@@ -11,6 +11,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtc_study.errors import first_line
+
 
 class DamagedStepError(RuntimeError):
     """A step whose files cannot be used any more."""
@@ -125,9 +127,8 @@ class StepStore:
     def damaged(self, address: str, title: str, error: Exception) -> DamagedStepError:
         """Discards the step; the exception to raise, which names it and the reason."""
         self.discard(address)
-        reason = (str(error).splitlines() or [""])[0]
         return DamagedStepError(
-            f"step {address} ({title}) is damaged and will be made again by the next run: {reason}"
+            f"step {address} ({title}) is damaged and will be made again by the next run: {first_line(error)}"
         )
 
 

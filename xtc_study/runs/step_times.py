@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from xtc_study.canonical import digest
 from xtc_study.chain import Step
-from xtc_study.recipe import digest
 from xtc_study.runs.store import write_json
 from xtc_study.runs.training_work import kind_of, share_of_depth
 from xtc_study.tasks.catalogue import find_task

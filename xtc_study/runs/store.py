@@ -7,7 +7,6 @@ written beside and renamed into place. A run is done only if status.json says so
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from xtc_study.atomic import write_file
 from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.lease import ClaimError, held, take
 from xtc_study.runs.records import PREDICTIONS, state_of
@@ -80,8 +80,8 @@ class RunFolder:
         write_json(self.path / "metrics.json", metrics)
         write_json(self.path / "environment.json", environment)
         columns = ["phase", "stage", "step", "term", "value"]
-        _replace(self.path / "curve.csv", pd.DataFrame(curve, columns=columns).to_csv(index=False).encode())
-        _replace(self.path / PREDICTIONS, predictions.to_parquet(index=False))
+        write_file(self.path / "curve.csv", pd.DataFrame(curve, columns=columns).to_csv(index=False), to_disk=True)
+        write_file(self.path / PREDICTIONS, predictions.to_parquet(index=False), to_disk=True)
 
     def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
         """Writes error.json where there is one, then status.json, then gives the claim up.
@@ -109,14 +109,5 @@ def now() -> str:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes beside and renames, so that a reader sees the old file or the new one, never half of it."""
-    _replace(path, (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    """JSON with sorted keys, on the disk before it takes the old file's place."""
+    write_file(path, json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", to_disk=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.chain import Step
+from xtc_study.share import Share
 from xtc_study.tasks.catalogue import find_task
 
 SIMILAR = 2.0
@@ -27,8 +28,7 @@ def share_of_depth(layers: int | str | Sequence[int] | None, depth: int | None, 
     if layers is None:
         return of
     if isinstance(layers, str):
-        part, whole = map(int, layers.split("/"))
-        return of * part / whole
+        return Share.parse(layers).times(of)
     if depth is None:
         return None
     return (layers if isinstance(layers, int) else len(layers)) / depth

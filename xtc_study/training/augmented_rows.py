@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.canonical import digest
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
-from xtc_study.recipe import VERSION, Recipe, digest
+from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
 from xtc_study.tasks.augmentation.masked_lm import MaskedWords
@@ -20,7 +22,7 @@ from xtc_study.tasks.augmentation.words import WordSource
 from xtc_study.tasks.batches import from_disk, tokenised_to_disk
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.tasks.task import DataError
-from xtc_study.training.pretrained import ModelError, load_masked_lm
+from xtc_study.training.pretrained import load_masked_lm
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict

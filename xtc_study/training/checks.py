@@ -16,10 +16,11 @@ from xtc_study.compress.encoder_parts import EncoderError, positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import reduced
 from xtc_study.compress.reduction.width import WidthError, kept_units, magnitudes, narrowed
+from xtc_study.model_source import ModelError
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.lengths import MOST_UNKNOWN
 from xtc_study.tasks.task import Task
-from xtc_study.training.pretrained import ModelError, untrained_encoder
+from xtc_study.training.pretrained import untrained_encoder
 
 if TYPE_CHECKING:
     from datasets import Dataset

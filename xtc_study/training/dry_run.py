@@ -24,12 +24,14 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.errors import one_line
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.passed_trials import about, trial
 from xtc_study.training.precision import Arithmetic
-from xtc_study.training.pretrained import ModelError, untrained_encoder
+from xtc_study.training.pretrained import untrained_encoder
 from xtc_study.training.stage import Lesson, losses_of
 from xtc_study.training.step_files import check_written, write_model
 
@@ -212,7 +214,7 @@ def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) 
 
 
 def _message(recipe: Recipe, family: str, title: str, error: Exception, room: str) -> str:
-    reason = str(error) if isinstance(error, _LessonError) else f"{type(error).__name__}: {_short(error)}"
+    reason = str(error) if isinstance(error, _LessonError) else f"{type(error).__name__}: {one_line(error)}"
     if isinstance(error, IndexError):
         reason += " (an input is outside one of its tables of word pieces, positions or token types)"
         advice = "Take tokenizer and encoder from one checkpoint"
@@ -224,8 +226,3 @@ def _message(recipe: Recipe, family: str, title: str, error: Exception, room: st
         f"model={recipe.model!r}: {family} cannot go through this recipe; a trial of one batch failed at {title!r}: "
         f"{reason.replace(room + '/', '')}. Nothing was trained. {advice}"
     )
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:300]}..."

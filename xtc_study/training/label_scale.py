@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from xtc_study.model_source import ModelError
 from xtc_study.tasks.task import Task
 from xtc_study.tasks.user.dataset import PREFIX
-from xtc_study.training.pretrained import ModelError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, LO
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map
-from xtc_study.hardware import forget_peak, resident
+from xtc_study.hardware import forget_peak, processor, resident
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import Point, StepTimes
 from xtc_study.training.precision import Arithmetic, choose_arithmetic
@@ -159,5 +158,4 @@ def _wait(device: str) -> None:
 def _in_words(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    return f"{name} CPU, {torch.get_num_threads()} threads" if device == "cpu" else f"{name} GPU"
+    return f"{processor()} CPU, {torch.get_num_threads()} threads" if device == "cpu" else f"{processor()} GPU"

@@ -7,7 +7,6 @@ and so is no step. It saves time and decides nothing: one that is gone or cannot
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,8 +16,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtc_study.atomic import write_file
+from xtc_study.canonical import canonical_json, digest
 from xtc_study.compress.method_version import METHOD_VERSION
-from xtc_study.recipe import AUGMENTATION, Recipe, canonical_json, digest
+from xtc_study.recipe import AUGMENTATION, Recipe
 
 FOLDER = "trials"
 NO_MATTER = (
@@ -82,9 +83,7 @@ def trial(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
                 shutil.rmtree(room, ignore_errors=True)
             with suppress(OSError):  # the next run tries again
                 note.parent.mkdir(exist_ok=True)
-                partial = note.with_name(f"{note.name}.partial")
-                partial.write_text(json.dumps(what, indent=1, sort_keys=True))
-                os.replace(partial, note)
+                write_file(note, json.dumps(what, indent=1, sort_keys=True))
     except BaseException:
         with suppress(OSError):
             if set(steps.iterdir()) <= {lock}:

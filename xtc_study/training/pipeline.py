@@ -19,6 +19,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
 from xtc_study.compress.reduction.word_table import cut_vocabulary
+from xtc_study.model_source import ModelError
 from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
@@ -34,7 +35,7 @@ from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.precision import Arithmetic, choose_arithmetic
 from xtc_study.training.predict import scores
-from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
+from xtc_study.training.pretrained import EncoderShape, encoder_shape, load_tokenizer, load_with_head
 from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from xtc_study.nearest import did_you_mean
 from xtc_study.places import DEVICES, PRECISIONS
+from xtc_study.values import one_of
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,8 @@ def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size
     Raises:
         ValueError: an unknown name, or a device this machine does not have.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device={device!r}: expected one of {', '.join(DEVICES)}{did_you_mean(device, DEVICES)}")
-    if precision not in PRECISIONS:
-        near = did_you_mean(precision, PRECISIONS)
-        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}{near}")
+    one_of("device", device, DEVICES)
+    one_of("precision", precision, PRECISIONS)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

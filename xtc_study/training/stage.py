@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from xtc_study.atomic import write_file
 from xtc_study.compress.distillation.attention_scores import tapped
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
@@ -280,9 +280,7 @@ class _DistillationTrainer(Trainer):
         root = Path(self.args.output_dir)
         folder = root / f"checkpoint-{self.state.global_step}"
         sums = {term: float(total) for term, total in self.sums.items()}
-        partial = folder / f"{SO_FAR}.partial"
-        partial.write_text(json.dumps({**self.course()._asdict(), "sums": sums, "counted": self.counted}))
-        os.replace(partial, folder / SO_FAR)
+        write_file(folder / SO_FAR, json.dumps({**self.course()._asdict(), "sums": sums, "counted": self.counted}))
         for older in root.glob("checkpoint-*"):
             if older != folder:
                 shutil.rmtree(older, ignore_errors=True)

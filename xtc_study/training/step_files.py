@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.errors import one_line
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.recipe import Recipe
-
-WEIGHTS = "model.safetensors"
 
 
 class WrittenOtherwiseError(RuntimeError):
@@ -55,8 +55,7 @@ def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> No
     try:
         found = read_model(folder, low_bit).state_dict()
     except Exception as error:  # as for read_model
-        reason = " ".join(str(error).split())
-        raise WrittenOtherwiseError(f"{type(error).__name__}: {reason[:300]}") from error
+        raise WrittenOtherwiseError(f"{type(error).__name__}: {one_line(error)}") from error
     for name, tensor in model.state_dict().items():
         if not torch.equal(_bytes(tensor), _bytes(found[name])):
             raise WrittenOtherwiseError(f"{name} has other numbers")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xtc_study.compress.reduction.tokenizer import PiecesError, cut_tokenizer, task_pieces
 from xtc_study.compress.reduction.word_table import VocabularyError, cut_vocabulary
-from xtc_study.training.pretrained import ModelError
+from xtc_study.model_source import ModelError
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,7 +5,6 @@ A teacher that does not change says the same in every epoch; its pass is about a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
+from xtc_study.hardware import physical_memory
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.precision import Arithmetic
 
@@ -115,8 +115,4 @@ def bytes_needed(
 
 def memory_limit() -> int:
     """Bytes a training may keep of its teacher's outputs."""
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        physical = 8 * 2**30
-    return min(LARGEST, physical // 8)
+    return min(LARGEST, physical_memory() // 8)

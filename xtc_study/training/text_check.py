@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from xtc_study.model_source import BUILTIN, ModelError, resolve_model
 from xtc_study.tasks.lengths import MOST_PIECES, MOST_UNKNOWN, Lengths, lengths_of, pieces_per_character
 from xtc_study.tasks.task import Task
-from xtc_study.training.pretrained import BUILTIN, ModelError, load_tokenizer, resolve_model
+from xtc_study.training.pretrained import load_tokenizer
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xtc_study.training.pretrained import BUILTIN_CONFIG
+from xtc_study.model_source import BUILTIN_CONFIG
 
 VOCABULARY = 4000
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtc_study.compress.encoder_parts import encoder_parts
+from xtc_study.share import Share
 
 
 class LayersError(ValueError):
@@ -35,8 +36,7 @@ def layer_map(
     if layers is None:
         return tuple(range(teacher_depth))
     if isinstance(layers, str):
-        part, whole = map(int, layers.split("/"))
-        layers = max(round(teacher_depth * part / whole), 1)
+        layers = Share.parse(layers).of(teacher_depth)
     if isinstance(layers, int):
         if not 1 <= layers <= teacher_depth:
             raise LayersError(f"{field}={layers}: expected 1 to {teacher_depth}, the {of}'s depth")

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xtc_study.compress.encoder_parts import encoder_parts
+from xtc_study.share import Share
 
 SIZE_FIELDS = ("intermediate_size", "hidden_dim")
 """What configurations call the number of inner units; the second is DistilBERT's."""
@@ -83,8 +84,7 @@ def kept_units(scores: Sequence[Tensor], share: str) -> list[Tensor]:
     Args:
         scores: (units,) a layer. share: ``1/4`` is the nearest number of at least 1.
     """
-    part, whole = map(int, share.split("/"))
-    count = max(round(len(scores[0]) * part / whole), 1)
+    count = Share.parse(share).of(len(scores[0]))
     return [score.sort(descending=True, stable=True).indices[:count].sort().values for score in scores]
 
 

@@ -18,7 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from xtc_study.packed.checksums import CHECKSUMS, CONFIG, read_config
+from xtc_study.errors import first_line
+from xtc_study.model_folder import CONFIG
+from xtc_study.packed.checksums import CHECKSUMS, read_config
 from xtc_study.packed.quiet import without_bars
 
 Shape = tuple[int, int]
@@ -84,8 +86,9 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     try:
         model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
+        raise BenchError(
+            f"teacher {teacher}: does not load ({first_line(error)}); expected a float32 folder"
+        ) from None
     found = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
@@ -154,20 +157,6 @@ def bench(
     keys = ["name", "threads", "batch"]
     of_passes = frame.groupby(keys, sort=False)
     return of_passes.min().assign(worst_ms=of_passes["worst_ms"].max()).reset_index()
-
-
-def cpu_name() -> str:
-    """The processor's own name for itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        import platform
-
-        return platform.processor() or platform.machine()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
-    family = f"family {named['cpu family']}, model {named['model']}" if "cpu family" in named else ""
-    return f"{named.get('model name', 'unknown')} ({family}), {os.cpu_count()} CPUs"
 
 
 def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float) -> dict[str, Any]:

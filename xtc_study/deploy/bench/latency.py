@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xtc_study.deploy.bench.benchmark import Contender, Shape, bench, cpu_name
+from xtc_study.deploy.bench.benchmark import Contender, Shape, bench
 from xtc_study.deploy.bench.busy import cores_in_use, refuse_if_busy
+from xtc_study.hardware import cpu_name
 from xtc_study.packed.checksums import CHECKSUMS, read_config
 from xtc_study.packed.engines import make_engine
 from xtc_study.packed.text_length import FIELD

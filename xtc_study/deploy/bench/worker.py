@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.hardware import forget_peak, resident
+from xtc_study.model_folder import CONFIG
 
 CHUNK_TOKENS = 1024
 """PyTorch models get large batches in pieces of so many tokens: fresh 50 MB tensors cost more than they save."""
@@ -116,7 +117,7 @@ def _openvino(job: dict[str, Any]) -> Start:
 def _config(job: dict[str, Any]) -> Any:
     from types import SimpleNamespace
 
-    return SimpleNamespace(**json.loads((Path(job["config"]) / "config.json").read_text()))
+    return SimpleNamespace(**json.loads((Path(job["config"]) / CONFIG).read_text()))
 
 
 RUNTIMES = {

@@ -13,12 +13,13 @@ from xtc_study.deploy.export.card import write_export_card
 from xtc_study.deploy.export.parity import Agreement
 from xtc_study.deploy.model_card import write_card
 from xtc_study.deploy.sample_inputs import Batch, input_names, of_task
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.packed.checkpoint import repack
-from xtc_study.packed.checksums import CHECKSUMS, CONFIG
+from xtc_study.packed.checksums import CHECKSUMS
 from xtc_study.packed.loading import load
 from xtc_study.packed.text_length import FIELD, TOKENIZER_CONFIG, longest_text, write_length
 from xtc_study.recipe import Recipe
-from xtc_study.runs.find import WEIGHTS, DoneRun
+from xtc_study.runs.find import DoneRun
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training.predict import scores
