@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 import pytest
@@ -20,9 +19,7 @@ from xtc_study.analysis.collect import (
     states,
 )
 from xtc_study.recipe import Recipe
-from xtc_study.runs.records import Metric
 from xtc_study.studies import PlannedRun
-from xtc_study.tasks.metrics import METRICS
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
@@ -135,10 +132,6 @@ def test_numbers_that_cannot_be_are_corrupt(tmp_path: Path, changed: dict) -> No
     (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     do(tmp_path, run, **changed)
     assert states(tmp_path, [run])["state"].item() == "corrupt"
-
-
-def test_the_metrics_of_a_record_are_those_there_are() -> None:
-    assert get_args(Metric) == tuple(METRICS)
 
 
 def test_states(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ from typer.testing import CliRunner
 
 from xtc_study import __version__
 from xtc_study.cli import app, main
+from xtc_study.cli.files import RUNTIMES
+from xtc_study.packed.engines import ENGINES
+from xtc_study.places import DEVICES, PRECISIONS
+from xtc_study.recipe import REST_FORMATS
+from xtc_study.report.pages.markdown_pdf import FORMATS
 from xtc_study.studies import load_study, study_names
 
 
@@ -328,6 +333,22 @@ def test_every_option_says_what_it_does_in_a_sentence() -> None:
         assert verb.help.endswith("."), name
         for option in verb.params:
             assert option.help.endswith(".") and len(option.help.split()) > 2, (name, option.name)
+
+
+def test_help_lists_the_choices_there_are() -> None:
+    """Typed out, for the modules that define them take long to import; Literal would lose 'did you mean'."""
+    listed = {
+        "--device": DEVICES,
+        "--precision": PRECISIONS,
+        "--format": FORMATS,
+        "--rest": REST_FORMATS,
+        "--engine": ENGINES,
+        "--to": RUNTIMES,
+    }
+    command: Any = get_command(app)
+    options = [option for verb in command.commands.values() for option in verb.params]
+    for flag, names in listed.items():
+        assert {option.metavar for option in options if flag in option.opts} == {"|".join(names)}, flag
 
 
 def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

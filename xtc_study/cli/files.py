@@ -22,7 +22,7 @@ from xtc_study.nearest import did_you_mean
 
 RUNTIMES = ("packed", "onnx", "openvino")
 Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
-EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
+EngineName = Annotated[str, typer.Option(metavar="auto|torch|numba|native", help="What computes the packed layers.")]
 Force = Annotated[bool, typer.Option("--force", help="Write the times even if the machine is busy.")]
 
 
@@ -89,9 +89,12 @@ def export_model(
     ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
     results: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/<profile>.")] = None,
-    to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
+    to: Annotated[
+        str, typer.Option(metavar="|".join(RUNTIMES), help="Which file: packed, int8 for ONNX, or u2 for OpenVINO.")
+    ] = "packed",
     rest: Annotated[
-        str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored again.")
+        str | None,
+        typer.Option(metavar="fp32|fp16|8bit", help="How to store what is not packed; the file is scored again."),
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="A folder in the GLUE download layout, for the rows to score on.")

@@ -25,7 +25,10 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "papermill",
 )
-MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "chain.py", "share.py", "granularity.py")
+MADE_BY = (
+    *("compress", "packed", "training", "tasks", "deploy"),
+    *("recipe.py", "chain.py", "share.py", "granularity.py", "model_source.py"),
+)
 """What a run's numbers come from: the commit that is recorded is the last one that changed these."""
 
 

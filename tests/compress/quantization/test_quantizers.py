@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from xtc_study.compress.quantization.quantizers import WeightFormat, dequantize, grouped, quantize_weight
+from xtc_study.compress.quantization.quantizers import (
+    WeightFormat,
+    dequantize,
+    grouped,
+    largest_integer,
+    quantize_weight,
+)
 
 Rows = list[list[float]]
 
@@ -203,3 +209,8 @@ def test_quantising_twice_changes_no_integer(matrix: np.ndarray, bits: int, gran
     # A weight of a zero group dequantises to +0 or -0; both are +1 in binary.
     assert torch.equal(once.integers, twice.integers)
     assert torch.allclose(once.scale, twice.scale, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(1, 1), (2, 1), (3, 3), (4, 7), (8, 127)])
+def test_the_largest_integer_of_a_format(bits: int, largest: int) -> None:
+    assert largest_integer(bits) == WeightFormat(bits).largest == largest
