@@ -9,7 +9,7 @@ import pytest
 from fabricate import do
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ledger import all_ablations, most_done, standing
+from xtc_study.ledger import all_ablations, most_done, progress
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Ablation
 
@@ -60,10 +60,10 @@ def test_the_study_shown_is_the_one_of_which_most_is_done(tmp_path: Path) -> Non
     folder = prepared(tmp_path / "smoke", nothing, "12_bits")
     ablations = all_ablations("smoke", results_dir=folder)
     bits = next(one for one in ablations if one.study.name == "12_bits")
-    assert most_done(standing(ablations), [one.study.name for one in ablations]) == ""
+    assert most_done(progress(ablations), [one.study.name for one in ablations]) == ""
     for run in bits.planned:
         do(bits.runs_folder, run)
-    table = standing(ablations)
+    table = progress(ablations)
     assert table[table["done"] > 0]["study"].iloc[0] == "10_stages"
     assert most_done(table, list(table["study"])) == "12_bits" and most_done(table, ["10_stages"]) == "10_stages"
     assert "12_bits, along weights" in carried_out("00_index.ipynb", folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import do
+from fabricate import do, write
 
 from xtc_study.studies import StudyError
 from xtc_study.study import Ablation
@@ -53,6 +53,15 @@ def test_what_chosen_points_leave_is_said_in_words() -> None:
     }
     for bits, sentence in said.items():
         assert Ablation("12_bits", axes={"weights": [bits]} if bits else None).in_words() == sentence
+
+
+def test_an_interrupted_run_is_carried_out_again_but_has_not_failed(ablation: Ablation) -> None:
+    for run in ablation.planned[:-1]:
+        do(ablation.runs_folder, run)
+    interrupted = ablation.planned[-1]
+    write(ablation.runs_folder / interrupted.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    assert [run.run_id for run in ablation.to_do()] == [interrupted.run_id]
+    assert ablation.to_do(only_failed=True) == []
 
 
 def test_a_task_or_seed_named_twice_counts_once() -> None:

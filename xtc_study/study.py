@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xtc_study.nearest import did_you_mean
 from xtc_study.places import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
-from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
+from xtc_study.studies import ClaimSpec, PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.user.description import is_description
 from xtc_study.values import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xtc_study.analysis.best_points import Best
     from xtc_study.analysis.claims import Answer
-    from xtc_study.analysis.stats import Claim, Difference
+    from xtc_study.analysis.stats import Difference
     from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
     from xtc_study.runs.cost import Account
@@ -120,9 +120,9 @@ class Ablation:
         From the runs that are done, where two seeds of an arm are; else from what is usual. Empty where the size of a
         dev split is not known either.
         """
-        from xtc_study.analysis.collect import RunFileError
         from xtc_study.analysis.compare import differences
         from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
+        from xtc_study.runs.records import RunFileError
 
         seeds = len({run.recipe.seed for run in self.planned})
         frame = self.collect()
@@ -171,7 +171,7 @@ class Ablation:
                 has = ", ".join(map(repr, self.study.arm_names)) + did_you_mean(arm, self.study.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.study.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}
+        wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running", "interrupted"}
         wanted |= {"done"} if force else set()
         runs = {
             run.run_id: run for run in self.planned if states[run.run_id] in wanted and (not arms or run.arm in arms)
@@ -231,11 +231,9 @@ class Ablation:
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
         return found[name]
 
-    def claims(self) -> list[tuple[str, Claim]]:
-        """Each claim as a sentence and the same in numbers."""
-        from xtc_study.analysis.stats import Claim
-
-        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.study.claims]
+    def claims(self) -> list[ClaimSpec]:
+        """The study's claims, those that the chosen axes leave."""
+        return self.study.claims
 
     def answers(self, frame: pd.DataFrame) -> list[Answer]:
         """The study's claims put to the test, as one family.
@@ -308,7 +306,6 @@ class Ablation:
             limits=[*self.study.limits, *self.profile.notes],
             chance=chance_by_task(self.runs_folder, self.collect()),
             arms=self.study.arms,
-            sources=[one.source for one in self.study.claims],
         )
 
 

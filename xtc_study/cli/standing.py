@@ -28,7 +28,7 @@ from xtc_study.cli.options import (
     say_what_was_left_out,
 )
 from xtc_study.cli.plan_data import say_data
-from xtc_study.cli.terminal import clear_steps, measure_models, say_needs, states_now
+from xtc_study.cli.terminal import clear_steps, measure_models, say_needs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +65,7 @@ def show_plan(
         measure_models(ablations, device, precision, out)
     runs: dict[str, str] = {}
     for ablation in ablations:
-        states = states_now(ablation)
+        states = ablation.states()
         runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
         counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
         table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
@@ -105,7 +105,7 @@ def show_status(
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     out.print(f"results: {ablations[0].results}", markup=False)
     for ablation in ablations:
-        states = states_now(ablation)
+        states = ablation.states()
         counts = states["state"].value_counts()
         out.print(f"{ablation.study.name}: {_counted(counts)}")
         if len(counts) > 1:
@@ -146,7 +146,7 @@ def clean_up(
     bad: dict[str, None] = {}
     ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
     for ablation in ablations:
-        states = states_now(ablation)
+        states = ablation.states()
         bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
     found = leftovers(ablations[0].results, list(bad), say)
     for path in found:

@@ -18,8 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from xtc_study.cli.run_log import EveryMinute, RunLog
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from xtc_study.runs.cost import Account
     from xtc_study.runs.step_times import StepTimes
     from xtc_study.study import Ablation
@@ -58,15 +56,6 @@ def carry_out(
                 if failed and not keep_going:
                     break
     return failed
-
-
-def states_now(ablation: Ablation) -> pd.DataFrame:
-    """``Ablation.states``, with ``interrupted`` as a state of its own."""
-    from xtc_study.analysis.collect import INTERRUPTED
-
-    states = ablation.states()
-    states.loc[(states["state"] == "missing") & (states["error"] == INTERRUPTED), "state"] = INTERRUPTED
-    return states
 
 
 def kill_workers() -> None:

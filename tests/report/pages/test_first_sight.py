@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, claim, do, plan
 from fabricate_report import never_run, section
 
 from xtc_study.report.claims_text import difference_text, numbers_of
@@ -47,7 +47,8 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
     source = "XTC Figure 1: 83.44 against 83.95 <GLUE>"
-    study = section(planned, runs, sources=[source])
+    sentence = "One bit costs more than 2 points."
+    study = section(planned, runs, claims=[claim("lower", "1-bit", "32-bit", 0.02, sentence, source)])
     (answer,) = study.answers
     assert answer.difference is not None
     numbers = numbers_of(answer)
@@ -66,7 +67,7 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
 
 def test_every_study_s_page_has_the_sources_of_its_claims(tmp_path: Path) -> None:
     ablation = Ablation("12_bits", results_dir=tmp_path)
-    assert [source for _, _, source in ablation.page().claims] == [one.source for one in ablation.study.claims]
+    assert [answer.claim.source for answer in ablation.page().answers] == [one.source for one in ablation.study.claims]
     assert "XTC Figure 1: 12 layers at 1 bit 83.44" in ablation.study.claims[1].source
 
 

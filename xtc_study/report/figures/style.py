@@ -43,9 +43,9 @@ _LETTERS_AN_INCH = 11
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of a figure that can be pointed at: by its ``gid`` in the figure, what it says and where it leads."""
+    """A point of a figure that can be pointed at: by its ``gid`` in the figure, its text and where it leads."""
 
-    says: str
+    text: str
     href: str
 
 
@@ -108,8 +108,8 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
 def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     """Each marked group inside a link; groups do not nest, so a group ends at its first closing tag after the next."""
     for gid, mark in marks.items():
-        says, href = escape(mark.says), escape(mark.href)
-        link = f'<a class="mark" href="{href}" aria-label="{says}"><title>{says}</title>'
+        text, href = escape(mark.text), escape(mark.href)
+        link = f'<a class="mark" href="{href}" aria-label="{text}"><title>{text}</title>'
         group = re.compile(rf'<g id="{re.escape(prefix + gid)}">.*?</g>\s*</g>', re.DOTALL)
         svg = group.sub(lambda found, link=link: f"{link}{found[0]}</a>", svg, count=1)  # type: ignore[misc]
     return svg
@@ -141,8 +141,8 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
         "image/png": buffer.getvalue(),
         "text/plain": alt,
     }
-    told = {"alt": alt, **({"caption": caption} if caption else {})}
-    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
+    metadata = {"alt": alt, **({"caption": caption} if caption else {})}
+    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), metadata))
 
 
 def _settle(figure: Figure) -> None:
@@ -183,7 +183,7 @@ def fitting(width: float, panels: int) -> float:
 
 
 def in_words(missing: str, title: str) -> Figure:
-    """A figure that says what is missing where there is nothing to draw yet, so that a notebook goes on past it.
+    """A figure that says what is missing where there is nothing to draw yet, so that a notebook runs to its end.
 
     What it says is its label too, which ``show`` and ``drawing`` give as its description.
     """
