@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xtc_study.nearest import did_you_mean
 from xtc_study.places import optional_file, optional_folder, project_folder, results_folder
 from xtc_study.profiles import load_profile
-from xtc_study.studies import ClaimSpec, PlannedRun, StudyError, in_words, load_study, plan, study_at
+from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.user.description import is_description
 from xtc_study.values import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
@@ -231,10 +231,6 @@ class Ablation:
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
         return found[name]
 
-    def claims(self) -> list[ClaimSpec]:
-        """The study's claims, those that the chosen axes leave."""
-        return self.study.claims
-
     def answers(self, frame: pd.DataFrame) -> list[Answer]:
         """The study's claims put to the test, as one family.
 
@@ -243,7 +239,7 @@ class Ablation:
         """
         from xtc_study.analysis.claims import answers, comparisons_of
 
-        claims = self.claims()
+        claims = self.study.claims
         if frame.empty:
             return answers(claims, {}, nothing_done=True)
         return answers(claims, *comparisons_of(self.runs_folder, frame, claims))
@@ -298,7 +294,7 @@ class Ablation:
             title=self.study.title,
             question=self.study.question,
             reference=self.study.reference,
-            claims=self.claims(),
+            claims=self.study.claims,
             planned=self.planned,
             runs_folder=self.runs_folder,
             run_command=self.command(),
