@@ -77,7 +77,12 @@ def write_format(
     """Write the report in this format beside its HTML, and return the index in it.
 
     Args:
-        studies, published: as for ``pages.write_report``, which wrote the HTML.
+        name: html, md or pdf.
+        index: of the report in HTML.
+        studies: as for ``pages.html.write_report``, which wrote the HTML.
+        browser: as ``check_format`` gave it.
+        profile: in its headings; empty: the folder's name.
+        published: as for ``pages.html.write_report``.
 
     Raises:
         FormatError: the browser did not print a page.
@@ -97,7 +102,10 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     """``index.md`` and one ``study-<name>.md`` a study, with links to the figures that are there as SVG.
 
     Args:
-        profile: what its headings say; empty: the folder's name. published: as for ``pages.write_report``.
+        folder: where the HTML is.
+        studies: as for ``pages.html.write_report``.
+        profile: in its headings; empty: the folder's name.
+        published: as for ``pages.html.write_report``.
     """
     if published:
         studies = with_done_runs(studies)
