@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xtc_study.analysis.best_points import Best
     from xtc_study.analysis.claims import Answer
-    from xtc_study.analysis.stats import Claim, Difference
+    from xtc_study.analysis.stats import Difference
     from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
     from xtc_study.runs.carry_out import RunFilter
@@ -157,9 +157,9 @@ class Study:
         From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
         dev split is not known either.
         """
-        from xtc_study.analysis.collect import RunFileError
         from xtc_study.analysis.compare import differences
         from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
+        from xtc_study.runs.records import RunFileError
 
         seeds = len({run.recipe.seed for run in self.planned})
         frame = self.collect()
@@ -203,7 +203,9 @@ class Study:
                 has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = {"failed", "corrupt"} if which.only_failed else {"failed", "corrupt", "missing", "running"}
+        wanted = (
+            {"failed", "corrupt"} if which.only_failed else {"failed", "corrupt", "missing", "running", "interrupted"}
+        )
         wanted |= {"done"} if which.force else set()
         runs = {
             run.run_id: run
@@ -266,12 +268,6 @@ class Study:
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
         return differences[name]
 
-    def claims(self) -> list[tuple[str, Claim]]:
-        """Each claim as a sentence and the same in numbers."""
-        from xtc_study.analysis.stats import Claim
-
-        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.spec.claims]
-
     def answers(self, frame: pd.DataFrame) -> list[Answer]:
         """The study's claims put to the test, as one family.
 
@@ -280,7 +276,7 @@ class Study:
         """
         from xtc_study.analysis.claims import answers, comparisons_of
 
-        claims = self.claims()
+        claims = self.spec.claims
         if frame.empty:
             return answers(claims, {}, nothing_done=True)
         return answers(claims, *comparisons_of(self.places.runs, frame, claims))
@@ -313,11 +309,11 @@ class Study:
         from xtc_study.report.study import study_page
 
         return study_page(
-            name=self.name,
+            name=self.spec.name,
             title=self.spec.title,
             question=self.spec.question,
             reference=self.spec.reference,
-            claims=self.claims(),
+            claims=self.spec.claims,
             planned=self.planned,
             runs_folder=self.places.runs,
             run_command=self.command(),
@@ -325,7 +321,6 @@ class Study:
             limits=[*self.spec.limits, *self.profile.notes],
             chance=chance_by_task(self.places.runs, self.collect()),
             arms=self.spec.arms,
-            sources=[one.source for one in self.spec.claims],
         )
 
 

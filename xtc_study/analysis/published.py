@@ -39,7 +39,7 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
     figure's depth, bits, task, split and metric; its word table has the bits of its other weights, as in every
     published model. The nine-column average is compared where all nine columns are there. Augmentation, learning rate
     and epochs may differ, and so may the pooler, the small tables and the products of attention, on which the
-    published models differ among themselves; ``note`` says what is known of the published run.
+    published models differ among themselves; ``note`` has what is known of the published run.
     """
     table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
     whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")
@@ -63,10 +63,19 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
                 value = measured.get((figure.task, figure.split, figure.metric), float("nan"))
             if pd.notna(value):
                 rows.append(
-                    (
-                        *(str(arm), figure.task, figure.split, figure.metric, 100 * value, figure.value),
-                        *(figure.origin, figure.model, figure.status, figure.source, figure.note),
-                    )
+                    {
+                        "arm": str(arm),
+                        "task": figure.task,
+                        "split": figure.split,
+                        "metric": figure.metric,
+                        "measured": 100 * value,
+                        "published": figure.value,
+                        "origin": figure.origin,
+                        "model": figure.model,
+                        "status": figure.status,
+                        "source": figure.source,
+                        "note": figure.note,
+                    }
                 )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

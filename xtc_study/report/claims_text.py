@@ -35,11 +35,11 @@ def ledger_text(ledger: pd.DataFrame) -> pd.DataFrame:
     """The claims that were put to the test, whole: Study, Claim, Source, Verdict, Difference, Why. Text in every cell.
 
     Args:
-        ledger: ``xtc_study.ledger.ledger``.
+        ledger: ``analysis.ledger.ledger_of``.
     """
     run = ledger[ledger["verdict"] != "not run"]
     numbers = zip(run["difference"] / 100, run["low"] / 100, run["high"] / 100, strict=True)
-    verdicts = [f"{SIGNS[verdict]} {told}" for verdict, told in zip(run["verdict"], run["told"], strict=True)]
+    verdicts = [f"{SIGNS[verdict]} {label}" for verdict, label in zip(run["verdict"], run["label"], strict=True)]
     return pd.DataFrame(
         {
             "Study": list(run["study"]),
@@ -65,6 +65,7 @@ def ledger_table(ledger: pd.DataFrame, notebooks: Mapping[str, str]) -> Styler:
     """``ledger_text`` for a notebook: escaped, nothing cut off, prose on the left, each study a link.
 
     Args:
+        ledger: ``analysis.ledger.ledger_of``.
         notebooks: by study, the file name of its notebook.
     """
 

@@ -1,4 +1,4 @@
-"""The tables of the notebook that sums all studies up, as text: the front, and the second opinion on the means."""
+"""The tables of the notebook that sums all studies up, as text: the Pareto front, and robust means."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from xtc_study.report.figures.pareto import Point
+from xtc_study.analysis.pareto import ParetoPoint
 from xtc_study.report.tables import MISSING, score_text
 
 
-def front_text(points: Sequence[Point]) -> pd.DataFrame:
+def pareto_text(points: Sequence[ParetoPoint]) -> pd.DataFrame:
     """Arm, study, score and teacher in points and whole bytes of each point, the smallest file first."""
     ranked = sorted(points, key=lambda point: point.size_bytes)
     return pd.DataFrame(
@@ -25,7 +25,7 @@ def front_text(points: Sequence[Point]) -> pd.DataFrame:
 
 
 def robust_text(scores: pd.DataFrame) -> pd.DataFrame:
-    """``ledger.robust_scores`` as a reader sees it; a dash where the reference is not done."""
+    """``analysis.aggregate.robust_scores`` as a reader sees it; a dash where the reference is not done."""
     return pd.DataFrame(
         {
             "Arm": list(scores["arm"]),

@@ -10,15 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from xtc_study.analysis.claims import Answer, answers, comparisons_of
-from xtc_study.analysis.collect import collect, shape_words, states
+from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.glue_average import is_whole_glue
+from xtc_study.analysis.pareto import ParetoPoint, pareto_points
 from xtc_study.analysis.published import beside_measured, why_not_comparable
+from xtc_study.analysis.score_tables import arm_table, run_table, task_table
 from xtc_study.analysis.stale import stale_runs
-from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Claim, Difference, seen
+from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Difference, seen
 from xtc_study.analysis.teachers import teachers_score, teachers_size
 from xtc_study.arms import Arm
 from xtc_study.report.claims_text import numbers_of
-from xtc_study.report.figures.pareto import Point
 from xtc_study.report.figures.style import Drawing
 from xtc_study.report.notices import notices_of
 from xtc_study.report.provenance import provenance_of
@@ -28,20 +29,17 @@ from xtc_study.report.tables import (
     P_COLUMN,
     PageTable,
     arm_order,
-    arm_table,
     arm_text,
     published_order,
     published_text,
     run_order,
-    run_table,
     run_text,
     score_text,
     size_text,
     task_order,
-    task_table,
     task_text,
 )
-from xtc_study.studies import PlannedRun
+from xtc_study.studies import ClaimSpec, PlannedRun
 
 STATES = ("done", "running", "failed", "corrupt", "missing")
 SHOWN_FAILURES = 200
@@ -71,8 +69,6 @@ class StudyPage:
     """How many planned runs are in each of ``STATES``."""
     run_command: str
     """What to type to do the missing runs."""
-    sources: Sequence[str] = ()
-    """Whose claim each is and where it stands, in the order of ``answers``."""
     scope: Scope = field(default_factory=Scope)
     """What its runs are of: tasks, seeds, encoder, epochs."""
     arms: PageTable | None = None
@@ -93,7 +89,7 @@ class StudyPage:
     """Done runs of another version of the method or the recipe: which, by run id (``analysis.stale``)."""
     limits: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
-    points: Sequence[Point] = ()
+    points: Sequence[ParetoPoint] = ()
     """Its arms, for the figure of all studies."""
     seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By run id, the device and the seconds of every done run."""
@@ -114,10 +110,9 @@ class StudyPage:
         return sum(self.states.values())
 
     @property
-    def claims(self) -> list[tuple[Answer, str, str]]:
-        """Each answer, its numbers (``claims_text.numbers_of``) and whose claim it is; empty text where not known."""
-        sources = [*self.sources, *[""] * len(self.answers)]
-        return [(answer, numbers_of(answer), source) for answer, source in zip(self.answers, sources, strict=False)]
+    def claims(self) -> list[tuple[Answer, str]]:
+        """Each answer and its numbers (``claims_text.numbers_of``)."""
+        return [(answer, numbers_of(answer)) for answer in self.answers]
 
     @property
     def waiting(self) -> list[tuple[str, str]]:
@@ -131,7 +126,7 @@ def study_page(
     title: str,
     question: str,
     reference: str,
-    claims: Sequence[tuple[str, Claim]],
+    claims: Sequence[ClaimSpec],
     planned: list[PlannedRun],
     runs_folder: Path,
     run_command: str,
@@ -139,61 +134,71 @@ def study_page(
     limits: Sequence[str] = (),
     chance: Mapping[tuple[str, str], float] | None = None,
     arms: Sequence[Arm] = (),
-    sources: Sequence[str] = (),
 ) -> StudyPage:
     """One study from its run folders. Predictions that cannot be compared leave its claims undecided.
 
     Args:
+        name: the study's short name.
+        title: the heading of its page.
+        question: what it asks.
         reference: the arm that heads the tables and that the others are compared with.
-        claims: each finding as a sentence and the same in numbers.
+        claims: what is put to the test, in the order of the page.
+        planned: its runs, done or not.
+        runs_folder: where the folders of the runs are.
+        run_command: what to type to do the missing runs.
+        commands: each arm and the command that repeats it.
+        limits: what its numbers do not show.
         chance: by task and split, the score of guessing, in the metric's scale.
         arms: with their factors, where the study is a grid.
-        sources: whose each claim is, in the order of ``claims``.
 
     Raises:
         ValueError: an arm has two runs of one task and seed.
     """
-    frame, standing = collect(runs_folder, planned), states(runs_folder, planned)
+    # What can be said before any run is done.
+    frame, run_states = collect(runs_folder, planned), _shown_states(states(runs_folder, planned))
     stale = stale_runs(frame)
     page = StudyPage(
         name=name,
         title=title,
         question=question,
         answers=answers(claims, {}, nothing_done=True),
-        states=counts_of(standing),
+        states=counts_of(run_states),
         run_command=run_command,
-        sources=sources,
         scope=scope_of(planned),
-        runs=_runs(standing, frame, stale),
+        runs=_runs(run_states, frame, stale),
         commands=commands,
-        failures=failures_of(standing),
+        failures=failures_of(run_states),
         stale=stale,
         limits=limits,
         provenance=provenance_of(frame),
     )
     if frame.empty:
         return page
+
+    # The resamples are drawn once: tables, figures and verdicts show the same differences.
     comparisons, broken = comparisons_of(runs_folder, frame, claims, reference)
-    found = comparisons[reference]
-    any_difference = next(iter(found.values()), None)
-    table = arm_table(frame, reference, found)
-    tasks = task_table(frame, reference)
-    primary = frame[frame["is_primary"]]
-    of_tasks = f"{primary['task'].nunique()} tasks" if primary["task"].nunique() > 1 else "one task"
-    caption = f"The primary metric of each task ({of_tasks}), in points, with the lowest and the highest seed."
+    differences = comparisons[reference]
+    table = arm_table(frame, reference, differences)
+    epochs = {run.run_id: student_epochs(run.recipe) for run in planned}
+
     return replace(
         page,
-        limits=[*notices_of(frame), *limits, *_limits_of(found)],
+        limits=[*notices_of(frame), *limits, *_limits_of(differences)],
         answers=answers(claims, comparisons, broken),
-        arms=PageTable(arm_text(table, reference), _arms_caption(frame, reference, any_difference), arm_order(table)),
-        tasks=PageTable(task_text(tasks), caption, task_order(tasks), filters=("Task", "Arm")),
+        arms=PageTable(arm_text(table, reference), _arms_caption(frame, reference, differences), arm_order(table)),
+        tasks=_tasks(frame, reference),
         published=_published(frame),
         published_note=why_not_comparable(frame),
-        figures=figures_of(frame, arms, reference, [claim for _, claim in claims], found, chance),
-        points=points_of(page, frame, table, {run.run_id: student_epochs(run.recipe) for run in planned}),
+        figures=figures_of(frame, arms, reference, claims, differences, chance),
+        points=pareto_points(frame, table, epochs, study=title, href=page.href),
         seconds=_seconds(frame),
         frame=frame,
     )
+
+
+def _shown_states(run_states: pd.DataFrame) -> pd.DataFrame:
+    """``analysis.collect.states`` as a page counts them: what was interrupted has to be run, as what is missing."""
+    return run_states.assign(state=run_states["state"].replace("interrupted", "missing"))
 
 
 def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
@@ -202,45 +207,18 @@ def _seconds(frame: pd.DataFrame) -> dict[str, tuple[str, float]]:
     return dict(zip(runs["run_id"].tolist(), spent, strict=True))
 
 
-def points_of(page: StudyPage, frame: pd.DataFrame, arms: pd.DataFrame, epochs: Mapping[str, float]) -> list[Point]:
-    """The arms that have every task, as points of score against cost.
-
-    Args:
-        arms: ``tables.arm_table`` of the frame. epochs: by run id, how long its student was trained.
-    """
-    primary = frame[frame["is_primary"]]
-    tasks = sorted(" ".join(pair) for pair in set(zip(primary["task"], primary["split"], strict=True)))
-    points = []
-    for arm in arms.to_dict("records"):
-        rows = primary[primary["arm"] == arm["arm"]]
-        timed = rows["latency_of"].dropna().mode()
-        latency_of = str(timed.iloc[0]) if len(timed) else ""
-        points.append(
-            Point(
-                study=page.title,
-                arm=str(arm["arm"]),
-                href=page.href,
-                score=float(arm["score"]),
-                low=float(arm["score_low"]),
-                high=float(arm["score_high"]),
-                size_bytes=float(arm["size_bytes"]),
-                latency_ms=float(rows.loc[rows["latency_of"] == latency_of, "latency_ms"].mean()),
-                latency_of=latency_of,
-                teacher=float(arm["teacher"]),
-                weight_bits=int(rows["weight_bits"].iloc[0]),
-                layers=shape_words(rows.iloc[0]),
-                comparable=(str(rows["model"].iloc[0]), *tasks),
-                runs=frozenset(rows["run_id"]),
-                epochs=tuple(sorted({epochs[run_id] for run_id in rows["run_id"]})),
-            )
-        )
-    return points
+def _tasks(frame: pd.DataFrame, reference: str) -> PageTable:
+    table = task_table(frame, reference)
+    several = table["task"].nunique() > 1
+    of_tasks = f"{table['task'].nunique()} tasks" if several else "one task"
+    caption = f"The primary metric of each task ({of_tasks}), in points, with the lowest and the highest seed."
+    return PageTable(task_text(table), caption, task_order(table), filters=("Task", "Arm"))
 
 
-def _runs(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
-    if standing.empty:
+def _runs(run_states: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> PageTable | None:
+    if run_states.empty:
         return None
-    table = run_table(standing, frame, stale)
+    table = run_table(run_states, frame, stale)
     caption = "Every run. The score is the primary metric in points, of the file after loading it again."
     ids = tuple(table["run_id"])
     return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
@@ -283,29 +261,29 @@ def _published(frame: pd.DataFrame) -> PageTable | None:
     return PageTable(published_text(table), caption, published_order(table), filters=("Arm", "Task", "Origin"))
 
 
-def failures_of(standing: pd.DataFrame) -> tuple[Failure, ...]:
+def failures_of(run_states: pd.DataFrame) -> tuple[Failure, ...]:
     """The failed and corrupt runs of ``analysis.collect.states``."""
-    bad = standing[standing["state"].isin(["failed", "corrupt"])].drop_duplicates("run_id")
-    return tuple(Failure(*row) for row in bad[["run_id", "state", "error"]].to_numpy().tolist())
+    bad = run_states[run_states["state"].isin(["failed", "corrupt"])].drop_duplicates("run_id")
+    return tuple(Failure(run["run_id"], run["state"], run["error"]) for run in bad.to_dict("records"))
 
 
-def counts_of(standing: pd.DataFrame) -> dict[str, int]:
+def counts_of(run_states: pd.DataFrame) -> dict[str, int]:
     """How many runs are in each of ``STATES``, zeros included."""
-    return {state: int((standing["state"] == state).sum()) for state in STATES}
+    return {state: int((run_states["state"] == state).sum()) for state in STATES}
 
 
-def _limits_of(found: Mapping[str, Difference]) -> list[str]:
+def _limits_of(differences: Mapping[str, Difference]) -> list[str]:
     """What few seeds cannot show, with the smallest differences that they could."""
-    if not found:
+    if not differences:
         return []
-    seeds = min(difference.n_seeds for difference in found.values())
+    seeds = min(difference.n_seeds for difference in differences.values())
     if seeds < MIN_SEEDS:
         return [
             "One seed says nothing of how much seeds differ: intervals are of examples alone, no claim is decided."
         ]
     if seeds >= FEW_SEEDS:
         return []
-    least, most = (seen(pick(found.values(), key=lambda one: one.detectable)) for pick in (min, max))
+    least, most = (seen(pick(differences.values(), key=lambda one: one.detectable)) for pick in (min, max))
     ends = least if least == most else f"{least} to {most}, by the arm"
     return [
         f"{seeds} seeds tell little of how much seeds differ, so intervals are wide. The smallest true difference "
@@ -313,25 +291,34 @@ def _limits_of(found: Mapping[str, Difference]) -> list[str]:
     ]
 
 
-def _arms_caption(frame: pd.DataFrame, reference: str, difference: Difference | None) -> str:
+def _arms_caption(frame: pd.DataFrame, reference: str, differences: Mapping[str, Difference]) -> str:
     primary = frame[frame["is_primary"]]
+
+    # What the score is the mean of.
     tasks = len(primary[["task", "split"]].drop_duplicates())
     mean = "the GLUE average of nine columns" if is_whole_glue(frame) else f"mean of {tasks} tasks and splits"
     caption = "Score: the primary metric" + (f", {mean}" if tasks > 1 else "") + ", in points."
-    teacher = teachers_score(primary)
+
+    # The two sizes must not be mixed, so both are explained.
     caption += " Compression: the teacher's fp32 file over the bytes on disk. Paper's size: every matrix at its bits"
     caption += " and nothing else; 1 MiB, the unit of the paper's figures, is 2^20 bytes."
     if primary["weight_bits"].eq(2).any():
         caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
+
+    # One mean of teachers of several depths would be no arm's.
+    teacher = teachers_score(primary)
     if primary["teacher_layers"].nunique() > 1:
         caption += " Teachers differ in depth, and each arm's is its own."
     elif pd.notna(teacher):
         (size,) = size_text(pd.Series([teachers_size(primary)]))
         caption += f" The fp32 teachers score {score_text(teacher)} and take {size}."
-    if difference:
+
+    # All differences are drawn alike, so any of them has the numbers of the draw.
+    drawn = next(iter(differences.values()), None)
+    if drawn:
         caption += (
-            f" Difference: to {reference}, in points, over {difference.resamples:,} paired resamples "
-            f"(generator seed {difference.rng_seed}). {P_COLUMN}: two-sided p-value, adjusted for the number of arms; "
+            f" Difference: to {reference}, in points, over {drawn.resamples:,} paired resamples "
+            f"(generator seed {drawn.rng_seed}). {P_COLUMN}: two-sided p-value, adjusted for the number of arms; "
             "the intervals are not. A claim's p-value above is of another test, adjusted over the claims."
         )
     return caption

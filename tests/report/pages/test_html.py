@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import do, plan, write
+from fabricate import claim, do, plan, write
 from fabricate_report import EVIL, executed, section
 
 from xtc_study.analysis.claims import RULE, Answer
-from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.analysis.stats import Difference
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import Recipe
 from xtc_study.report.pages.html import write_report
@@ -105,7 +105,7 @@ def bare(name: str, *answers: Answer) -> StudyPage:
 
 def test_a_verdict_on_few_seeds_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
     few = Difference(-0.1, -0.2, -0.05, n_seeds=2, n_examples=100, resamples=9, rng_seed=0)
-    study = bare("bits", Answer("It costs.", "supported", "", Claim("lower", "1-bit", "32-bit"), few))
+    study = bare("bits", Answer(claim("lower", "1-bit", "32-bit"), "supported", "", few))
     index, page = written(tmp_path, study)
     assert index.text.count("Supported, on 2 seeds") == 2 and page.text.count("Supported, on 2 seeds") == 1
     write_markdown(tmp_path, [study])
@@ -225,8 +225,8 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     failed = run("failed", 2, 0)
     write(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
-    claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
-    changed = {"reference": claim.reference, "claims": [(EVIL, claim)], "commands": [(EVIL, EVIL)]}
+    evil_claim = claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01, EVIL)
+    changed = {"reference": f"{EVIL}32", "claims": [evil_claim], "commands": [(EVIL, EVIL)]}
     study = section([*evil, failed], runs, chance={(EVIL, "dev"): 0.5}, **changed, **texts)
     for page in written(tmp_path / "<b>", study):
         assert len(page.all("script")) == 1 and not page.all("b")

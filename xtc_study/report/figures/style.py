@@ -43,9 +43,9 @@ _LETTERS_AN_INCH = 11
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of a figure that can be pointed at: by its ``gid`` in the figure, what it says and where it leads."""
+    """A point of a figure that can be pointed at: by its ``gid`` in the figure, its text and where it leads."""
 
-    says: str
+    text: str
     href: str
 
 
@@ -85,8 +85,10 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
     accessible name. Text in the figure is escaped by matplotlib; ``alt`` is escaped here.
 
     Args:
-        themed: colours are CSS variables of the page. marks: artists, by gid, that become links which say something
-            when pointed at or focused; the figure is then a group and not one image, so that they can be reached.
+        alt: what a reader who cannot see the figure is given.
+        themed: colours are CSS variables of the page.
+        marks: artists, by gid, that become links which show their text when pointed at or focused; the figure is
+            then a group and not one image, so that they can be reached.
     """
     buffer = io.StringIO()
     with mpl.rc_context(fname=STYLE):
@@ -108,8 +110,8 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
 def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     """Each marked group inside a link; groups do not nest, so a group ends at its first closing tag after the next."""
     for gid, mark in marks.items():
-        says, href = escape(mark.says), escape(mark.href)
-        link = f'<a class="mark" href="{href}" aria-label="{says}"><title>{says}</title>'
+        text, href = escape(mark.text), escape(mark.href)
+        link = f'<a class="mark" href="{href}" aria-label="{text}"><title>{text}</title>'
         group = re.compile(rf'<g id="{re.escape(prefix + gid)}">.*?</g>\s*</g>', re.DOTALL)
         svg = group.sub(lambda found, link=link: f"{link}{found[0]}</a>", svg, count=1)  # type: ignore[misc]
     return svg
@@ -141,8 +143,8 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
         "image/png": buffer.getvalue(),
         "text/plain": alt,
     }
-    told = {"alt": alt, **({"caption": caption} if caption else {})}
-    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), told))
+    metadata = {"alt": alt, **({"caption": caption} if caption else {})}
+    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), metadata))
 
 
 def _settle(figure: Figure) -> None:
@@ -183,9 +185,9 @@ def fitting(width: float, panels: int) -> float:
 
 
 def in_words(missing: str, title: str) -> Figure:
-    """A figure that says what is missing where there is nothing to draw yet, so that a notebook goes on past it.
+    """A figure that names what is missing where there is nothing to draw yet, so that a notebook runs to its end.
 
-    What it says is its label too, which ``show`` and ``drawing`` give as its description.
+    Its text is its label too, which ``show`` and ``drawing`` give as its description.
     """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(7.0, 0.9))
@@ -200,7 +202,7 @@ def grid(
 ) -> tuple[Figure, list[Axes]]:
     """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches.
 
-    Without a panel the figure says that nothing is done.
+    Without a panel the figure names what is missing: a run that is done.
     """
     if not panels:
         return in_words("No run is done yet, so there is nothing to draw.", title), []

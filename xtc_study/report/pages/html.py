@@ -20,7 +20,7 @@ from xtc_study.report.pages.script import CSP, policy, script
 from xtc_study.report.pages.siblings import link_back, links_beside
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
-from xtc_study.report.summary import cards, claims_of, description, front_of, sharing, standing
+from xtc_study.report.summary import cards, claims_figure, description, pareto_figure, runs_by_state, sharing
 from xtc_study.report.tables import WORDS, PageTable
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -44,7 +44,7 @@ def write_report(
     alone.
 
     Args:
-        profile: what its headings say; empty: the folder's name.
+        profile: in its headings; empty: the folder's name.
         runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
         notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.
@@ -87,17 +87,17 @@ def write_report(
             **common,
         )
         publish_file(folder / study.href, html)
-    found, claims = front_of(studies), claims_of(studies)
-    for figure in ([found[0]] if found else []) + ([claims] if claims else []):
+    pareto, claims = pareto_figure(studies), claims_figure(studies)
+    for figure in ([pareto[0]] if pareto else []) + ([claims] if claims else []):
         publish_file(folder / f"{figure.name}.svg", figure.file)
     html = environment.get_template("index.html.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
-        standing=standing(studies),
+        runs_by_state=runs_by_state(studies),
         sharing=sharing(studies),
         scope=scope_together([study.scope for study in studies]),
         stale=sum(len(study.stale) for study in studies),
-        front=found,
+        pareto=pareto,
         claims=claims,
         description=description(studies),
         beside=Markup(links_beside(folder)),
