@@ -258,7 +258,7 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
 
     planned = plan(load_study("12_bits"), load_profile("smoke"))[0]
     folder = RunFolder(tmp_path / "runs", planned.recipe)
-    folder.claim()
+    folder.acquire()
     folder.finish("failed", "2026-01-01", 1.0, {"type": "FloatingPointError", "message": "loss [is] nan", "cell": 4})
     words = ["12_bits", "--results", str(tmp_path)]
     result = CliRunner().invoke(app, ["status", *words])
@@ -280,7 +280,7 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
     gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
     gone.path.mkdir(parents=True)
     (gone.path / "claim.json").write_text('{"token": "t", "pid": 1}')
-    live.claim()
+    live.acquire()
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)

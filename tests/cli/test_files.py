@@ -37,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     little = DatasetDict({split: rows.select(range(32)) for split, rows in text.items()})
     recipe = Recipe.of(task="toy-inference", batch_size=16, max_length=48, teacher_epochs=1, epochs=1)
     run = RunFolder(folder / "runs", recipe)
-    run.claim()
+    run.acquire()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder / "steps"))

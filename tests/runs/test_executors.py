@@ -130,9 +130,9 @@ WATCHER = """
 import sys
 from pathlib import Path
 from xtc_study.recipe import Recipe
-from xtc_study.runs import claims, executors
+from xtc_study.runs import executors, lease
 if __name__ == "__main__":  # so that workers keep their 90 seconds
-    claims.STALE_SECONDS, executors.POLL_SECONDS = 0.5, 0.1
+    lease.STALE_SECONDS, executors.POLL_SECONDS = 0.5, 0.1
     folder = Path(sys.argv[1])
     recipe = Recipe.of(task="cola")
     for outcome in executors.run_recipes([recipe], folder / "results", folder / "template.ipynb", {}, workers=1):

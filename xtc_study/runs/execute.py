@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.lease import ClaimError, held
+from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 
@@ -36,7 +36,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
             ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner found out about a claim that lies
-            there; see ``claims.lapsed``).
+            there; see ``lease.lapsed``).
 
     Returns:
         ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
@@ -47,7 +47,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     run = RunFolder(results / "runs", recipe)
     started, clock = now(), time.monotonic()
     try:
-        token = run.claim(dead=job.get("dead", ""))
+        token = run.acquire(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
     if token is None:
@@ -72,16 +72,16 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
             }
     except Exception as failure:
         error = describe(failure)
-    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its claim must not
-        if (claim := held(run.path)) is not None:
-            claim.release()
+    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its lease must not
+        if (lease := held(run.path)) is not None:
+            lease.release()
         raise
     seconds = time.monotonic() - clock
     try:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
-    except ClaimError:  # it is another's run now, and how it ends is theirs to say
+    except LeaseError:  # it is another's run now, and how it ends is theirs to say
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 

@@ -1,6 +1,6 @@
 """Run folders: one a run, written so that a crash at any byte leaves nothing, or something that says what it is.
 
-``params.json`` first; ``claim.json`` while somebody works on it; results; ``status.json`` last. Every file is
+``params.json`` first; ``claim.json`` while a process works on it; results; ``status.json`` last. Every file is
 written beside and renamed into place. A run is done only if status.json says so.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.recipe import VERSION, Recipe
-from xtc_study.runs.lease import ClaimError, held, take
+from xtc_study.runs.lease import LeaseError, held, take
 from xtc_study.runs.records import PREDICTIONS, state_of
 
 LATENCY = "latency.json"
@@ -35,13 +35,14 @@ class RunFolder:
         """Whether it is done, as reports see it too (``records.state_of``); else the run is carried out again."""
         return state_of(self.path)[0] == "done"
 
-    def claim(self, again: bool = False, dead: str = "") -> str | None:
-        """Takes the run and returns a token that proves it; None if it is done or somebody else has it.
+    def acquire(self, again: bool = False, dead: str = "") -> str | None:
+        """Takes the run and returns a token that proves it; None if it is done or another process has it.
 
         Results of an attempt before are removed.
 
         Args:
-            again, dead: as for ``claims.take``.
+            again: as for ``lease.take``.
+            dead: as for ``lease.take``.
 
         Raises:
             OSError: the folder cannot be written.
@@ -49,21 +50,21 @@ class RunFolder:
         if self.is_done():
             return None
         self.path.mkdir(parents=True, exist_ok=True)
-        claim = take(self.path, again, dead)
-        if claim is None:
+        lease = take(self.path, again, dead)
+        if lease is None:
             return None
         try:
-            if self.is_done():  # its holder finished it between our look and our claim
-                claim.release()
+            if self.is_done():  # its holder finished it between our look and our lease
+                lease.release()
                 return None
             for name in (*RESULT_FILES, LATENCY):
                 (self.path / name).unlink(missing_ok=True)
             values = self.recipe.model_dump(mode="json")
             write_json(self.path / "params.json", {"version": VERSION, "run_id": self.recipe.run_id, "recipe": values})
         except BaseException:
-            claim.release()
+            lease.release()
             raise
-        return claim.token
+        return lease.token
 
     def reopen(self) -> None:
         """Takes the status back, so that the run is carried out again. Its steps stay trained."""
@@ -84,23 +85,23 @@ class RunFolder:
         _replace(self.path / PREDICTIONS, predictions.to_parquet(index=False))
 
     def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
-        """Writes error.json where there is one, then status.json, then gives the claim up.
+        """Writes error.json where there is one, then status.json, then gives the lease up.
 
         Raises:
-            ClaimError: another machine took the run over meanwhile; nothing is written.
+            LeaseError: another machine took the run over meanwhile; nothing is written.
             OSError: the folder cannot be written.
         """
-        claim = held(self.path)
+        lease = held(self.path)
         try:
-            if claim is not None and not claim.is_ours():
-                raise ClaimError(f"run {self.path.name}: another machine took it over; what it writes counts")
+            if lease is not None and not lease.is_ours():
+                raise LeaseError(f"run {self.path.name}: another machine took it over; what it writes counts")
             if error is not None:
                 write_json(self.path / "error.json", error)
             status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
             write_json(self.path / "status.json", status)
         finally:
-            if claim is not None:
-                claim.release()
+            if lease is not None:
+                lease.release()
 
 
 def now() -> str:
