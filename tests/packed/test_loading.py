@@ -228,9 +228,9 @@ def test_transformers_is_given_the_one_file(packed: Path) -> None:
 
 
 def test_codes_are_bytes(packed: Path) -> None:
-    entry = load(packed, "torch").get_submodule(QUERY).entry
+    module_format = load(packed, "torch").get_submodule(QUERY).format
     with pytest.raises(ValueError, match=r"packed weights are torch\.float32, expected torch\.uint8"):
-        entry.unpack(torch.zeros(32 * 7))
+        module_format.unpack(torch.zeros(32 * 7))
 
 
 @pytest.mark.parametrize("limit", [-1.0, float("nan")])

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from xtc_study.compress.quantization.freeze import Freezable
 from xtc_study.packed.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
-from xtc_study.packed.module_format import Entry
+from xtc_study.packed.module_format import ModuleFormat
 from xtc_study.packed.text_length import FIELD, write_length
 from xtc_study.packed.unpacked import decode, encode
 from xtc_study.recipe import REST_FORMATS
@@ -47,12 +47,12 @@ def save_packed(
     modules: dict[str, Any] = {}
     packed = {}
     for name, module in model.named_modules():
-        entry = Entry.of(module)
-        if entry is None:
+        module_format = ModuleFormat.of(module)
+        if module_format is None:
             continue
-        modules[name] = entry.json()
+        modules[name] = module_format.json()
         weight = tensors.pop(f"{name}.weight")
-        if entry.weight is None:
+        if module_format.weight is None:
             tensors[f"{name}.weight"] = weight.reshape(-1)
         else:
             assert isinstance(module, Freezable)
@@ -60,7 +60,7 @@ def save_packed(
                 integers, scale = module.stored_weight()
             except ValueError as error:
                 raise ValueError(f"module {name!r}: {error}") from None
-            packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = entry.pack(integers), scale.cpu()
+            packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = module_format.pack(integers), scale.cpu()
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = [type(model).__name__], "float32"
     if max_length is not None:
@@ -88,8 +88,8 @@ def repack(source: Path, folder: Path, rest: str) -> int:
         else:
             shape = tuple(shapes.get(name, stored.shape))
             tensors[name] = decode(stored, shape) if stored.is_floating_point() or name in shapes else stored
-    entries = {name: entry.json() for name, entry in modules.items()}
-    return _write(folder, config, entries, packed, tensors, rest)
+    formats = {name: module_format.json() for name, module_format in modules.items()}
+    return _write(folder, config, formats, packed, tensors, rest)
 
 
 def _write(
@@ -131,11 +131,11 @@ def _write(
     return (folder / WEIGHTS).stat().st_size
 
 
-def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entry], dict[str, tuple[int, ...]]]:
+def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, ModuleFormat], dict[str, tuple[int, ...]]]:
     """The packed modules by name, and the shapes of the tensors stored as bytes.
 
     Raises:
-        CheckpointError: another method or version, or an entry no file has.
+        CheckpointError: another method or version, or a module format that no file has.
     """
     path = folder / "config.json"
     packing = config.get("quantization_config")
@@ -156,16 +156,16 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entr
         raise CheckpointError(
             f"{path}: quantization_config has rest {packing.get('rest')!r}, expected one of {', '.join(REST_FORMATS)}"
         )
-    entries = {}
+    formats = {}
     for name, fields in modules.items():
         try:
-            entries[name] = Entry.read(fields)
+            formats[name] = ModuleFormat.read(fields)
         except ValueError as error:
             raise CheckpointError(f"{path}: module {name!r}: {error}") from None
     for name, shape in shapes.items():
         if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**40 for n in shape):
             raise CheckpointError(f"{path}: tensor {name!r}: shape {shape!r}")
-    return entries, {name: tuple(shape) for name, shape in shapes.items()}
+    return formats, {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from xtc_study.packed.checkpoint import packed_modules, stored_shapes
 from xtc_study.packed.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
 from xtc_study.packed.engines import engine_for_loading, make_engine
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear
-from xtc_study.packed.module_format import KINDS, Entry
+from xtc_study.packed.module_format import KINDS, ModuleFormat
 from xtc_study.packed.quiet import without_bars
 from xtc_study.packed.unpacked import decode, encoded_length
 
@@ -75,22 +75,22 @@ def prepare(model: Any, folder: Path) -> None:
     """
     config = read_config(folder)
     verify(folder, config)
-    entries, shapes = packed_modules(folder, config)
+    formats, shapes = packed_modules(folder, config)
     _check_attention(folder, config)
     restore_attention(model)
     stored = stored_shapes(folder)
-    for name, entry in entries.items():
+    for name, module_format in formats.items():
         try:
             module = model.get_submodule(name)
         except AttributeError:
             raise CheckpointError(f"{folder / CONFIG}: no module {name!r} in this architecture") from None
-        _check_kind(folder, name, entry, module)
+        _check_kind(folder, name, module_format, module)
         with torch.device("meta"):
-            if entry.kind == "embedding":
-                replace(model, name, PackedEmbedding(entry))
+            if module_format.kind == "embedding":
+                replace(model, name, PackedEmbedding(module_format))
             else:
-                replace(model, name, PackedLinear(entry, bias=getattr(module, "bias", None) is not None))
-    expected = _expected(model, entries)
+                replace(model, name, PackedLinear(module_format, bias=getattr(module, "bias", None) is not None))
+    expected = _expected(model, formats)
     missing, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
     if missing or surplus:
         raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
@@ -133,15 +133,15 @@ def complete(model: Any, folder: Path) -> None:
                 module.engine = engine
                 engine.prepare(module)
             elif isinstance(module, PackedEmbedding):
-                module.weight = module.weight.reshape(module.entry.shape[0], -1)
+                module.weight = module.weight.reshape(module.format.shape[0], -1)
                 _check_rows(module)
         except ValueError as error:
             raise CheckpointError(f"{folder / WEIGHTS}: module {name!r}: {error}") from None
 
 
 def _fill(layer: PackedLinear) -> None:
-    if layer.entry.weight is None and layer.weight is not None:
-        layer.weight = layer.weight.reshape(layer.entry.shape)
+    if layer.format.weight is None and layer.weight is not None:
+        layer.weight = layer.weight.reshape(layer.format.shape)
     if layer.input_range is not None and not layer.input_range.limit >= 0:
         raise ValueError(f"input_range.limit is {float(layer.input_range.limit)}, expected 0 or more")
 
@@ -149,7 +149,7 @@ def _fill(layer: PackedLinear) -> None:
 def _check_rows(table: PackedEmbedding) -> None:
     """Every row must stand for weights; a few at a time, so that the table is never in memory unpacked."""
     for rows in table.weight.split(1024):
-        table.entry.unpack(rows)
+        table.format.unpack(rows)
 
 
 def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
@@ -169,31 +169,33 @@ def _check_attention(folder: Path, config: dict[str, Any]) -> None:
         raise CheckpointError(f"{folder / CONFIG}: {ATTENTION_BITS} is {bits!r}, expected a whole number from 2 to 8")
 
 
-def _check_kind(folder: Path, name: str, entry: Entry, module: nn.Module) -> None:
-    if not isinstance(module, KINDS[entry.kind]):
-        reason = f"kind {entry.kind!r}, but the architecture has a {type(module).__name__}"
-    elif tuple(module.weight.shape) != entry.shape:  # type: ignore[arg-type]
-        reason = f"shape {list(entry.shape)}, but the architecture has {list(module.weight.shape)}"  # type: ignore[arg-type]
+def _check_kind(folder: Path, name: str, module_format: ModuleFormat, module: nn.Module) -> None:
+    if not isinstance(module, KINDS[module_format.kind]):
+        reason = f"kind {module_format.kind!r}, but the architecture has a {type(module).__name__}"
+    elif tuple(module.weight.shape) != module_format.shape:  # type: ignore[arg-type]
+        reason = f"shape {list(module_format.shape)}, but the architecture has {list(module.weight.shape)}"  # type: ignore[arg-type]
     else:
         return
     raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {reason}")
 
 
-def _expected(model: nn.Module, entries: dict[str, Entry]) -> dict[str, tuple[bool, tuple[int, ...]]]:
+def _expected(model: nn.Module, formats: dict[str, ModuleFormat]) -> dict[str, tuple[bool, tuple[int, ...]]]:
     """Of each tensor in the file: whether it is packed weights, and the shape of these, or of the float tensor."""
     expected = {}
     for name, tensor in model.state_dict().items():
         module, _, leaf = name.rpartition(".")
-        entry = entries.get(module)
-        if entry is None or leaf not in ("weight", "weight_scale", "bias"):
+        module_format = formats.get(module)
+        if module_format is None or leaf not in ("weight", "weight_scale", "bias"):
             expected[name] = (False, tuple(tensor.shape))
         elif leaf == "weight":
-            rows, columns = entry.shape
-            expected[name] = (True, (rows * entry.row_bytes,)) if entry.weight else (False, (rows * columns,))
+            rows, columns = module_format.shape
+            expected[name] = (
+                (True, (rows * module_format.row_bytes,)) if module_format.weight else (False, (rows * columns,))
+            )
         elif leaf == "bias":
-            expected[name] = (False, (entry.shape[0],))
-        elif entry.weight is not None:
-            expected[name] = (False, entry.scale_shape)
+            expected[name] = (False, (module_format.shape[0],))
+        elif module_format.weight is not None:
+            expected[name] = (False, module_format.scale_shape)
     return expected
 
 

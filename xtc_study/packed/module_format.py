@@ -18,7 +18,7 @@ KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedd
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModuleFormat:
     """One packed module.
 
     weight: None where only the input is quantised; the weight is then stored like the rest, in one dimension.
@@ -30,8 +30,8 @@ class Entry:
     activation: ActivationFormat | None = None
 
     @classmethod
-    def of(cls, module: nn.Module) -> Entry | None:
-        """The entry of a low-bit layer of a trained student; None for any other module."""
+    def of(cls, module: nn.Module) -> ModuleFormat | None:
+        """The format of a low-bit layer of a trained student; None for any other module."""
         if isinstance(module, LowBitLinear):
             rows, columns = module.weight.shape
             return cls("linear", (rows, columns), module.weight_format, module.activation_format)
@@ -41,8 +41,8 @@ class Entry:
         return None
 
     @classmethod
-    def read(cls, fields: Any) -> Entry:
-        """The entry from its JSON.
+    def read(cls, fields: Any) -> ModuleFormat:
+        """The format from its JSON.
 
         Raises:
             ValueError: a field is missing, unknown, or has a value that no file has.

@@ -49,12 +49,12 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     kept: list[Any] = []
     for name, module in packed.named_modules():
         if isinstance(module, PackedLinear) and module.integers is not None:
-            assert module.weight_scale is not None and module.entry.weight is not None
+            assert module.weight_scale is not None and module.format.weight is not None
             _replace(
-                constants, name, module.integers.numpy(), module.weight_scale.numpy(), module.entry.weight.bits, kept
+                constants, name, module.integers.numpy(), module.weight_scale.numpy(), module.format.weight.bits, kept
             )
         elif isinstance(module, PackedEmbedding):
-            integers = unpacked_rows(module.weight, module.entry).numpy()
+            integers = unpacked_rows(module.weight, module.format).numpy()
             _replace(constants, name, integers, module.weight_scale.numpy(), 8, kept)
     for option, value in RUNTIME_OPTIONS.items():
         model.set_rt_info(value, ["runtime_options", option])

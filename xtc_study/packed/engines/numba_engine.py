@@ -44,13 +44,13 @@ class NumbaEngine:
         self.torch = TorchEngine()
 
     def prepare(self, layer: PackedLinear) -> None:
-        form, columns = layer.entry.weight, layer.entry.shape[1]
+        form, columns = layer.format.weight, layer.format.shape[1]
         bits = form.bits if form is not None else 0
         suits = (
             bits in kernels.WEIGHTS_PER_BYTE
             and columns % kernels.WEIGHTS_PER_BYTE[bits] == 0
-            and layer.entry.scale_shape[1] == 1
-            and layer.entry.activation is not None
+            and layer.format.scale_shape[1] == 1
+            and layer.format.activation is not None
             and layer.weight is not None
             and layer.weight.device.type == "cpu"
             and has_exact_int8("cpu")
@@ -64,7 +64,7 @@ class NumbaEngine:
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return self._elsewhere(layer, x)
-        rows, columns = layer.entry.shape
+        rows, columns = layer.format.shape
         flat = inputs(x.detach(), columns).reshape(-1, columns)
         y = results(len(flat), rows)
         weights = self._unpacked(layer)
@@ -88,7 +88,7 @@ class NumbaEngine:
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
         """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
-        form = layer.entry.activation
+        form = layer.format.activation
         assert form is not None
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
@@ -98,7 +98,7 @@ class NumbaEngine:
 
     def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
         """Weight scale and bias, both (N,)."""
-        rows = layer.entry.shape[0]
+        rows = layer.format.shape[0]
         assert layer.weight_scale is not None
         scale = floats(layer.weight_scale.reshape(-1).expand(rows)).numpy()
         bias = np.zeros(rows, np.float32) if layer.bias is None else floats(layer.bias).numpy()
@@ -106,12 +106,12 @@ class NumbaEngine:
 
     def _unpacked(self, layer: PackedLinear) -> Tensor:
         """The weights, int8 (N, K), in this thread's scratch: valid until the next call."""
-        assert layer.weight is not None and layer.entry.weight is not None
-        rows, columns = layer.entry.shape
+        assert layer.weight is not None and layer.format.weight is not None
+        rows, columns = layer.format.shape
         scratch = getattr(_own, "scratch", None)
         if scratch is None or scratch.numel() < rows * columns:
             scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8, device=CPU)
-        spread, wide = kernels.SPREAD[layer.entry.weight.bits]
+        spread, wide = kernels.SPREAD[layer.format.weight.bits]
         codes, target = packed_bytes(layer.weight).numpy(), scratch[: rows * columns].numpy().view(wide)
         if threads := _threads(rows * columns):
             loops.run(getattr(loops, spread.__name__), threads, codes, target, len(codes))
@@ -137,7 +137,7 @@ def _threads(size: int) -> int:
 def _two_bits(layer: PackedLinear) -> Tensor:
     """The file's five weights a byte as four a byte, which unpack faster; a few rows at a time."""
     assert layer.weight is not None
-    rows, columns = layer.entry.shape
+    rows, columns = layer.format.shape
     packed = layer.weight.numpy().reshape(rows, -1)
     codes = np.empty(rows * columns // 4, np.uint8)
     step = max(2**18 // columns, 1)
