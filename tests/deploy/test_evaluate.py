@@ -182,8 +182,8 @@ def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
 ) -> None:
     """A stand-in for a GPU: what the layers compute with is summed from the other end."""
 
-    def turned(weight: torch.Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
-        integers, scale = quantize_weight(weight.flip(-1), form, dtype)
+    def turned(weight: torch.Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+        integers, scale = quantize_weight(weight.flip(-1), fmt, dtype)
         return Quantized(integers.flip(-1), scale.flip(-1))
 
     monkeypatch.setattr(layers, "quantize_weight", turned)

@@ -82,9 +82,9 @@ class Reader:
 
     def linear(self, module: str, x: Tensor) -> Tensor:
         entry, weight, s = self.modules[module], self.weight(module), None
-        if form := entry.get("activation"):
-            limit = self.rest(f"{module}.input_range.limit") if form["static"] else None
-            x, s = quantised(x, form["bits"], form["scale"], limit)
+        if fmt := entry.get("activation"):
+            limit = self.rest(f"{module}.input_range.limit") if fmt["static"] else None
+            x, s = quantised(x, fmt["bits"], fmt["scale"], limit)
         if "bits" not in entry:
             y = (x @ weight.t()) * s
         else:

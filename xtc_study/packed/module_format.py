@@ -73,8 +73,8 @@ class ModuleFormat:
         if self.weight is not None:
             fields |= {"bits": self.weight.bits, "packing": self.packing, "granularity": self.weight.granularity}
         if self.activation is not None:
-            form = self.activation
-            fields["activation"] = {"bits": form.bits, "scale": form.scale, "static": form.static}
+            fmt = self.activation
+            fields["activation"] = {"bits": fmt.bits, "scale": fmt.scale, "static": fmt.static}
         return fields
 
     @property
@@ -131,7 +131,7 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
         return None
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
-    form = WeightFormat(bits, str(granularity))
+    fmt = WeightFormat(bits, str(granularity))
     if granularity not in ("tensor", "row"):
         size = str(granularity).removeprefix("group:")
         if not str(granularity).startswith("group:") or not (size.isascii() and size.isdigit()) or int(size) == 0:
@@ -143,4 +143,4 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
     expected = "base3" if bits == 2 else f"b{bits}-le"
     if packing_name != expected:
         raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")
-    return form
+    return fmt

@@ -30,7 +30,7 @@ def quantised_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tens
 @pytest.mark.parametrize(
     "weights",
     [None, *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4"))],
-    ids=lambda form: f"{form.bits} bits a {form.granularity}" if form else "plain weight",
+    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}" if fmt else "plain weight",
 )
 def test_value_and_gradients_are_those_of_the_quantised_linear(
     weights: WeightFormat | None, activations: ActivationFormat | None

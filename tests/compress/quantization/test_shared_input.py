@@ -155,9 +155,9 @@ def _another_is_quantised_anew() -> None:
 
 def test_nothing_is_shared_where_a_layer_has_its_own_range_or_changes_cannot_be_seen() -> None:
     x, limit = torch.randn(2, 8), torch.tensor(1.0)
-    form = ActivationFormat(8, "tensor", True)
+    fmt = ActivationFormat(8, "tensor", True)
     with one_pass():
-        assert linear_input(x, form, torch.float32, limit) is not linear_input(x, form, torch.float32, limit)
+        assert linear_input(x, fmt, torch.float32, limit) is not linear_input(x, fmt, torch.float32, limit)
     with torch.inference_mode(), one_pass():
         y = torch.randn(2, 8)
         before = linear_input(y, BY_TOKEN, torch.float32, None)

@@ -57,7 +57,7 @@ class QuantizedActivation(NamedTuple):
     scale: Tensor | None
 
 
-def quantize_activation(x: Tensor, form: ActivationFormat, limit: Tensor | None = None) -> QuantizedActivation:
+def quantize_activation(x: Tensor, fmt: ActivationFormat, limit: Tensor | None = None) -> QuantizedActivation:
     """Integers and scale of x, shape (..., features).
 
     Args:
@@ -66,10 +66,10 @@ def quantize_activation(x: Tensor, form: ActivationFormat, limit: Tensor | None 
     x = x.detach().float()
     if limit is None:
         magnitude = x.abs()
-        limit = magnitude.amax(-1, keepdim=True) if form.scale == "token" else magnitude.amax()
-    scale = limit / form.largest
+        limit = magnitude.amax(-1, keepdim=True) if fmt.scale == "token" else magnitude.amax()
+    scale = limit / fmt.largest
     step = torch.where(scale > 0, scale, 1.0)
-    return QuantizedActivation((x / step).round_().clamp_(-form.largest, form.largest), scale)
+    return QuantizedActivation((x / step).round_().clamp_(-fmt.largest, fmt.largest), scale)
 
 
 class StaticRange(nn.Module):

@@ -93,7 +93,7 @@ def _forget() -> None:
     _last.source, _last.key, _last.result = None, (), None
 
 
-def linear_input(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     """x (..., in), quantised, with no gradient of its own.
 
     Within ``one_pass`` a second call with the same tensor and format gives the first call's result. Only the last
@@ -103,20 +103,20 @@ def linear_input(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, l
         limit: as in ``quantize_activation``; with one, nothing is shared, for each layer learns its own.
     """
     if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
-        return _quantised(x, form, dtype, limit)
-    key = (x._version, form, dtype)
+        return _quantised(x, fmt, dtype, limit)
+    key = (x._version, fmt, dtype)
     if _last.result is not None and _last.source is not None and _last.source() is x and _last.key == key:
         return _last.result
-    result = _quantised(x, form, dtype, None)
+    result = _quantised(x, fmt, dtype, None)
     _last.source, _last.key, _last.result = weakref.ref(x), key, result
     return result
 
 
-def _quantised(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def _quantised(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     with torch.no_grad():
-        if form is None:
+        if fmt is None:
             value = x.detach().to(dtype)
             return LinearInput(value, None, value)
-        integers, scale = quantize_activation(x, form, limit)
+        integers, scale = quantize_activation(x, fmt, limit)
         assert scale is not None  # quantize_activation always gives one
         return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype))

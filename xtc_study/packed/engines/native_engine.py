@@ -34,10 +34,10 @@ class NativeEngine:
         self.torch = TorchEngine()
 
     def prepare(self, layer: PackedLinear) -> None:
-        form = layer.format.weight
+        fmt = layer.format.weight
         suits = (
-            form is not None
-            and form.bits in (1, 2)
+            fmt is not None
+            and fmt.bits in (1, 2)
             and layer.format.scale_shape[1] == 1
             and layer.format.activation is not None
             and layer.weight is not None

@@ -44,8 +44,8 @@ class NumbaEngine:
         self.torch = TorchEngine()
 
     def prepare(self, layer: PackedLinear) -> None:
-        form, columns = layer.format.weight, layer.format.shape[1]
-        bits = form.bits if form is not None else 0
+        fmt, columns = layer.format.weight, layer.format.shape[1]
+        bits = fmt.bits if fmt is not None else 0
         suits = (
             bits in kernels.WEIGHTS_PER_BYTE
             and columns % kernels.WEIGHTS_PER_BYTE[bits] == 0
@@ -88,13 +88,13 @@ class NumbaEngine:
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
         """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
-        form = layer.format.activation
-        assert form is not None
+        fmt = layer.format.activation
+        assert fmt is not None
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         else:
-            limit = -1.0 if form.scale == "token" else float(x.abs().amax())
-        return np.array([form.largest, limit], np.float32)
+            limit = -1.0 if fmt.scale == "token" else float(x.abs().amax())
+        return np.array([fmt.largest, limit], np.float32)
 
     def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
         """Weight scale and bias, both (N,)."""
