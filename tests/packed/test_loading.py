@@ -129,7 +129,7 @@ def test_a_configuration_that_is_no_json(packed: Path, content: str) -> None:
         pytest.param({"modules": None}, "modules", id="no modules"),
     ],
 )
-def test_a_quantisation_this_loader_cannot_read(packed: Path, change: dict, message: str) -> None:
+def test_a_quantization_config_this_loader_cannot_read(packed: Path, change: dict, message: str) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(change))
     rejected(packed, message)
 
@@ -143,7 +143,7 @@ def test_a_configuration_of_no_model(packed: Path, content: str) -> None:
         rejected(packed, "config.json")
 
 
-def test_a_quantisation_that_is_no_mapping(packed: Path) -> None:
+def test_a_quantization_config_that_is_no_mapping(packed: Path) -> None:
     edit_config(packed, lambda config: config.update(quantization_config="xtc"))
     rejected(packed, "quantization_config")
 

@@ -9,7 +9,7 @@ import transformers
 
 from xtc_study.compress.distillation.attention_scores import tapped
 from xtc_study.compress.encoder_parts import EncoderError
-from xtc_study.compress.quantization.attention import FIELD, quantise_attention, restore_attention
+from xtc_study.compress.quantization.attention import FIELD, quantize_attention, restore_attention
 
 PROJECTIONS = {
     "bert": ("bert.encoder.layer.{}.attention.self.query", "bert.encoder.layer.{}.attention.self.key"),
@@ -94,7 +94,7 @@ def test_a_family_with_attention_code_of_its_own_is_refused(tiny: Callable[..., 
         pass
     assert other.config._attn_implementation == before
     with pytest.raises(EncoderError, match="neither distilled nor quantised"):
-        quantise_attention(model, 8)
+        quantize_attention(model, 8)
     assert not hasattr(model.config, FIELD)
     setattr(model.config, FIELD, 8)
     restore_attention(model)  # an old file of such a model is still read

@@ -96,7 +96,7 @@ def test_the_error_beside_the_released_codes_is_what_is_said(features: int, bits
     x = torch.randn(2000, features, generator=torch.Generator().manual_seed(0))
     integers, scale = quantize_activation(x, ActivationFormat(bits))
     assert scale is not None
-    ours, theirs = ((x - fmt).square().mean() for fmt in (integers * scale, released(x, bits)))
+    ours, theirs = ((x - dequantized).square().mean() for dequantized in (integers * scale, released(x, bits)))
     assert float(ours / theirs) == pytest.approx(ratio, rel=0.02)
     said = " ".join(str(activations.__doc__).split())
     assert "is 1.29 on Gaussian inputs 768 wide, 1.27 on 312" in said and "an eighth" not in said

@@ -147,7 +147,7 @@ def test_weights_no_file_can_hold_are_named(student: Callable[..., Any], bits: i
         freeze(model)
 
 
-def test_layers_that_are_not_quantised_are_not_frozen(student: Callable[..., Any]) -> None:
+def test_layers_that_are_not_quantized_are_not_frozen(student: Callable[..., Any]) -> None:
     model = student(weight_bits=32)
     freeze(model)
     layers = [module for module in model.modules() if isinstance(module, Freezable)]

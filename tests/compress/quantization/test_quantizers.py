@@ -194,7 +194,7 @@ def test_scale_is_the_least_squares_optimum_of_its_signs(matrix: np.ndarray, bit
 
 @settings(deadline=None, max_examples=60)
 @given(matrix=MATRICES, bits=st.integers(1, 8), granularity=st.sampled_from(["tensor", "row", "group:1"]))
-def test_quantising_twice_changes_no_integer(matrix: np.ndarray, bits: int, granularity: str) -> None:
+def test_quantizing_twice_changes_no_integer(matrix: np.ndarray, bits: int, granularity: str) -> None:
     fmt = WeightFormat(bits, granularity)
     once = quantize_weight(torch.from_numpy(matrix), fmt)
     twice = quantize_weight(dequantize(once), fmt)

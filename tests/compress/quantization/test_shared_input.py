@@ -40,7 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_one_tensor_is_quantised_once_in_one_pass(calls: list[int]) -> None:
+def test_one_tensor_is_quantized_once_in_one_pass(calls: list[int]) -> None:
     x = torch.randn(2, 8)
     with one_pass():
         first = linear_input(x, BY_TOKEN, torch.float32, None)
@@ -136,12 +136,12 @@ def test_a_block_that_shares_is_still_one_of_its_class(tiny: Callable[..., Any],
     assert torch.equal(again(x)[0], block(x)[0]) and len(calls) == 2
 
 
-def test_another_tensor_format_or_content_is_quantised_anew() -> None:
+def test_another_tensor_format_or_content_is_quantized_again() -> None:
     with one_pass():
-        _another_is_quantised_anew()
+        _another_is_quantized_again()
 
 
-def _another_is_quantised_anew() -> None:
+def _another_is_quantized_again() -> None:
     x = torch.randn(2, 8)
     first = linear_input(x, BY_TOKEN, torch.float32, None)
     assert linear_input(x.clone(), BY_TOKEN, torch.float32, None) is not first

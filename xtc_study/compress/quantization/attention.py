@@ -23,7 +23,7 @@ FIELD = "xtc_attention_bits"
 """In the model's config, so that a saved model says how it attends."""
 
 
-def quantise_attention(model: Any, bits: int) -> None:
+def quantize_attention(model: Any, bits: int) -> None:
     """Makes the model attend with ``bits`` bits from now on, and notes it in its config.
 
     Raises:

@@ -9,7 +9,7 @@ from torch import nn
 
 from xtc_study.compress.encoder_parts import encoder_parts
 from xtc_study.compress.quantization.activations import ActivationFormat
-from xtc_study.compress.quantization.attention import quantise_attention
+from xtc_study.compress.quantization.attention import quantize_attention
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
 from xtc_study.compress.quantization.shared_input import share_inputs
@@ -65,7 +65,7 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
                 if type(module) is nn.Embedding and not name.startswith(f"{parts.layers}."):
                     replace(model, name, LowBitEmbedding(module, table))
     if recipe.quantise_attention:
-        quantise_attention(model, recipe.activation_bits)
+        quantize_attention(model, recipe.activation_bits)
 
 
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:

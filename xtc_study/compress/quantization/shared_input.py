@@ -103,16 +103,16 @@ def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, li
         limit: as in ``quantize_activation``; with one, nothing is shared, for each layer learns its own.
     """
     if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
-        return _quantised(x, fmt, dtype, limit)
+        return _quantized(x, fmt, dtype, limit)
     key = (x._version, fmt, dtype)
     if _last.result is not None and _last.source is not None and _last.source() is x and _last.key == key:
         return _last.result
-    result = _quantised(x, fmt, dtype, None)
+    result = _quantized(x, fmt, dtype, None)
     _last.source, _last.key, _last.result = weakref.ref(x), key, result
     return result
 
 
-def _quantised(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def _quantized(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     with torch.no_grad():
         if fmt is None:
             value = x.detach().to(dtype)

@@ -75,9 +75,9 @@ class NumbaEngine:
             q = torch.empty(part.shape, dtype=torch.int8, device=CPU)
             scales = np.empty(len(part), np.float32)
             if threads := _threads(part.size):
-                loops.run(loops.quantise_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
+                loops.run(loops.quantize_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
             else:
-                kernels.quantise_rows(part, *constants, q.numpy(), scales)
+                kernels.quantize_rows(part, *constants, q.numpy(), scales)
             sums = torch._int_mm(q, weights.t()).numpy()
             out = y[start : start + CHUNK].numpy()
             if threads := _threads(out.size):

@@ -52,7 +52,7 @@ def part(count):  # type: ignore[no-untyped-def]
 
 
 @cfunc("void(voidptr)", cache=True)
-def quantise_rows(job):  # type: ignore[no-untyped-def]
+def quantize_rows(job):  # type: ignore[no-untyped-def]
     """job: x, levels and limit, q, scales; M, K."""
     j = carray(job, 6, np.int64)
     start, stop = part(j[4])
@@ -60,7 +60,7 @@ def quantise_rows(job):  # type: ignore[no-untyped-def]
     constants = carray(pointer(j[1]), 2, np.float32)
     q = carray(pointer(j[2]), (j[4], j[5]), np.int8)
     scales = carray(pointer(j[3]), j[4], np.float32)
-    kernels.quantise_rows(x[start:stop], constants[0], constants[1], q[start:stop], scales[start:stop])
+    kernels.quantize_rows(x[start:stop], constants[0], constants[1], q[start:stop], scales[start:stop])
 
 
 @cfunc("void(voidptr)", cache=True)
