@@ -11,7 +11,7 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import hidden_state_map, reduced
@@ -37,7 +37,7 @@ def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits:
         student, Recipe.of(task="cola", weight_bits=1, activation_bits=activation_bits, quantise_pooler=False)
     )
     want = {"output_attentions": True, "output_hidden_states": True}
-    with tapped(student, teacher):
+    with hook_attention_scores(student, teacher):
         with torch.no_grad():
             taught = teacher(**batch, **want)
         terms = distillation_terms(

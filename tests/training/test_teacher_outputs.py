@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import distillation_terms
 from xtc_study.tasks.batches import ROW, Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
@@ -56,7 +56,7 @@ def test_what_was_kept_is_what_the_teacher_says_of_another_batch(
     batch = batch_of(rows, padding, NUMBERS)
     mask = batch["attention_mask"]
     assert not mask.bool().all(), "some of it must be padding"
-    with tapped(teacher):
+    with hook_attention_scores(teacher):
         kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
         expected = asked_anew(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
@@ -75,7 +75,7 @@ def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
     batch = batch_of(rows, padding, NUMBERS)
     mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
     found = []
-    with tapped(teacher, student):
+    with hook_attention_scores(teacher, student):
         kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
         for said in (kept, asked_anew(teacher, batch)):
             student.zero_grad()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from xtc_study.chain import chain
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION
 from xtc_study.compress.encoder_parts import EncoderError, positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
@@ -59,7 +59,7 @@ def rehearse(
             if recipe.is_low_bit:
                 make_low_bit(student, recipe)
             if any(ATTENTION in step.terms for step in chain(recipe)):
-                with tapped(model):
+                with hook_attention_scores(model):
                     pass
         except EncoderError as error:
             raise ModelError(

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers.initialization import no_init_weights
 
 from xtc_study.chain import Step
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
@@ -166,7 +166,7 @@ def _one_step(lesson: Lesson, learner: Any, batch: dict[str, Tensor], labels: Te
     if ATTENTION not in lesson.terms:
         losses = _losses(lesson, learner, batch, labels)
     else:
-        with tapped(learner, lesson.teacher):
+        with hook_attention_scores(learner, lesson.teacher):
             for model in (lesson.teacher, learner):
                 _check_outputs(lesson, model, batch)
             losses = _losses(lesson, learner, batch, labels)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, LOGITS, distillation_terms
 from xtc_study.compress.encoder_parts import positions
@@ -54,7 +54,7 @@ def measure_step_times(
     teacher.to(arithmetic.device).eval()
     points = []
     for length in lengths:
-        with arithmetic.cast_once(teacher), tapped(teacher):
+        with arithmetic.cast_once(teacher), hook_attention_scores(teacher):
             seconds = _median(_forward(teacher, batch_size, length, arithmetic), arithmetic.device)
         points.append(Point(kind="forward", length=length, seconds=seconds))
     peak: int | None = None
@@ -73,7 +73,7 @@ def measure_step_times(
                 stack.enter_context(cheap_dropout(student))
                 if kind != "teacher":
                     stack.enter_context(arithmetic.cast_once(teacher))
-                    stack.enter_context(tapped(student, teacher))
+                    stack.enter_context(hook_attention_scores(student, teacher))
                 seconds = _median(step, arithmetic.device)
             points.append(Point(kind=kind, length=length, seconds=seconds))
             if arithmetic.device == "cuda":

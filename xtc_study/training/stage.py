@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction.layers import hidden_state_map
@@ -122,7 +122,7 @@ def train(
             lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
             stack.enter_context(arithmetic.cast_once(lesson.teacher))
         if ATTENTION in lesson.terms:
-            stack.enter_context(tapped(model, lesson.teacher))
+            stack.enter_context(hook_attention_scores(model, lesson.teacher))
         if _worth_keeping(lesson, rows, schedule, arithmetic):
             trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last)

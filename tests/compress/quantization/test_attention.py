@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from xtc_study.compress.distillation.attention_scores import attention_with_scores, tapped
+from xtc_study.compress.distillation.attention_scores import attention_with_scores, hook_attention_scores
 from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.attention import FIELD, low_bit_attention, quantize_attention
 from xtc_study.compress.quantization.lowbit import make_low_bit
@@ -57,7 +57,7 @@ def test_a_students_scores_are_read_and_padding_changes_nothing(
 ) -> None:
     student, teacher, inputs = tiny(family), tiny(family, seed=1), batch(family)
     quantize_attention(student, 8)
-    with tapped(student, teacher), torch.no_grad():
+    with hook_attention_scores(student, teacher), torch.no_grad():
         ours = student(**inputs, output_attentions=True)
         assert teacher(**inputs, output_attentions=True).attentions[0].min() < 0, "scores, not probabilities"
     assert len(ours.attentions) == 4 and ours.attentions[0].min() < 0

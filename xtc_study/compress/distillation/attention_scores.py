@@ -66,7 +66,7 @@ def attend_by(model: Any, name: str) -> None:
 
 
 @contextmanager
-def tapped(*models: Any) -> Iterator[None]:
+def hook_attention_scores(*models: Any) -> Iterator[None]:
     """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
 
     A model whose attention is quantised gives its scores anyway and is left as it is.

@@ -63,7 +63,7 @@ def low_bit_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """As ``taps.attention_with_scores``, with every operand of both products quantised; the scores are of the
+    """As ``attention_scores.attention_with_scores``, with every operand of both products quantised; the scores are of the
     quantised queries and keys."""
     query, key, value = (_rounded(operand, fmt) for operand in (query, key, value))
     rounded = partial(_rounded, fmt=fmt)
