@@ -21,7 +21,7 @@ from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
-from xtc_study.training.batch_order import LikeLengths
+from xtc_study.training.batch_order import LengthGroupedSampler
 from xtc_study.training.precision import Arithmetic
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
@@ -240,9 +240,9 @@ class _DistillationTrainer(Trainer):
         )
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return LikeLengths(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
+        return LengthGroupedSampler(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
 
     def compute_loss(
         self,
