@@ -171,8 +171,8 @@ class ReferenceStep:
     def __call__(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss before the step, a scalar."""
         with torch.no_grad():
-            taught = outputs(self.teacher, batch)
-        loss = distillation_loss(outputs(self.student, batch), taught, self.layers, self.states)
+            teacher_outputs = outputs(self.teacher, batch)
+        loss = distillation_loss(outputs(self.student, batch), teacher_outputs, self.layers, self.states)
         loss.backward()
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0, foreach=False)
         self.optimiser.step()

@@ -46,9 +46,9 @@ MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "
 """The shape of all-MiniLM-L6-v2."""
 PIECES = 30_522
 LENGTH, BATCH = 128, 32
-OURS, UNTAUGHT, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
+OURS, WITHOUT_TEACHER, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
 REFERENCE, PEER = "(b) released scripts' step, fp32", "(c) deepspeed.compression, fp32"
-ORDER = (OURS, UNTAUGHT, PLAIN, REFERENCE, PEER)
+ORDER = (OURS, WITHOUT_TEACHER, PLAIN, REFERENCE, PEER)
 KEYS = ["device", "threads", "precision", "model"]
 """Rows of one measurement share these; a task measured again replaces its own rows."""
 
@@ -97,7 +97,7 @@ def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any
     with tempfile.TemporaryDirectory() as room:
         model = prepare(Path(room), task, chosen)
         reports, notes = take_turns(commands(Path(room), device, chosen), Path(room), task.name, chosen)
-    reports[UNTAUGHT] = [{**one, "seconds": one["seconds"] - one["teacher_seconds"]} for one in reports[OURS]]
+    reports[WITHOUT_TEACHER] = [{**one, "seconds": one["seconds"] - one["teacher_seconds"]} for one in reports[OURS]]
     common = {
         "task": task.name,
         "device": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
@@ -177,7 +177,7 @@ def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "median_ms": statistics.median(a_step),
         "tokens_per_second": max(rates),
         "real_share": mine[0]["tokens"] / mine[0]["positions"],
-        "peak_mb": None if label == UNTAUGHT else max(report["peak_bytes"] for report in mine) / 1e6,
+        "peak_mb": None if label == WITHOUT_TEACHER else max(report["peak_bytes"] for report in mine) / 1e6,
         "turns": len(mine),
         "steps_a_turn": mine[0]["steps"],
     }

@@ -39,9 +39,9 @@ def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits:
     want = {"output_attentions": True, "output_hidden_states": True}
     with hook_attention_scores(student, teacher):
         with torch.no_grad():
-            taught = teacher(**batch, **want)
+            teacher_outputs = teacher(**batch, **want)
         terms = distillation_terms(
-            TERMS, student(**batch, **want), taught, LAYERS, hidden_state_map(LAYERS), None, torch.zeros(3)
+            TERMS, student(**batch, **want), teacher_outputs, LAYERS, hidden_state_map(LAYERS), None, torch.zeros(3)
         )
     return torch.stack(list(terms.values())).sum()
 
@@ -51,9 +51,9 @@ def their_loss(reference: Any, student: Any, teacher: Any, batch: dict[str, Any]
         model.set_attn_implementation(reference.SCORES)
     reference.quantize(student, bits)
     with torch.no_grad():
-        taught = reference.outputs(teacher, batch)
+        teacher_outputs = reference.outputs(teacher, batch)
     states = hidden_state_map(LAYERS)
-    return reference.distillation_loss(reference.outputs(student, batch), taught, LAYERS, states)
+    return reference.distillation_loss(reference.outputs(student, batch), teacher_outputs, LAYERS, states)
 
 
 @pytest.mark.parametrize("labels", [1, 3])

@@ -195,13 +195,13 @@ def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeyp
         raise AssertionError("trained again")
 
     monkeypatch.setattr(module, "check_written", otherwise)
-    lesson = Pipeline(recipe(), Places(tmp_path))
+    pipeline = Pipeline(recipe(), Places(tmp_path))
     message = r"teacher of bert: classifier\.weight has other numbers.*It is not made again.*\.unreadable"
     with pytest.raises(UnreadableStepError, match=message):
-        lesson.teacher()
+        pipeline.teacher()
     monkeypatch.setattr(module, "train", never)
     with pytest.raises(UnreadableStepError, match=message):
-        lesson.teacher()
+        pipeline.teacher()
     with pytest.raises(UnreadableStepError, match=message):
         Pipeline(recipe(), Places(tmp_path))
     assert [path.name for path in tmp_path.glob("*.unreadable/model.safetensors")] == ["model.safetensors"]
@@ -211,14 +211,14 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", {0: "Positive", 1: "negative"})
-    lesson = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
-    teacher = lesson.teacher()
+    pipeline = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
+    teacher = pipeline.teacher()
     assert teacher.seconds == 0.0 and teacher.curve == []
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(name)
-    rows = lesson.dev["dev"]
-    found, expected = predict(teacher.model, rows, lesson.padding), predict(plain, rows, lesson.padding)
+    rows = pipeline.dev["dev"]
+    found, expected = predict(teacher.model, rows, pipeline.padding), predict(plain, rows, pipeline.padding)
     assert np.array_equal(found, expected[:, ::-1])
-    outcome = measure(lesson, teacher, lesson.student(), tmp_path / "file")
+    outcome = measure(pipeline, teacher, pipeline.student(), tmp_path / "file")
     assert outcome.metrics["heads"] == {
         "model": "the checkpoint's head knows the task's classes by name (negative, positive), its rows put into the "
         "task's order from Positive, negative"
@@ -227,11 +227,11 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
 
 def test_a_head_that_is_not_used_is_said_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
     chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
-    lesson = Pipeline(chosen, Places(tmp_path / "steps"))
+    pipeline = Pipeline(chosen, Places(tmp_path / "steps"))
     said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"
     with pytest.warns(UserWarning, match=f"model='.*bert': {said}"):
-        lesson.teacher()
-    lesson.student()
+        pipeline.teacher()
+    pipeline.student()
     assert Pipeline(chosen, Places(tmp_path / "steps")).head_notes() == {"model": said}
 
 

@@ -58,7 +58,7 @@ def test_steps_are_measured_as_they_are_trained(
     monkeypatch.setattr(measure_steps, "_step", watched)
     times = measure_step_times(str(tmp_path), device="cpu", batch_size=2, lengths=(4, 10_000))
     assert {point.length for point in times.points} == {4, 38}
-    assert {taught: name == "xtc_scores" for taught, name, *_ in seen} == {False: False, True: True}
+    assert {teacher_outputs: name == "xtc_scores" for teacher_outputs, name, *_ in seen} == {False: False, True: True}
     assert all(rest == [torch.float32, {"_Dropout"}] for _, _, *rest in seen)
 
 

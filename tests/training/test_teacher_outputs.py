@@ -17,7 +17,7 @@ from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
 from xtc_study.training.precision import Arithmetic
 from xtc_study.training.pretrained import load_encoder
-from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training.stage import Objective, Schedule, train
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
 
 TASK = find_task("toy-sentiment")
@@ -94,7 +94,7 @@ def count_calls(model: Any) -> list[int]:
     return calls
 
 
-def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[str, Any]], int]:
+def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dict[str, Any]], int]:
     """The curve, and how often the teacher was asked."""
     teacher = load_encoder("builtin:tiny", TASK, 1)
     calls = count_calls(teacher)
@@ -103,7 +103,7 @@ def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[s
         load_encoder("builtin:tiny", TASK, 0),
         rows,
         Padding(toy_tokenizer(), TASK),
-        Lesson(EVERY, teacher, (0, 1, 2, 3), **lesson),
+        Objective(EVERY, teacher, (0, 1, 2, 3), **objective),
         schedule,
         CPU,
         folder,
@@ -127,9 +127,9 @@ def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
     ("steps", "lesson"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
 def test_a_teacher_is_asked_anew_where_that_is_cheaper_or_what_it_says_changes(
-    steps: int, lesson: dict[str, bool], rows: Any, tmp_path: Path
+    steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path
 ) -> None:
-    assert fit(rows, tmp_path, steps, **lesson)[1] == steps
+    assert fit(rows, tmp_path, steps, **objective)[1] == steps
 
 
 def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:

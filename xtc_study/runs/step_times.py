@@ -73,8 +73,8 @@ class StepTimes(BaseModel):
             share = self._share(step.params.get("layers"), deep) * (1 + 2 * self._share(step.params.get("ffn"))) / 3
         if kind == "teacher":
             return steps * whole * share
-        taught = 0.0 if step.terms == ("labels",) else forward * deep  # labels alone ask no teacher
-        return steps * (taught + (whole - forward) * share)
+        teacher_pass = 0.0 if step.terms == ("labels",) else forward * deep  # labels alone ask no teacher
+        return steps * (teacher_pass + (whole - forward) * share)
 
     def _at(self, kind: str, pieces: float) -> float:
         """Seconds of that kind for a batch of so many word pieces: the line through the shortest and the longest."""

@@ -149,5 +149,5 @@ def _passes(
     own, wide = share_of_depth(params.get("layers"), depth, deep), share_of_depth(params.get("ffn"), None)
     if own is None or wide is None:
         return None
-    taught = 0.0 if tuple(terms) == ("labels",) else deep
-    return taught + 3 * own * (1 + 2 * wide) / 3
+    teacher_pass = 0.0 if tuple(terms) == ("labels",) else deep
+    return teacher_pass + 3 * own * (1 + 2 * wide) / 3

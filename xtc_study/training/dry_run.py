@@ -30,7 +30,7 @@ from xtc_study.training.passed_trials import about, trial
 from xtc_study.training.places import Places
 from xtc_study.training.precision import Arithmetic
 from xtc_study.training.pretrained import ModelError, untrained_encoder
-from xtc_study.training.stage import Lesson, losses_of
+from xtc_study.training.stage import Objective, losses_of
 from xtc_study.training.step_files import check_written, write_model
 
 ROWS = 2
@@ -43,11 +43,11 @@ PLAIN_CPU = Arithmetic("cpu", "fp32")
 KNOWN = "BERT, RoBERTa, DistilBERT and ELECTRA"
 
 
-class _LessonError(RuntimeError):
+class _DryRunError(RuntimeError):
     """What a family cannot do, in words."""
 
 
-class _LossError(_LessonError):
+class _LossError(_DryRunError):
     """It does not give what the loss compares."""
 
 
@@ -106,15 +106,15 @@ def _try(
             for step in steps:
                 title = step.title
                 if step.phase == "teacher":
-                    lesson, learner = Lesson(step.terms), teacher
+                    objective, learner = Objective(step.terms), teacher
                 else:
                     if student is None:
                         student = _student(recipe, teacher, layers, task, places)
                     if step.phase == "quantise" and step.part[0] == 0:
                         make_low_bit(student, recipe)
-                    lesson = Lesson(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
+                    objective = Objective(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
                     learner = student
-                _one_step(lesson, learner, batch, labels)
+                _one_step(objective, learner, batch, labels)
                 if step.part[0] == 0:
                     folder = room / step.phase
                     write_model(learner, folder)
@@ -161,25 +161,25 @@ def _student(recipe: Recipe, teacher: Any, layers: Sequence[int], task: Task, pl
     return reduced(source, layers)
 
 
-def _one_step(lesson: Lesson, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:
+def _one_step(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:
     learner.train()
-    if ATTENTION not in lesson.terms:
-        losses = _losses(lesson, learner, batch, labels)
+    if ATTENTION not in objective.terms:
+        losses = _losses(objective, learner, batch, labels)
     else:
-        with hook_attention_scores(learner, lesson.teacher):
-            for model in (lesson.teacher, learner):
-                _check_outputs(lesson, model, batch)
-            losses = _losses(lesson, learner, batch, labels)
+        with hook_attention_scores(learner, objective.teacher):
+            for model in (objective.teacher, learner):
+                _check_outputs(objective, model, batch)
+            losses = _losses(objective, learner, batch, labels)
     torch.stack(list(losses.values())).sum().backward()
     for parameter in learner.parameters():
         parameter.grad = None
 
 
-def _losses(lesson: Lesson, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-    return losses_of(lesson, PLAIN_CPU, learner, dict(batch), labels)[1]
+def _losses(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
+    return losses_of(objective, PLAIN_CPU, learner, dict(batch), labels)[1]
 
 
-def _check_outputs(lesson: Lesson, model: Any, batch: dict[str, Tensor]) -> None:
+def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -> None:
     """That a model gives scores and states for each layer: losses compare them layer by layer."""
     depth = model.config.num_hidden_layers
     with torch.no_grad():
@@ -188,7 +188,7 @@ def _check_outputs(lesson: Lesson, model: Any, batch: dict[str, Tensor]) -> None
         (ATTENTION, "attention scores", outputs.attentions, depth),
         (HIDDEN, "hidden states", outputs.hidden_states, depth + 1),
     ):
-        if term not in lesson.terms:
+        if term not in objective.terms:
             continue
         found = 0 if values is None else sum(value is not None for value in values)
         if found == 0:
@@ -208,11 +208,11 @@ def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) 
     with torch.no_grad():
         found, expected = load(folder, "torch")(**batch).logits, rounded_student(student, recipe.rest)(**batch).logits
     if not torch.allclose(found, expected, rtol=1e-2, atol=1e-3):  # bit for bit is asked of the trained file
-        raise _LessonError(f"the file's logits differ from the student's by {float((found - expected).abs().max()):g}")
+        raise _DryRunError(f"the file's logits differ from the student's by {float((found - expected).abs().max()):g}")
 
 
 def _message(recipe: Recipe, family: str, title: str, error: Exception, room: str) -> str:
-    reason = str(error) if isinstance(error, _LessonError) else f"{type(error).__name__}: {_short(error)}"
+    reason = str(error) if isinstance(error, _DryRunError) else f"{type(error).__name__}: {_short(error)}"
     if isinstance(error, IndexError):
         reason += " (an input is outside one of its tables of word pieces, positions or token types)"
         advice = "Take tokenizer and encoder from one checkpoint"

@@ -119,13 +119,13 @@ def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: 
 
     def once() -> None:
         with arithmetic.autocast():
-            taught = None
+            teacher_outputs = None
             if teacher is not None:
                 with torch.no_grad():
-                    taught = teacher(**inputs, **want)
+                    teacher_outputs = teacher(**inputs, **want)
             output = student(**inputs, **want)
             losses = distillation_terms(
-                terms, output, taught, layers, hidden_state_map(layers), inputs["attention_mask"], labels
+                terms, output, teacher_outputs, layers, hidden_state_map(layers), inputs["attention_mask"], labels
             )
             loss = torch.stack(list(losses.values())).sum()
         loss.backward()

@@ -35,7 +35,7 @@ from xtc_study.training.places import Places
 from xtc_study.training.precision import Arithmetic, choose_arithmetic
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
-from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
+from xtc_study.training.stage import History, CurvePoint, Objective, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -237,10 +237,10 @@ class Pipeline:
 
         return make
 
-    def _train(self, step: Step, model: Any, teacher: Any) -> Course:
+    def _train(self, step: Step, model: Any, teacher: Any) -> History:
         recipe = self.recipe
         if step.epochs == 0:
-            return Course([], 0.0)
+            return History([], 0.0)
         # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
@@ -251,10 +251,10 @@ class Pipeline:
             weight_decay=recipe.weight_decay,
             seed=recipe.seed,
         )
-        lesson, rows = Lesson(step.terms), self.train_rows
+        objective, rows = Objective(step.terms), self.train_rows
         if step.phase != "teacher":
             layers = layer_map(self.depth, recipe.layers)
-            lesson = Lesson(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
+            objective = Objective(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
             rows = self.train_rows if self.pool is None else self.pool.rows()
         first_split = self.task.eval_splits[0]
 
@@ -263,7 +263,7 @@ class Pipeline:
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
         checkpoints = self.store.checkpoints(step.address)
-        return train(model, rows, self.padding, lesson, schedule, self.arithmetic, checkpoints, dev_score)
+        return train(model, rows, self.padding, objective, schedule, self.arithmetic, checkpoints, dev_score)
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""
@@ -277,12 +277,12 @@ class Pipeline:
             if step.phase == "quantise" and step.parent.phase == "reduce":
                 make_low_bit(model, recipe)
         else:
-            model = self._untaught(teacher)
+            model = self._full_precision_student(teacher)
             if step.phase == "quantise":
                 make_low_bit(model, recipe)
         return model.to(self.arithmetic.device)
 
-    def _untaught(self, teacher: Any) -> Any:
+    def _full_precision_student(self, teacher: Any) -> Any:
         """A full-precision student before its first lesson."""
         recipe = self.recipe
         layers = layer_map(self.depth, recipe.layers)

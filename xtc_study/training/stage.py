@@ -43,7 +43,7 @@ EPOCHS_WORTH_KEEPING = 2
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Objective:
     """Who teaches what."""
 
     terms: tuple[str, ...]
@@ -74,7 +74,7 @@ SO_FAR = "so_far.json"
 """A checkpoint's ``Course``, and the loss sums since its last point of the curve; written last."""
 
 
-class Course(NamedTuple):
+class History(NamedTuple):
     """How a training went, or how far it has come."""
 
     curve: list[CurvePoint]
@@ -86,12 +86,12 @@ def train(
     model: Any,
     rows: Any,
     padding: Callable[..., dict[str, Tensor]],
-    lesson: Lesson,
+    objective: Objective,
     schedule: Schedule,
     arithmetic: Arithmetic,
     folder: Path,
     evaluate: Callable[[Any], float],
-) -> Course:
+) -> History:
     """Trains ``model`` in place.
 
     Args:
@@ -106,7 +106,7 @@ def train(
         args=_arguments(schedule, arithmetic, folder),
         train_dataset=rows,
         data_collator=padding,
-        lesson=lesson,
+        objective=objective,
         arithmetic=arithmetic,
         callbacks=[],
     )
@@ -118,24 +118,24 @@ def train(
     trainer.curve = trainer.before.curve
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
-        if lesson.teacher is not None:
-            lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
-            stack.enter_context(arithmetic.cast_once(lesson.teacher))
-        if ATTENTION in lesson.terms:
-            stack.enter_context(hook_attention_scores(model, lesson.teacher))
-        if _worth_keeping(lesson, rows, schedule, arithmetic):
+        if objective.teacher is not None:
+            objective.teacher.to(arithmetic.device).train(objective.teacher_dropout).requires_grad_(False)
+            stack.enter_context(arithmetic.cast_once(objective.teacher))
+        if ATTENTION in objective.terms:
+            stack.enter_context(hook_attention_scores(model, objective.teacher))
+        if _worth_keeping(objective, rows, schedule, arithmetic):
             trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last)
-    return trainer.course()
+    return trainer.history()
 
 
 def losses_of(
-    lesson: Lesson,
+    objective: Objective,
     arithmetic: Arithmetic,
     student: Any,
     inputs: dict[str, Tensor],
     labels: Tensor,
-    taught: Any = None,
+    teacher_outputs: Any = None,
 ) -> tuple[Any, dict[str, Tensor]]:
     """The student's outputs for one batch and each loss term of the lesson, a scalar.
 
@@ -143,16 +143,16 @@ def losses_of(
         inputs: input_ids, attention_mask, ... of shape (batch, positions). labels: (batch,).
         taught: the teacher's outputs for this batch, where they are known; else it is asked.
     """
-    terms = lesson.terms
+    terms = objective.terms
     want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
-    states = hidden_state_map(lesson.layers) if lesson.layers else ()
+    states = hidden_state_map(objective.layers) if objective.layers else ()
     with arithmetic.autocast():
-        if taught is None and terms != (LABELS,):
+        if teacher_outputs is None and terms != (LABELS,):
             with torch.no_grad():
-                taught = lesson.teacher(**inputs, **want)
+                teacher_outputs = objective.teacher(**inputs, **want)
         outputs = student(**inputs, **want)
-        mask = None if lesson.pad_in_loss else inputs["attention_mask"]
-        return outputs, distillation_terms(terms, outputs, taught, lesson.layers, states, mask, labels)
+        mask = None if objective.pad_in_loss else inputs["attention_mask"]
+        return outputs, distillation_terms(terms, outputs, teacher_outputs, objective.layers, states, mask, labels)
 
 
 def _some(names: list[str]) -> str:
@@ -186,18 +186,18 @@ def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> Trai
     return arguments
 
 
-def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
+def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
     """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
     and fit. On a GPU the teacher's pass costs less than bringing them back."""
-    if lesson.terms == (LABELS,) or lesson.teacher_dropout or lesson.pad_in_loss or arithmetic.device == "cuda":
+    if objective.terms == (LABELS,) or objective.teacher_dropout or objective.pad_in_loss or arithmetic.device == "cuda":
         return False
     if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
         return False
-    states = hidden_state_map(lesson.layers)
-    return bytes_needed(lesson.teacher, rows["length"][:], lesson.terms, lesson.layers, states) <= memory_limit()
+    states = hidden_state_map(objective.layers)
+    return bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states) <= memory_limit()
 
 
-def _last_checkpoint(folder: Path) -> tuple[str | None, Course, dict[str, float], int]:
+def _last_checkpoint(folder: Path) -> tuple[str | None, History, dict[str, float], int]:
     """The newest whole checkpoint, its course, loss sums and the number of steps in them; see ``SO_FAR``.
 
     A checkpoint without it was cut off. One of an earlier version has no sums.
@@ -206,10 +206,10 @@ def _last_checkpoint(folder: Path) -> tuple[str | None, Course, dict[str, float]
         try:
             so_far = json.loads((path / SO_FAR).read_text(encoding="utf-8"))
             sums, counted = so_far.pop("sums", {}), so_far.pop("counted", 0)
-            return str(path), Course(**so_far), sums, counted
+            return str(path), History(**so_far), sums, counted
         except (OSError, ValueError, TypeError, AttributeError):
             shutil.rmtree(path, ignore_errors=True)
-    return None, Course([], 0.0), {}, 0
+    return None, History([], 0.0), {}, 0
 
 
 class _DistillationTrainer(Trainer):
@@ -217,26 +217,26 @@ class _DistillationTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(self, *, lesson: Lesson, arithmetic: Arithmetic, **arguments: Any) -> None:
+    def __init__(self, *, objective: Objective, arithmetic: Arithmetic, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.lesson, self.arithmetic = lesson, arithmetic
-        self.states = hidden_state_map(lesson.layers) if lesson.layers else ()
+        self.objective, self.arithmetic = objective, arithmetic
+        self.states = hidden_state_map(objective.layers) if objective.layers else ()
         self.curve: list[CurvePoint] = []
-        self.before = Course([], 0.0)
+        self.before = History([], 0.0)
         self.started = time.monotonic()
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
         self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
 
-    def course(self) -> Course:
-        return Course(self.curve, self.before.seconds + time.monotonic() - self.started)
+    def history(self) -> History:
+        return History(self.curve, self.before.seconds + time.monotonic() - self.started)
 
     def keep_teacher_outputs(self) -> None:
         """Asks the teacher about every row now, and not again."""
-        lesson, rows = self.lesson, self.encoded
+        objective, rows = self.objective, self.encoded
         self.kept = TeacherOutputs(
-            lesson.teacher, rows, self.data_collator, lesson.terms, lesson.layers, self.states, self.arithmetic
+            objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.arithmetic
         )
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
@@ -256,7 +256,7 @@ class _DistillationTrainer(Trainer):
         teacher = None
         if self.kept is not None and numbers is not None:
             teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-        student, losses = losses_of(self.lesson, self.arithmetic, model, inputs, labels, teacher)
+        student, losses = losses_of(self.objective, self.arithmetic, model, inputs, labels, teacher)
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1
@@ -281,7 +281,7 @@ class _DistillationTrainer(Trainer):
         folder = root / f"checkpoint-{self.state.global_step}"
         sums = {term: float(total) for term, total in self.sums.items()}
         partial = folder / f"{SO_FAR}.partial"
-        partial.write_text(json.dumps({**self.course()._asdict(), "sums": sums, "counted": self.counted}))
+        partial.write_text(json.dumps({**self.history()._asdict(), "sums": sums, "counted": self.counted}))
         os.replace(partial, folder / SO_FAR)
         for older in root.glob("checkpoint-*"):
             if older != folder:

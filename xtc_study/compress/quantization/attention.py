@@ -63,8 +63,10 @@ def low_bit_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """As ``attention_scores.attention_with_scores``, with every operand of both products quantised; the scores are of the
-    quantised queries and keys."""
+    """As ``attention_with_scores``, with every operand of both products quantised.
+
+    The scores are those of the quantised queries and keys.
+    """
     query, key, value = (_rounded(operand, fmt) for operand in (query, key, value))
     rounded = partial(_rounded, fmt=fmt)
     return attention_with_scores(module, query, key, value, attention_mask, scaling, dropout, probabilities=rounded)
