@@ -69,7 +69,7 @@ def check(chosen: argparse.Namespace, room: Path) -> int:
             recipe, started = Recipe.of(**SHORT, **fields, rest=rest), time.monotonic()
             pipeline = Pipeline(recipe, places)
             if not number and rest == "fp32":
-                print(_machine(pipeline.arithmetic), flush=True)
+                print(_machine(pipeline.precision), flush=True)
             try:
                 outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), room / f"{number}-{rest}")
                 said = (
@@ -81,9 +81,9 @@ def check(chosen: argparse.Namespace, room: Path) -> int:
     return wrong
 
 
-def _machine(arithmetic: Any) -> str:
-    name = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
-    return f"{name}, {arithmetic.precision} steps, torch {torch.__version__}"
+def _machine(precision: Any) -> str:
+    name = torch.cuda.get_device_name() if precision.device == "cuda" else precision.device
+    return f"{name}, {precision.name} steps, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.training import stage
-from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_tokenizer
 from xtc_study.training.stage import Objective, Schedule, train
 
@@ -62,33 +62,35 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
         AutoModelForSequenceClassification.from_pretrained(folder / name, dtype="float32", local_files_only=True)
         for name in ("student", "teacher")
     )
-    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
+    resolved = choose_precision(device, precision, teacher.config.hidden_size)
     objective = Objective(STAGE_TERMS[0][0])
     if kind == "distil":
         make_low_bit(student, Recipe.of(task=task.name, weight_bits=1))
         objective = Objective(STAGE_TERMS[1][0], teacher, tuple(plan["layers"]))
-    student.to(arithmetic.device)
+    student.to(resolved.device)
     batch_size = plan["batch_size"]
     a_round = -(-len(rows) // batch_size)
     schedule = Schedule(a_round * (1 + rounds), batch_size, 2e-5, warmup=0.1, weight_decay=0.01, seed=0)
-    watch = Watch(student, teacher, arithmetic.device)
+    watch = Watch(student, teacher, resolved.device)
 
     def once() -> dict[str, Any]:
         ends: list[Any] = []
 
         def ended(model: Any) -> float:
-            ends.append(stamp(arithmetic.device))
+            ends.append(stamp(resolved.device))
             return 0.0
 
         watch.starts, watch.teacher_outputs, watch.sizes = [], [], []
         with tempfile.TemporaryDirectory() as room:
             padding = Padding(tokenizer, task)
-            curve = train(student, rows, padding, objective, schedule, arithmetic, Path(room), ended).curve
-        if arithmetic.device == "cuda":
+            curve = train(student, rows, padding, objective, schedule, resolved, Path(room), ended).curve
+        if resolved.device == "cuda":
             torch.cuda.synchronize()
         seconds = seconds_between(watch.starts[a_round], ends[-1])
         teacher_outputs = list(zip(watch.teacher_outputs[::2], watch.teacher_outputs[1::2], strict=True))
-        if 0 < len(teacher_outputs) < len(watch.starts):  # asked once about each row, before the first step: a share of that
+        if (
+            0 < len(teacher_outputs) < len(watch.starts)
+        ):  # asked once about each row, before the first step: a share of that
             teacher_seconds = seconds_between(watch.teacher_outputs[0], watch.starts[0]) * rounds / (1 + rounds)
             seconds += teacher_seconds
         else:
@@ -100,8 +102,8 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
             "tokens": rounds * sum(rows["length"][:]),
             "positions": sum(watch.sizes[a_round:]),
             "loss": sum(point["value"] for point in curve if point["term"] in objective.terms),
-            "device": arithmetic.device,
-            "precision": arithmetic.precision,
+            "device": resolved.device,
+            "precision": resolved.name,
         }
 
     return once
@@ -116,7 +118,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     chosen = parser.parse_args()
     before = resident()
-    device = choose_arithmetic(chosen.device).device
+    device = choose_precision(chosen.device).device
     serve(trainings(chosen.folder, chosen.kind, device, chosen.precision, chosen.rounds), before, device)
 
 

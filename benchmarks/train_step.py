@@ -38,7 +38,7 @@ from xtc_study.runs.execute import MEMORY
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
-from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 HERE = Path(__file__).parent
@@ -93,7 +93,7 @@ def main() -> None:
 
 def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
     """Rows of one task, a contender each, and what could not be measured."""
-    device = choose_arithmetic(chosen.device).device
+    device = choose_precision(chosen.device).device
     with tempfile.TemporaryDirectory() as room:
         model = prepare(Path(room), task, chosen)
         reports, notes = take_turns(commands(Path(room), device, chosen), Path(room), task.name, chosen)

@@ -203,7 +203,9 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
         shape = {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
         model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**common, **shape))
     model.save_pretrained(tmp_path / family)
-    pipeline = Pipeline(recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path / "steps"))
+    pipeline = Pipeline(
+        recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path / "steps")
+    )
     student = pipeline.student()
     assert [step.phase for step in pipeline.steps] == ["teacher", "reduce", "quantise"]
     assert type(student.model) is type(model) and student.model.config.num_hidden_layers == 2

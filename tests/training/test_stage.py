@@ -19,12 +19,12 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import BUILTIN_CONFIG, load_encoder
 from xtc_study.training.stage import Objective, Schedule, train
 
 TASK = find_task("toy-sentiment")
-CPU = Arithmetic("cpu", "fp32")
+CPU = Precision("cpu", "fp32")
 PADDING = Padding(toy_tokenizer(), TASK)
 LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
@@ -175,7 +175,7 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
 
 def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    arguments = stage._arguments(schedule(), Arithmetic("cuda", "fp32"), tmp_path)
+    arguments = stage._arguments(schedule(), Precision("cuda", "fp32"), tmp_path)
     assert (arguments.n_gpu, arguments.train_batch_size) == (1, 16)
     assert stage._arguments(schedule(), CPU, tmp_path).n_gpu == 0
 

@@ -15,13 +15,13 @@ from xtc_study.tasks.batches import ROW, Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.stage import Objective, Schedule, train
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
 
 TASK = find_task("toy-sentiment")
-CPU = Arithmetic("cpu", "fp32")
+CPU = Precision("cpu", "fp32")
 LAYERS, STATES = (1, 3), (0, 2, 4)
 NUMBERS = [5, 0, 17, 30, 9]
 EVERY = ("attention", "hidden", "logits")

@@ -69,7 +69,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
     filed = pipeline.filed(student.model)
     size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
     # The engine that works on every device; the others give the same integers (tests/packed/engines/test_engines.py).
-    loaded = load(folder, "torch").to(pipeline.arithmetic.device)
+    loaded = load(folder, "torch").to(pipeline.precision.device)
     as_stored = rounded_student(filed.model, pipeline.recipe.rest)
     rows: list[dict[str, Any]] = []
     parts = []

@@ -28,7 +28,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.passed_trials import about, trial
 from xtc_study.training.places import Places
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import ModelError, untrained_encoder
 from xtc_study.training.stage import Objective, losses_of
 from xtc_study.training.step_files import check_written, write_model
@@ -37,7 +37,7 @@ ROWS = 2
 SPREAD = 0.1
 """Weights are uniform between plus and minus this: drawn in a fifth of the time that an initialisation takes."""
 
-PLAIN_CPU = Arithmetic("cpu", "fp32")
+PLAIN_CPU = Precision("cpu", "fp32")
 
 
 KNOWN = "BERT, RoBERTa, DistilBERT and ELECTRA"

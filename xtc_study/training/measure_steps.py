@@ -22,7 +22,7 @@ from xtc_study.compress.reduction.layers import hidden_state_map, layer_map
 from xtc_study.hardware import forget_peak, resident
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import Point, StepTimes
-from xtc_study.training.precision import Arithmetic, choose_arithmetic
+from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.pretrained import untrained_encoder
 
 LENGTHS = (32, 128)
@@ -49,34 +49,34 @@ def measure_step_times(
     """
     before = resident()
     teacher = untrained_encoder(model, models_dir)
-    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
+    resolved = choose_precision(device, precision, teacher.config.hidden_size)
     lengths = tuple(min(length, positions(teacher)) for length in lengths)
-    teacher.to(arithmetic.device).eval()
+    teacher.to(resolved.device).eval()
     points = []
     for length in lengths:
-        with arithmetic.cast_once(teacher), hook_attention_scores(teacher):
-            seconds = _median(_forward(teacher, batch_size, length, arithmetic), arithmetic.device)
+        with resolved.cast_once(teacher), hook_attention_scores(teacher):
+            seconds = _median(_forward(teacher, batch_size, length, resolved), resolved.device)
         points.append(Point(kind="forward", length=length, seconds=seconds))
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
         if kind == "quantise":
             make_low_bit(student, Recipe.of(task="cola", weight_bits=1))
-        student.to(arithmetic.device).train()
+        student.to(resolved.device).train()
         for length in lengths:
-            if arithmetic.device == "cuda":
+            if resolved.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             else:
                 forget_peak()
-            step = _step(student, None if kind == "teacher" else teacher, batch_size, length, arithmetic)
+            step = _step(student, None if kind == "teacher" else teacher, batch_size, length, resolved)
             with ExitStack() as stack:
                 stack.enter_context(cheap_dropout(student))
                 if kind != "teacher":
-                    stack.enter_context(arithmetic.cast_once(teacher))
+                    stack.enter_context(resolved.cast_once(teacher))
                     stack.enter_context(hook_attention_scores(student, teacher))
-                seconds = _median(step, arithmetic.device)
+                seconds = _median(step, resolved.device)
             points.append(Point(kind=kind, length=length, seconds=seconds))
-            if arithmetic.device == "cuda":
+            if resolved.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
             else:
                 peak = max(resident("VmHWM") - before, 0) or None
@@ -84,8 +84,8 @@ def measure_step_times(
         model=model,
         depth=teacher.config.num_hidden_layers,
         batch_size=batch_size,
-        device=_in_words(arithmetic.device),
-        precision=arithmetic.precision,
+        device=_in_words(resolved.device),
+        precision=resolved.name,
         peak_bytes=peak,
         points=points,
     )
@@ -97,28 +97,28 @@ def _batch(model: Any, batch_size: int, length: int, device: str) -> dict[str, T
     return {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
 
 
-def _forward(teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
-    inputs = _batch(teacher, batch_size, length, arithmetic.device)
+def _forward(teacher: Any, batch_size: int, length: int, precision: Precision) -> Callable[[], None]:
+    inputs = _batch(teacher, batch_size, length, precision.device)
 
     def once() -> None:
-        with torch.no_grad(), arithmetic.autocast():
+        with torch.no_grad(), precision.autocast():
             teacher(**inputs, output_attentions=True, output_hidden_states=True)
 
     return once
 
 
-def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
+def _step(student: Any, teacher: Any, batch_size: int, length: int, precision: Precision) -> Callable[[], None]:
     """One optimiser step: on labels without a teacher, with every distillation term otherwise."""
-    inputs = _batch(student, batch_size, length, arithmetic.device)
-    labels = torch.zeros(batch_size, dtype=torch.long, device=arithmetic.device)
-    fused = arithmetic.device in ("cpu", "cuda")
+    inputs = _batch(student, batch_size, length, precision.device)
+    labels = torch.zeros(batch_size, dtype=torch.long, device=precision.device)
+    fused = precision.device in ("cpu", "cuda")
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=fused)
     layers = layer_map(student.config.num_hidden_layers, None)
     terms = (LABELS,) if teacher is None else TERMS
     want: dict[str, bool] = {} if teacher is None else {"output_attentions": True, "output_hidden_states": True}
 
     def once() -> None:
-        with arithmetic.autocast():
+        with precision.autocast():
             teacher_outputs = None
             if teacher is not None:
                 with torch.no_grad():

@@ -32,10 +32,10 @@ from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
-from xtc_study.training.precision import Arithmetic, choose_arithmetic
+from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
-from xtc_study.training.stage import History, CurvePoint, Objective, Schedule, train
+from xtc_study.training.stage import CurvePoint, History, Objective, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -106,7 +106,7 @@ class Pipeline:
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
-        self.arithmetic: Arithmetic = choose_arithmetic(places.device, places.precision, shape.hidden_size)
+        self.precision: Precision = choose_precision(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
         self.model_files = {"model": files_hash(recipe.model, places.models_dir)}
@@ -120,7 +120,7 @@ class Pipeline:
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
-                recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device, self.longest
+                recipe, self.text, self.tokenizer, self.store, places, self.precision.device, self.longest
             )
         if not all(self.store.is_done(step.address) for step in self.steps):
             of = (self.train_rows, self.padding, self.task, places, self.model_files)
@@ -229,8 +229,8 @@ class Pipeline:
                     "parameters": sum(parameter.numel() for parameter in model.parameters()),
                 },
                 "seconds": round(seconds, 3),
-                "device": self.arithmetic.device,
-                "precision": self.arithmetic.precision,
+                "device": self.precision.device,
+                "precision": self.precision.name,
                 "method": METHOD_VERSION,
                 **self.label_scale.record(),
             }
@@ -263,7 +263,7 @@ class Pipeline:
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
         checkpoints = self.store.checkpoints(step.address)
-        return train(model, rows, self.padding, objective, schedule, self.arithmetic, checkpoints, dev_score)
+        return train(model, rows, self.padding, objective, schedule, self.precision, checkpoints, dev_score)
 
     def _first(self, step: Step, teacher: Any) -> Any:
         """The model as the step finds it, on the training device."""
@@ -280,7 +280,7 @@ class Pipeline:
             model = self._full_precision_student(teacher)
             if step.phase == "quantise":
                 make_low_bit(model, recipe)
-        return model.to(self.arithmetic.device)
+        return model.to(self.precision.device)
 
     def _full_precision_student(self, teacher: Any) -> Any:
         """A full-precision student before its first lesson."""
@@ -319,7 +319,7 @@ class Pipeline:
         if self.recipe.ffn_by == "magnitude":
             scores = magnitudes(model)
         else:
-            scores = importances(model.to(self.arithmetic.device), self.train_rows, self.padding)
+            scores = importances(model.to(self.precision.device), self.train_rows, self.padding)
         return narrowed(model, kept_units(scores, self.recipe.ffn))
 
     def _read(self, step: Step) -> Any:
@@ -329,7 +329,7 @@ class Pipeline:
             model = read_model(folder, self.recipe if step.phase == "quantise" else None)
         except Exception as error:  # what damaged files raise in these libraries has no base class in common
             raise self.store.damaged(step.address, step.title, error) from error
-        return model.to(torch.device(self.arithmetic.device)).eval()
+        return model.to(torch.device(self.precision.device)).eval()
 
 
 def _check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:

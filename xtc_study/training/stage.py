@@ -22,7 +22,7 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, di
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.batch_order import LengthGroupedSampler
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
@@ -88,7 +88,7 @@ def train(
     padding: Callable[..., dict[str, Tensor]],
     objective: Objective,
     schedule: Schedule,
-    arithmetic: Arithmetic,
+    precision: Precision,
     folder: Path,
     evaluate: Callable[[Any], float],
 ) -> History:
@@ -103,27 +103,27 @@ def train(
     """
     trainer = _DistillationTrainer(
         model=model,
-        args=_arguments(schedule, arithmetic, folder),
+        args=_arguments(schedule, precision, folder),
         train_dataset=rows,
         data_collator=padding,
         objective=objective,
-        arithmetic=arithmetic,
+        precision=precision,
         callbacks=[],
     )
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
     last, trainer.before, sums, trainer.counted = _last_checkpoint(folder)
-    trainer.sums = {term: torch.tensor(total, device=arithmetic.device) for term, total in sums.items()}
+    trainer.sums = {term: torch.tensor(total, device=precision.device) for term, total in sums.items()}
     trainer.curve = trainer.before.curve
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
         if objective.teacher is not None:
-            objective.teacher.to(arithmetic.device).train(objective.teacher_dropout).requires_grad_(False)
-            stack.enter_context(arithmetic.cast_once(objective.teacher))
+            objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
+            stack.enter_context(precision.cast_once(objective.teacher))
         if ATTENTION in objective.terms:
             stack.enter_context(hook_attention_scores(model, objective.teacher))
-        if _worth_keeping(objective, rows, schedule, arithmetic):
+        if _worth_keeping(objective, rows, schedule, precision):
             trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last)
     return trainer.history()
@@ -131,7 +131,7 @@ def train(
 
 def losses_of(
     objective: Objective,
-    arithmetic: Arithmetic,
+    precision: Precision,
     student: Any,
     inputs: dict[str, Tensor],
     labels: Tensor,
@@ -146,7 +146,7 @@ def losses_of(
     terms = objective.terms
     want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
     states = hidden_state_map(objective.layers) if objective.layers else ()
-    with arithmetic.autocast():
+    with precision.autocast():
         if teacher_outputs is None and terms != (LABELS,):
             with torch.no_grad():
                 teacher_outputs = objective.teacher(**inputs, **want)
@@ -159,7 +159,7 @@ def _some(names: list[str]) -> str:
     return f"{len(names)} tensors" + (f" ({', '.join(names[:3])}, ...)" if names else "")
 
 
-def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> TrainingArguments:
+def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,
@@ -169,7 +169,7 @@ def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> Trai
         weight_decay=schedule.weight_decay,
         max_grad_norm=1.0,
         lr_scheduler_type="linear",
-        optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
+        optim="adamw_torch_fused" if precision.device in ("cpu", "cuda") else "adamw_torch",
         seed=schedule.seed,
         logging_steps=max(schedule.steps // POINTS, 1),
         logging_nan_inf_filter=False,
@@ -177,8 +177,8 @@ def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> Trai
         save_total_limit=None,  # _save_checkpoint removes older ones when the new one is whole
         report_to="none",
         disable_tqdm=True,
-        use_cpu=arithmetic.device == "cpu",
-        dataloader_pin_memory=arithmetic.device == "cuda",
+        use_cpu=precision.device == "cpu",
+        dataloader_pin_memory=precision.device == "cuda",
         remove_unused_columns=False,
     )
     # One GPU a training, however many there are: DataParallel would multiply the batch by their number.
@@ -186,15 +186,22 @@ def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> Trai
     return arguments
 
 
-def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
+def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:
     """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
     and fit. On a GPU the teacher's pass costs less than bringing them back."""
-    if objective.terms == (LABELS,) or objective.teacher_dropout or objective.pad_in_loss or arithmetic.device == "cuda":
+    if (
+        objective.terms == (LABELS,)
+        or objective.teacher_dropout
+        or objective.pad_in_loss
+        or precision.device == "cuda"
+    ):
         return False
     if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
         return False
     states = hidden_state_map(objective.layers)
-    return bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states) <= memory_limit()
+    return (
+        bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states) <= memory_limit()
+    )
 
 
 def _last_checkpoint(folder: Path) -> tuple[str | None, History, dict[str, float], int]:
@@ -217,9 +224,9 @@ class _DistillationTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(self, *, objective: Objective, arithmetic: Arithmetic, **arguments: Any) -> None:
+    def __init__(self, *, objective: Objective, precision: Precision, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.objective, self.arithmetic = objective, arithmetic
+        self.objective, self.precision = objective, precision
         self.states = hidden_state_map(objective.layers) if objective.layers else ()
         self.curve: list[CurvePoint] = []
         self.before = History([], 0.0)
@@ -236,7 +243,7 @@ class _DistillationTrainer(Trainer):
         """Asks the teacher about every row now, and not again."""
         objective, rows = self.objective, self.encoded
         self.kept = TeacherOutputs(
-            objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.arithmetic
+            objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.precision
         )
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
@@ -256,7 +263,7 @@ class _DistillationTrainer(Trainer):
         teacher = None
         if self.kept is not None and numbers is not None:
             teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-        student, losses = losses_of(self.objective, self.arithmetic, model, inputs, labels, teacher)
+        student, losses = losses_of(self.objective, self.precision, model, inputs, labels, teacher)
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.tasks.batches import ROW
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 
 LARGEST = 2 * 2**30
 """Bytes a training keeps at most, and never more than an eighth of the machine's memory: others may run beside it."""
@@ -50,7 +50,7 @@ class TeacherOutputs:
         terms: Sequence[str],
         layers: Sequence[int],
         states: Sequence[int],
-        arithmetic: Arithmetic,
+        precision: Precision,
     ) -> None:
         self.layers = sorted(set(layers)) if ATTENTION in terms else []
         self.states = sorted(set(states)) if HIDDEN in terms else []
@@ -61,10 +61,8 @@ class TeacherOutputs:
         for start in range(0, len(order), BATCH_SIZE):
             numbers = [int(number) for number in order[start : start + BATCH_SIZE]]
             batch = padding([rows[number] for number in numbers])
-            inputs = {
-                name: value.to(arithmetic.device) for name, value in batch.items() if name not in ("labels", ROW)
-            }
-            with torch.no_grad(), arithmetic.autocast():
+            inputs = {name: value.to(precision.device) for name, value in batch.items() if name not in ("labels", ROW)}
+            with torch.no_grad(), precision.autocast():
                 said = teacher(**inputs, **want)
             hidden = _stacked([said.hidden_states[state] for state in self.states])
             scores = _stacked([said.attentions[layer] for layer in self.layers])
