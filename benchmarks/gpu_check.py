@@ -48,22 +48,22 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=BITS, choices=range(1, 9), help="bits a weight")
     parser.add_argument("--quick", action="store_true", help="one scale a matrix and these bits alone")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        wrong = check(chosen, chosen.output or Path(room))
+    with tempfile.TemporaryDirectory() as workdir:
+        wrong = check(chosen, chosen.output or Path(workdir))
     print(
         "every file gives its student's logits" if not wrong else f"{wrong} files do not give their student's logits"
     )
     sys.exit(1 if wrong else 0)
 
 
-def check(chosen: argparse.Namespace, room: Path) -> int:
+def check(chosen: argparse.Namespace, workdir: Path) -> int:
     """The number of files that differ from their student."""
     granularities = GRANULARITIES[:1] if chosen.quick else GRANULARITIES
     formats: dict[str, dict[str, Any]] = {
         f"{bits}-bit, a scale a {granularity}": {"weight_bits": bits, "granularity": granularity}
         for bits, granularity in itertools.product(chosen.bits, granularities)
     }
-    places, wrong = Places(room / "steps", device=chosen.device, precision=chosen.precision), 0
+    places, wrong = Places(workdir / "steps", device=chosen.device, precision=chosen.precision), 0
     for number, (name, fields) in enumerate({**formats, **({} if chosen.quick else OTHERS)}.items()):
         for rest in REST_FORMATS:
             recipe, started = Recipe.of(**SHORT, **fields, rest=rest), time.monotonic()
@@ -71,7 +71,7 @@ def check(chosen: argparse.Namespace, room: Path) -> int:
             if not number and rest == "fp32":
                 print(_machine(pipeline.precision), flush=True)
             try:
-                outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), room / f"{number}-{rest}")
+                outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
                 said = (
                     f"exact, {outcome.metrics['size_bytes']:,} bytes, score {outcome.metrics['rows'][0]['value']:.3f}"
                 )

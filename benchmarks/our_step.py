@@ -81,9 +81,9 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
             return 0.0
 
         watch.starts, watch.teacher_outputs, watch.sizes = [], [], []
-        with tempfile.TemporaryDirectory() as room:
+        with tempfile.TemporaryDirectory() as workdir:
             padding = Padding(tokenizer, task)
-            curve = train(student, rows, padding, objective, schedule, resolved, Path(room), ended).curve
+            curve = train(student, rows, padding, objective, schedule, resolved, Path(workdir), ended).curve
         if resolved.device == "cuda":
             torch.cuda.synchronize()
         seconds = seconds_between(watch.starts[a_round], ends[-1])

@@ -223,8 +223,8 @@ def test_bench_measures_and_fills_the_card(
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     kept, seen = ("packed, numba engine", "int8, ONNX Runtime"), []
 
-    def some(folder: Path, teacher: Path | None, room: Path) -> Any:
-        found, differences = contenders(folder, teacher, room)
+    def some(folder: Path, teacher: Path | None, workdir: Path) -> Any:
+        found, differences = contenders(folder, teacher, workdir)
         seen.extend([teacher, *(one.name for one in found)])
         return [one for one in found if one.name in kept], differences
 

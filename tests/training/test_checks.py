@@ -11,7 +11,7 @@ import transformers
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
-from xtc_study.training.checks import rehearse
+from xtc_study.training.checks import dry_run_on_meta
 from xtc_study.training.pipeline import Pipeline, Places
 from xtc_study.training.pretrained import ModelError
 from xtc_study.training.untrained import write_fresh_encoder
@@ -134,4 +134,4 @@ def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
 def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
     model("MPNet", **SHAPE).save_pretrained(tmp_path)
     recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
-    assert rehearse(recipe, (0, 1), (1,)).config.model_type == "mpnet"
+    assert dry_run_on_meta(recipe, (0, 1), (1,)).config.model_type == "mpnet"

@@ -227,9 +227,9 @@ def bench_folder(
     if not kept:
         raise ValueError(f"--shapes {shapes}: the model reads at most {longest} word pieces; give a shorter shape")
     in_use = cores_in_use()
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as workdir:
         say("exporting to the runtimes that are installed")
-        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
+        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(workdir))
         frame = bench(found, kept, counts, seconds, passes, say)
     table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
     for row in frame.to_dict("records"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def rehearse(
+def dry_run_on_meta(
     recipe: Recipe, teacher_layers: Sequence[int], layers: Sequence[int], models_dir: Path | None = None
 ) -> Any:
     """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.

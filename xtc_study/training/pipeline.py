@@ -26,8 +26,8 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.augmented_rows import AugmentedRows
-from xtc_study.training.checks import check_pieces, rehearse
-from xtc_study.training.dry_run import try_lessons
+from xtc_study.training.checks import check_pieces, dry_run_on_meta
+from xtc_study.training.dry_run import dry_run
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
@@ -86,7 +86,7 @@ class Pipeline:
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
             _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
-        model = rehearse(recipe, self.teacher_layers, layers, places.models_dir)
+        model = dry_run_on_meta(recipe, self.teacher_layers, layers, places.models_dir)
         self._check_head()
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
@@ -124,7 +124,7 @@ class Pipeline:
             )
         if not all(self.store.is_done(step.address) for step in self.steps):
             of = (self.train_rows, self.padding, self.task, places, self.model_files)
-            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
+            dry_run(recipe, self.steps, self.teacher_layers, layers, *of)
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""

@@ -87,13 +87,13 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     content["post_processor"] = _renumbered(content["post_processor"], new)
     if content.get("padding"):
         content["padding"]["pad_id"] = new[content["padding"]["pad_id"]]
-    with TemporaryDirectory(prefix="xtc-") as room:
-        tokenizer.save_pretrained(room)
-        for file in Path(room).iterdir():  # vocab.txt and the like would bring back what was taken away
+    with TemporaryDirectory(prefix="xtc-") as workdir:
+        tokenizer.save_pretrained(workdir)
+        for file in Path(workdir).iterdir():  # vocab.txt and the like would bring back what was taken away
             if file.name not in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
                 file.unlink()
-        (Path(room) / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        smaller = type(tokenizer).from_pretrained(room, local_files_only=True)
+        (Path(workdir) / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        smaller = type(tokenizer).from_pretrained(workdir, local_files_only=True)
     if len(smaller) != len(kept) or smaller.convert_ids_to_tokens(range(len(kept))) != (
         tokenizer.convert_ids_to_tokens(list(kept))
     ):

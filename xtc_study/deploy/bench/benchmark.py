@@ -50,12 +50,12 @@ class BenchError(ValueError):
 
 
 @without_bars()
-def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
+def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[Contender], dict[str, float]]:
     """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 
     Args:
         teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
-        room: a folder for the exported files.
+        workdir: a folder for the exported files.
 
     Returns:
         The contenders, and the largest difference of each export's logits to the packed model's.
@@ -72,7 +72,7 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     from xtc_study.packed.engines.native_build import is_built
 
     if teacher is None:
-        teacher = room / "fp32"
+        teacher = workdir / "fp32"
         dequantized(folder).save_pretrained(teacher)
     if not (teacher / CONFIG).is_file():
         raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
@@ -96,21 +96,21 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
         found.append(Contender("packed, native engine", "xtc-native", folder, folder))
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
-        write_onnx(model, room / "fp32.onnx", int8=False)
-        differences["int8, ONNX Runtime"] = to_onnx(folder, room / "int8.onnx").difference
+        write_onnx(model, workdir / "fp32.onnx", int8=False)
+        differences["int8, ONNX Runtime"] = to_onnx(folder, workdir / "int8.onnx").difference
         found += [
-            Contender("fp32, ONNX Runtime", "onnxruntime", room / "fp32.onnx", teacher),
-            Contender("int8, ONNX Runtime", "onnxruntime", room / "int8.onnx", folder),
+            Contender("fp32, ONNX Runtime", "onnxruntime", workdir / "fp32.onnx", teacher),
+            Contender("int8, ONNX Runtime", "onnxruntime", workdir / "int8.onnx", folder),
         ]
     if find_spec("openvino"):
         import openvino
 
-        openvino.save_model(converted(model), str(room / "fp32.xml"), compress_to_fp16=False)
-        differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml").difference
+        openvino.save_model(converted(model), str(workdir / "fp32.xml"), compress_to_fp16=False)
+        differences["u2, OpenVINO"] = to_openvino(folder, workdir / "u2.xml").difference
         group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
         found += [
-            Contender("fp32, OpenVINO", "openvino", room / "fp32.xml", teacher, 0, (room / "fp32.bin",)),
-            Contender("u2, OpenVINO", "openvino", room / "u2.xml", folder, group, (room / "u2.bin",)),
+            Contender("fp32, OpenVINO", "openvino", workdir / "fp32.xml", teacher, 0, (workdir / "fp32.bin",)),
+            Contender("u2, OpenVINO", "openvino", workdir / "u2.xml", folder, group, (workdir / "u2.bin",)),
         ]
     return found, differences
 

@@ -55,8 +55,8 @@ def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     inputs = only(probe_inputs(model.config, 2, 8), names or input_names(model))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
-    with tempfile.TemporaryDirectory() as room, quiet():
-        plain = Path(room) / "model.onnx" if int8 else path
+    with tempfile.TemporaryDirectory() as workdir, quiet():
+        plain = Path(workdir) / "model.onnx" if int8 else path
         torch.onnx.export(
             Logits(model),
             tuple(inputs.values()),

@@ -56,8 +56,8 @@ def build(march: str = NATIVE) -> Path:
     if program is None:
         raise ValueError("no C++ compiler: install g++ (apt install g++), or use engine='numba'")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as room:
-        made = Path(room) / path.name
+    with tempfile.TemporaryDirectory(dir=path.parent) as workdir:
+        made = Path(workdir) / path.name
         command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(made)]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
