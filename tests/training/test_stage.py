@@ -118,7 +118,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
         return made
 
     monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
-    monkeypatch.setattr(stage, "POINTS", 4)  # each of three steps
+    monkeypatch.setattr(stage, "CURVE_POINTS", 4)  # each of three steps
     terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
     objective = Objective(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
@@ -166,11 +166,11 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
     with pytest.raises(KeyboardInterrupt):
         fit(encoder(0), rows, Objective(("labels",)), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
-    path, history, _, _ = stage._last_checkpoint(tmp_path)
-    assert path == str(tmp_path / "checkpoint-2") and history.seconds > 0
+    last = stage._last_checkpoint(tmp_path)
+    assert last.path == str(tmp_path / "checkpoint-2") and last.history.seconds > 0
     so_far = tmp_path / "checkpoint-2" / "so_far.json"
     so_far.write_text('{"curve": [], "seconds": 2.0}')  # of an earlier version
-    assert stage._last_checkpoint(tmp_path) == (path, stage.History([], 2.0), {}, 0)
+    assert stage._last_checkpoint(tmp_path) == (last.path, stage.History([], 2.0), {}, 0)
 
 
 def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

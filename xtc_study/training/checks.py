@@ -31,7 +31,10 @@ def dry_run_on_meta(
     """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.
 
     Args:
-        teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
+        recipe: what is to be trained.
+        teacher_layers: numbers of the encoder's layers that the teacher has.
+        layers: numbers of the teacher's layers that the student has.
+        models_dir: folder of models; None: the hub's cache.
 
     Raises:
         ModelError: an encoder that is built otherwise than the study needs, or layers that cannot stand alone.
@@ -50,11 +53,13 @@ def dry_run_on_meta(
             raise ModelError(
                 f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder: {_unlike(error)}"
             ) from None
+
         if recipe.ffn is not None:
             try:
                 student = narrowed(student, kept_units(magnitudes(student), recipe.ffn))
             except WidthError as error:
                 raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
+
         try:
             if recipe.is_low_bit:
                 make_low_bit(student, recipe)
@@ -77,11 +82,9 @@ def _unlike(error: RuntimeError) -> str:
         return f"the size of its {sized[1]} depends on the number of layers; {whole}"
     if missing := re.search(r'Missing key\(s\) in state_dict: "([^"]+)"', text):
         return f"it has {missing[1]} and the like whatever the number of layers is; {whole}"
-    found = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
-    return (
-        f"its layers are not alike ({f'not all have {found[1]}' if found else text[:200]}): keep the first one, or "
-        "choose another model"
-    )
+    unexpected = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
+    reason = f"not all have {unexpected[1]}" if unexpected else text[:200]
+    return f"its layers are not alike ({reason}): keep the first one, or choose another model"
 
 
 def check_pieces(
@@ -90,7 +93,12 @@ def check_pieces(
     """That the tokenizer knows the text, and the model the tokenizer's word pieces and their number.
 
     Args:
-        model: of the encoder's shape; weights are not looked at. splits: tokenised rows, ``train`` among them.
+        name: the model's, for messages.
+        model: of the encoder's shape; weights are not looked at.
+        tokenizer: the one that made the rows.
+        task: names the text fields.
+        splits: tokenised rows, ``train`` among them.
+        max_length: tokens of a row, at most.
 
     Raises:
         ModelError: it does not; the message says how many, and what to do.
@@ -105,6 +113,8 @@ def check_pieces(
             "files do not belong together: take both from one checkpoint"
         )
     _check_types(name, model, splits)
+
+    # The share of real tokens alone: special ones are always known.
     if tokenizer.unk_token_id is not None:
         pieces, rows = flat["train"], splits["train"]
         words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
@@ -115,6 +125,7 @@ def check_pieces(
                 "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
                 "and no others; xtc_study.training.untrained makes an untrained encoder for any text)"
             )
+
     most = positions(model)
     for split, rows in splits.items():
         longest = max(rows["length"], default=0)
@@ -129,7 +140,7 @@ def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
     """That the encoder has a row for each token type that its tokenizer gives; one without types takes none.
 
     Raises:
-        ModelError: it has not.
+        ModelError: a token type without a row.
     """
     import pyarrow.compute as pc
 

@@ -43,31 +43,45 @@ def measure_step_times(
     Steps are those of ``stage.train``: the same contexts, losses, clipping and optimiser. On a CPU the memory is the
     process's growth, so it is right in a process that has done nothing large before.
 
+    Args:
+        model: a name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
+        batch_size: rows of a step.
+        lengths: tokens of a row; as many as the model reads, at most.
+
     Raises:
-        ModelError: the model's configuration is not to be had.
-        ValueError: a device that is not there, or (EncoderError) a model whose attention scores cannot be had.
+        ModelError: no configuration of this model.
+        ValueError: a device that this machine lacks, or (EncoderError) a model that gives no attention scores.
     """
     before = resident()
     teacher = untrained_encoder(model, models_dir)
     resolved = choose_precision(device, precision, teacher.config.hidden_size)
     lengths = tuple(min(length, positions(teacher)) for length in lengths)
     teacher.to(resolved.device).eval()
+
+    # The teacher's forward pass alone: a step on labels needs none, so plans subtract it.
     points = []
     for length in lengths:
         with resolved.cast_once(teacher), hook_attention_scores(teacher):
             seconds = _median(_forward(teacher, batch_size, length, resolved), resolved.device)
         points.append(Point(kind="forward", length=length, seconds=seconds))
+
+    # Each kind of step with a student of its own, so that one kind's optimiser state is not the next one's memory.
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
         if kind == "quantise":
             make_low_bit(student, Recipe.of(task="cola", weight_bits=1))
         student.to(resolved.device).train()
+
         for length in lengths:
             if resolved.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             else:
                 forget_peak()
+
             step = _step(student, None if kind == "teacher" else teacher, batch_size, length, resolved)
             with ExitStack() as stack:
                 stack.enter_context(cheap_dropout(student))
@@ -76,15 +90,17 @@ def measure_step_times(
                     stack.enter_context(hook_attention_scores(student, teacher))
                 seconds = _median(step, resolved.device)
             points.append(Point(kind=kind, length=length, seconds=seconds))
+
             if resolved.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
             else:
                 peak = max(resident("VmHWM") - before, 0) or None
+
     return StepTimes(
         model=model,
         depth=teacher.config.num_hidden_layers,
         batch_size=batch_size,
-        device=_in_words(resolved.device),
+        device=_device_name(resolved.device),
         precision=resolved.name,
         peak_bytes=peak,
         points=points,
@@ -128,6 +144,7 @@ def _step(student: Any, teacher: Any, batch_size: int, length: int, precision: P
                 terms, output, teacher_outputs, layers, hidden_state_map(layers), inputs["attention_mask"], labels
             )
             loss = torch.stack(list(losses.values())).sum()
+
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
@@ -149,14 +166,14 @@ def _median(once: Callable[[], None], device: str) -> float:
 
 
 def _wait(device: str) -> None:
-    """Until the device has done what it was given."""
+    """Blocks until the device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
     elif device == "mps":
         torch.mps.synchronize()
 
 
-def _in_words(device: str) -> str:
+def _device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
     name = platform.processor() or platform.machine()

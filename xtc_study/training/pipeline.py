@@ -43,7 +43,7 @@ from xtc_study.training.text_check import check_reading, lengths_before_cutting
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of the chain up to some step."""
+    """A trained model: the chain up to some step."""
 
     model: Any
     """In evaluation mode, fp32, on the device that trained it."""
@@ -68,18 +68,24 @@ class Filed(NamedTuple):
 
 
 class Pipeline:
-    """One recipe, checked, with its data at hand.
+    """One recipe, checked, with its data loaded. Everything is checked before anything is trained.
+
+    Args:
+        recipe: what to train.
+        places: data, models, steps and the device.
 
     Raises:
         ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
-            missing or malformed data (DataError), a device that is not there, augmentation without a source of words.
-            All before anything is trained.
+            missing or malformed data (DataError), a device that this machine lacks, augmentation without a source of
+            words.
     """
 
     def __init__(self, recipe: Recipe, places: Places) -> None:
         self.recipe, self.places = recipe, places
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
+
+        # Shapes first: they need a configuration alone, neither weights nor text.
         shape = encoder_shape(recipe.model, places.models_dir)
         self.teacher_layers = layer_map(shape.num_hidden_layers, recipe.teacher_layers, "teacher_layers", "encoder")
         self.depth, self.encoder_depth = len(self.teacher_layers), shape.num_hidden_layers
@@ -88,6 +94,8 @@ class Pipeline:
             _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
         model = dry_run_on_meta(recipe, self.teacher_layers, layers, places.models_dir)
         self._check_head()
+
+        # The text, and whether tokenizer and encoder suit it.
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.label_scale = LabelScale.of(self.task, self.text["train"])
@@ -100,12 +108,15 @@ class Pipeline:
         check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
         self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
         check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
-        # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
+
+        # Rows of other words, or tokenised with a smaller vocabulary, may be longer than the plain ones.
         self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
+
+        # The device and the steps that are there: they must come from these model files and be readable.
         self.precision: Precision = choose_precision(places.device, places.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
@@ -117,21 +128,32 @@ class Pipeline:
         for step in self.steps:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
+
+        # Last what takes longest: words for augmentation, and the dry run.
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
                 recipe, self.text, self.tokenizer, self.store, places, self.precision.device, self.longest
             )
         if not all(self.store.is_done(step.address) for step in self.steps):
-            of = (self.train_rows, self.padding, self.task, places, self.model_files)
-            dry_run(recipe, self.steps, self.teacher_layers, layers, *of)
+            dry_run(
+                recipe,
+                self.steps,
+                self.teacher_layers,
+                layers,
+                self.train_rows,
+                self.padding,
+                self.task,
+                places,
+                self.model_files,
+            )
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
         return self._carry_out(self.steps[:1])
 
     def student(self) -> Trained:
-        """The recipe's student; trains whatever of its chain is not there yet."""
+        """The recipe's student; trains the steps of its chain that are missing."""
         teacher = self.teacher()
         return self._carry_out(self.steps[1:], teacher.model)
 
@@ -200,15 +222,18 @@ class Pipeline:
         def make(folder: Path) -> dict[str, Any]:
             self.heads = {}
             with self.label_scale.unfolded(teacher):
-                model = self._first(step, teacher)
+                model = self._initial_model(step, teacher)
                 curve, seconds = self._train(step, model, teacher)
             self.label_scale.fold(model)
+
+            # Read back at once: a family whose files lose something must not become a finished step.
             write_model(model, folder)
             try:
                 check_written(model, folder, self.recipe if step.phase == "quantise" else None)
             except WrittenOtherwiseError as error:
                 raise UnreadableStepError(f"{step.title} of {model.config.model_type}: {error}") from error
             (folder / "curve.json").write_text(json.dumps(curve))
+
             return {
                 "phase": step.phase,
                 "task": step.task,
@@ -216,7 +241,7 @@ class Pipeline:
                 "terms": step.terms,
                 "params": step.params,
                 "model_files": {
-                    field: found for field, found in self.model_files.items() if field == "model" or step.parent
+                    field: digest for field, digest in self.model_files.items() if field == "model" or step.parent
                 },
                 "parent": step.parent.address if step.parent else None,
                 "heads": self.heads,
@@ -241,6 +266,7 @@ class Pipeline:
         recipe = self.recipe
         if step.epochs == 0:
             return History([], 0.0)
+
         # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
@@ -251,6 +277,8 @@ class Pipeline:
             weight_decay=recipe.weight_decay,
             seed=recipe.seed,
         )
+
+        # The teacher learns from labels and plain rows, its students from the teacher and from augmented rows too.
         objective, rows = Objective(step.terms), self.train_rows
         if step.phase != "teacher":
             layers = layer_map(self.depth, recipe.layers)
@@ -265,8 +293,8 @@ class Pipeline:
         checkpoints = self.store.checkpoints(step.address)
         return train(model, rows, self.padding, objective, schedule, self.precision, checkpoints, dev_score)
 
-    def _first(self, step: Step, teacher: Any) -> Any:
-        """The model as the step finds it, on the training device."""
+    def _initial_model(self, step: Step, teacher: Any) -> Any:
+        """The model that the step starts from, on the training device."""
         recipe = self.recipe
         set_seed(recipe.seed)
         if step.phase == "teacher":
@@ -283,7 +311,7 @@ class Pipeline:
         return model.to(self.precision.device)
 
     def _full_precision_student(self, teacher: Any) -> Any:
-        """A full-precision student before its first lesson."""
+        """The student before its first training, in full precision."""
         recipe = self.recipe
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start == "teacher":
@@ -313,7 +341,7 @@ class Pipeline:
         return model
 
     def _narrow(self, model: Any) -> Any:
-        """The model with as many inner units as the recipe keeps. They are judged while all layers are still there."""
+        """The model with the inner units that the recipe keeps, chosen while all layers are still there."""
         if self.recipe.ffn is None:
             return model
         if self.recipe.ffn_by == "magnitude":

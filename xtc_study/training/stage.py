@@ -26,25 +26,24 @@ from xtc_study.training.precision import Precision
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
-POINTS = 40
+CURVE_POINTS = 40
 """Points of a loss curve."""
 
 CHECKPOINT_SECONDS = 60.0
-"""How often a training saves itself, so that a killed one goes on from there."""
+"""How often a training saves itself, so that a killed one can resume."""
 
 EVALUATIONS = 5
 """How often the dev split is scored in one stage, evenly spaced, the last step included."""
 STEPS_BETWEEN_EVALUATIONS = 50
 """At least; a stage shorter than that is scored at its end only, or scoring would take longer than training."""
 
-
 EPOCHS_WORTH_KEEPING = 2
-"""A training of fewer asks its teacher anew for each batch."""
+"""A shorter training runs its teacher on each batch."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Who teaches what."""
+    """What a model is trained on: loss terms, and the teacher they compare it with."""
 
     terms: tuple[str, ...]
     teacher: Any = None
@@ -71,11 +70,23 @@ CurvePoint = dict[str, Any]
 """step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
 
 SO_FAR = "so_far.json"
-"""A checkpoint's ``Course``, and the loss sums since its last point of the curve; written last."""
+"""A checkpoint's ``History``, and the loss sums since its last point of the curve; written last."""
+
+
+class Checkpoint(NamedTuple):
+    """Where an interrupted training resumes."""
+
+    path: str | None
+    """None: at its start."""
+    history: History
+    sums: dict[str, float]
+    """Of each loss term, since the curve's last point."""
+    counted: int
+    """Steps in these sums."""
 
 
 class History(NamedTuple):
-    """How a training went, or how far it has come."""
+    """The curve and the time of a training, or of its part so far."""
 
     curve: list[CurvePoint]
     seconds: float
@@ -95,8 +106,14 @@ def train(
     """Trains ``model`` in place.
 
     Args:
-        rows: encoded training rows. evaluate: the model's primary dev score.
-        folder: where checkpoints are kept, and found: a training that was killed goes on from its last one.
+        model: in full precision or low-bit, on the training device.
+        rows: encoded training rows.
+        padding: puts rows into a batch.
+        objective: loss terms and teacher.
+        schedule: steps, batch size and rates.
+        precision: the training device and its precision.
+        folder: of checkpoints. An interrupted training resumes from the last one in it.
+        evaluate: gives the model's primary dev score.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
@@ -113,9 +130,8 @@ def train(
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(_Checkpoints())
-    last, trainer.before, sums, trainer.counted = _last_checkpoint(folder)
-    trainer.sums = {term: torch.tensor(total, device=precision.device) for term, total in sums.items()}
-    trainer.curve = trainer.before.curve
+    trainer.resume(last := _last_checkpoint(folder))
+
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
         if objective.teacher is not None:
@@ -125,7 +141,7 @@ def train(
             stack.enter_context(hook_attention_scores(model, objective.teacher))
         if _worth_keeping(objective, rows, schedule, precision):
             trainer.keep_teacher_outputs()
-        trainer.train(resume_from_checkpoint=last)
+        trainer.train(resume_from_checkpoint=last.path)
     return trainer.history()
 
 
@@ -137,11 +153,15 @@ def losses_of(
     labels: Tensor,
     teacher_outputs: Any = None,
 ) -> tuple[Any, dict[str, Tensor]]:
-    """The student's outputs for one batch and each loss term of the lesson, a scalar.
+    """The student's outputs for one batch and each loss term of the objective, a scalar.
 
     Args:
-        inputs: input_ids, attention_mask, ... of shape (batch, positions). labels: (batch,).
-        taught: the teacher's outputs for this batch, where they are known; else it is asked.
+        objective: loss terms and teacher.
+        precision: of the forward passes.
+        student: the model in training.
+        inputs: input_ids, attention_mask, ... of shape (batch, positions).
+        labels: (batch,).
+        teacher_outputs: the teacher's for this batch; None: the teacher computes them.
     """
     terms = objective.terms
     want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
@@ -150,6 +170,7 @@ def losses_of(
         if teacher_outputs is None and terms != (LABELS,):
             with torch.no_grad():
                 teacher_outputs = objective.teacher(**inputs, **want)
+
         outputs = student(**inputs, **want)
         mask = None if objective.pad_in_loss else inputs["attention_mask"]
         return outputs, distillation_terms(terms, outputs, teacher_outputs, objective.layers, states, mask, labels)
@@ -171,7 +192,7 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         lr_scheduler_type="linear",
         optim="adamw_torch_fused" if precision.device in ("cpu", "cuda") else "adamw_torch",
         seed=schedule.seed,
-        logging_steps=max(schedule.steps // POINTS, 1),
+        logging_steps=max(schedule.steps // CURVE_POINTS, 1),
         logging_nan_inf_filter=False,
         save_strategy="no",  # _Checkpoints saves by the clock
         save_total_limit=None,  # _save_checkpoint removes older ones when the new one is whole
@@ -187,8 +208,11 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
 
 
 def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:
-    """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
-    and fit. On a GPU the teacher's pass costs less than bringing them back."""
+    """Whether the teacher's outputs are computed once for all epochs: they are used often
+    enough, never change and fit in memory.
+
+    On a GPU the teacher's pass costs less than bringing them back.
+    """
     if (
         objective.terms == (LABELS,)
         or objective.teacher_dropout
@@ -204,23 +228,23 @@ def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precisio
     )
 
 
-def _last_checkpoint(folder: Path) -> tuple[str | None, History, dict[str, float], int]:
-    """The newest whole checkpoint, its course, loss sums and the number of steps in them; see ``SO_FAR``.
+def _last_checkpoint(folder: Path) -> Checkpoint:
+    """The newest whole checkpoint; incomplete ones, without ``SO_FAR``, are removed.
 
-    A checkpoint without it was cut off. One of an earlier version has no sums.
+    One of an earlier version has no sums.
     """
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
             so_far = json.loads((path / SO_FAR).read_text(encoding="utf-8"))
             sums, counted = so_far.pop("sums", {}), so_far.pop("counted", 0)
-            return str(path), History(**so_far), sums, counted
+            return Checkpoint(str(path), History(**so_far), sums, counted)
         except (OSError, ValueError, TypeError, AttributeError):
             shutil.rmtree(path, ignore_errors=True)
-    return None, History([], 0.0), {}, 0
+    return Checkpoint(None, History([], 0.0), {}, 0)
 
 
 class _DistillationTrainer(Trainer):
-    """Trainer whose loss is the sum of a lesson's terms; keeps the mean of each term between two log points."""
+    """Trainer whose loss is the sum of an objective's terms; keeps the mean of each term between two log points."""
 
     loss_is_scaled_for_ga = False
 
@@ -236,11 +260,16 @@ class _DistillationTrainer(Trainer):
         self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
 
+    def resume(self, last: Checkpoint) -> None:
+        """Takes up the curve and the loss sums; the weights are for ``Trainer.train``."""
+        self.before, self.curve, self.counted = last.history, last.history.curve, last.counted
+        self.sums = {term: torch.tensor(total, device=self.precision.device) for term, total in last.sums.items()}
+
     def history(self) -> History:
         return History(self.curve, self.before.seconds + time.monotonic() - self.started)
 
     def keep_teacher_outputs(self) -> None:
-        """Asks the teacher about every row now, and not again."""
+        """Computes the teacher's outputs for every row now, and not again."""
         objective, rows = self.objective, self.encoded
         self.kept = TeacherOutputs(
             objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.precision
@@ -258,38 +287,46 @@ class _DistillationTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        labels = inputs.pop("labels")
-        numbers = inputs.pop(ROW, None)
-        teacher = None
+        labels, numbers = inputs.pop("labels"), inputs.pop(ROW, None)
+        kept = None
         if self.kept is not None and numbers is not None:
-            teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-        student, losses = losses_of(self.objective, self.precision, model, inputs, labels, teacher)
+            kept = self.kept.of(numbers.tolist(), inputs["attention_mask"])
+        outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept)
+
+        # Summed on the device: a number brought to the CPU at every step would wait for it.
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1
+
         loss = torch.stack(list(losses.values())).sum()
-        return (loss, student) if return_outputs else loss
+        return (loss, outputs) if return_outputs else loss
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """The model under its own names: transformers would write those of the family's older checkpoints, and what
-        it then does not find when the training is taken up again stays as it was before the training."""
+        """Writes the model under its own names.
+
+        transformers would write those of the family's older checkpoints, and what it then does not find when the
+        training resumes stays as it was before the training.
+        """
         write_model(self.model, Path(output_dir or str(self.args.output_dir)), state_dict)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         if load_result.missing_keys or load_result.unexpected_keys:
             raise RuntimeError(
                 f"a checkpoint lacks {_some(load_result.missing_keys)} and has {_some(load_result.unexpected_keys)} "
-                "besides; the training begins from its start at the next run"
+                "besides; the next run begins this training from its start"
             )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         root = Path(self.args.output_dir)
         folder = root / f"checkpoint-{self.state.global_step}"
+
+        # Written last and renamed: a checkpoint that has this file is whole.
         sums = {term: float(total) for term, total in self.sums.items()}
         partial = folder / f"{SO_FAR}.partial"
         partial.write_text(json.dumps({**self.history()._asdict(), "sums": sums, "counted": self.counted}))
         os.replace(partial, folder / SO_FAR)
+
         for older in root.glob("checkpoint-*"):
             if older != folder:
                 shutil.rmtree(older, ignore_errors=True)
