@@ -18,7 +18,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
-from xtc_study.training import stage
+from xtc_study.training import checkpoints, stage
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import BUILTIN_CONFIG, load_encoder
 from xtc_study.training.stage import Objective, Schedule, train
@@ -125,7 +125,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
     torch.manual_seed(0)
     curve = fit(whole, rows, objective, tmp_path / "whole", steps=12)
 
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     calls = []
 
     def cut_off(student: Any) -> float:
@@ -152,7 +152,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
 def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     replace = stage.os.replace
     saved: list[int] = []
 
@@ -162,15 +162,15 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
             raise KeyboardInterrupt
         replace(partial, target)
 
-    monkeypatch.setattr(stage, "os", SimpleNamespace(replace=killed))
+    monkeypatch.setattr(checkpoints, "os", SimpleNamespace(replace=killed))
     with pytest.raises(KeyboardInterrupt):
         fit(encoder(0), rows, Objective(("labels",)), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
-    last = stage._last_checkpoint(tmp_path)
+    last = checkpoints.last_checkpoint(tmp_path)
     assert last.path == str(tmp_path / "checkpoint-2") and last.history.seconds > 0
     so_far = tmp_path / "checkpoint-2" / "so_far.json"
     so_far.write_text('{"curve": [], "seconds": 2.0}')  # of an earlier version
-    assert stage._last_checkpoint(tmp_path) == (last.path, stage.History([], 2.0), {}, 0)
+    assert checkpoints.last_checkpoint(tmp_path) == (last.path, checkpoints.History([], 2.0), {}, 0)
 
 
 def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: 
 def test_a_checkpoint_that_lacks_tensors_is_not_gone_on_with(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     fit(encoder(0), rows, Objective(("labels",)), tmp_path)
     (file,) = tmp_path.glob("*/model.safetensors")
     tensors = load_file(file)

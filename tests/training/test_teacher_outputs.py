@@ -1,4 +1,4 @@
-"""A teacher's kept outputs are those it would give again, and the lesson from them is the same."""
+"""A teacher's kept outputs are those it would give again, and a training on them is the same."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
 
 
 @pytest.mark.parametrize(
-    ("steps", "lesson"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
+    ("steps", "objective"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
 def test_a_teacher_is_asked_anew_where_that_is_cheaper_or_what_it_says_changes(
     steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path

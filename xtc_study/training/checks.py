@@ -1,4 +1,4 @@
-"""Whether an encoder, its tokenizer and the text suit each other: asked before anything is trained."""
+"""Whether models, tokenizer, text and finished steps suit each other: checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from xtc_study.chain import chain
+from xtc_study.chain import Step, chain
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION
 from xtc_study.compress.encoder_parts import EncoderError, positions
@@ -17,9 +17,10 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import reduced
 from xtc_study.compress.reduction.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.recipe import Recipe
+from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.lengths import MOST_UNKNOWN
 from xtc_study.tasks.task import Task
-from xtc_study.training.pretrained import ModelError, untrained_encoder
+from xtc_study.training.pretrained import EncoderShape, ModelError, load_with_head, untrained_encoder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,6 +86,74 @@ def _unlike(error: RuntimeError) -> str:
     unexpected = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
     reason = f"not all have {unexpected[1]}" if unexpected else text[:200]
     return f"its layers are not alike ({reason}): keep the first one, or choose another model"
+
+
+def check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
+    """That a student can start from another checkpoint than the teacher's.
+
+    Args:
+        name: the checkpoint's.
+        start: its shape.
+        teacher: the teacher's shape.
+        depth: layers of the student.
+
+    Raises:
+        ModelError: another shape, or too few layers.
+    """
+    for field in ("hidden_size", "num_attention_heads", "vocab_size"):
+        ours, theirs = getattr(start, field), getattr(teacher, field)
+        if ours != theirs:
+            raise ModelError(
+                f"start={name!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention scores "
+                "and tokens are compared one to one, so choose a checkpoint of the same shape"
+            )
+    if start.num_hidden_layers < depth:
+        raise ModelError(f"start={name!r}: it has {start.num_hidden_layers} layers, the student needs {depth}")
+
+
+def check_head(recipe: Recipe, task: Task, models_dir: Path | None = None) -> None:
+    """That a teacher which is not trained predicts the task's classes.
+
+    Raises:
+        ModelError: teacher_epochs is 0, and the model's head is not the task's.
+    """
+    if recipe.teacher_epochs > 0:
+        return
+    head = load_with_head(recipe.model, task, recipe.seed, models_dir)[1]
+    if head.kind != "matched":
+        raise ModelError(
+            f"teacher_epochs=0: model={recipe.model!r} cannot be the teacher as it is: {head.text}. Give a model that "
+            "was fine-tuned on this task and whose config.json names its classes as the task does, or teacher_epochs "
+            "above 0"
+        )
+
+
+def check_model_files(
+    recipe: Recipe, steps: Sequence[Step], store: StepStore, model_files: Mapping[str, str | None]
+) -> None:
+    """That finished steps came from these very files: an address holds a folder's name alone.
+
+    Args:
+        recipe: names the models.
+        steps: its chain.
+        store: of the finished steps.
+        model_files: hashes of the models' files, by the field that names the model; None for one of the hub.
+
+    Raises:
+        ModelError: a step that was trained from other files.
+    """
+    for step in steps:
+        if not store.is_done(step.address):
+            continue
+        recorded = store.record(step.address).get("model_files", {})
+        for field, now in model_files.items():
+            then = recorded.get(field)
+            if now is not None and then is not None and now != then:
+                raise ModelError(
+                    f"{field}={getattr(recipe, field)!r}: the folder's config, tokenizer or weights are not those "
+                    f"that {store.folder(step.address)} was trained from (sha256 {now[:12]}, expected {then[:12]}); "
+                    "put these back, or give the other model a folder or results of its own"
+                )
 
 
 def check_pieces(

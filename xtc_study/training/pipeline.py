@@ -26,7 +26,8 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.augmented_rows import AugmentedRows
-from xtc_study.training.checks import check_pieces, dry_run_on_meta
+from xtc_study.training.checkpoints import CurvePoint, History
+from xtc_study.training.checks import check_head, check_model_files, check_pieces, check_start, dry_run_on_meta
 from xtc_study.training.dry_run import dry_run
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
@@ -34,8 +35,8 @@ from xtc_study.training.model_files import files_hash
 from xtc_study.training.places import Places
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
-from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
-from xtc_study.training.stage import CurvePoint, History, Objective, Schedule, train
+from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
+from xtc_study.training.stage import Objective, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -91,9 +92,9 @@ class Pipeline:
         self.depth, self.encoder_depth = len(self.teacher_layers), shape.num_hidden_layers
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
-            _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
+            check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
         model = dry_run_on_meta(recipe, self.teacher_layers, layers, places.models_dir)
-        self._check_head()
+        check_head(recipe, self.task, places.models_dir)
 
         # The text, and whether tokenizer and encoder suit it.
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
@@ -123,7 +124,7 @@ class Pipeline:
         self.model_files = {"model": files_hash(recipe.model, places.models_dir)}
         if recipe.start not in ("teacher", "pretrained"):
             self.model_files["start"] = files_hash(recipe.start, places.models_dir)
-        self._check_model_files()
+        check_model_files(recipe, self.steps, self.store, self.model_files)
         self.heads: dict[str, str] = {}
         for step in self.steps:
             if not self.store.is_done(step.address):
@@ -175,33 +176,6 @@ class Pipeline:
         for step in self.steps:
             notes |= self.store.record(step.address).get("heads", {})
         return notes
-
-    def _check_head(self) -> None:
-        """That a model which is used as it is answers in the task's classes."""
-        if self.recipe.teacher_epochs > 0:
-            return
-        head = load_with_head(self.recipe.model, self.task, self.recipe.seed, self.places.models_dir)[1]
-        if head.kind != "matched":
-            raise ModelError(
-                f"teacher_epochs=0: model={self.recipe.model!r} cannot be the teacher as it is: {head.text}. Give a "
-                "model that was fine-tuned on this task and whose config.json names its classes as the task does, or "
-                "teacher_epochs above 0"
-            )
-
-    def _check_model_files(self) -> None:
-        """That steps which are there came from these very files: an address knows a folder's name alone."""
-        for step in self.steps:
-            if not self.store.is_done(step.address):
-                continue
-            recorded = self.store.record(step.address).get("model_files", {})
-            for field, now in self.model_files.items():
-                then = recorded.get(field)
-                if now is not None and then is not None and now != then:
-                    raise ModelError(
-                        f"{field}={getattr(self.recipe, field)!r}: the folder's config, tokenizer or weights are not "
-                        f"those that {self.store.folder(step.address)} was trained from (sha256 {now[:12]}, expected "
-                        f"{then[:12]}); put these back, or give the other model a folder or results of its own"
-                    )
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
         curve: list[CurvePoint] = []
@@ -358,15 +332,3 @@ class Pipeline:
         except Exception as error:  # what damaged files raise in these libraries has no base class in common
             raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.precision.device)).eval()
-
-
-def _check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
-    for field in ("hidden_size", "num_attention_heads", "vocab_size"):
-        ours, theirs = getattr(start, field), getattr(teacher, field)
-        if ours != theirs:
-            raise ModelError(
-                f"start={name!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention scores "
-                "and tokens are compared one to one, so choose a checkpoint of the same shape"
-            )
-    if start.num_hidden_layers < depth:
-        raise ModelError(f"start={name!r}: it has {start.num_hidden_layers} layers, the student needs {depth}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,15 +19,20 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, di
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.batch_order import LengthGroupedSampler
+from xtc_study.training.checkpoints import (
+    Checkpoint,
+    CurvePoint,
+    History,
+    SaveByTheClock,
+    complete_checkpoint,
+    last_checkpoint,
+)
 from xtc_study.training.precision import Precision
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
 CURVE_POINTS = 40
 """Points of a loss curve."""
-
-CHECKPOINT_SECONDS = 60.0
-"""How often a training saves itself, so that a killed one can resume."""
 
 EVALUATIONS = 5
 """How often the dev split is scored in one stage, evenly spaced, the last step included."""
@@ -64,33 +66,6 @@ class Schedule:
     warmup: float
     weight_decay: float
     seed: int
-
-
-CurvePoint = dict[str, Any]
-"""step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
-
-SO_FAR = "so_far.json"
-"""A checkpoint's ``History``, and the loss sums since its last point of the curve; written last."""
-
-
-class Checkpoint(NamedTuple):
-    """Where an interrupted training resumes."""
-
-    path: str | None
-    """None: at its start."""
-    history: History
-    sums: dict[str, float]
-    """Of each loss term, since the curve's last point."""
-    counted: int
-    """Steps in these sums."""
-
-
-class History(NamedTuple):
-    """The curve and the time of a training, or of its part so far."""
-
-    curve: list[CurvePoint]
-    seconds: float
-    """Spent training. Of a killed one, what its last checkpoint had seen."""
 
 
 def train(
@@ -129,8 +104,8 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
-    trainer.add_callback(_Checkpoints())
-    trainer.resume(last := _last_checkpoint(folder))
+    trainer.add_callback(SaveByTheClock())
+    trainer.resume(last := last_checkpoint(folder))
 
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
@@ -194,8 +169,8 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         seed=schedule.seed,
         logging_steps=max(schedule.steps // CURVE_POINTS, 1),
         logging_nan_inf_filter=False,
-        save_strategy="no",  # _Checkpoints saves by the clock
-        save_total_limit=None,  # _save_checkpoint removes older ones when the new one is whole
+        save_strategy="no",  # SaveByTheClock does
+        save_total_limit=None,  # complete_checkpoint removes older ones when the new one is whole
         report_to="none",
         disable_tqdm=True,
         use_cpu=precision.device == "cpu",
@@ -208,39 +183,19 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
 
 
 def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:
-    """Whether the teacher's outputs are computed once for all epochs: they are used often
-    enough, never change and fit in memory.
+    """Whether the teacher's outputs are kept: they are used often enough, never change and fit in memory.
 
     On a GPU the teacher's pass costs less than bringing them back.
     """
-    if (
-        objective.terms == (LABELS,)
-        or objective.teacher_dropout
-        or objective.pad_in_loss
-        or precision.device == "cuda"
-    ):
+    if objective.terms == (LABELS,) or precision.device == "cuda":
+        return False
+    if objective.teacher_dropout or objective.pad_in_loss:
         return False
     if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
         return False
     states = hidden_state_map(objective.layers)
-    return (
-        bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states) <= memory_limit()
-    )
-
-
-def _last_checkpoint(folder: Path) -> Checkpoint:
-    """The newest whole checkpoint; incomplete ones, without ``SO_FAR``, are removed.
-
-    One of an earlier version has no sums.
-    """
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
-        try:
-            so_far = json.loads((path / SO_FAR).read_text(encoding="utf-8"))
-            sums, counted = so_far.pop("sums", {}), so_far.pop("counted", 0)
-            return Checkpoint(str(path), History(**so_far), sums, counted)
-        except (OSError, ValueError, TypeError, AttributeError):
-            shutil.rmtree(path, ignore_errors=True)
-    return Checkpoint(None, History([], 0.0), {}, 0)
+    needed = bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states)
+    return needed <= memory_limit()
 
 
 class _DistillationTrainer(Trainer):
@@ -318,18 +273,8 @@ class _DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        root = Path(self.args.output_dir)
-        folder = root / f"checkpoint-{self.state.global_step}"
-
-        # Written last and renamed: a checkpoint that has this file is whole.
         sums = {term: float(total) for term, total in self.sums.items()}
-        partial = folder / f"{SO_FAR}.partial"
-        partial.write_text(json.dumps({**self.history()._asdict(), "sums": sums, "counted": self.counted}))
-        os.replace(partial, folder / SO_FAR)
-
-        for older in root.glob("checkpoint-*"):
-            if older != folder:
-                shutil.rmtree(older, ignore_errors=True)
+        complete_checkpoint(Path(self.args.output_dir), self.state.global_step, self.history(), sums, self.counted)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.counted:
@@ -361,15 +306,3 @@ class _DevScore(TrainerCallback):
         if state.global_step in self.at:
             point = {"step": state.global_step, "term": "dev score", "value": self.evaluate(model)}
             self.trainer.curve.append(point)
-
-
-class _Checkpoints(TrainerCallback):
-    """Asks the Trainer to save itself every CHECKPOINT_SECONDS."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if time.monotonic() - self.last >= CHECKPOINT_SECONDS and state.global_step < state.max_steps:
-            control.should_save = True
-            self.last = time.monotonic()
