@@ -36,13 +36,13 @@ def is_made(steps: Path, what: dict[str, Any]) -> bool:
 
 def test_one_trial_serves_every_seed_and_length_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    real = dry_run._drawn
+    real = dry_run._random_encoder
 
     def watched(name: str, *words: Any) -> Any:
         made.append(name)
         return real(name, *words)
 
-    monkeypatch.setattr(dry_run, "_drawn", watched)
+    monkeypatch.setattr(dry_run, "_random_encoder", watched)
     for fields in ({}, {"seed": 1}, {"seed": 2, "learning_rate": 1e-3, "epochs": 1, "teacher_epochs": 5}):
         Pipeline(recipe(**fields), Places(tmp_path))
     assert len(made) == 1

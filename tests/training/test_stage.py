@@ -153,7 +153,7 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
-    replace = stage.os.replace
+    replace = checkpoints.os.replace
     saved: list[int] = []
 
     def killed(partial: Path, target: Path) -> None:
