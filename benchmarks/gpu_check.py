@@ -71,10 +71,8 @@ def check(chosen: argparse.Namespace, workdir: Path) -> int:
             if not number and rest == "fp32":
                 print(_machine(pipeline.precision), flush=True)
             try:
-                outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
-                said = (
-                    f"exact, {outcome.metrics['size_bytes']:,} bytes, score {outcome.metrics['rows'][0]['value']:.3f}"
-                )
+                evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
+                said = f"exact, {evaluation.metrics['size_bytes']:,} bytes, score {evaluation.metrics['rows'][0]['value']:.3f}"
             except ReloadError as error:
                 wrong, said = wrong + 1, f"DIFFERS: {error}"
             print(f"{name}, rest {rest}: {said}, {time.monotonic() - started:.1f} s", flush=True)

@@ -41,8 +41,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder / "steps"))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
-    run.write_results(outcome.metrics, outcome.predictions, outcome.curve, {})
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
+    run.write_results(evaluation.metrics, evaluation.predictions, evaluation.curve, {})
     run.finish("done", "2026-01-01", 1.0)
     return folder
 

@@ -82,11 +82,11 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder / "steps"))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     task, dev = pipeline.task, little["dev"]
     texts = list(zip(*(dev[field] for field in task.text_fields), strict=True))
-    run = SimpleNamespace(model=folder / "model", path=folder, metrics=outcome.metrics, recipe=recipe)
-    return Shipped(folder / "model", task, texts, list(dev["label"]), outcome.metrics["rows"], run)
+    run = SimpleNamespace(model=folder / "model", path=folder, metrics=evaluation.metrics, recipe=recipe)
+    return Shipped(folder / "model", task, texts, list(dev["label"]), evaluation.metrics["rows"], run)
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba", "native"])

@@ -36,9 +36,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder / "steps"))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     return SimpleNamespace(
-        model=folder / "model", path=folder, metrics=outcome.metrics, recipe=recipe, dev=little["dev"]
+        model=folder / "model", path=folder, metrics=evaluation.metrics, recipe=recipe, dev=little["dev"]
     )
 
 

@@ -129,8 +129,8 @@ def test_carried_out_and_reused(
 ) -> None:
     chosen = recipe(model=folder(kind, **shape), **fields)
     first = Pipeline(chosen, Places(tmp_path / "steps"))
-    outcome = measure(first, first.teacher(), first.student(), tmp_path / "file")
-    assert outcome.metrics["steps_reused"] == 0 and outcome.metrics["reload_difference"] == 0.0
+    evaluation = measure(first, first.teacher(), first.student(), tmp_path / "file")
+    assert evaluation.metrics["steps_reused"] == 0 and evaluation.metrics["reload_difference"] == 0.0
     again = Pipeline(chosen, Places(tmp_path / "steps"))
     assert again.teacher().reused + again.student().reused == len(again.steps)
 
@@ -218,8 +218,8 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     rows = pipeline.dev["dev"]
     found, expected = predict(teacher.model, rows, pipeline.padding), predict(plain, rows, pipeline.padding)
     assert np.array_equal(found, expected[:, ::-1])
-    outcome = measure(pipeline, teacher, pipeline.student(), tmp_path / "file")
-    assert outcome.metrics["heads"] == {
+    evaluation = measure(pipeline, teacher, pipeline.student(), tmp_path / "file")
+    assert evaluation.metrics["heads"] == {
         "model": "the checkpoint's head knows the task's classes by name (negative, positive), its rows put into the "
         "task's order from Positive, negative"
     }

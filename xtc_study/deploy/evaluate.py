@@ -28,7 +28,7 @@ class ReloadError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Evaluation:
     """The content of metrics.json, predictions.parquet and curve.csv, and the loaded model."""
 
     model: Any
@@ -46,7 +46,7 @@ class Outcome:
         )
 
 
-def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
+def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Evaluation:
     """Packs the student into ``folder``, loads it again, and scores what was loaded.
 
     The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
@@ -110,7 +110,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
-    return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
+    return Evaluation(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
 
 
 def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, student: Trained) -> dict[str, Any]:
@@ -142,10 +142,10 @@ def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str,
     return found
 
 
-def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.DataFrame:
+def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -> pd.DataFrame:
     """Dev examples the student gets wrong, those its teacher gets right first; for regression, the farthest off."""
     split = pipeline.task.eval_splits[0]
-    frame = outcome.predictions[outcome.predictions["split"] == split].reset_index(drop=True)
+    frame = evaluation.predictions[evaluation.predictions["split"] == split].reset_index(drop=True)
     texts = pipeline.text[split].to_pandas()[list(pipeline.task.text_fields)].reset_index(drop=True)
     frame = pd.concat([texts, frame.drop(columns=["split"])], axis=1)
     frame["off"] = (frame["prediction"] - frame["label"]).abs()
