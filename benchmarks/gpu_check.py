@@ -72,7 +72,8 @@ def check(chosen: argparse.Namespace, workdir: Path) -> int:
                 print(_machine(pipeline.precision), flush=True)
             try:
                 evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
-                said = f"exact, {evaluation.metrics['size_bytes']:,} bytes, score {evaluation.metrics['rows'][0]['value']:.3f}"
+                size, value = evaluation.metrics["size_bytes"], evaluation.metrics["rows"][0]["value"]
+                said = f"exact, {size:,} bytes, score {value:.3f}"
             except ReloadError as error:
                 wrong, said = wrong + 1, f"DIFFERS: {error}"
             print(f"{name}, rest {rest}: {said}, {time.monotonic() - started:.1f} s", flush=True)

@@ -24,7 +24,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from xtc_study.analysis.collect import collect, states
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.executors import run_recipes
 from xtc_study.runs.step_store import StepStore
 from xtc_study.studies import PlannedRun, load_study, plan
@@ -66,7 +66,7 @@ def scale(workdir: Path, count: int) -> None:
     tracemalloc.stop()
     timed("plan again, without measuring memory", len(planned), lambda: plan(study, profile, seeds=seeds))
     recipes = [run.recipe for run in planned]
-    timed("account of steps", len(planned), lambda: account(recipes, StepStore(workdir / "steps")))
+    timed("account of steps", len(planned), lambda: cost(recipes, StepStore(workdir / "steps")))
     timed("status, nothing run yet", len(planned), lambda: states(workdir / "runs", planned))
     fabricate(workdir / "runs", planned)
     timed("status, all done", len(planned), lambda: states(workdir / "runs", planned))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from xtc_study.study import Ablation
-from xtc_study.suite import account_of, in_turns
+from xtc_study.suite import cost_of, in_turns
 
 CUT = {"weights": ["32-bit", "1-bit"], "activations": ["A8"]}
 
@@ -16,7 +16,7 @@ def test_workers_begin_with_different_teachers() -> None:
 
 def test_steps_that_studies_share_are_counted_once(tmp_path: Path) -> None:
     one = Ablation("12_bits", seeds=[0], axes=CUT, results_dir=tmp_path)
-    alone = account_of([one])
-    both = account_of([one, Ablation("12_bits", seeds=[0, 1], axes=CUT, results_dir=tmp_path)])
+    alone = cost_of([one])
+    both = cost_of([one, Ablation("12_bits", seeds=[0, 1], axes=CUT, results_dir=tmp_path)])
     assert (alone.steps_alone, alone.steps_shared) == (4, 3), "a teacher and a student each; one teacher"
     assert (both.steps_alone, both.steps_shared) == (8, 6), "the second study has the first one's runs too"

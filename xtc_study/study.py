@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xtc_study.analysis.stats import Claim, Difference
     from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
     from xtc_study.runs.step_times import StepTimes
 
 
@@ -108,11 +108,11 @@ class Ablation:
     def runs_folder(self) -> Path:
         return self.results / "runs"
 
-    def account(self) -> Account:
+    def cost(self) -> Cost:
         """Steps and training seconds of the study, alone and shared, and what is still to do."""
-        from xtc_study.suite import account_of
+        from xtc_study.suite import cost_of
 
-        return account_of([self])
+        return cost_of([self])
 
     def power(self) -> str:
         """The difference that the planned seeds can see, and how many seeds 5, 2 and 1 points need, in a sentence.

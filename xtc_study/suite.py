@@ -14,7 +14,7 @@ from xtc_study.study import Ablation
 from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
 
 if TYPE_CHECKING:
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
 
 
 def run_together(
@@ -65,9 +65,9 @@ def run_together(
     return run_recipes(recipes, first.results, notebook, parameters, workers, executor, timeout)
 
 
-def account_of(ablations: Sequence[Ablation]) -> Account:
+def cost_of(ablations: Sequence[Ablation]) -> Cost:
     """Steps and training seconds of several studies of one profile, each alone and all shared."""
-    from xtc_study.runs.cost import account
+    from xtc_study.runs.cost import cost
     from xtc_study.runs.step_store import StepStore
     from xtc_study.runs.step_times import read_step_times
 
@@ -78,7 +78,7 @@ def account_of(ablations: Sequence[Ablation]) -> Account:
     measured = {model: read_step_times(first.results, model) for model in models}
     times = {model: found for model, found in measured.items() if found is not None}
     synonyms = table_hash(first.synonyms)
-    return account(list(recipes.values()), store, times, synonyms, first.task_files, first.device)
+    return cost(list(recipes.values()), store, times, synonyms, first.task_files, first.device)
 
 
 def in_turns(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -11,7 +11,7 @@ import pytest
 
 from xtc_study.chain import Step, chain
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, Point, StepTimes
 
@@ -49,7 +49,7 @@ def whole(root: Path, recipe: Recipe, *seconds: float, **fields: Any) -> None:
 
 
 def to_do(root: Path, *recipes: Recipe, **known: Any) -> float | None:
-    return account(recipes, StepStore(root), **known).seconds_to_do
+    return cost(recipes, StepStore(root), **known).seconds_to_do
 
 
 def times(model: str, seconds: float) -> StepTimes:
@@ -59,14 +59,14 @@ def times(model: str, seconds: float) -> StepTimes:
 
 
 def test_nothing_is_known_before_anything_was_trained(tmp_path: Path) -> None:
-    costs = account([ONE_BIT, TWO_BIT], StepStore(tmp_path))
+    costs = cost([ONE_BIT, TWO_BIT], StepStore(tmp_path))
     assert (costs.steps_alone, costs.steps_shared, costs.steps_to_do) == (6, 4, 4)
     assert costs.seconds_alone is costs.seconds_shared is costs.seconds_to_do is costs.share is None
 
 
 def test_two_arms_share_teacher_and_reduction(tmp_path: Path) -> None:
     whole(tmp_path, ONE_BIT, 10.0, 20.0, 30.0)
-    costs = account([ONE_BIT, TWO_BIT], StepStore(tmp_path))
+    costs = cost([ONE_BIT, TWO_BIT], StepStore(tmp_path))
     assert costs.steps_to_do == 1
     assert costs.seconds_alone == 120.0 and costs.seconds_shared == 90.0 and costs.seconds_to_do == 30.0
     assert costs.share == pytest.approx(0.75) and not costs.measured
@@ -160,4 +160,4 @@ def test_damaged_records_are_left_out(tmp_path: Path) -> None:
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "step.json").write_text(text)
-    assert account([ONE_BIT], StepStore(tmp_path)).seconds_to_do is None
+    assert cost([ONE_BIT], StepStore(tmp_path)).seconds_to_do is None

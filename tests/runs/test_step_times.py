@@ -6,7 +6,7 @@ import pytest
 
 from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, Point, StepTimes, read_step_times, step_times_file, write_step_times
 
@@ -65,8 +65,8 @@ def test_an_account_of_steps_nobody_trained(tmp_path: Path) -> None:
         Recipe.of(task="rte", model="m/x", max_length=64, teacher_epochs=1, epochs=1, weight_bits=bits)
         for bits in (1, 2)
     ]
-    assert account(recipes, StepStore(tmp_path)).seconds_to_do is None
-    costs = account(recipes, StepStore(tmp_path), {"m/x": times()})
+    assert cost(recipes, StepStore(tmp_path)).seconds_to_do is None
+    costs = cost(recipes, StepStore(tmp_path), {"m/x": times()})
     assert costs.seconds_alone == pytest.approx(78 * (6 + 10) * 2)
     assert costs.seconds_to_do == costs.seconds_shared == pytest.approx(78 * (6 + 10 + 10))
     assert costs.share == pytest.approx(26 / 32)

@@ -73,7 +73,7 @@ def run_studies(
     from contextlib import nullcontext
 
     from xtc_study.runs.executors import dask_executor
-    from xtc_study.suite import account_of
+    from xtc_study.suite import cost_of
 
     if only not in (None, "failed"):
         raise ValueError(f"--only {only}: expected 'failed'")
@@ -86,7 +86,7 @@ def run_studies(
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
             out.print(run_id, markup=False)
-        costs = cost_text(account_of(ablations), ablations[0].step_times())
+        costs = cost_text(cost_of(ablations), ablations[0].step_times())
         out.print(f"{costs}; results: {ablations[0].results}", markup=False)
         return
     say_data(ablations, err, only_bad=True)

@@ -20,7 +20,7 @@ from xtc_study.cli.run_log import EveryMinute, RunLog
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
     from xtc_study.runs.step_times import StepTimes
     from xtc_study.study import Ablation
 
@@ -38,12 +38,12 @@ def carry_out(
 
     Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
     """
-    from xtc_study.suite import account_of, run_together
+    from xtc_study.suite import cost_of, run_together
 
     runs = {run.run_id: one.runs_folder / run.run_id for one in ablations for run in one.to_do(**chosen)}
     name = ablations[0].study.name if len(ablations) == 1 else f"{len(ablations)} studies"
     many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
-    out.print(f"{name}: {many} to do; {cost_text(account_of(ablations), ablations[0].step_times())}", markup=False)
+    out.print(f"{name}: {many} to do; {cost_text(cost_of(ablations), ablations[0].step_times())}", markup=False)
     log, failed = RunLog(list(runs.values())), 0
     name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
     columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
@@ -96,11 +96,11 @@ def say_needs(ablations: Sequence[Ablation], states: Mapping[str, str], out: Con
     """
     from xtc_study.runs.disk_space import disk_needs
     from xtc_study.runs.executors import shares_of
-    from xtc_study.suite import account_of
+    from xtc_study.suite import cost_of
     from xtc_study.tasks.augmentation.synonyms import table_hash
 
     first = ablations[0]
-    out.print(cost_text(account_of(ablations), first.step_times()))
+    out.print(cost_text(cost_of(ablations), first.step_times()))
     done = {run_id for run_id, state in states.items() if state == "done"}
     out.print(shares_of(None, len(states) - len(done)).text(), markup=False)
     recipes = list({run.run_id: run.recipe for one in ablations for run in one.planned}.values())
@@ -142,7 +142,7 @@ def measure_models(ablations: Sequence[Ablation], device: str, precision: str, o
         out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
 
 
-def cost_text(costs: Account, times: StepTimes | None) -> str:
+def cost_text(costs: Cost, times: StepTimes | None) -> str:
     """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
     text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
     if costs.steps_to_do and costs.seconds_to_do is not None:

@@ -16,7 +16,7 @@ from xtc_study.runs.training_work import Work, work_of_record, work_of_step
 
 
 @dataclass(frozen=True)
-class Account:
+class Cost:
     """Steps and training seconds of some recipes, were each carried out alone, and shared as they are."""
 
     steps_alone: int
@@ -37,21 +37,24 @@ class Account:
         return self.seconds_shared / self.seconds_alone
 
 
-def account(
+def cost(
     recipes: Sequence[Recipe],
     store: StepStore,
     times: Mapping[str, StepTimes] | None = None,
     synonyms: str | None = None,
     task_files: Sequence[Path] = (),
     device: str = "auto",
-) -> Account:
-    """The account of these recipes. A step that was not trained yet is estimated from those that were.
+) -> Cost:
+    """The cost of these recipes. A step that was not trained yet is estimated from those that were.
 
     The estimate comes from trained steps of the same model, kind and task, of like length, on the same device; else
     from ``times``; else from such steps of other tasks. Each is scaled by what it computes (``runs.training_work``).
 
     Args:
-        times: measured steps by model. synonyms: the hash of the synonym table in use (see ``chain``).
+        recipes: of the planned runs.
+        store: of the trained steps.
+        times: measured steps by model.
+        synonyms: the hash of the synonym table in use (see ``chain``).
         task_files: descriptions of data sets of your own among the tasks.
         device: cpu, cuda or mps, or auto: the one that trained the model's newest step.
     """
@@ -59,13 +62,15 @@ def account(
     shared = {step.address: step for step in alone}
     to_do = {address: step for address, step in shared.items() if not store.is_done(address)}
     records = store.records()
+
+    # Seconds of every step: as recorded, or estimated.
     known = {
         address: record["seconds"] for address, record in records.items() if isinstance(record.get("seconds"), float)
     }
     depths = {model: measured.depth for model, measured in (times or {}).items()} | _depths(records)
     estimates = _Estimates(_timed(records, store, depths, task_files, device), times or {}, depths, task_files)
 
-    def cost(steps: Sequence[Step]) -> float | None:
+    def seconds_of(steps: Sequence[Step]) -> float | None:
         total = 0.0
         for step in steps:
             seconds = known.get(step.address)
@@ -76,13 +81,13 @@ def account(
             total += seconds
         return total
 
-    return Account(
+    return Cost(
         steps_alone=len(alone),
         steps_shared=len(shared),
         steps_to_do=len(to_do),
-        seconds_alone=cost(alone),
-        seconds_shared=cost(list(shared.values())),
-        seconds_to_do=cost(list(to_do.values())),
+        seconds_alone=seconds_of(alone),
+        seconds_shared=seconds_of(list(shared.values())),
+        seconds_to_do=seconds_of(list(to_do.values())),
         measured=estimates.measured,
     )
 
@@ -99,12 +104,12 @@ class _Estimates:
     ) -> None:
         self.timed, self.times, self.depths, self.task_files = timed, times, depths, task_files
         self.measured = False
-        self.found: dict[str, float | None] = {}
+        self.estimates: dict[str, float | None] = {}
 
     def of(self, step: Step) -> float | None:
-        if step.address not in self.found:
-            self.found[step.address] = self._of(step)
-        return self.found[step.address]
+        if step.address not in self.estimates:
+            self.estimates[step.address] = self._of(step)
+        return self.estimates[step.address]
 
     def _of(self, step: Step) -> float | None:
         if step.epochs == 0:
@@ -127,9 +132,9 @@ def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _scaled(work: Work, timed: Sequence[tuple[Work, float]]) -> float | None:
-    """The mean of what each timed work says of this one; None if none says anything."""
-    said = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
-    return mean(said) if said else None
+    """The mean of this work's seconds by each timed work; None where none can be compared."""
+    estimates = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
+    return mean(estimates) if estimates else None
 
 
 def _timed(
