@@ -17,7 +17,7 @@ WINDOW = 2**16
 BLANK = "a blank line holds no text, and training accepts none"
 
 
-def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
+def predict_texts(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
     """One answer a text: label and probability, or value for regression. A tab parts the sentences of a pair.
 
     Texts are cut, put into batches and padded as for a run's metrics.json, so that its dev split gives its score to
@@ -48,8 +48,8 @@ def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterato
         found = _logits(model, tokenizer, [pairs[number] for number in numbers], longest) if numbers else []
         rows = dict(zip(numbers, found, strict=True))
         for number, text in enumerate(texts[start : start + WINDOW], start):
-            answer = _answer(torch.from_numpy(rows[number]), model.config) if number in rows else {"error": BLANK}
-            yield {"text": text} | answer
+            prediction = _prediction(torch.from_numpy(rows[number]), model.config) if number in rows else {"error": BLANK}
+            yield {"text": text} | prediction
 
 
 def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest: int) -> Any:
@@ -74,7 +74,7 @@ def _check_count(pair: Sequence[str], config: Any) -> None:
         raise ValueError(f"text {chr(9).join(pair)!r}: {found}; task {task} expects {wanted}, on every line")
 
 
-def _answer(logits: torch.Tensor, config: Any) -> dict[str, Any]:
+def _prediction(logits: torch.Tensor, config: Any) -> dict[str, Any]:
     if len(logits) == 1:
         return {"value": float(logits[0])}
     chances = logits.softmax(-1)

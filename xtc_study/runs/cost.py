@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from xtc_study.chain import Step, chain
 from xtc_study.recipe import Recipe
@@ -92,12 +92,22 @@ def cost(
     )
 
 
+class _TimedWork(NamedTuple):
+    """A trained step."""
+
+    work: Work
+    seconds: float
+    device: str
+    when: float
+    """When its record was written."""
+
+
 class _Estimates:
     """Seconds of steps that were not trained yet."""
 
     def __init__(
         self,
-        timed: list[tuple[Work, float]],
+        timed: list[_TimedWork],
         times: Mapping[str, StepTimes],
         depths: Mapping[str, int],
         task_files: Sequence[Path],
@@ -115,12 +125,12 @@ class _Estimates:
         if step.epochs == 0:
             return 0.0
         work = work_of_step(step, self.depths, self.task_files)
-        like = [(done, seconds) for done, seconds in self.timed if done.model == work.model]
-        seconds = _scaled(work, [(done, seconds) for done, seconds in like if done.task == work.task])
+        same_model = [one for one in self.timed if one.work.model == work.model]
+        seconds = _scaled(work, [one for one in same_model if one.work.task == work.task])
         if seconds is None and work.model in self.times:
             seconds = self.times[work.model].seconds(step, self.task_files)
             self.measured |= seconds is not None
-        return _scaled(work, like) if seconds is None else seconds
+        return _scaled(work, same_model) if seconds is None else seconds
 
 
 def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -131,9 +141,9 @@ def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def _scaled(work: Work, timed: Sequence[tuple[Work, float]]) -> float | None:
+def _scaled(work: Work, timed: Sequence[_TimedWork]) -> float | None:
     """The mean of this work's seconds by each timed work; None where none can be compared."""
-    estimates = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
+    estimates = [one.seconds * ratio for one in timed if (ratio := work.times(one.work)) is not None]
     return mean(estimates) if estimates else None
 
 
@@ -143,17 +153,15 @@ def _timed(
     depths: Mapping[str, int],
     task_files: Sequence[Path],
     device: str,
-) -> list[tuple[Work, float]]:
+) -> list[_TimedWork]:
     """What each trained step computed and the seconds it took, of one device for each model."""
-    found: list[tuple[float, str, Work, float]] = []
+    timed: list[_TimedWork] = []
     for address, record in records.items():
         work, seconds = work_of_record(record, records, depths, task_files), record.get("seconds")
         if work is not None and isinstance(seconds, int | float) and seconds > 0:
             when = (store.folder(address) / "step.json").stat().st_mtime
-            found.append((when, str(record.get("device")), work, float(seconds)))
-    chosen = {work.model: computes for _, computes, work, _ in sorted(found, key=lambda item: item[0])}
-    return [
-        (work, seconds)
-        for _, computes, work, seconds in found
-        if computes == (chosen[work.model] if device == "auto" else device)
-    ]
+            timed.append(_TimedWork(work, float(seconds), str(record.get("device")), when))
+
+    # With auto, each model's newest step says which device trains it.
+    newest = {one.work.model: one.device for one in sorted(timed, key=lambda one: one.when)}
+    return [one for one in timed if one.device == (newest[one.work.model] if device == "auto" else device)]
