@@ -19,7 +19,7 @@ from xtc_study.cli import app
 from xtc_study.deploy.evaluate import measure
 from xtc_study.deploy.export.folder import export_runtime
 from xtc_study.deploy.export.parity import OFF_BY, SAME_CLASS
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.engines.native_build import is_built
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
@@ -60,7 +60,7 @@ class Shipped(NamedTuple):
         """The same of other batches: a value's sum may end in another last bit there, and ranks change with it."""
         if not self.task.is_regression:
             return self.check(logits)
-        exact = [answer["value"] for answer in answers(self.folder, ["\t".join(text) for text in self.texts])]
+        exact = [answer["value"] for answer in predict_texts(self.folder, ["\t".join(text) for text in self.texts])]
         self.check(np.array(exact)[:, None])
         assert np.abs(np.asarray(logits)[:, 0] - exact).max() < 1e-5
         return None

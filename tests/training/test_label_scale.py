@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from xtc_study.deploy.evaluate import Evaluation, measure
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
 from xtc_study.tasks.generated.toy import load_toy
@@ -117,7 +117,7 @@ def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Evalua
     assert labels.min() > 50_000 and labels.max() > 300_000
     assert float((labels - predictions).mean()) == pytest.approx(0, abs=0.2 * MONEY)
     text = load_task(measured["money"][0].task.name, None, [folder / "my.yml"])["dev"]["sentence"][:4]
-    told = [answer["value"] for answer in answers(folder / "model", text)]
+    told = [answer["value"] for answer in predict_texts(folder / "model", text)]
     assert told == pytest.approx(predictions[:4].tolist(), rel=1e-4)
 
 

@@ -178,7 +178,7 @@ def predict_texts(
     engine: EngineName = "auto",
 ) -> None:
     """Answer sentences with a packed folder, one line of JSON each; a blank line of input gets a line that says so."""
-    from xtc_study.deploy.predict import answers
+    from xtc_study.deploy.predict import predict_texts
 
     _check_packed(folder)
     if texts:
@@ -189,7 +189,7 @@ def predict_texts(
         raise ValueError("no text: give sentences as arguments or on standard input")
     if texts and not all(line.strip() for line in lines):
         raise ValueError("an empty text: expected a sentence in each argument")
-    for answer in answers(folder, lines, engine):
+    for answer in predict_texts(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
