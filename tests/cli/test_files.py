@@ -21,7 +21,7 @@ from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.deploy.bench import benchmark as bench_module
 from xtc_study.deploy.bench.busy import BusyError
 from xtc_study.deploy.evaluate import measure
-from xtc_study.deploy.sample_inputs import probe_inputs
+from xtc_study.deploy.sample_inputs import sample_inputs
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
 from xtc_study.tasks.catalogue import load_task
@@ -79,7 +79,7 @@ def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str,
     assert new.stat().st_size < old.stat().st_size
     assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()
     model = xtc_study.load(tmp_path / "out")
-    inputs = probe_inputs(model.config, 4, 20)
+    inputs = sample_inputs(model.config, 4, 20)
     with torch.no_grad():
         off = (model(**inputs).logits - xtc_study.load(old.parent)(**inputs).logits).abs().max()
     assert 0 < off < 0.5
@@ -93,7 +93,7 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
     assert "class in " in output and " of 512 dev rows; logits differ by up to " in output
     assert (tmp_path / "out" / "tokenizer.json").is_file()
     packed = xtc_study.load(results / "runs" / run_id / "model")
-    inputs = probe_inputs(packed.config, 3, 24, padded=True)
+    inputs = sample_inputs(packed.config, 3, 24, padded=True)
     if kind == "onnx":
         from xtc_study.deploy.export.onnx import run_onnx, session
 

@@ -14,7 +14,7 @@ from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training.checks import dry_run_on_meta
 from xtc_study.training.pipeline import Pipeline, Places
 from xtc_study.training.pretrained import ModelError
-from xtc_study.training.untrained import write_fresh_encoder
+from xtc_study.training.untrained import write_untrained_encoder
 
 SHAPE = {
     "vocab_size": len(VOCABULARY),
@@ -99,7 +99,7 @@ def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> Non
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv, dev: dev.csv}, text: text, label: label}")
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
     texts = [f"word {number}" for number in range(8)]
-    encoder = write_fresh_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
+    encoder = write_untrained_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
     places = Places(tmp_path / "steps", task_files=tuple(files))
     with pytest.raises(ModelError, match=r"reads at most 16 word pieces, a row of .* \(dev\) has 33; lower"):
         Pipeline(Recipe.of(task=name, model=str(encoder)), places)
@@ -115,7 +115,7 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     places = Places(tmp_path / "steps", task_files=tuple(files))
     with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the word pieces of task 'own-n-.*unknown"):
         Pipeline(Recipe.of(task=name), places)
-    encoder = write_fresh_encoder(tmp_path / "fresh", english)
+    encoder = write_untrained_encoder(tmp_path / "fresh", english)
     pipeline = Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert pipeline.tokenizer.decode(pipeline.train_rows[0]["input_ids"]).startswith(
         "[CLS] quantisation reduces memory"
@@ -123,12 +123,12 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
 
 
 def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
-    folder = write_fresh_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
+    folder = write_untrained_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
     assert transformers.AutoConfig.from_pretrained(folder).hidden_size == 32
     with pytest.raises(ValueError, match="is there already"):
-        write_fresh_encoder(folder, ["some words"])
+        write_untrained_encoder(folder, ["some words"])
     with pytest.raises(ValueError, match="no text"):
-        write_fresh_encoder(tmp_path / "other", [])
+        write_untrained_encoder(tmp_path / "other", [])
 
 
 def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from xtc_study.packed.checkpoint import packed_modules, stored_shapes
 from xtc_study.packed.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
 from xtc_study.packed.engines import engine_for_loading, make_engine
 from xtc_study.packed.hf_quantizer import check_attention, check_depth
-from xtc_study.packed.quiet import without_bars
+from xtc_study.packed.quiet import quiet_loading
 
 
 def load(folder: str | Path, engine: str = "auto") -> Any:
@@ -41,7 +41,7 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     check_attention(folder, config)
 
     try:
-        with engine_for_loading(engine), without_bars():
+        with engine_for_loading(engine), quiet_loading():
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
             )

@@ -15,7 +15,7 @@ from xtc_study.training.pretrained import BUILTIN_CONFIG
 VOCABULARY = 4000
 
 
-def write_fresh_encoder(
+def write_untrained_encoder(
     folder: Path, texts: Iterable[str], vocabulary: int = VOCABULARY, seed: int = 0, **shape: Any
 ) -> Path:
     """Trains a WordPiece vocabulary on the texts, and writes it with a BERT of random weights; returns the folder.

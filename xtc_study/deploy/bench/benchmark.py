@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.packed.checksums import CHECKSUMS, CONFIG, read_config
-from xtc_study.packed.quiet import without_bars
+from xtc_study.packed.quiet import quiet_loading
 
 Shape = tuple[int, int]
 SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
@@ -49,7 +49,7 @@ class BenchError(ValueError):
     """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
 
 
-@without_bars()
+@quiet_loading()
 def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[Contender], dict[str, float]]:
     """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 

@@ -136,9 +136,9 @@ RUNTIMES = {
 
 def measure(run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seconds: float) -> dict[str, float]:
     """Median and least milliseconds of a batch, over at least 3 repetitions and ``seconds``, after one to warm up."""
-    from xtc_study.deploy.sample_inputs import probe_inputs
+    from xtc_study.deploy.sample_inputs import sample_inputs
 
-    inputs = probe_inputs(config, *shape)
+    inputs = sample_inputs(config, *shape)
     times: list[float] = []
     run(inputs)
 

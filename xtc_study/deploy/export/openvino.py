@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from xtc_study.deploy.export.dequantize import dequantized
-from xtc_study.deploy.export.onnx import Logits, quiet
+from xtc_study.deploy.export.onnx import Logits
 from xtc_study.deploy.export.parity import Agreement, agreement
-from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, probe_inputs
+from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, sample_inputs
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear, unpacked_rows
 from xtc_study.packed.loading import load
+from xtc_study.packed.quiet import quiet_export
 
 LOW_BIT = 2
 """Wider weights are stored in u8."""
@@ -68,8 +69,8 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
 def converted(model: Any, names: Sequence[str] = ()) -> Any:
     """Any float32 classifier as an OpenVINO model, batch and length left open; ``names`` as for ``to_openvino``."""
     ov = _openvino()
-    inputs = only(probe_inputs(model.config, 2, 8, padded=True), names or input_names(model))
-    with torch.no_grad(), quiet():
+    inputs = only(sample_inputs(model.config, 2, 8, padded=True), names or input_names(model))
+    with torch.no_grad(), quiet_export():
         result = ov.convert_model(Logits(model), example_input=tuple(inputs.values()))
     for port, name in zip(result.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})
