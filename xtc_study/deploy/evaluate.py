@@ -60,17 +60,23 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         ValueError: weights that no file can hold; the message names the module.
     """
     freeze(student.model)
+
+    # The config tells transformers' pipeline what the outputs are.
     names, config = dict(enumerate(pipeline.task.labels)), student.model.config
     config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
     if names:  # so that a prediction is a word
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
     else:
         config.problem_type = "regression"  # or transformers' pipeline puts the value through a sigmoid
+
+    # The file, and what it is loaded as.
     filed = pipeline.filed(student.model)
     size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
     # The engine that works on every device; the others give the same integers (tests/packed/engines/test_engines.py).
     loaded = load(folder, "torch").to(pipeline.precision.device)
     as_stored = rounded_student(filed.model, pipeline.recipe.rest)
+
+    # The loaded model must give the student's logits bit for bit on every dev row.
     rows: list[dict[str, Any]] = []
     parts = []
     for split, encoded in filed.dev.items():
@@ -78,6 +84,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         difference = float(np.abs(logits - predict(as_stored, encoded, filed.padding)).max())
         if difference != 0.0:
             raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
+
         part = pd.DataFrame(
             {
                 "split": split,
@@ -91,6 +98,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         )
         parts.append(part)
         rows += [_row(pipeline, part, split, metric, student) for metric in pipeline.task.metrics]
+
     metrics = {
         "rows": rows,
         "size_bytes": size,
@@ -109,6 +117,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "one_answer": _one_answer(parts, pipeline.task, "prediction"),
         "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }
+
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
     return Evaluation(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
 

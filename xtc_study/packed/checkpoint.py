@@ -46,6 +46,8 @@ def save_packed(
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     modules: dict[str, Any] = {}
     packed = {}
+
+    # Each low-bit module: its format, its packed bits and its scale.
     for name, module in model.named_modules():
         module_format = ModuleFormat.of(module)
         if module_format is None:
@@ -61,6 +63,7 @@ def save_packed(
             except ValueError as error:
                 raise ValueError(f"module {name!r}: {error}") from None
             packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = module_format.pack(integers), scale.cpu()
+
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = [type(model).__name__], "float32"
     if max_length is not None:
@@ -110,6 +113,7 @@ def _write(
         if stored.shape != tensor.shape:
             shapes[name] = list(tensor.shape)
         tensors[name] = stored.contiguous()
+
     # _name_or_path is a folder of the machine that trained the student; the file may be published.
     left_out = ("quantization_config", "_name_or_path", *OTHER_FILES)
     config = {key: value for key, value in config.items() if key not in left_out}
@@ -121,6 +125,8 @@ def _write(
             "rest": rest,
             "shapes": shapes,
         }
+
+    # The config last: it holds the other files' checksums.
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
@@ -149,6 +155,8 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Modu
         raise CheckpointError(
             f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads {FORMAT_VERSION}"
         )
+
+    # The fields of the format.
     modules, shapes = packing.get("modules"), packing.get("shapes")
     if not isinstance(modules, dict) or not isinstance(shapes, dict):
         raise CheckpointError(f"{path}: quantization_config has no mappings 'modules' and 'shapes'")
@@ -156,6 +164,7 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Modu
         raise CheckpointError(
             f"{path}: quantization_config has rest {packing.get('rest')!r}, expected one of {', '.join(REST_FORMATS)}"
         )
+
     formats = {}
     for name, fields in modules.items():
         try:

@@ -57,6 +57,7 @@ class ModuleFormat:
             raise ValueError(f"kind {kind!r}, expected one of {', '.join(KINDS)}")
         if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"shape {shape!r}, expected [rows, columns]")
+
         weight = _weight_format(fields, shape[1])
         activation = fields.get("activation")
         if activation is not None:
@@ -66,6 +67,7 @@ class ModuleFormat:
             if not known or type(activation["static"]) is not bool or kind != "linear":
                 raise ValueError(f"activation {activation!r}: not a known format of a linear's input")
             activation = ActivationFormat(activation["bits"], activation["scale"], activation["static"])
+
         return cls(kind, (shape[0], shape[1]), weight, activation)
 
     def json(self) -> dict[str, Any]:
@@ -131,6 +133,7 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
         return None
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
+
     fmt = WeightFormat(bits, str(granularity))
     if granularity not in ("tensor", "row"):
         size = str(granularity).removeprefix("group:")
@@ -140,6 +143,8 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
             raise ValueError(f"granularity {granularity!r} does not divide {columns} columns")
     if fields["kind"] == "embedding" and granularity == "tensor":
         raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
+
+    # Bits decide the packing; the field is checked all the same.
     expected = "base3" if bits == 2 else f"b{bits}-le"
     if packing_name != expected:
         raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")

@@ -12,18 +12,18 @@ class quiet_loading(ContextDecorator):
     """A block, or a function, in which transformers shows no bar ("Loading weights") and logs errors alone."""
 
     def __enter__(self) -> None:
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
-        self.bar, self.level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        self.bar, self.level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
 
     def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
-        logging.set_verbosity(self.level)
+        transformers_logging.set_verbosity(self.level)
         if self.bar:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
 
 
 @contextmanager

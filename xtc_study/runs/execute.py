@@ -50,14 +50,17 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         token = run.acquire(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
+
     if token is None:
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": 0.0, "error": None}
+
     parameters = {
         **recipe.model_dump(mode="json"),
         **job.get("parameters", {}),
         "results_dir": str(results),
         "claim": token,
     }
+
     error = None
     try:
         with (run.path / "log.txt").open("w", encoding="utf-8") as log:
@@ -76,6 +79,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         if (lease := held(run.path)) is not None:
             lease.release()
         raise
+
+    # The status last: it alone makes the run done.
     seconds = time.monotonic() - clock
     try:
         run.finish("failed" if error else "done", started, seconds, error)

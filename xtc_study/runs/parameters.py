@@ -31,11 +31,13 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
         raise ParameterError(f"{notebook}: not a readable notebook ({error})") from None
     if len(tagged) != 1:
         raise ParameterError(f"{notebook}: expected one cell tagged 'parameters', found {len(tagged)}")
+
     source = "".join(tagged[0]["source"])
     try:
         body = ast.parse(source).body
     except SyntaxError as error:
         raise ParameterError(f"{notebook}: the parameters cell is no Python ({error})") from None
+
     parameters = {}
     for node in body:
         if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):

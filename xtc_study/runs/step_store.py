@@ -75,10 +75,14 @@ class StepStore:
         if self.is_done(address):
             return folder, False
         self.root.mkdir(parents=True, exist_ok=True)
+
+        # One process makes the step; the others wait here and then find it done.
         with FileLock(self.root / f"{address}.lock"):
             if self.is_done(address):
                 return folder, False
             self.check_readable(address)
+
+            # Made beside and renamed into place.
             partial = self.root / f"{address}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()

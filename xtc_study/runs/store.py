@@ -50,6 +50,7 @@ class RunFolder:
         if self.is_done():
             return None
         self.path.mkdir(parents=True, exist_ok=True)
+
         lease = take(self.path, again, dead)
         if lease is None:
             return None

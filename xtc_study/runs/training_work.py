@@ -123,6 +123,7 @@ def _work(
         rows, typical = rows or task.train_rows, task.typical_length
     except ValueError:  # data of one's own that another command described
         typical = None
+
     kind = kind_of(phase, terms)
     shape = (root.get("teacher_layers"), params.get("layers"), params.get("ffn"), tuple(terms) == ("labels",))
     return Work(

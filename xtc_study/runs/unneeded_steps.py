@@ -41,6 +41,8 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     to_do: set[str] = set()
     finished: set[str] = set()
     recipes = {recipe.run_id: recipe for recipe in planned}
+
+    # Runs of the folder: which steps done ones came from, and recipes that are not planned any more.
     for folder in sorted((results / "runs").glob("*")):
         is_done = state_of(folder)[0] == "done"
         steps = _recorded(folder / "metrics.json").get("steps")
@@ -53,9 +55,12 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
                 return Surplus([], [])
             continue
         recipes.setdefault(folder.name, recipe)
+
+    # Steps of every recipe, under each synonym table that may be in use.
     for run_id, recipe in recipes.items():
         of = finished if state_of(results / "runs" / run_id)[0] == "done" else to_do
         of |= {step.address for table in tables for step in chain(recipe, table)}
+
     idle = [address for address, record in records.items() if record.get("phase") in PHASES and address not in to_do]
     return Surplus(
         [store.folder(address) for address in idle if address not in finished],

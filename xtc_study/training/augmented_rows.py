@@ -55,6 +55,8 @@ class AugmentedRows:
         self.recipe, self.text, self.tokenizer = recipe, text, tokenizer
         self.store, self.places, self.device, self.longest = store, places, device, longest
         self.task = find_task(recipe.task, places.task_files)
+
+        # The addresses: everything that the rows, and their tokens, depend on.
         masked = recipe.augmentation == "masked-lm"
         made_of = {
             "version": VERSION,
@@ -72,6 +74,7 @@ class AugmentedRows:
         self.address = f"augment-{digest(made_of)}"
         pieces = {"rows": self.address, "model": recipe.model, "max_length": recipe.max_length}
         self.tokens_address = f"tokens-{digest(pieces)}"
+
         # Loaded now, so that what is wrong is found before a teacher is trained.
         self.source = None if self.store.is_done(self.address) else self._source()
 
@@ -108,6 +111,7 @@ class AugmentedRows:
             return MaskedWords(
                 model, self.tokenizer, recipe.augmentation_candidates, self.device, positions(model), known
             )
+
         source = synonym_source(recipe, table)
         sentences = (text for field in self.task.text_fields for text in self.text["train"][field][:])
         if not any(source.slots([text])[0] for text in sentences):
@@ -117,11 +121,13 @@ class AugmentedRows:
     def _augment(self, folder: Path) -> dict[str, Any]:
         recipe, started = self.recipe, time.monotonic()
         source = self.source or self._source()
+
         augmenter = Augmenter(
             self.text, self.task, source, recipe.augmentation_copies, recipe.augmentation_probability
         )
         # Written where a killed process leaves them, and moved when they are all there.
         files = augmenter.write(self.store.checkpoints(self.address))
+
         rows = sum(_rows(file) for file in files)
         for file in files:
             os.replace(file, folder / file.name)

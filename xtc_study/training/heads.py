@@ -67,6 +67,7 @@ def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_kno
         if outputs == 1:
             return Head("matched", "the checkpoint's head has one output, as the regression needs", (0,))
         return Head("drawn", f"the checkpoint's head has {outputs} outputs, the regression needs one; one is drawn")
+
     wanted = ", ".join(task.labels)
     if outputs != task.num_labels:
         return Head(
@@ -79,6 +80,7 @@ def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_kno
             f"the checkpoint's config.json does not name the {outputs} classes of its head (id2label), so nothing "
             f"says which is which of {wanted}; one is drawn",
         )
+
     rows = _rows(names, task.labels)
     if rows is None:
         return Head("drawn", f"the checkpoint's head knows {', '.join(names)}, the task {wanted}; one is drawn")

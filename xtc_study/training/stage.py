@@ -177,6 +177,7 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         dataloader_pin_memory=precision.device == "cuda",
         remove_unused_columns=False,
     )
+
     # One GPU a training, however many there are: DataParallel would multiply the batch by their number.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments

@@ -56,6 +56,8 @@ class TeacherOutputs:
         self.states = sorted(set(states)) if HIDDEN in terms else []
         self.rows: list[_Row] = [None] * len(rows)  # type: ignore[list-item]
         want = {"output_attentions": bool(self.layers), "output_hidden_states": bool(self.states)}
+
+        # Rows of like length share a batch, so that little of it is padding.
         lengths = np.asarray(rows["length"])
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH_SIZE):

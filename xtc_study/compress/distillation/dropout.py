@@ -1,4 +1,9 @@
-"""Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own."""
+"""Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own.
+
+Why ``cheap_dropout`` swaps the class of a model's dropout layers, and does not replace the layers: a replaced one would
+lose its hooks and its place in what others hold, and torch gives a module no other way to change its forward pass that
+ends with a block. Both classes have the same state, so a swap back restores the layer exactly.
+"""
 
 from __future__ import annotations
 

@@ -49,21 +49,26 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
     parts = encoder_parts(model)
     names = parts.layer_linears + (parts.head_linears if recipe.quantise_pooler else ())
     weights, activations, table = weight_format(recipe), activation_format(recipe), embedding_format(recipe)
+
+    # Before anything is replaced: groups that do not divide a matrix raise here.
     if weights is not None:
         for name in names:
             grouped(model.get_submodule(name).weight, weights.granularity)
+
     if weights is not None or activations is not None:
         for name in names:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
         for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
             if count > 1:  # queries, keys and values
                 share_inputs(model.get_submodule(parent))
+
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
         if recipe.quantise_tables:
             for name, module in list(model.named_modules()):
                 if type(module) is nn.Embedding and not name.startswith(f"{parts.layers}."):
                     replace(model, name, LowBitEmbedding(module, table))
+
     if recipe.quantise_attention:
         quantize_attention(model, recipe.activation_bits)
 

@@ -1,7 +1,9 @@
 """The quantised input of a linear. Queries, keys and values read one tensor; it is quantised once for all three.
 
-What was quantised is remembered within one forward pass of the block that holds these linears, and no longer: a tensor
-may change without a trace, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
+Why not pass the quantised tensor along: the three linears are called by transformers' own attention code, which knows
+plain tensors alone and differs by family; so the result is remembered, by tensor and version, for each thread. It is
+remembered within one forward pass of the block that holds these linears, and no longer: a tensor may change without a
+new version, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class LinearInput(NamedTuple):
 
 
 class _Last(threading.local):
+    """The last input that was quantised in this thread."""
+
     blocks: int = 0
-    """How many blocks the forward pass is inside of."""
+    """Blocks that the forward pass is inside of."""
     source: weakref.ref[Tensor] | None = None
     key: tuple[object, ...] = ()
     result: LinearInput | None = None

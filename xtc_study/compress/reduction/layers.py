@@ -37,6 +37,8 @@ def layer_map(
     if isinstance(layers, str):
         part, whole = map(int, layers.split("/"))
         layers = max(round(teacher_depth * part / whole), 1)
+
+    # A count: spread evenly.
     if isinstance(layers, int):
         if not 1 <= layers <= teacher_depth:
             raise LayersError(f"{field}={layers}: expected 1 to {teacher_depth}, the {of}'s depth")
@@ -44,6 +46,8 @@ def layer_map(
         if stride >= 2:
             return tuple(left // 2 + stride * (i + 1) - 1 for i in range(layers))
         return tuple(round((i + 1) * teacher_depth / layers) - 1 for i in range(layers))
+
+    # Named layers: each of them once.
     outside = [layer for layer in layers if not 0 <= layer < teacher_depth]
     if outside:
         raise LayersError(f"{field}={list(layers)}: {outside} outside the {of}'s layers 0 to {teacher_depth - 1}")
@@ -69,6 +73,8 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
         setattr(config, name, type(values)(values[layer] for layer in layers))
     config.num_hidden_layers = len(layers)
     student = type(model)(config)
+
+    # Every other parameter keeps its name; those of a kept layer get its new number.
     kept = {f"{parts.layers}.{old}.": f"{parts.layers}.{new}." for new, old in enumerate(layers)}
     state = {}
     for name, tensor in model.state_dict().items():
@@ -78,6 +84,7 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
         prefix = next((old for old in kept if name.startswith(old)), None)
         if prefix is not None:
             state[kept[prefix] + name.removeprefix(prefix)] = tensor
+
     student.load_state_dict(state, strict=True)
     return student.to(model.device)
 

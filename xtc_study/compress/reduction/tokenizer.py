@@ -71,6 +71,8 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     """
     content = _content(tokenizer)
     new = {old: place for place, old in enumerate(kept)}
+
+    # The vocabulary, and of BPE the rules whose pieces all stay.
     model = content["model"]
     if model["type"] == "Unigram":
         model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
@@ -81,12 +83,16 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
         model["merges"] = [
             [left, right] for left, right, whole in _merges(model) if {left, right, whole} <= model["vocab"].keys()
         ]
+
+    # Special tokens get their new numbers.
     content["added_tokens"] = [
         {**token, "id": new[token["id"]]} for token in content["added_tokens"] if token["id"] in new
     ]
     content["post_processor"] = _renumbered(content["post_processor"], new)
     if content.get("padding"):
         content["padding"]["pad_id"] = new[content["padding"]["pad_id"]]
+
+    # Only a new tokenizer.json goes through transformers: it derives everything else.
     with TemporaryDirectory(prefix="xtc-") as workdir:
         tokenizer.save_pretrained(workdir)
         for file in Path(workdir).iterdir():  # vocab.txt and the like would bring back what was taken away
@@ -94,6 +100,7 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
                 file.unlink()
         (Path(workdir) / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         smaller = type(tokenizer).from_pretrained(workdir, local_files_only=True)
+
     if len(smaller) != len(kept) or smaller.convert_ids_to_tokens(range(len(kept))) != (
         tokenizer.convert_ids_to_tokens(list(kept))
     ):

@@ -37,6 +37,7 @@ def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
         raise VocabularyError(f"word pieces to keep: expected rising ids from 0 to {size - 1}, each once")
     new = {old: place for place, old in enumerate(kept)}
     _check_padding(model, new)
+
     student = copy.deepcopy(model)
     table = student.get_input_embeddings()
     rows = torch.tensor(list(kept), device=table.weight.device)
@@ -45,6 +46,8 @@ def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
     else:
         table.weight = nn.Parameter(table.weight[rows], requires_grad=table.weight.requires_grad)
         table.num_embeddings = len(kept)
+
+    # What names a row by its number: the padding, and special ids in the config.
     if table.padding_idx is not None:
         table.padding_idx = new[table.padding_idx]
     for field, value in model.config.to_dict().items():

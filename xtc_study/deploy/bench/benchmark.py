@@ -71,6 +71,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
     from xtc_study.deploy.export.openvino import converted, to_openvino
     from xtc_study.packed.engines.native_build import is_built
 
+    # The float32 side: the given teacher, or one of the packed folder's shape.
     if teacher is None:
         teacher = workdir / "fp32"
         dequantized(folder).save_pretrained(teacher)
@@ -86,6 +87,8 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
+
+    # The runtimes that are installed here.
     found = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
@@ -94,6 +97,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
         found.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
     if is_built():
         found.append(Contender("packed, native engine", "xtc-native", folder, folder))
+
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         write_onnx(model, workdir / "fp32.onnx", int8=False)
@@ -102,6 +106,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
             Contender("fp32, ONNX Runtime", "onnxruntime", workdir / "fp32.onnx", teacher),
             Contender("int8, ONNX Runtime", "onnxruntime", workdir / "int8.onnx", folder),
         ]
+
     if find_spec("openvino"):
         import openvino
 
@@ -136,6 +141,8 @@ def bench(
             f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
             "expected at least one of each (a shape longer than the model reads does not count)"
         )
+
+    # Each runtime in turn, so that a busy moment does not fall on one of them alone.
     rows, measured, turns = [], 0, len(threads) * passes * len(found)
     for count in threads:
         for turn in range(passes):
@@ -150,6 +157,7 @@ def bench(
                         | {key: result[key] for key in ("loaded_mb", "peak_mb")}
                         | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
                     )
+
     frame = pd.DataFrame(rows)
     keys = ["name", "threads", "batch"]
     of_passes = frame.groupby(keys, sort=False)

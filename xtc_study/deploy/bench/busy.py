@@ -73,10 +73,12 @@ def why_slow(frame: pd.DataFrame, native_built: bool) -> str:
             packed[where] = min(row["ms"], packed.get(where, row["ms"]))
         elif row["name"] == "fp32, PyTorch":
             full[where] = row["ms"]
+
     slower = [where for where in packed if where in full and packed[where] > full[where]]
     if not slower:
         return ""
     threads, batch = worst = max(slower, key=lambda where: packed[where] / full[where])
+
     reason = (
         "a call of the engine costs more here than the products it saves; larger encoders and batches gain"
         if native_built

@@ -39,6 +39,8 @@ def dequantized(folder: Path) -> Any:
             table = nn.Embedding(*module.format.shape, device="meta")
             table.weight = nn.Parameter(dequantize(Quantized(integers, module.weight_scale)), requires_grad=False)
             replace(model, name, table)
+
+    # Nothing of the packed format is left in the config.
     for attribute in ("quantization_config", "xtc_checksums"):
         if hasattr(model.config, attribute):
             delattr(model.config, attribute)

@@ -46,6 +46,8 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     names = names or input_names(plain)
     model = converted(plain, names)
     packed = load(folder, "torch")
+
+    # Low-bit weights take the places of the float constants; OpenVINO keeps them small.
     constants = {node.get_friendly_name(): node for node in model.get_ops() if node.get_type_name() == "Constant"}
     kept: list[Any] = []
     for name, module in packed.named_modules():
@@ -59,8 +61,10 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
             _replace(constants, name, integers, module.weight_scale.numpy(), 8, kept)
     for option, value in RUNTIME_OPTIONS.items():
         model.set_rt_info(value, ["runtime_options", option])
+
     path.parent.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, str(path), compress_to_fp16=False)
+
     running = ov.Core().compile_model(str(path), "CPU")
     rows = batches or made_up(packed, names)
     return agreement(packed, lambda inputs: run_openvino(running, inputs), rows, not batches)
@@ -116,6 +120,7 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
     zero = 1 if bits <= LOW_BIT else 128
     codes = op.convert(_codes(integers.astype(np.int16) + zero, bits, kept), "f32")
     point = op.convert(op.constant(np.array(zero, np.uint8)), "f32")
+
     rows, columns = integers.shape
     if scale.shape[1] == 1:
         weight = op.multiply(op.subtract(codes, point), op.constant(scale.astype(np.float32)))
@@ -125,6 +130,7 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
             op.reshape(op.subtract(codes, point), groups, False), op.constant(scale.astype(np.float32)[:, :, None])
         )
         weight = op.reshape(spread, op.constant(np.array([rows, columns])), False)
+
     for target in list(matches[0].output(0).get_target_inputs()):
         target.replace_source_output(weight.output(0))
 

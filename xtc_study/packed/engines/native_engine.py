@@ -60,6 +60,8 @@ class NativeEngine:
         weight = packed_bytes(weight)
         if x.device.type != "cpu" or weight.device.type != "cpu":
             return self._elsewhere(layer, x)
+
+        # Everything the library reads by its address: float32 on the CPU, without gaps.
         outputs, columns = module_format.shape
         flat, scale, bias = inputs(x, columns), floats(scale), layer.bias
         if bias is not None:
@@ -69,6 +71,7 @@ class NativeEngine:
             limit = float(layer.input_range.limit)
         elif module_format.activation.scale == "tensor":
             limit = float(flat.detach().abs().amax())
+
         y = results(*x.shape[:-1], outputs)
         _library().xtc_linear(
             module_format.weight.bits,

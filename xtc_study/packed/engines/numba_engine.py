@@ -65,11 +65,14 @@ class NumbaEngine:
         if x.device.type != "cpu":
             return self._elsewhere(layer, x)
         rows, columns = layer.format.shape
+
         flat = inputs(x.detach(), columns).reshape(-1, columns)
         y = results(len(flat), rows)
         weights = self._unpacked(layer)
         constants = self._levels(layer, flat)
         scale, bias = self._epilogue(layer)
+
+        # A chunk at a time: quantise the inputs, multiply, scale the sums.
         for start in range(0, len(flat), CHUNK):
             part = flat[start : start + CHUNK].numpy()
             q = torch.empty(part.shape, dtype=torch.int8, device=CPU)
