@@ -113,7 +113,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
         "vocabulary": filed.vocabulary,
         "heads": pipeline.head_notes(),
-        "lengths": {split: found.record() for split, found in pipeline.lengths.items()},
+        "lengths": {split: lengths.record() for split, lengths in pipeline.lengths.items()},
         "one_answer": _one_answer(parts, pipeline.task, "prediction"),
         "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }
@@ -143,12 +143,12 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
 
 def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str, str]:
     """By split, the class or number that a model answers for every row; without splits where it tells rows apart."""
-    found = {}
+    answers = {}
     for part in parts:
         if answers_one_class(part[column].to_numpy()):
             answer = part[column].iloc[0]
-            found[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
-    return found
+            answers[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
+    return answers
 
 
 def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -> pd.DataFrame:

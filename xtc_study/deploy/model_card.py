@@ -143,9 +143,9 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
                 "its correlation with the labels, is 0 there, however high the other scores are.",
                 "",
             ]
-    for split, found in (metrics.get("lengths") or {}).items():
-        if found["cut"]:
-            said = Lengths(**found).in_words(f"rows of {plain(split)}")
+    for split, lengths in (metrics.get("lengths") or {}).items():
+        if lengths["cut"]:
+            said = Lengths(**lengths).in_words(f"rows of {plain(split)}")
             lines += [f"{said[0].upper()}{said[1:]}.", ""]
     for field, text in (metrics.get("heads") or {}).items():
         if "brings no classification head" not in text:

@@ -44,9 +44,9 @@ def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
 
 
 def _recorded(folder: Path, config: Any) -> int | None:
-    found = getattr(config, FIELD, None)
-    if type(found) is int and found > 0:
-        return found
+    recorded = getattr(config, FIELD, None)
+    if type(recorded) is int and recorded > 0:
+        return recorded
     for read in (_of_run, _of_card):
         try:
             return read(folder.absolute())

@@ -17,13 +17,13 @@ def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None]
 
     Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
     """
-    found = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
-    watch(found, say)
-    found = [folder for folder in found if not is_held(folder)]
+    folders = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
+    watch(folders, say)
+    folders = [folder for folder in folders if not is_held(folder)]
     for folder in sorted((results / "steps").glob("*")):
         if folder.suffix in (".partial", ".checkpoints", ".unreadable") and not _in_use(folder.with_suffix(".lock")):
-            found.append(folder)
-    return found
+            folders.append(folder)
+    return folders
 
 
 def remove(folders: Sequence[Path]) -> None:

@@ -70,7 +70,11 @@ def disk_needs(
     adds are not counted.
 
     Args:
-        done: ids of the runs that are done. synonyms: the hash of the synonym table in use (see ``chain``).
+        recipes: of the planned runs.
+        done: ids of the runs that are done.
+        results: the results folder.
+        models_dir: folder of models; None: the hub's cache.
+        synonyms: the hash of the synonym table in use (see ``chain``).
     """
     store, finished = StepStore(results / "steps"), set(done)
     left = [recipe for recipe in recipes if recipe.run_id not in finished]

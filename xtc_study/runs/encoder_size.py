@@ -70,8 +70,8 @@ def _of_files(files: list[Path]) -> EncoderSize | None:
                     numbers = 1
                     for side in file.get_slice(name).get_shape():
                         numbers *= side
-                    if found := LAYER.search(name):
-                        inside[int(found[1])] = inside.get(int(found[1]), 0) + numbers
+                    if layer := LAYER.search(name):
+                        inside[int(layer[1])] = inside.get(int(layer[1]), 0) + numbers
                     else:
                         outside += numbers
     except (OSError, SafetensorError):
@@ -85,7 +85,7 @@ def _cached(name: str) -> Path | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "model.safetensors")
+        cached = try_to_load_from_cache(name, "model.safetensors")
     except HFValidationError:
         return None
-    return Path(found) if isinstance(found, str) else None
+    return Path(cached) if isinstance(cached, str) else None

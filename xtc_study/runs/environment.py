@@ -60,14 +60,14 @@ def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
     Args:
         steps: their folder. A step that says no version is of the first; one that is not there counts for nothing.
     """
-    found = [METHOD_VERSION]
+    versions = [METHOD_VERSION]
     for address in addresses:
         try:
             record = json.loads((steps / address / "step.json").read_text(encoding="utf-8"))
-            found.append(int(record.get("method", 1)))
+            versions.append(int(record.get("method", 1)))
         except (OSError, ValueError, TypeError, AttributeError):
             continue
-    return min(found)
+    return min(versions)
 
 
 def code_commit(package: Path) -> str | None:

@@ -35,11 +35,11 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
-            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner found out about a claim that lies
-            there; see ``lease.lapsed``).
+            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner saw of a lease of another
+            machine; see ``lease.lapsed``).
 
     Returns:
-        ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
+        ``run_id`` and ``state``: done, failed, or skipped (done before, or another process works on it), ``seconds``,
         ``error``.
     """
     recipe = Recipe.of(**job["recipe"])
@@ -86,7 +86,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
-    except LeaseError:  # it is another's run now, and how it ends is theirs to say
+    except LeaseError:  # another machine took the run over, and records how it ends
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
@@ -102,10 +102,16 @@ def run_notebook(
     """Executes a notebook into ``output`` with checked parameters, its kernel in the notebook's own folder.
 
     Args:
-        timeout: seconds a cell may take. log: gets what the cells print, as they print it.
+        notebook: the template.
+        output: the executed copy.
+        parameters: by name.
+        threads: of torch in the kernel; None: as the environment sets.
+        timeout: seconds a cell may take.
+        log: gets what the cells print, as they print it.
 
     Raises:
-        ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
+        ParameterError: unknown parameters.
+        Exception: what papermill raises when a cell fails.
     """
     import papermill
     from jupyter_client.manager import AsyncKernelManager

@@ -102,7 +102,7 @@ def _unknown(unknown: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -
 
 def _assigned(cells: Sequence[str]) -> list[str]:
     """The names that these cells set by ``name = value`` outside any block, each once."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for source in cells:
         try:
             body = ast.parse(source).body
@@ -110,5 +110,5 @@ def _assigned(cells: Sequence[str]) -> list[str]:
             continue
         for node in body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            found |= dict.fromkeys(target.id for target in targets if isinstance(target, ast.Name))
-    return list(found)
+            names |= dict.fromkeys(target.id for target in targets if isinstance(target, ast.Name))
+    return list(names)

@@ -108,8 +108,8 @@ class StepStore:
     def records(self) -> dict[str, dict[str, Any]]:
         """What every finished step's step.json says, by address."""
         paths = (path for path in sorted(self.root.glob("*/step.json")) if path.parent.suffix != ".partial")
-        found = {path.parent.name: _read(path) for path in paths}
-        return {address: record for address, record in found.items() if record is not None}
+        records = {path.parent.name: _read(path) for path in paths}
+        return {address: record for address, record in records.items() if record is not None}
 
     def record(self, address: str) -> dict[str, Any]:
         """What the finished step's step.json says.

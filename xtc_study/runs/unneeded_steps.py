@@ -32,7 +32,9 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     """Finished steps that no run needs which is not done, in progress or planned.
 
     Args:
-        planned: recipes whose runs may have no folder yet. synonyms: the hash of the synonym table in use; those that
+        results: the results folder.
+        planned: recipes whose runs may have no folder yet.
+        synonyms: the hash of the synonym table in use; those that
             finished steps were trained with count as in use too, for a run does not say which table it takes.
     """
     store = StepStore(results / "steps")
@@ -93,8 +95,8 @@ def bytes_of(folders: Sequence[Path]) -> int:
 def _synonym_tables(records: Iterable[Mapping[str, Any]]) -> set[str]:
     """Hashes of the synonym tables that these steps were trained with."""
     params = [record.get("params") for record in records]
-    found = [of.get("synonyms") for of in params if isinstance(of, dict)]
-    return {table for table in found if isinstance(table, str)}
+    tables = [of.get("synonyms") for of in params if isinstance(of, dict)]
+    return {table for table in tables if isinstance(table, str)}
 
 
 def _recorded(path: Path) -> dict[str, Any]:

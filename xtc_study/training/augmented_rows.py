@@ -155,9 +155,9 @@ def _rows(file: Path) -> int:
 
 def _text_hash(text: DatasetDict) -> str:
     """Of every row of every split: variants must not occur in the others."""
-    found = hashlib.sha256()
+    digest_of_rows = hashlib.sha256()
     for split in sorted(text):
         columns = [text[split][name][:] for name in sorted(text[split].column_names)]
         for row in zip(*columns, strict=True):
-            found.update(json.dumps(row).encode())
-    return found.hexdigest()
+            digest_of_rows.update(json.dumps(row).encode())
+    return digest_of_rows.hexdigest()

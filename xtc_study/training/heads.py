@@ -111,7 +111,10 @@ def apply_head(classifier: Any, head: Head, seed: int | None, spread: float) -> 
     """Puts the rows of the classifier into the task's order, or draws them: normal weights, biases zero.
 
     Args:
-        seed: None: a head that is not used has been drawn already. spread: standard deviation of the drawn weights.
+        classifier: the last linear.
+        head: from ``match_head``.
+        seed: None: a head that is not used has been drawn already.
+        spread: standard deviation of the drawn weights.
     """
     with torch.no_grad():
         if head.kind == "matched":

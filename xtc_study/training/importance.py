@@ -20,11 +20,15 @@ BATCH_SIZE = 32
 
 
 def importances(model: Any, rows: Any, padding: Any) -> list[Tensor]:
-    """For each layer the importance of each unit, (units,), on the CPU: the mean over rows of |sum over positions of
-    activation times gradient|, that is |dL/ds| where s scales the unit's activation throughout the row.
+    """For each layer the importance of each unit, (units,), on the CPU.
+
+    It is the mean over rows of |sum over positions of activation times gradient|, that is |dL/ds| where s scales the
+    unit's activation throughout the row.
 
     Args:
-        model: a classifier; its mode and gradients are left as they were. rows: tokenised, with labels.
+        model: a classifier; its mode and gradients are left as they were.
+        rows: tokenised, with labels.
+        padding: puts rows into a batch.
     """
     rows = rows.select(range(0, len(rows), -(-len(rows) // ROWS)))
     parts = feed_forwards(model)

@@ -53,12 +53,12 @@ def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> No
         WrittenOtherwiseError: it does not; the message says what differs, or what went wrong when it was read.
     """
     try:
-        found = read_model(folder, low_bit).state_dict()
+        written = read_model(folder, low_bit).state_dict()
     except Exception as error:  # as for read_model
         reason = " ".join(str(error).split())
         raise WrittenOtherwiseError(f"{type(error).__name__}: {reason[:300]}") from error
     for name, tensor in model.state_dict().items():
-        if not torch.equal(_bytes(tensor), _bytes(found[name])):
+        if not torch.equal(_bytes(tensor), _bytes(written[name])):
             raise WrittenOtherwiseError(f"{name} has other numbers")
 
 

@@ -17,7 +17,10 @@ class TaskVocabulary:
     """The word pieces of a task's training text and what any other word is spelled with.
 
     Args:
-        name: the recipe's model. model: of its shape; weights are not looked at. rows: tokenised training rows.
+        name: the recipe's model.
+        model: of its shape; weights are not looked at.
+        tokenizer: the whole one.
+        rows: tokenised training rows.
 
     Raises:
         ModelError: a tokenizer or a model that cannot be cut; the message says why.
@@ -36,10 +39,11 @@ class TaskVocabulary:
         """What results say of it: pieces kept, of how many, and by split how many rows are spelled otherwise.
 
         Args:
-            full, cut: the same splits, tokenised by the whole tokenizer and by this one.
+            full: the splits, tokenised by the whole tokenizer.
+            cut: the same, tokenised by this one.
         """
-        anew = {}
+        respelled = {}
         for split in full:
             pairs = zip(full[split]["input_ids"][:], cut[split]["input_ids"][:], strict=True)
-            anew[split] = sum(before != [self.kept[piece] for piece in after] for before, after in pairs)
-        return {"pieces": len(self.kept), "of": self.all, "rows_spelled_anew": anew}
+            respelled[split] = sum(before != [self.kept[piece] for piece in after] for before, after in pairs)
+        return {"pieces": len(self.kept), "of": self.all, "rows_spelled_anew": respelled}

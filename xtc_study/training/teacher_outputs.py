@@ -1,6 +1,6 @@
-"""What a teacher says of each training row, asked once and kept, where it fits in memory.
+"""A teacher's outputs for each training row, computed once and kept where they fit in memory.
 
-A teacher that does not change says the same in every epoch; its pass is about a fifth of a student's step on a CPU.
+A teacher that does not change gives the same in every epoch; its pass is about a fifth of a student's step on a CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +38,12 @@ class TeacherOutputs:
     """The outputs that ``terms`` need, for every row.
 
     Args:
-        terms: loss terms. layers, states: numbers of the teacher's layers and hidden states that are learnt from.
+        teacher: in evaluation mode.
+        padding: puts rows into a batch.
+        terms: loss terms.
+        layers: numbers of the teacher's layers that are learnt from.
+        states: numbers of its hidden states that are learnt from.
+        precision: of the teacher's forward pass.
         rows: encoded rows; row i is batch entry ``row`` = i.
     """
 
@@ -65,28 +70,30 @@ class TeacherOutputs:
             batch = padding([rows[number] for number in numbers])
             inputs = {name: value.to(precision.device) for name, value in batch.items() if name not in ("labels", ROW)}
             with torch.no_grad(), precision.autocast():
-                said = teacher(**inputs, **want)
-            hidden = _stacked([said.hidden_states[state] for state in self.states])
-            scores = _stacked([said.attentions[layer] for layer in self.layers])
+                outputs = teacher(**inputs, **want)
+            hidden = _stacked([outputs.hidden_states[state] for state in self.states])
+            scores = _stacked([outputs.attentions[layer] for layer in self.layers])
             for place, (number, real) in enumerate(zip(numbers, _real(inputs["attention_mask"]), strict=True)):
                 self.rows[number] = _Row(
-                    hidden[:, place, real].clone(), scores[:, place, :, real, real].clone(), said.logits[place].clone()
+                    hidden[:, place, real].clone(),
+                    scores[:, place, :, real, real].clone(),
+                    outputs.logits[place].clone(),
                 )
 
     def of(self, numbers: Sequence[int], mask: Tensor) -> Any:
         """The outputs of these rows as one batch: ``logits``, and ``hidden_states`` and ``attentions`` by their number
         in the teacher. Zero where ``mask`` (batch, positions) is."""
-        found = [self.rows[number] for number in numbers]
-        positions, width, heads = mask.shape[1], found[0].hidden.shape[-1], found[0].scores.shape[1]
-        hidden = found[0].hidden.new_zeros(len(self.states), len(found), positions, width)
-        scores = found[0].scores.new_zeros(len(self.layers), len(found), heads, positions, positions)
-        for place, (row, real) in enumerate(zip(found, _real(mask), strict=True)):
+        rows = [self.rows[number] for number in numbers]
+        positions, width, heads = mask.shape[1], rows[0].hidden.shape[-1], rows[0].scores.shape[1]
+        hidden = rows[0].hidden.new_zeros(len(self.states), len(rows), positions, width)
+        scores = rows[0].scores.new_zeros(len(self.layers), len(rows), heads, positions, positions)
+        for place, (row, real) in enumerate(zip(rows, _real(mask), strict=True)):
             if self.states:
                 hidden[:, place, real] = row.hidden
             if self.layers:
                 scores[:, place, :, real, real] = row.scores
         return SimpleNamespace(
-            logits=torch.stack([row.logits for row in found]),
+            logits=torch.stack([row.logits for row in rows]),
             hidden_states=dict(zip(self.states, hidden, strict=True)),
             attentions=dict(zip(self.layers, scores, strict=True)),
         )

@@ -40,8 +40,8 @@ def reader_of(tokenizer: Any) -> Reader:
 
     def encode(columns: Columns) -> list[list[int]]:
         encoded = tokenizer(*(list(texts) for texts in columns), truncation=False, verbose=False)
-        found: list[list[int]] = encoded["input_ids"]
-        return found
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids
 
     one, two = (tokenizer.num_special_tokens_to_add(pair=pair) for pair in (False, True))
     return Reader(encode, (one, two), tokenizer.unk_token_id)
@@ -76,8 +76,8 @@ def reader_at_hand(model: str, models_dir: Path | None = None) -> Reader | None:
 def _tokenizer_file(source: str) -> Path | None:
     """The model's tokenizer.json, in its folder or in the hub's cache; the hub itself is not asked."""
     if Path(source).is_dir():
-        found = Path(source) / "tokenizer.json"
-        return found if found.is_file() else None
+        file = Path(source) / "tokenizer.json"
+        return file if file.is_file() else None
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(source, "tokenizer.json")
@@ -98,7 +98,7 @@ def lengths_before_cutting(
     Args:
         encoded: the same rows, tokenised and cut to ``max_length``.
     """
-    found = {}
+    lengths = {}
     reader = reader_of(tokenizer)
     for split, rows in encoded.items():
         counts = list(rows["length"][:])
@@ -108,8 +108,8 @@ def lengths_before_cutting(
             again = reader.encode([some[field][:] for field in task.text_fields])
             for place, ids in zip(full, again, strict=True):
                 counts[place] = len(ids)
-        found[split] = lengths_of(counts, max_length)
-    return found
+        lengths[split] = lengths_of(counts, max_length)
+    return lengths
 
 
 def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths: Mapping[str, Lengths]) -> None:
@@ -122,9 +122,9 @@ def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths
     reader = reader_of(tokenizer)
     if said := spelled_in_bytes(columns, reader.encode(columns), reader, lengths["train"]):
         raise ModelError(f"model={name!r}: {said}")
-    for split, found in lengths.items():
-        if found.is_bad:
-            warnings.warn(f"task {task.name}: {found.in_words(f'rows of {split}')}", stacklevel=2)
+    for split, of_split in lengths.items():
+        if of_split.is_bad:
+            warnings.warn(f"task {task.name}: {of_split.in_words(f'rows of {split}')}", stacklevel=2)
 
 
 def unsuited(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, lengths: Lengths) -> str:

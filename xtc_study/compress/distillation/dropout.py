@@ -1,8 +1,8 @@
 """Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own.
 
-Why ``cheap_dropout`` swaps the class of a model's dropout layers, and does not replace the layers: a replaced one would
-lose its hooks and its place in what others hold, and torch gives a module no other way to change its forward pass that
-ends with a block. Both classes have the same state, so a swap back restores the layer exactly.
+Why ``cheap_dropout`` swaps the class of dropout layers and does not replace the layers: a new layer would lack the old
+one's hooks, and models hold some layers under two names. Both classes have the same state, so swapping back restores a
+layer exactly.
 """
 
 from __future__ import annotations

@@ -27,7 +27,10 @@ def layer_map(
     depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
 
     Args:
-        field, of: for messages: what is cut, and of whom; a teacher may itself be cut out of an encoder.
+        teacher_depth: layers there are.
+        layers: a count, a share, numbers, or None for all.
+        field: the recipe's, for messages.
+        of: what is cut, for messages; a teacher may itself be cut out of an encoder.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.

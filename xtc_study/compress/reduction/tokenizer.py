@@ -121,8 +121,8 @@ def _content(tokenizer: Any) -> dict[str, Any]:
 def _pieces(model: dict[str, Any]) -> dict[str, int]:
     if model["type"] == "Unigram":
         return {piece: number for number, (piece, _) in enumerate(model["vocab"])}
-    found: dict[str, int] = model["vocab"]
-    return found
+    vocabulary: dict[str, int] = model["vocab"]
+    return vocabulary
 
 
 def _spells(piece: str) -> bool:
@@ -143,11 +143,11 @@ def _with_their_parts(keep: set[int], pieces: dict[str, int], merges: list[tuple
     for left, right, whole in merges:
         if {left, right, whole} <= pieces.keys():
             made.setdefault(pieces[whole], set()).update((pieces[left], pieces[right]))
-    found, new = set(keep), set(keep)
+    needed, new = set(keep), set(keep)
     while new:
-        new = {part for piece in new for part in made.get(piece, ())} - found
-        found |= new
-    return found
+        new = {part for piece in new for part in made.get(piece, ())} - needed
+        needed |= new
+    return needed
 
 
 def _renumbered(processor: Any, new: dict[int, int]) -> Any:

@@ -89,20 +89,20 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
         raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
 
     # The runtimes that are installed here.
-    found = [
+    runtimes = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
     ]
     if find_spec("numba"):
-        found.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
+        runtimes.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
     if is_built():
-        found.append(Contender("packed, native engine", "xtc-native", folder, folder))
+        runtimes.append(Contender("packed, native engine", "xtc-native", folder, folder))
 
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
         write_onnx(model, workdir / "fp32.onnx", int8=False)
         differences["int8, ONNX Runtime"] = to_onnx(folder, workdir / "int8.onnx").difference
-        found += [
+        runtimes += [
             Contender("fp32, ONNX Runtime", "onnxruntime", workdir / "fp32.onnx", teacher),
             Contender("int8, ONNX Runtime", "onnxruntime", workdir / "int8.onnx", folder),
         ]
@@ -113,15 +113,15 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
         openvino.save_model(converted(model), str(workdir / "fp32.xml"), compress_to_fp16=False)
         differences["u2, OpenVINO"] = to_openvino(folder, workdir / "u2.xml").difference
         group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
-        found += [
+        runtimes += [
             Contender("fp32, OpenVINO", "openvino", workdir / "fp32.xml", teacher, 0, (workdir / "fp32.bin",)),
             Contender("u2, OpenVINO", "openvino", workdir / "u2.xml", folder, group, (workdir / "u2.bin",)),
         ]
-    return found, differences
+    return runtimes, differences
 
 
 def bench(
-    found: Sequence[Contender],
+    runtimes: Sequence[Contender],
     shapes: Iterable[Shape] = SHAPES,
     threads: Iterable[int] = (1, 2),
     seconds: float = 1.0,
@@ -136,17 +136,17 @@ def bench(
         BenchError: no runtime, shape, number of threads or pass; a runtime failed.
     """
     shapes, threads = list(shapes), list(threads)
-    if not found or not shapes or not threads or passes < 1:
+    if not runtimes or not shapes or not threads or passes < 1:
         raise BenchError(
-            f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
+            f"nothing to measure: {len(runtimes)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
             "expected at least one of each (a shape longer than the model reads does not count)"
         )
 
     # Each runtime in turn, so that a busy moment does not fall on one of them alone.
-    rows, measured, turns = [], 0, len(threads) * passes * len(found)
+    rows, measured, turns = [], 0, len(threads) * passes * len(runtimes)
     for count in threads:
         for turn in range(passes):
-            for one in found:
+            for one in runtimes:
                 measured += 1
                 what = f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}"
                 progress(f"{measured} of {turns}: {what}")

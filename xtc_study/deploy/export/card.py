@@ -30,12 +30,17 @@ OPTIONS = {
 
 
 def write_export_card(
-    path: Path, run: DoneRun, names: Sequence[str], max_length: int, config: Any, found: Agreement
+    path: Path, run: DoneRun, names: Sequence[str], max_length: int, config: Any, agreement: Agreement
 ) -> None:
     """Writes README.md beside ``path``, the exported file.
 
     Args:
-        names: the file's inputs. config: the packed model's. found: how near its answers are.
+        path: of the exported file.
+        run: that it is made of.
+        names: the file's inputs.
+        max_length: tokens of the longest text.
+        config: the packed model's.
+        agreement: of its logits with the packed model's.
     """
     kind = "onnx" if path.suffix == ".onnx" else "openvino"
     files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
@@ -60,7 +65,7 @@ def write_export_card(
         "",
         "## How near it is",
         "",
-        f"Measured when it was exported: {found}. The score of the packed file was:",
+        f"Measured when it was exported: {agreement}. The score of the packed file was:",
         "",
         "| split | metric | packed file |",
         "|---|---|---|",

@@ -83,7 +83,8 @@ def export_runtime(
     pairs where the task's data cannot be read. These runtimes round otherwise.
 
     Args:
-        data_dir, task_files: where the task's data are, as for ``export_packed``.
+        data_dir: where the task's data are, as for ``export_packed``.
+        task_files: as for ``export_packed``.
 
     Raises:
         ValueError: ``folder`` is there already, the runtime is not installed, or ``data_dir`` or ``task_files`` are
@@ -105,16 +106,16 @@ def export_runtime(
         longest = longest_text(run.model, packed, tokenizer)
         batches = [] if tokenizer is None else _dev_rows(run.recipe, tokenizer, longest, names, data_dir, task_files)
         write: Callable[..., Agreement] = to_onnx if kind == "onnx" else to_openvino
-        found = write(run.model, path, names=names, batches=batches)
-        found.check(path.name)
+        agreement = write(run.model, path, names=names, batches=batches)
+        agreement.check(path.name)
         for file in run.model.iterdir():
             if file.name not in (WEIGHTS, CONFIG, "README.md"):
                 shutil.copy(file, folder / file.name)
         if tokenizer is not None:
             write_length(folder, longest)
         write_plain_config(folder, packed, longest)
-        write_export_card(path, run, names, longest, packed.config, found)
-    return path, found
+        write_export_card(path, run, names, longest, packed.config, agreement)
+    return path, agreement
 
 
 def _dev_rows(

@@ -32,10 +32,13 @@ RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Sequence[Batch] = ()) -> Agreement:
-    """Writes ``path`` (.xml, and .bin beside it) and says how near its answers, with default options, are to ours.
+    """Writes ``path`` (.xml, and .bin beside it), and compares its logits, with default options, with ours.
 
     Args:
-        names: its inputs; none: those that the model takes. batches: rows to compare on; none: random ones.
+        folder: packed.
+        path: of the file to write.
+        names: its inputs; none: those that the model takes.
+        batches: rows to compare on; none: random ones.
 
     Raises:
         ValueError: openvino is not installed.

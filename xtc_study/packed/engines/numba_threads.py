@@ -2,10 +2,10 @@
 
 Why not numba's own ``prange`` or a thread pool: between two products torch's threads stay awake for milliseconds and
 wait for work in a loop, and threads of another pool would compete with them for the cores. Measured on 12 layers of
-BERT-base, one text of 128 tokens, two threads: 51 ms this way, 58 to 69 ms with a pool of Python threads, 95 ms with one
-thread for the loops (benchmarks/README.md).
+BERT-base, one text of 128 tokens, two threads: 51 ms this way, 58 to 69 ms with a pool of Python threads, 95 ms with
+one thread for the loops (benchmarks/README.md).
 
-So the work is handed to torch's threads by GOMP_parallel, the call that a compiler makes of ``#pragma omp parallel``. It
+So torch's threads get the work by GOMP_parallel, the call that a compiler makes of ``#pragma omp parallel``. It
 takes a function and one address; a job is therefore an array of addresses, which ``pointer`` turns back into arrays.
 Import this only where ``openmp()`` finds the library.
 
