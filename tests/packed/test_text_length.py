@@ -36,7 +36,7 @@ def test_a_file_carries_its_length(tiny: Callable[..., Any], tmp_path: Path) -> 
     assert longest_text(tmp_path, model, tokenizer) == 7
     short, long = "good " * 5, "good " * 5 + "bad " * 30
     one, other = predict_texts(tmp_path, [short, long])
-    assert {**one, "text": ""} == {**other, "text": ""}, "what comes after 7 word pieces is not read"
+    assert {**one, "text": ""} == {**other, "text": ""}, "what comes after 7 tokens is not read"
 
 
 def test_older_folders_say_it_elsewhere(tiny: Callable[..., Any], tmp_path: Path) -> None:

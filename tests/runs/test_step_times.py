@@ -11,7 +11,7 @@ from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, Point, StepTimes, read_step_times, step_times_file, write_step_times
 
 SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
-"""At 32 and 128 word pieces a row of a batch of 32: all in proportion to length."""
+"""At 32 and 128 tokens a row of a batch of 32: all in proportion to length."""
 
 
 def times(depth: int = 12) -> StepTimes:
@@ -29,11 +29,11 @@ def seconds_of(**fields: object) -> list[float | None]:
 
 
 def test_by_hand() -> None:
-    """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 word pieces, twice the shortest measured."""
+    """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 tokens, twice the shortest measured."""
     assert seconds_of() == pytest.approx([78 * 6, 78 * 10])
     assert seconds_of(weight_bits=32, activation_bits=32) == pytest.approx([78 * 6, 78 * 8])
     assert seconds_of(stages=0) == pytest.approx([78 * 6, 78 * 8]), "on labels alone no teacher is asked"
-    assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the word pieces, twice the steps"
+    assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the tokens, twice the steps"
 
 
 def test_a_shallow_student_costs_its_share_but_the_teacher_all() -> None:

@@ -41,9 +41,9 @@ def model(family: str, **shape: Any) -> Any:
         ("ViT", VIT, {}, "vit is not a text encoder"),
         ("Albert", {**SHAPE, "embedding_size": 32}, {}, "expected one stack of 2 layers, found 0"),
         ("ModernBert", {**SHAPE, "pad_token_id": 0}, {"layers": [1]}, r"layers \[1\] of this encoder make no encoder"),
-        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives word piece 217, the encoder knows 50 of them"),
-        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
-        ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
+        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives token 217, the encoder knows 50 of them"),
+        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 tokens, a row of .* has 22"),
+        ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 tokens"),
         ("FNet", FNET, {}, "the configuration of fnet has no num_attention_heads"),
         ("MPNet", SHAPE, {}, "mpnet computes attention by code of its own.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
         ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet computes attention by code of its own"),
@@ -101,7 +101,7 @@ def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> Non
     texts = [f"word {number}" for number in range(8)]
     encoder = write_untrained_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
     places = Places(tmp_path / "steps", task_files=tuple(files))
-    with pytest.raises(ModelError, match=r"reads at most 16 word pieces, a row of .* \(dev\) has 33; lower"):
+    with pytest.raises(ModelError, match=r"reads at most 16 tokens, a row of .* \(dev\) has 33; lower"):
         Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
 
@@ -113,7 +113,7 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: text, label: label}")
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
     places = Places(tmp_path / "steps", task_files=tuple(files))
-    with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the word pieces of task 'own-n-.*unknown"):
+    with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the tokens of task 'own-n-.*unknown"):
         Pipeline(Recipe.of(task=name), places)
     encoder = write_untrained_encoder(tmp_path / "fresh", english)
     pipeline = Pipeline(Recipe.of(task=name, model=str(encoder)), places)

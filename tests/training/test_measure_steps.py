@@ -39,7 +39,7 @@ def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
 def test_steps_are_measured_as_they_are_trained(
     tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RoBERTa's 40 positions hold 38 word pieces; weights in half precision are trained in float32; only a student
+    """RoBERTa's 40 positions hold 38 tokens; weights in half precision are trained in float32; only a student
     that is distilled gives its attention scores; its dropout is the one of trainings."""
     tiny("roberta", layers=1).half().save_pretrained(tmp_path)
     seen = []

@@ -61,7 +61,7 @@ def encoder_parts(model: Any) -> EncoderParts:
 
 
 def positions(model: Any) -> int:
-    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
+    """Tokens the position table has room for; RoBERTa's begins after its padding."""
     tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
     if not tables or not hasattr(tables[0], "num_embeddings"):
         return int(getattr(model.config, "max_position_embeddings", 10**9))

@@ -107,7 +107,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
 
     if cut := metrics.get("vocabulary"):
         lines += [
-            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} word pieces: those of its training text and "
+            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} tokens: those of its training text and "
             "single characters. Other words are spelled by smaller pieces, which it did not learn to read.",
             "",
         ]

@@ -38,7 +38,7 @@ def save_packed(
             plain checkpoint is written.
         tokenizer: saved beside it, so that the folder is all one needs to predict.
         rest: how the tensors that are not packed are stored: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
-        max_length: word pieces of the longest text that was trained and scored; every reader cuts there.
+        max_length: tokens of the longest text that was trained and scored; every reader cuts there.
 
     Raises:
         ValueError: a tensor that this format cannot hold; the message names it, and nothing has been written.

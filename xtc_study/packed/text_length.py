@@ -1,4 +1,4 @@
-"""How many word pieces of a text a packed folder reads: as many as were trained and scored, and no more.
+"""How many tokens of a text a packed folder reads: as many as were trained and scored, and no more.
 
 Beyond them a student meets positions it never learned, and its score says nothing. ``config.json`` holds the number as
 ``xtc_max_length`` and the tokenizer as ``model_max_length``. Older folders have neither; their run or their card does.
@@ -20,7 +20,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 def write_length(folder: Path, max_length: int) -> None:
     """Tells the tokenizer in ``folder``, if there is one, to cut at ``max_length`` wherever it is asked to cut.
 
-    And to pad on the right, as in training: encoders count positions from the first piece.
+    And to pad on the right, as in training: encoders count positions from the first token.
     """
     path = folder / TOKENIZER_CONFIG
     if path.is_file():
@@ -32,7 +32,7 @@ def write_length(folder: Path, max_length: int) -> None:
 
 
 def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
-    """Word pieces, special ones included, at which a text for this model is cut.
+    """Tokens, special ones included, at which a text for this model is cut.
 
     Args:
         folder: the model's. What it recorded of its training counts before what its tokenizer says.

@@ -1,6 +1,6 @@
 """How much a training computes, so that one that was timed tells what another one costs. Imports no torch.
 
-Counted are passes of word pieces through layers: a training step sends each row of its batch forward through the
+Counted are passes of tokens through layers: a training step sends each row of its batch forward through the
 teacher, if one is asked (1 pass of each of its layers), and forward and backward through the student (3 passes). Of a
 layer two thirds are its feed-forward part, as of its weights. Models, devices and kinds of steps are not compared.
 """
@@ -51,7 +51,7 @@ class Work:
     rows: int | None
     """Of the task's training text; None: not known before it is read."""
     length: int
-    """Word pieces of a row of a mean batch."""
+    """Tokens of a row of a mean batch."""
     batch_size: int
     passes: float | None
     """Of a whole encoder's layers a row; None: not known."""

@@ -32,10 +32,10 @@ class AugmentedRows:
     """A recipe's augmented training rows.
 
     They depend on the task's data, the method and its numbers, never on the run's seed, and lie with the trained
-    steps: the text as ``augment-<hash>/*.parquet``, the word pieces as ``tokens-<hash>/tokens.arrow``.
+    steps: the text as ``augment-<hash>/*.parquet``, the tokens as ``tokens-<hash>/tokens.arrow``.
 
     Args:
-        longest: word pieces of a row, at most: the recipe's max_length, or fewer where the model reads no more.
+        longest: tokens of a row, at most: the recipe's max_length, or fewer where the model reads no more.
 
     Raises:
         DataError: no synonym table, one that is not well formed, or one that knows no word of the task.

@@ -156,10 +156,10 @@ def check_model_files(
                 )
 
 
-def check_pieces(
+def check_tokens(
     name: str, model: Any, tokenizer: Any, task: Task, splits: Mapping[str, Dataset], max_length: int
 ) -> None:
-    """That the tokenizer knows the text, and the model the tokenizer's word pieces and their number.
+    """That the tokenizer knows the text, and the model the tokenizer's tokens and their number.
 
     Args:
         name: the model's, for messages.
@@ -178,7 +178,7 @@ def check_pieces(
     largest, known = max(pc.max(pieces).as_py() or 0 for pieces in flat.values()), int(model.config.vocab_size)
     if largest >= known:
         raise ModelError(
-            f"model={name!r}: its tokenizer gives word piece {largest}, the encoder knows {known:,} of them; these "
+            f"model={name!r}: its tokenizer gives token {largest}, the encoder knows {known:,} of them; these "
             "files do not belong together: take both from one checkpoint"
         )
     _check_types(name, model, splits)
@@ -190,7 +190,7 @@ def check_pieces(
         share = pc.sum(pc.equal(pieces, tokenizer.unk_token_id)).as_py() / max(words, 1)
         if share > MOST_UNKNOWN:
             raise ModelError(
-                f"model={name!r}: {share:.0%} of the word pieces of task {task.name!r} are unknown to its tokenizer; "
+                f"model={name!r}: {share:.0%} of the tokens of task {task.name!r} are unknown to its tokenizer; "
                 "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
                 "and no others; xtc_study.training.untrained makes an untrained encoder for any text)"
             )
@@ -200,7 +200,7 @@ def check_pieces(
         longest = max(rows["length"], default=0)
         if longest > most:
             raise ModelError(
-                f"model={name!r}: reads at most {most} word pieces, a row of task {task.name!r} ({split}) has "
+                f"model={name!r}: reads at most {most} tokens, a row of task {task.name!r} ({split}) has "
                 f"{longest}; lower max_length from {max_length} to {most} or less (--set max_length={most})"
             )
 

@@ -224,7 +224,7 @@ def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) 
 def _message(recipe: Recipe, family: str, title: str, error: Exception, workdir: str) -> str:
     reason = str(error) if isinstance(error, _DryRunError) else f"{type(error).__name__}: {_short(error)}"
     if isinstance(error, IndexError):
-        reason += " (an input is outside one of its tables of word pieces, positions or token types)"
+        reason += " (an input is outside one of its tables of tokens, positions or token types)"
         advice = "Take tokenizer and encoder from one checkpoint"
     elif isinstance(error, _LossError):
         advice = f"It may learn from labels alone (stages=0, reduce_stages=0); {KNOWN} can take every stage"

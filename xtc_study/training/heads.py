@@ -103,7 +103,7 @@ def other_kind(config: Any) -> str | None:
 
 
 def not_of_texts(kind: str) -> Head:
-    """The head of another kind of model, say of one that labels each word piece."""
+    """The head of another kind of model, say of one that labels each token."""
     return Head("drawn", f"the checkpoint's head is a {kind}'s and does not classify texts; one is drawn")
 
 

@@ -27,7 +27,7 @@ from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.augmented_rows import AugmentedRows
 from xtc_study.training.checkpoints import CurvePoint, History
-from xtc_study.training.checks import check_head, check_model_files, check_pieces, check_start, dry_run_on_meta
+from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
 from xtc_study.training.dry_run import dry_run
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
@@ -106,7 +106,7 @@ class Pipeline:
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
-        check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        check_tokens(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
         self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
         check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
 

@@ -24,7 +24,7 @@ BATCH_SIZE = 64
 
 
 class _Row(NamedTuple):
-    """Of one row of n word pieces."""
+    """Of one row of n tokens."""
 
     hidden: Tensor
     """(states, n, width)"""
@@ -104,7 +104,7 @@ def _stacked(outputs: list[Tensor]) -> Tensor:
 
 
 def _real(mask: Tensor) -> list[slice]:
-    """Where each row's word pieces are; padding is on one side of them."""
+    """Where each row's tokens are; padding is on one side of them."""
     starts, counts = mask.argmax(1).tolist(), mask.sum(1).tolist()
     return [slice(start, start + count) for start, count in zip(starts, counts, strict=True)]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SAMPLE = 2000
-"""Rows of a split, evenly spaced, that a plan reads, and that the pieces a character are counted on."""
+"""Rows of a split, evenly spaced, that a plan reads, and that the tokens a character are counted on."""
 
 Columns = Sequence[Sequence[str]]
 """One list of texts a text field."""
@@ -28,11 +28,11 @@ class Reader(NamedTuple):
     """A tokenizer, as far as it is asked here."""
 
     encode: Callable[[Columns], list[list[int]]]
-    """The word pieces of each row, special ones included, none cut off."""
+    """The tokens of each row, special ones included, none cut off."""
     special: tuple[int, int]
-    """How many special pieces it puts around one text, and around two."""
+    """How many special tokens it puts around one text, and around two."""
     unknown: int | None
-    """The piece it gives for what it cannot spell; None: there is none."""
+    """The token it gives for what it cannot spell; None: there is none."""
 
 
 def reader_of(tokenizer: Any) -> Reader:
@@ -116,7 +116,7 @@ def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths
     """That the tokenizer spells the text in characters at least; and warns of splits of which much is cut.
 
     Raises:
-        ModelError: it spells it in smaller pieces, such as bytes.
+        ModelError: it spells it in smaller tokens, such as bytes.
     """
     columns = sampled([train[field][:] for field in task.text_fields])
     reader = reader_of(tokenizer)
@@ -136,19 +136,19 @@ def unsuited(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, le
     words = sum(map(len, rows)) - len(rows) * reader.special[len(columns) - 1]
     share = sum(list(ids).count(reader.unknown) for ids in rows) / max(words, 1) if reader.unknown is not None else 0.0
     if share > MOST_UNKNOWN:
-        return f"{share:.0%} of the word pieces of this text are unknown to its tokenizer; choose one of its language"
+        return f"{share:.0%} of the tokens of this text are unknown to its tokenizer; choose one of its language"
     return spelled_in_bytes(columns, rows, reader, lengths)
 
 
 def spelled_in_bytes(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, lengths: Lengths) -> str:
-    """What is wrong where a text needs more word pieces than it has characters; empty where nothing is."""
+    """What is wrong where a text needs more tokens than it has characters; empty where nothing is."""
     counts = [len(ids) for ids in rows]
     share = pieces_per_character(columns, counts, reader.special[len(columns) - 1])
     if share <= MOST_PIECES:
         return ""
     first = len("".join("".join(texts[0].split()) for texts in columns))
     return (
-        f"its tokenizer makes {share:.1f} word pieces of each character of this text (the first row's {first:,} "
+        f"its tokenizer makes {share:.1f} tokens of each character of this text (the first row's {first:,} "
         f"characters become {counts[0]:,}), and {lengths.share:.0%} of the rows are cut at max_length="
         f"{lengths.max_length}: it knows another script and spells this one in bytes; choose a model of this language"
     )

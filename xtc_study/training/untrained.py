@@ -1,6 +1,6 @@
 """An untrained encoder for text of your own: what is left where no pre-trained one is to be had.
 
-It knows the word pieces of its text and nothing of the language, so its scores show the machinery and not how well a
+It knows the tokens of its text and nothing of the language, so its scores show the machinery and not how well a
 compressed model can do. With a pre-trained encoder (``--model``) everything else stays the same.
 """
 
@@ -22,7 +22,7 @@ def write_untrained_encoder(
 
     Args:
         folder: a new one; give it to ``--model``.
-        vocabulary: word pieces, at most.
+        vocabulary: tokens, at most.
         shape: fields of ``BertConfig`` in place of the built-in encoder's (4 layers, 64 wide, 64 positions).
 
     Raises:

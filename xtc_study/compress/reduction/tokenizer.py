@@ -1,14 +1,14 @@
-"""A tokenizer cut to the word pieces that a task needs. It gives the same pieces as before wherever it has them all.
+"""A tokenizer cut to the tokens that a task needs. It gives the same tokens as before wherever it has them all.
 
-What stays: every piece of the task's training text, special pieces, and what any other word is spelled with: single
-characters, bytes, and for a BPE tokenizer the pieces that the others are merged from. A word whose piece is gone is
+What stays: every token of the task's training text, special tokens, and what any other word is spelled with: single
+characters, bytes, and for a BPE tokenizer the tokens that the others are merged from. A word whose token is gone is
 then spelled by smaller ones.
 
-- WordPiece takes the longest piece that fits, from left to right: taking away pieces it would not have taken changes
+- WordPiece takes the longest token that fits, from left to right: taking away tokens it would not have taken changes
   nothing.
 - Unigram takes the likeliest way to spell a word: taking away others changes nothing.
-- BPE merges in the order of its rules: a text whose pieces are all kept needs the rules they were made by, and these
-  stay. Rules that make no kept piece go.
+- BPE merges in the order of its rules: a text whose tokens are all kept needs the rules they were made by, and these
+  stay. Rules that make no kept token go.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MARKS = re.compile(r"^(##|▁)(?=.)|(?<=.)</w>$", re.DOTALL)
-"""What says that a piece begins, continues or ends a word, and is no character of it."""
+"""What says that a token begins, continues or ends a word, and is no character of it."""
 BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
-class PiecesError(ValueError):
+class TokenizerError(ValueError):
     """A tokenizer that cannot be cut."""
 
 
-def task_pieces(tokenizer: Any, rows: Dataset) -> list[int]:
-    """Ids of the pieces to keep for a task, rising.
+def task_tokens(tokenizer: Any, rows: Dataset) -> list[int]:
+    """Ids of the tokens to keep for a task, rising.
 
     Args:
         rows: the training split, tokenised (``tasks/batches.py``).
@@ -44,14 +44,14 @@ def task_pieces(tokenizer: Any, rows: Dataset) -> list[int]:
     import pyarrow.compute as pc
 
     used = pc.unique(pc.list_flatten(rows.data.column("input_ids"))).to_pylist()
-    return needed_pieces(tokenizer, used)
+    return needed_tokens(tokenizer, used)
 
 
-def needed_pieces(tokenizer: Any, used: Iterable[int]) -> list[int]:
+def needed_tokens(tokenizer: Any, used: Iterable[int]) -> list[int]:
     """``used`` and whatever must stay beside it, rising ids.
 
     Raises:
-        PiecesError: as for ``task_pieces``.
+        PiecesError: as for ``task_tokens``.
     """
     content = _content(tokenizer)
     pieces = _pieces(content["model"])
@@ -64,15 +64,15 @@ def needed_pieces(tokenizer: Any, used: Iterable[int]) -> list[int]:
 
 
 def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
-    """The same tokenizer with only these pieces; the n-th of them is piece n.
+    """The same tokenizer with only these tokens; the n-th of them is token n.
 
     Raises:
-        PiecesError: as for ``task_pieces``; or what transformers makes of it has other pieces than asked for.
+        PiecesError: as for ``task_tokens``; or what transformers makes of it has other tokens than asked for.
     """
     content = _content(tokenizer)
     new = {old: place for place, old in enumerate(kept)}
 
-    # The vocabulary, and of BPE the rules whose pieces all stay.
+    # The vocabulary, and of BPE the rules whose tokens all stay.
     model = content["model"]
     if model["type"] == "Unigram":
         model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
@@ -104,17 +104,17 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     if len(smaller) != len(kept) or smaller.convert_ids_to_tokens(range(len(kept))) != (
         tokenizer.convert_ids_to_tokens(list(kept))
     ):
-        raise PiecesError(f"{type(tokenizer).__name__} does not take a smaller vocabulary; use vocabulary='full'")
+        raise TokenizerError(f"{type(tokenizer).__name__} does not take a smaller vocabulary; use vocabulary='full'")
     return smaller
 
 
 def _content(tokenizer: Any) -> dict[str, Any]:
     """What tokenizer.json would say."""
     if not getattr(tokenizer, "is_fast", False):
-        raise PiecesError(f"{type(tokenizer).__name__} has no tokenizer.json; use vocabulary='full'")
+        raise TokenizerError(f"{type(tokenizer).__name__} has no tokenizer.json; use vocabulary='full'")
     content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     if content["model"]["type"] not in ("WordPiece", "WordLevel", "BPE", "Unigram"):
-        raise PiecesError(f"a tokenizer of kind {content['model']['type']} cannot be cut; use vocabulary='full'")
+        raise TokenizerError(f"a tokenizer of kind {content['model']['type']} cannot be cut; use vocabulary='full'")
     return content
 
 
@@ -126,19 +126,19 @@ def _pieces(model: dict[str, Any]) -> dict[str, int]:
 
 
 def _spells(piece: str) -> bool:
-    """Whether a piece is one character, at the beginning of a word or inside it, or one byte."""
+    """Whether a token is one character, at the beginning of a word or inside it, or one byte."""
     return len(MARKS.sub("", piece)) == 1 or BYTE.fullmatch(piece) is not None
 
 
 def _merges(model: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The rules in their order: two pieces and what they become. Older files write the two as one text."""
+    """The rules in their order: two tokens and what they become. Older files write the two as one text."""
     prefix = model.get("continuing_subword_prefix") or ""
     pairs = [rule.split(" ") if isinstance(rule, str) else rule for rule in model["merges"]]
     return [(left, right, left + right.removeprefix(prefix)) for left, right in pairs]
 
 
 def _with_their_parts(keep: set[int], pieces: dict[str, int], merges: list[tuple[str, str, str]]) -> set[int]:
-    """And, for each piece that rules make, the pieces it is made of, and so on."""
+    """And, for each token that rules make, the tokens it is made of, and so on."""
     made: dict[int, set[int]] = {}
     for left, right, whole in merges:
         if {left, right, whole} <= pieces.keys():
@@ -151,7 +151,7 @@ def _with_their_parts(keep: set[int], pieces: dict[str, int], merges: list[tuple
 
 
 def _renumbered(processor: Any, new: dict[int, int]) -> Any:
-    """The post-processor, which puts special pieces around a text, with their new ids."""
+    """The post-processor, which puts special tokens around a text, with their new ids."""
     if processor is None:
         return None
     if processor["type"] == "Sequence":

@@ -58,7 +58,7 @@ def write_export_card(
         "",
         f"- Inputs: {', '.join(f'`{name}`' for name in names)}, each int64 (batch, length), as the tokenizer beside "
         "this file gives them; any batch, any length up to the one below.",
-        f"- Texts are cut at {max_length} word pieces, as in training: `truncation=True` does so, for the tokenizer "
+        f"- Texts are cut at {max_length} tokens, as in training: `truncation=True` does so, for the tokenizer "
         "knows that length.",
         f"- Output: `logits`, float32 (batch, {config.num_labels}): {outputs}.",
         f"- {OPTIONS[kind]}",
