@@ -39,7 +39,7 @@ def task_tokens(tokenizer: Any, rows: Dataset) -> list[int]:
         rows: the training split, tokenised (``tasks/batches.py``).
 
     Raises:
-        PiecesError: a tokenizer without a tokenizer.json, or of a kind not known here.
+        TokenizerError: a tokenizer without a tokenizer.json, or of a kind not known here.
     """
     import pyarrow.compute as pc
 
@@ -51,7 +51,7 @@ def needed_tokens(tokenizer: Any, used: Iterable[int]) -> list[int]:
     """``used`` and whatever must stay beside it, rising ids.
 
     Raises:
-        PiecesError: as for ``task_tokens``.
+        TokenizerError: as for ``task_tokens``.
     """
     content = _content(tokenizer)
     pieces = _pieces(content["model"])
@@ -67,7 +67,7 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     """The same tokenizer with only these tokens; the n-th of them is token n.
 
     Raises:
-        PiecesError: as for ``task_tokens``; or what transformers makes of it has other tokens than asked for.
+        TokenizerError: as for ``task_tokens``; or what transformers makes of it has other tokens than asked for.
     """
     content = _content(tokenizer)
     new = {old: place for place, old in enumerate(kept)}
