@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores, standing
 from xtc_study.report.figures.claims import claims_at_a_glance
@@ -17,7 +17,7 @@ def bits(tmp_path: Path) -> Ablation:
     """12_bits, done: every arm right in 90 %, the binary ones with 8-bit inputs in 70 %."""
     ablation = Ablation("12_bits", results_dir=tmp_path, seeds=[0, 1, 2])
     for run in ablation.planned:
-        do(ablation.runs_folder, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
+        make_done_run(ablation.runs_folder, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
     return ablation
 
 

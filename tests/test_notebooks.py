@@ -12,7 +12,7 @@ from typing import Any
 
 import papermill
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.ledger import all_ablations
 from xtc_study.studies import load_study, study_names
@@ -115,7 +115,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for ablation in all_ablations("smoke", results_dir=folder):
         for run in ablation.planned:
             if not (ablation.runs_folder / run.run_id).exists():
-                do(ablation.runs_folder, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
+                make_done_run(ablation.runs_folder, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
     return folder
 
 

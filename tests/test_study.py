@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.studies import StudyError
 from xtc_study.study import Ablation
@@ -61,7 +61,7 @@ def test_a_task_or_seed_named_twice_counts_once() -> None:
 
 def test_what_is_done_is_not_to_do_unless_forced(ablation: Ablation) -> None:
     full, one_bit = ablation.planned
-    do(ablation.runs_folder, full)
+    make_done_run(ablation.runs_folder, full)
     assert ablation.to_do() == [one_bit]
     assert ablation.to_do(force=True) == [full, one_bit]
     assert ablation.to_do(force=True, limit=1) == [full]
@@ -120,6 +120,6 @@ def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) ->
     ablation = Ablation("12_bits", results_dir=tmp_path, **{**CUT, "seeds": [0, 1]})
     assert "assuming that seeds differ by 2 points" in ablation.power()
     for run in ablation.planned:
-        do(ablation.runs_folder, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
+        make_done_run(ablation.runs_folder, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
     assert "by the 4 runs that are done, whose seeds differ by" in ablation.power()
     assert "one seed decides no claim" in Ablation("12_bits", results_dir=tmp_path / "none", **CUT).power()

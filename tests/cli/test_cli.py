@@ -296,11 +296,11 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 
 
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
-    from fabricate import do
+    from fabricate import make_done_run
 
     from xtc_study.study import Ablation
 
-    do(tmp_path / "runs", Ablation("12_bits", seeds=[0]).planned[0])
+    make_done_run(tmp_path / "runs", Ablation("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]
     assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
     assert "0 runs, 0 rows (and 2 rows of other studies, kept): " in run("collect", "15_layers", *words)

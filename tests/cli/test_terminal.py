@@ -47,13 +47,13 @@ def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.Mon
 
 
 def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
-    from fabricate import do
+    from fabricate import make_done_run
 
     from xtc_study.study import Ablation
 
     ablation = Ablation("12_bits", tasks=["cola"], seeds=[0], results_dir=tmp_path)
     first, second = ablation.planned[:2]
-    do(ablation.runs_folder, first)
+    make_done_run(ablation.runs_folder, first)
     kinds = {
         "left": ("teacher-0000000000", "teacher"),
         "done": (chain(first.recipe)[-1].address, "distil"),
