@@ -312,7 +312,7 @@ def test_packed_layers_hold_no_float_weight(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("rest", ["x", 5, None, ["fp32"], "FP16"])
-def test_a_rest_that_no_file_has(packed: Path, rest: Any) -> None:
+def test_unknown_rest_format(packed: Path, rest: Any) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(rest=rest))
     rejected(packed, re.escape(f"rest {rest!r}, expected one of fp32, fp16, 8bit"))
 

@@ -72,7 +72,7 @@ def test_two_arms_share_teacher_and_reduction(tmp_path: Path) -> None:
     assert costs.share == pytest.approx(0.75) and not costs.measured
 
 
-def test_an_estimate_goes_by_the_epochs_and_by_the_task_where_it_is_known(tmp_path: Path) -> None:
+def test_estimate_scales_with_epochs_and_task_rows(tmp_path: Path) -> None:
     whole(tmp_path, Recipe.of(task="cola", teacher_epochs=2, epochs=1, seed=5), 10.0, 7.0)  # 5 and 7 s an epoch
     assert to_do(tmp_path, Recipe.of(task="cola", teacher_epochs=3, weight_bits=2, epochs=2)) == pytest.approx(29)
     # SST-2 has 67,349 rows of 17 tokens, CoLA 8,551 of 13.
@@ -131,7 +131,7 @@ def test_a_depth_that_is_not_known_is_only_compared_with_the_same(tmp_path: Path
     assert to_do(tmp_path, Recipe.of(task="cola", layers=3, epochs=2)) is None
 
 
-def test_lengths_scale_where_they_are_similar_and_say_nothing_beyond(tmp_path: Path) -> None:
+def test_estimate_scales_with_length_up_to_a_factor_of_two(tmp_path: Path) -> None:
     """CoLA's rows have 13 tokens: 8 and 12 cut them. MRPC's have 58."""
     whole(tmp_path, Recipe.of(task="cola", max_length=8), 3.0, 3.0)
     assert to_do(tmp_path, Recipe.of(task="cola", max_length=12)) == pytest.approx(9.0)

@@ -125,7 +125,7 @@ def test_of_threads_at_once_one_gets_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ['{"token": "th', "null", "[]", '{"host": 3}', ""])
-def test_a_damaged_claim_holds_nobody_up(tmp_path: Path, content: str) -> None:
+def test_damaged_claim_file_does_not_block(tmp_path: Path, content: str) -> None:
     (tmp_path / "claim.json").write_text(content)
     assert take(tmp_path) is not None
 
@@ -167,9 +167,7 @@ def test_what_one_process_found_dead_another_takes_at_once(tmp_path: Path, monke
     assert take(tmp_path, dead=dead) is not None
 
 
-def test_a_watch_ends_with_a_heartbeat_or_without_one_for_long_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_ends_with_a_heartbeat_or_after_stale_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, looks, said = [1000.0], [0], []
     alive, dead = tmp_path / "alive", tmp_path / "dead"
 
@@ -194,9 +192,7 @@ def test_a_watch_ends_with_a_heartbeat_or_without_one_for_long_enough(
     )
 
 
-def test_who_was_taken_over_neither_beats_nor_ends_the_new_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_that_lost_its_lease_leaves_the_new_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
     turns: list[int] = []
     is_ours = Lease.is_ours
@@ -233,7 +229,7 @@ def test_a_clock_that_jumps_frees_nothing_and_holds_nothing_up(
     assert not is_held(tmp_path) and take(tmp_path) is not None
 
 
-def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_counts_while_the_lease_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
     ours = take(tmp_path)
     assert ours is not None

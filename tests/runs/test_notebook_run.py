@@ -69,7 +69,7 @@ def test_the_model_of_a_run_done_before_is_left_as_it_is(tmp_path: Path) -> None
     assert run.model_folder() != run.path / "model", "a cell that is run again after the run was recorded"
 
 
-def test_by_hand_a_dead_machine_s_run_is_taken_over_after_a_watch(
+def test_by_hand_a_dead_machines_run_is_taken_over_after_a_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lease, "STALE_SECONDS", 0.2)

@@ -49,7 +49,7 @@ def test_a_shallow_teacher_costs_its_share_and_its_students_theirs_of_it() -> No
     assert seconds_of(teacher_layers=6, layers=3) == pytest.approx(seconds_of(teacher_layers="1/2", layers="1/2"))
 
 
-def test_a_measurement_is_kept_by_model_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+def test_measurement_is_kept_by_model_and_a_damaged_one_is_ignored(tmp_path: Path) -> None:
     assert read_step_times(tmp_path, "m/x") is None
     path = write_step_times(tmp_path, times())
     assert read_step_times(tmp_path, "m/x") == times() and read_step_times(tmp_path, "other") is None

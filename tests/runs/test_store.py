@@ -194,7 +194,7 @@ def test_a_corrupt_status_is_not_done(run: RunFolder, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet"])
-def test_done_is_what_reports_call_done_and_the_rest_is_carried_out_again(name: str, run: RunFolder) -> None:
+def test_done_as_in_reports_and_others_are_run_again(name: str, run: RunFolder) -> None:
     planned = [PlannedRun("study", RECIPE.run_id, "arm", RECIPE)]
     run.acquire()
     finish(run)

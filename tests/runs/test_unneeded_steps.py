@@ -86,7 +86,7 @@ def test_steps_of_a_synonym_table_of_your_own_stay_without_naming_it(results: Pa
     assert names(surplus_steps(results, []).unused) - addresses(OTHER, ONE, TWO, FOUR) == {"odd"}
 
 
-def test_nothing_may_go_while_a_run_in_progress_does_not_say_what_it_needs(results: Path) -> None:
+def test_no_step_is_surplus_while_a_running_runs_recipe_is_unknown(results: Path) -> None:
     folder = run(results, ONE, done=False)
     (folder / "params.json").write_text("{")
     assert names(surplus_steps(results, []).unused) == addresses(ONE, TWO, FOUR, OTHER)

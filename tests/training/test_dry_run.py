@@ -135,7 +135,7 @@ def test_carried_out_and_reused(
     assert again.teacher().reused + again.student().reused == len(again.steps)
 
 
-def test_a_trial_leaves_random_numbers_as_they_were_and_is_left_out_when_all_is_there(
+def test_dry_run_keeps_the_random_state_and_is_skipped_for_trained_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
@@ -225,7 +225,7 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     }
 
 
-def test_a_head_that_is_not_used_is_said_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
+def test_unused_head_is_warned_of_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
     chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
     pipeline = Pipeline(chosen, Places(tmp_path / "steps"))
     said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"

@@ -34,7 +34,7 @@ def is_made(steps: Path, what: dict[str, Any]) -> bool:
         return workdir is not None
 
 
-def test_one_trial_serves_every_seed_and_length_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_dry_run_serves_every_seed_and_length_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     real = dry_run._random_encoder
 
@@ -111,7 +111,7 @@ def test_a_refusal_leaves_nothing_and_is_no_pass(tmp_path: Path) -> None:
     assert not is_made(tmp_path / "new" / "steps", what), "what is there stays"
 
 
-def test_a_note_is_no_step_and_what_a_killed_trial_leaves_is_found(tmp_path: Path) -> None:
+def test_note_is_no_step_and_clean_finds_a_killed_dry_run(tmp_path: Path) -> None:
     steps, what = tmp_path / "steps", dry_run_inputs(recipe(), FILES)
     assert is_made(steps, what)
     assert StepStore(steps).records() == {} and surplus_steps(tmp_path, []) == ([], [])

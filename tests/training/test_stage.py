@@ -68,7 +68,7 @@ def test_distillation_brings_the_student_closer(rows: Any, tmp_path: Path) -> No
     assert hidden[-1] < 0.5 * hidden[0]
 
 
-def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_hidden_states(rows: Any, tmp_path: Path) -> None:
+def test_distillation_losses_are_zero_for_a_student_equal_to_its_teacher(rows: Any, tmp_path: Path) -> None:
     objective = Objective(("attention", "hidden"), encoder(0), LAYERS)
     curve = fit(encoder(0), rows, objective, tmp_path, steps=1)
     assert [point["value"] for point in curve if point["term"] in objective.terms] == [0.0, 0.0]
@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_student(rows: Any, tmp_path: Path) -> None
     assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
 
 
-def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_raises(rows: Any, tmp_path: Path) -> None:
     model = encoder(0)
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
@@ -102,7 +102,7 @@ def nomic() -> Any:
     [(False, lambda: encoder(0)), (True, lambda: encoder(0)), (False, nomic)],
     ids=["teacher", "1-bit student", "names of its own"],
 )
-def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
+def test_interrupted_training_resumes_bit_for_bit(
     low_bit: bool, start: Callable[[], Any], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
@@ -149,9 +149,7 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
     assert again == curve
 
 
-def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
-    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_save_keeps_the_previous_checkpoint(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     replace = checkpoints.os.replace
     saved: list[int] = []
@@ -187,7 +185,7 @@ def test_when_the_dev_split_is_scored(steps: int, at: list[int]) -> None:
 
 
 @pytest.mark.parametrize("so_far", [None, b"[{", b'{"curve": []}'], ids=["cut off before its end", "damaged", "other"])
-def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: Any, tmp_path: Path) -> None:
+def test_incomplete_checkpoint_is_not_used(so_far: bytes | None, rows: Any, tmp_path: Path) -> None:
     whole, again = encoder(0), encoder(0)
     fit(whole, rows, Objective(("labels",)), tmp_path / "whole")
     (tmp_path / "cut" / "checkpoint-3").mkdir(parents=True)
@@ -198,7 +196,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: 
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in again.state_dict().items())
 
 
-def test_a_checkpoint_that_lacks_tensors_is_not_gone_on_with(
+def test_resume_refuses_a_checkpoint_that_lacks_tensors(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)

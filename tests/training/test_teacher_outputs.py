@@ -49,9 +49,7 @@ def batch_of(rows: Any, padding: Padding, numbers: list[int]) -> dict[str, torch
 
 
 @pytest.mark.parametrize("terms", [EVERY, ("attention", "hidden"), ("hidden",), ("attention",), ("logits",)])
-def test_what_was_kept_is_what_the_teacher_says_of_another_batch(
-    terms: tuple[str, ...], rows: Any, padding: Padding
-) -> None:
+def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
     teacher = load_encoder("builtin:tiny", TASK, 0).eval()
     batch = batch_of(rows, padding, NUMBERS)
     mask = batch["attention_mask"]
@@ -112,7 +110,7 @@ def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dic
     return curve, len(calls)
 
 
-def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
+def test_kept_teacher_outputs_train_the_same_student(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, asked = fit(rows, tmp_path, 9)
@@ -126,7 +124,7 @@ def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
 @pytest.mark.parametrize(
     ("steps", "objective"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
-def test_a_teacher_is_asked_anew_where_that_is_cheaper_or_what_it_says_changes(
+def test_teacher_runs_each_batch_where_cheaper_or_its_outputs_change(
     steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path
 ) -> None:
     assert fit(rows, tmp_path, steps, **objective)[1] == steps

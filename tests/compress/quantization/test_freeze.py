@@ -82,7 +82,7 @@ def test_what_is_kept() -> None:
 
 
 @torch.no_grad()
-def test_a_frozen_layer_stays_until_it_trains_or_gets_other_weights() -> None:
+def test_frozen_layer_thaws_on_training_or_new_weights() -> None:
     layer = LowBitLinear(nn.Linear(4, 2), WeightFormat(1), None).eval()
     once = layer.stored_weight()
     freeze(layer)

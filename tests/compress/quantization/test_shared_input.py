@@ -153,7 +153,7 @@ def _another_is_quantized_again() -> None:
     assert torch.equal(doubled.value, 2 * first.value)
 
 
-def test_nothing_is_shared_where_a_layer_has_its_own_range_or_changes_cannot_be_seen() -> None:
+def test_inputs_are_not_shared_with_a_static_range_or_in_inference_mode() -> None:
     x, limit = torch.randn(2, 8), torch.tensor(1.0)
     fmt = ActivationFormat(8, "tensor", True)
     with one_pass():
