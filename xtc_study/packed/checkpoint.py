@@ -1,9 +1,9 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
-docs/format.md describes it byte by byte. ``config.json`` says under ``quantization_config`` how each packed module is
+docs/format.md describes it byte by byte. ``config.json`` has under ``quantization_config`` how each packed module is
 stored. ``model.safetensors`` holds its bits as ``<module>.weight`` (uint8, one dimension: rows of whole bytes end to
-end), ``<module>.weight_scale``, and every other tensor as ``rest`` says. One dimension on purpose: a loader that does
-not know the format meets a shape it cannot use and says so, where another name would let it draw new weights.
+end), ``<module>.weight_scale``, and every other tensor in the format ``rest``. One dimension on purpose: a loader that
+does not know the format meets a shape it cannot use and raises, where another name would let it draw new weights.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def save_packed(
 def repack(source: Path, folder: Path, rest: str) -> int:
     """Writes a packed folder's weights again with another ``rest``, and returns the bytes of the new weight file.
 
-    The packed bits stay as they are; the logits change by the rounding, so the score must be measured anew.
+    The packed bits stay as they are; the logits change by the rounding, so the score must be measured again.
 
     Raises:
         CheckpointError: ``source`` is no sound packed folder.

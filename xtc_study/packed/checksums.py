@@ -1,6 +1,6 @@
 """Checksums of a packed folder, so that a flipped bit is an error and never another answer.
 
-``config.json`` says under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
+``config.json`` has under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
 with sorted keys and no spaces, without this entry and without what transformers itself rewrites. Of a tokenizer it has
 the sha256 of each file; earlier folders have none of these, and load without.
 """
@@ -35,7 +35,7 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of config.json; ``verify`` says whether it is what was written.
+    """The content of config.json; ``verify`` checks that it is what was written.
 
     Raises:
         CheckpointError: the file is missing or holds no JSON mapping.

@@ -1,4 +1,4 @@
-"""What ``config.json`` says of one packed module: its kind, shape, bits, packing, scales and the input's format."""
+"""The format of one packed module, as in ``config.json``: its kind, shape, bits, packing, scales and input format."""
 
 from __future__ import annotations
 

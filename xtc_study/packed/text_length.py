@@ -1,6 +1,6 @@
-"""How many tokens of a text a packed folder reads: as many as were trained and scored, and no more.
+"""How many tokens of a text a packed folder reads: those that were trained and scored, and no more.
 
-Beyond them a student meets positions it never learned, and its score says nothing. ``config.json`` holds the number as
+Beyond them a student meets positions it never learned, and its score does not hold. ``config.json`` has the number as
 ``xtc_max_length`` and the tokenizer as ``model_max_length``. Older folders have neither; their run or their card does.
 """
 
@@ -18,7 +18,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def write_length(folder: Path, max_length: int) -> None:
-    """Tells the tokenizer in ``folder``, if there is one, to cut at ``max_length`` wherever it is asked to cut.
+    """Makes the tokenizer in ``folder``, if there is one, truncate at ``max_length``.
 
     And to pad on the right, as in training: encoders count positions from the first token.
     """
@@ -35,7 +35,7 @@ def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
     """Tokens, special ones included, at which a text for this model is cut.
 
     Args:
-        folder: the model's. What it recorded of its training counts before what its tokenizer says.
+        folder: the model's. What it records of its training counts before its tokenizer's length.
     """
     recorded = _recorded(folder, model.config)
     if recorded is None:
@@ -50,7 +50,7 @@ def _recorded(folder: Path, config: Any) -> int | None:
     for read in (_of_run, _of_card):
         try:
             return read(folder.absolute())
-        except (OSError, ValueError, LookupError, TypeError):  # not there, or it says something else
+        except (OSError, ValueError, LookupError, TypeError):  # not there, or of other content
             continue
     return None
 

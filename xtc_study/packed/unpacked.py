@@ -15,7 +15,7 @@ from torch import Tensor
 from xtc_study.recipe import REST_FORMATS
 
 SMALL = 16
-"""Tensors of up to so many numbers, and tables with rows of up to so many, get no ranges of their own."""
+"""Tensors of up to this many numbers stay float32; rows of up to this many share the tensor's range."""
 LEVELS = 255
 
 

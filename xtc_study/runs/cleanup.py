@@ -1,4 +1,4 @@
-"""What failed runs and killed trainings leave behind, and its removal. Nothing that somebody works on is touched."""
+"""What failed runs and killed trainings leave behind, and its removal. Nothing in use is touched."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from xtc_study.runs.lease import is_held, watch
 
 def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
     """Folders that may go: those of the named runs, half-made steps, steps that cannot be read, and checkpoints of
-    trainings that no process is at.
+    trainings that no process works on.
 
-    Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
+    Args:
+        results: the results folder.
+        bad_runs: ids of runs that may go.
+        say: takes a line of text for each lease of another machine, whose heartbeat is watched for up to 90 seconds.
     """
     folders = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
     watch(folders, say)

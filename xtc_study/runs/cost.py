@@ -162,6 +162,6 @@ def _timed(
             when = (store.folder(address) / "step.json").stat().st_mtime
             timed.append(_TimedWork(work, float(seconds), str(record.get("device")), when))
 
-    # With auto, each model's newest step says which device trains it.
+    # With auto, the device of each model's newest step counts.
     newest = {one.work.model: one.device for one in sorted(timed, key=lambda one: one.when)}
     return [one for one in timed if one.device == (newest[one.work.model] if device == "auto" else device)]

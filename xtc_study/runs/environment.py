@@ -58,7 +58,7 @@ def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
     """The oldest version of the method among these trained steps and this code, which scores what they trained.
 
     Args:
-        steps: their folder. A step that says no version is of the first; one that is not there counts for nothing.
+        steps: their folder. A step without a version is of the first; one that is not there counts for nothing.
     """
     versions = [METHOD_VERSION]
     for address in addresses:

@@ -59,7 +59,7 @@ def run_recipes(
         notebook: the template, run.ipynb.
         parameters: of the notebook, besides the recipe's fields.
         workers: processes on this machine; None: one a core. Each gets its share of the cores, or as many threads as
-            the environment says (see ``shares_of``). Ignored with an executor.
+            the environment sets (see ``shares_of``). Ignored with an executor.
         executor: any PEP 3148 executor; it is not shut down.
         timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
@@ -78,7 +78,7 @@ def run_recipes(
             "results": str(results),
             "notebook": str(notebook),
             "parameters": dict(parameters),
-            # What the environment says reaches a kernel by itself.
+            # Variables of the environment reach a kernel by themselves.
             "threads": shares.threads if executor is None and not shares.set_by else None,
             "timeout": timeout,
         }

@@ -21,7 +21,7 @@ SHOWN = 3
 
 
 class FindError(ValueError):
-    """No such run. The message says where it was looked for, and what is there."""
+    """No such run. The message names the folder, and runs that are there."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ class Choice:
 
     @property
     def reason(self) -> str:
-        said = f"chosen of {self.among}: {_score_text(self.run)}"
+        among = f"chosen of {self.among}: {_score_text(self.run)}"
         if self.run is self.best:
-            return f"{said}; the best score"
+            return f"{among}; the best score"
         return (
-            f"{said}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
+            f"{among}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
             f"the best ({_score_text(self.best)})"
         )
 

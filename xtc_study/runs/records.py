@@ -114,7 +114,7 @@ def state_of(folder: Path) -> tuple[State, str]:
 
     ``done``: status.json says so, params, metrics and environment can be read, and the predictions are there.
     ``corrupt``: status.json is there but it, or a file it vouches for, cannot be read. ``failed``: any other status,
-    or error.json alone. ``running``: claimed and no status yet. ``missing``: nothing that says it was started.
+    or error.json alone. ``running``: claimed and no status yet. ``missing``: no sign that it was started.
     """
     if not (folder / "status.json").exists():
         if (folder / "claim.json").exists():

@@ -64,10 +64,10 @@ class StepStore:
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
         """The step's folder, and whether this call made it.
 
-        ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
+        ``make(folder)`` fills an empty folder and returns the content of step.json. When several processes need the
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
         tries again; if it is killed or interrupted, its checkpoints are. If it raises UnreadableStepError its files
-        are kept beside, and nobody makes the step again (see ``check_readable``).
+        are kept beside, and the step is not made again (see ``check_readable``).
 
         Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
         """
@@ -106,13 +106,13 @@ class StepStore:
         return folder, True
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """What every finished step's step.json says, by address."""
+        """The content of every finished step's step.json, by address."""
         paths = (path for path in sorted(self.root.glob("*/step.json")) if path.parent.suffix != ".partial")
         records = {path.parent.name: _read(path) for path in paths}
         return {address: record for address, record in records.items() if record is not None}
 
     def record(self, address: str) -> dict[str, Any]:
-        """What the finished step's step.json says.
+        """The content of the finished step's step.json.
 
         Raises:
             KeyError: there is no such step, or it cannot be read.

@@ -47,7 +47,7 @@ class StepTimes(BaseModel):
     precision: str
     peak_bytes: int | None = None
     """Most memory the longest 1-bit step held, teacher and optimiser with it: of the GPU, or of the process on a CPU;
-    None where it cannot be told."""
+    None where it cannot be measured."""
     points: list[Point]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:

@@ -1,7 +1,7 @@
-"""Run folders: one a run, written so that a crash at any byte leaves nothing, or something that says what it is.
+"""Run folders: one a run, written so that a crash at any byte leaves nothing, or a state that can be read.
 
 ``params.json`` first; ``claim.json`` while a process works on it; results; ``status.json`` last. Every file is
-written beside and renamed into place. A run is done only if status.json says so.
+written beside and renamed into place. A run is done only by its status.json.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class RunFolder:
         curve: list[dict[str, Any]],
         environment: Mapping[str, Any],
     ) -> None:
-        """Everything a finished run has to say; the status is not part of it."""
+        """Writes all results of a finished run; the status is not part of them."""
         write_json(self.path / "metrics.json", metrics)
         write_json(self.path / "environment.json", environment)
         columns = ["phase", "stage", "step", "term", "value"]

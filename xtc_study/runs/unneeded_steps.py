@@ -53,7 +53,7 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
         try:
             recipe = Recipe.of(**_recorded(folder / "params.json")["recipe"])
         except (RecipeError, KeyError, TypeError):
-            if (folder / "claim.json").exists():  # somebody may be at it, and what it needs cannot be told
+            if (folder / "claim.json").exists():  # a process may work on it, and what it needs is unknown
                 return Surplus([], [])
             continue
         recipes.setdefault(folder.name, recipe)

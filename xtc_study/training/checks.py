@@ -76,7 +76,7 @@ def dry_run_on_meta(
 
 
 def _unlike(error: RuntimeError) -> str:
-    """What ``load_state_dict`` says of an encoder that cannot be cut, for a reader, and what would work."""
+    """The error of ``load_state_dict`` for an encoder that cannot be cut, in plain words, and what would work."""
     text = " ".join(str(error).split())
     whole = "use it at its full depth (layers and teacher_layers null), or choose another model"
     if sized := re.search(r"size mismatch for ([\w.]+)", text):
@@ -170,7 +170,7 @@ def check_tokens(
         max_length: tokens of a row, at most.
 
     Raises:
-        ModelError: it does not; the message says how many, and what to do.
+        ModelError: tokens or rows that do not fit; the message has their number and what to do.
     """
     import pyarrow.compute as pc
 

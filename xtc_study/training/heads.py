@@ -36,7 +36,7 @@ NO_HEAD = Head("none", "the checkpoint brings no classification head; one is dra
 def class_names(config: Any) -> tuple[str, ...] | None:
     """The classes of a checkpoint's head in the order of its rows; None where the configuration has no names for them.
 
-    transformers fills in LABEL_0, LABEL_1, ... where a configuration says nothing.
+    transformers fills in LABEL_0, LABEL_1, ... where a configuration names none.
     """
     by_id = {int(key): str(name) for key, name in (getattr(config, "id2label", None) or {}).items()}
     if _says_nothing(by_id):
@@ -48,7 +48,7 @@ def class_names(config: Any) -> tuple[str, ...] | None:
 
 
 def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_known: bool = True) -> Head:
-    """What becomes of a head with so many outputs and these class names for this task.
+    """What becomes of a head with these outputs and class names for this task.
 
     Names are equal if they are after blanks, hyphens, underscores and case are left out of account. A head with one
     output suits a regression, whatever its name, if it answers in the unit of the labels.

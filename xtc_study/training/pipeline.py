@@ -163,7 +163,7 @@ class Pipeline:
         return scores(model, self.dev, self.padding, self.task)
 
     def filed(self, student: Any) -> Filed:
-        """The student as its file holds it: with the task's own vocabulary, where the recipe says so."""
+        """The student as its file holds it: with the task's own vocabulary, where the recipe asks for it."""
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
@@ -302,7 +302,7 @@ class Pipeline:
         return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
 
     def _loaded(self, field: str) -> Any:
-        """The checkpoint that a field of the recipe names; says so where its head is not used."""
+        """The checkpoint that a field of the recipe names; warns where its head is not used."""
         name = getattr(self.recipe, field)
         # teacher_epochs=0 says that the model answers the task as it is; nothing else says what unit a head is in.
         unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)

@@ -27,13 +27,13 @@ class Precision:
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """bf16 products with fp32 sums inside the block, where the precision says so."""
+        """bf16 products with fp32 sums inside the block, with bf16."""
         with torch.autocast(self.device, torch.bfloat16, enabled=self.name == "bf16"):
             yield
 
     @contextmanager
     def cast_once(self, model: Any) -> Iterator[None]:
-        """Inside the block the linears of a model that does not learn hold bf16 weights, where the precision says so.
+        """Inside the block the linears of a model that does not learn hold bf16 weights, with bf16.
 
         Autocast would make the same copy at every step: it keeps copies only of what needs a gradient.
         """

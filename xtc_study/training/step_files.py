@@ -50,7 +50,7 @@ def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> No
     """That the folder gives back this very model.
 
     Raises:
-        WrittenOtherwiseError: it does not; the message says what differs, or what went wrong when it was read.
+        WrittenOtherwiseError: it does not; the message names what differs, or the error of reading it.
     """
     try:
         written = read_model(folder, low_bit).state_dict()

@@ -23,7 +23,7 @@ class TaskVocabulary:
         rows: tokenised training rows.
 
     Raises:
-        ModelError: a tokenizer or a model that cannot be cut; the message says why.
+        ModelError: a tokenizer or a model that cannot be cut; the message has the reason.
     """
 
     def __init__(self, name: str, model: Any, tokenizer: Any, rows: Dataset) -> None:

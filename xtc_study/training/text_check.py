@@ -59,7 +59,7 @@ def reader_at_hand(model: str, models_dir: Path | None = None) -> Reader | None:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception:  # tokenizers raises Exception itself; a run says what is wrong with the folder
+    except Exception:  # tokenizers raises Exception itself; a run reports what is wrong with the folder
         return None
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -120,8 +120,8 @@ def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths
     """
     columns = sampled([train[field][:] for field in task.text_fields])
     reader = reader_of(tokenizer)
-    if said := spelled_in_bytes(columns, reader.encode(columns), reader, lengths["train"]):
-        raise ModelError(f"model={name!r}: {said}")
+    if problem := spelled_in_bytes(columns, reader.encode(columns), reader, lengths["train"]):
+        raise ModelError(f"model={name!r}: {problem}")
     for split, of_split in lengths.items():
         if of_split.is_bad:
             warnings.warn(f"task {task.name}: {of_split.in_words(f'rows of {split}')}", stacklevel=2)

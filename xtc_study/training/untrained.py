@@ -1,7 +1,7 @@
-"""An untrained encoder for text of your own: what is left where no pre-trained one is to be had.
+"""An untrained encoder for text of your own, where no pre-trained one can be got.
 
-It knows the tokens of its text and nothing of the language, so its scores show the machinery and not how well a
-compressed model can do. With a pre-trained encoder (``--model``) everything else stays the same.
+It knows the tokens of its text and nothing of the language, so its scores show that everything runs, not how well
+a compressed model can do. With a pre-trained encoder (``--model``) everything else stays the same.
 """
 
 from __future__ import annotations

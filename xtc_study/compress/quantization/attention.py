@@ -20,7 +20,7 @@ from xtc_study.compress.quantization.straight_through import StraightThrough
 
 PREFIX = "xtc_quantised_"
 FIELD = "xtc_attention_bits"
-"""In the model's config, so that a saved model says how it attends."""
+"""In the model's config, so that a saved model keeps its way to attend."""
 
 
 def quantize_attention(model: Any, bits: int) -> None:
@@ -34,7 +34,7 @@ def quantize_attention(model: Any, bits: int) -> None:
 
 
 def restore_attention(model: Any) -> None:
-    """Makes a loaded model attend as its config says.
+    """Makes a loaded model attend as its config records.
 
     One whose attention is code of its own attends as it did when it was trained: files of such models were once
     written, though their field changed nothing.

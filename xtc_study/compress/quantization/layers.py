@@ -1,4 +1,4 @@
-"""Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
+"""Low-bit layers for training: full-precision latent weights, quantised in every forward pass.
 
 The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
 al. 2013; XTC uses it without clipping). A clip acts on weights alone, and a weight whose magnitude is the clip exactly

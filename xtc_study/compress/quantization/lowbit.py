@@ -1,4 +1,4 @@
-"""Makes a full-precision student low-bit in place, as its recipe says."""
+"""Makes a full-precision student low-bit in place, by its recipe."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MARKS = re.compile(r"^(##|▁)(?=.)|(?<=.)</w>$", re.DOTALL)
-"""What says that a token begins, continues or ends a word, and is no character of it."""
+"""Marks that a token begins, continues or ends a word; no characters of the word."""
 BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 

@@ -35,12 +35,12 @@ def export_packed(
 
     Args:
         rest: store what is not packed in this format instead. It changes the logits a little, so the new file is
-            scored anew, on the task's dev splits.
+            scored again, on the task's dev splits.
         data_dir: a folder in the GLUE download layout, for the scoring; None loads from the hub.
         task_files: descriptions of data sets of your own, likewise.
 
     Raises:
-        ValueError: ``folder`` is there already; a number ``rest`` cannot hold; the data are not to be had.
+        ValueError: ``folder`` is there already; a number ``rest`` cannot hold; data that cannot be found.
         CheckpointError: the run's file is damaged.
     """
     metrics, recipe = run.metrics, run.recipe
@@ -126,7 +126,7 @@ def _dev_rows(
     data_dir: Path | None,
     task_files: Sequence[Path],
 ) -> list[Batch]:
-    """Rows of the task's first dev split; none where nobody said where the data are, and they are nowhere else."""
+    """Rows of the task's first dev split; none where the data are in no known place."""
     try:
         task = find_task(recipe.task, task_files)
         text = load_task(recipe.task, data_dir, task_files)

@@ -103,7 +103,7 @@ def _cache_folder() -> Path:
 
 
 def _processor() -> str:
-    """The machine's kind and, where Linux says so, its processor's abilities: a cache folder may serve several."""
+    """The machine's kind and, on Linux, its processor's abilities: a cache folder may serve several."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -132,7 +132,7 @@ def _packed_anew(layer: PackedLinear) -> Tensor:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew costs a seventh to a third.
+    """Lets glibc keep up to 64 MB for the next batch: new pages for large tensors cost a seventh to a third.
 
     It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
     block is not touched, so takes no memory.

@@ -1,6 +1,6 @@
 """The fast engine on a CPU without a compiler: weights stay 1 or 2 bits in memory, products by ``_int_mm``.
 
-A linear's weights are unpacked anew at each call into one int8 scratch matrix that all layers share: for BERT-base
+A linear's weights are unpacked at each call into one int8 scratch matrix that all layers share: for BERT-base
 that is 2.4 MB, which stays in the cache. Layers this does not suit (3 to 8 bits, groups of weights, inputs left in
 full precision, other devices) go to the torch engine.
 """
@@ -132,7 +132,7 @@ class NumbaEngine:
 
 
 def _threads(size: int) -> int:
-    """The threads that a loop over so many numbers is shared by; 0: none but this one."""
+    """Threads for a loop over ``size`` numbers; 0: this one alone."""
     threads = torch.get_num_threads()
     return threads if loops is not None and threads > 1 and size >= WORTH_THREADS else 0
 
