@@ -36,8 +36,9 @@ def save_packed(
         model: a sequence classifier with low-bit layers; of frozen ones the frozen integers and scales are written, of
             others what their forward pass computes now, on the model's own device. Without any, and ``rest='fp32'``, a
             plain checkpoint is written.
+        folder: made if it is not there.
         tokenizer: saved beside it, so that the folder is all one needs to predict.
-        rest: how the tensors that are not packed are stored: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
+        rest: format of the unpacked tensors: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
         max_length: tokens of the longest text that was trained and scored; every reader cuts there.
 
     Raises:
@@ -100,12 +101,12 @@ def _write(
     config: dict[str, Any],
     modules: dict[str, Any],
     packed: dict[str, Tensor],
-    rest_tensors: dict[str, Tensor],
+    unpacked: dict[str, Tensor],
     rest: str,
     tokenizer: Any = None,
 ) -> int:
     tensors, shapes = dict(packed), {}
-    for name, tensor in rest_tensors.items():
+    for name, tensor in unpacked.items():
         try:
             stored = encode(tensor, rest)
         except ValueError as error:

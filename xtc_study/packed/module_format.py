@@ -19,15 +19,16 @@ KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedd
 
 @dataclass(frozen=True)
 class ModuleFormat:
-    """One packed module.
-
-    weight: None where only the input is quantised; the weight is then stored like the rest, in one dimension.
-    """
+    """How one module is packed."""
 
     kind: str
+    """linear or embedding."""
     shape: tuple[int, int]
+    """(rows, columns) of its weight."""
     weight: WeightFormat | None = None
+    """None where only the input is quantised; the weight is then an unpacked tensor, in one dimension."""
     activation: ActivationFormat | None = None
+    """Of a linear's input; None where it is not quantised."""
 
     @classmethod
     def of(cls, module: nn.Module) -> ModuleFormat | None:

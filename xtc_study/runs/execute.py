@@ -1,4 +1,4 @@
-"""One run: claim its folder, execute the template notebook with papermill, say how it ended."""
+"""One run: take its lease, execute the template notebook with papermill, record how it ended."""
 
 from __future__ import annotations
 

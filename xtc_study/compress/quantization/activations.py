@@ -22,15 +22,18 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: a range learned in training.
+    """How the input of a linear is quantised.
 
     Raises:
         ValueError: a value that no format has; the message names it.
     """
 
     bits: int = 8
+    """2 to 8."""
     scale: str = "token"
+    """One a ``token`` (last dimension) or ``tensor``."""
     static: bool = False
+    """Whether the range is learned in training."""
 
     def __post_init__(self) -> None:
         if type(self.bits) is not int or not 2 <= self.bits <= 8:
@@ -61,6 +64,8 @@ def quantize_activation(x: Tensor, fmt: ActivationFormat, limit: Tensor | None =
     """Integers and scale of x, shape (..., features).
 
     Args:
+        x: of any dtype.
+        fmt: bits and scale.
         limit: the largest magnitude to represent, shape (); None takes it from x (dynamic).
     """
     x = x.detach().float()

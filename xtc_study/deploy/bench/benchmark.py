@@ -1,7 +1,7 @@
 """Bytes, memory and milliseconds of a packed folder, beside its float32 teacher and other runtimes' files.
 
 Each runtime runs in a process of its own and in turn, several passes in all, so that a busy moment of the machine does
-not fall on one of them alone; of the passes the least median counts.
+not fall on one of them alone; of the passes the lowest median counts.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that answers batches.
-
-    runtime: one of ``bench_worker.RUNTIMES``. path: its file or folder. config: a folder with its config.json.
-    """
+    """A file and the runtime that it is measured in."""
 
     name: str
     runtime: str
+    """One of ``worker.RUNTIMES``."""
     path: Path
+    """The file, or a folder."""
     config: Path
+    """A folder with its config.json."""
     group: int = 0
+    """Inputs that OpenVINO quantises together; 0: none."""
     more_files: tuple[Path, ...] = field(default=())
+    """Counted into its bytes."""
 
     @property
     def bytes(self) -> int:
@@ -54,6 +56,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
     """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 
     Args:
+        folder: packed.
         teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
         workdir: a folder for the exported files.
 
@@ -130,7 +133,15 @@ def bench(
 ) -> pd.DataFrame:
     """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms, worst_ms.
 
-    ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
+    ``ms`` is the lowest of the passes' medians, ``worst_ms`` the highest.
+
+    Args:
+        runtimes: what to measure.
+        shapes: sentences and tokens of each batch.
+        threads: each number of them is measured.
+        seconds: of each measurement, at least.
+        passes: over all runtimes.
+        progress: takes a line of text for each measurement.
 
     Raises:
         BenchError: no runtime, shape, number of threads or pass; a runtime failed.
