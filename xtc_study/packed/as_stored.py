@@ -1,4 +1,4 @@
-"""The trained student with its unpacked tensors rounded as a file stores them: what the loaded file is compared with, bit for bit.
+"""The trained student with its unpacked tensors rounded as in a file: the loaded file must equal it, bit for bit.
 
 A scale is no parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
 rounded student holds each low-bit layer's integers with the rounded scale, and computes as the training layers do,
