@@ -75,7 +75,7 @@ def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest:
 
 
 def _check_count(pair: Sequence[str], config: Any) -> None:
-    """That a text has as many sentences as the task's rows; older folders do not record how many."""
+    """Checks that a text has as many sentences as the task's rows; older folders do not record how many."""
     expected = getattr(config, "xtc_texts", None)
     if expected in (1, 2) and pair and len(pair) != expected:
         wanted = "two texts, separated by a TAB" if expected == 2 else "one text, without a TAB"

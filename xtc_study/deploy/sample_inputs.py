@@ -26,7 +26,7 @@ BATCHES = (1, 3, 8, 32)
 
 
 def input_names(model: Any, tokenizer: Any = None) -> list[str]:
-    """What an exported file is fed with: what the tokenizer gives and the model uses.
+    """Names of an exported file's inputs: those that the tokenizer gives and the model uses.
 
     Token types are among it where the model knows two or more of them; where it knows one, if its tokenizer gives it.
 

@@ -1,4 +1,4 @@
-"""Checksums of a packed folder, so that a flipped bit is an error and never another answer.
+"""Checksums of a packed folder, so that a flipped bit raises an error and never changes a prediction.
 
 ``config.json`` has under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
 with sorted keys and no spaces, without this entry and without what transformers itself rewrites. Of a tokenizer it has
@@ -109,7 +109,7 @@ def tokenizer_files(folder: Path) -> list[str]:
 
 
 def _verify_tokenizer(folder: Path, written: dict[str, Any]) -> None:
-    """A file too many is as bad as a changed one: transformers reads what is there, and answers otherwise."""
+    """Checks the tokenizer's files; an extra one is an error too, for transformers would read it."""
     listed = sorted(set(written) - {CONFIG, WEIGHTS})
     for name in listed:
         if Path(name).name != name or not (folder / name).is_file():

@@ -223,7 +223,7 @@ def _expected_tensors(model: nn.Module, formats: dict[str, ModuleFormat]) -> dic
 
 
 def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
-    """That no field of ``config`` counts more layers than a file can have.
+    """Checks that no field of ``config`` counts more layers than a file can have.
 
     An absurd depth would build layers for hours before the tensors are found missing.
 
@@ -242,7 +242,7 @@ def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> Non
 
 
 def check_attention(folder: Path, config: dict[str, Any]) -> None:
-    """That the config's attention bits are a number that a file may have.
+    """Checks that the config's attention bits are a number that a file may have.
 
     Raises:
         CheckpointError: they are not.

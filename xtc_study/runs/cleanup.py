@@ -12,8 +12,7 @@ from xtc_study.runs.lease import is_held, watch
 
 
 def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
-    """Folders that may go: those of the named runs, half-made steps, steps that cannot be read, and checkpoints of
-    trainings that no process works on.
+    """Folders that may go: of the named runs, of incomplete or unreadable steps, and checkpoints without a process.
 
     Args:
         results: the results folder.

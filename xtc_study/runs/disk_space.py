@@ -64,7 +64,7 @@ def disk_needs(
     models_dir: Path | None = None,
     synonyms: str | None = None,
 ) -> DiskNeeds:
-    """What these recipes need that is not there yet.
+    """The disk space of the runs and steps of these recipes that are missing.
 
     A step takes four bytes for each of its parameters, as counted in the encoder's weights; rows that augmentation
     adds are not counted.

@@ -23,7 +23,8 @@ class EncoderSize(NamedTuple):
     """Of the tables and the head."""
 
     def parameters(self, share: float = 1.0, ffn: float = 1.0) -> int:
-        """With a share of the layers, and of the units of their feed-forward parts (two thirds of a layer)."""
+        """How many there are with a share of the layers, and of the units of their feed-forward parts."""
+        # Two thirds of a layer are its feed-forward part.
         return round(self.outside + self.in_layers * share * (1 + 2 * ffn) / 3)
 
 
@@ -51,7 +52,7 @@ def _bert(
     max_position_embeddings: int = 512,
     **other: Any,
 ) -> EncoderSize:
-    """Of a BERT's configuration; the defaults are BERT-base's."""
+    """The size of a BERT of this configuration; the defaults are BERT-base's."""
     wide, inner = hidden_size, intermediate_size
     layer = 4 * (wide * wide + wide) + 2 * wide * inner + inner + wide + 4 * wide
     outside = (vocab_size + max_position_embeddings + 2 + 2) * wide + wide * wide + wide

@@ -30,8 +30,9 @@ MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "ch
 
 
 def environment(device: str, precision: str, method: int = METHOD_VERSION) -> dict[str, Any]:
-    """What the run was computed with: device, precision, Python, packages, processor, the method's version, and as
-    information the code's commit.
+    """What the run was computed with: device, precision, Python, packages, processor and the method's version.
+
+    The code's commit is there as information.
 
     Args:
         method: the oldest version of the method that had a part in it (see ``oldest_method``).

@@ -43,7 +43,7 @@ class DoneRun:
 
     @property
     def primary_metric(self) -> str:
-        """The first one stored, so that a run can be found where the data it was trained on are not."""
+        """The first stored metric; the task itself is not needed, for its data may be elsewhere."""
         return str(self.metrics["rows"][0]["metric"])
 
     @property

@@ -51,7 +51,7 @@ class Lease:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def is_ours(self) -> bool:
-        """Whether it still stands in the folder; another machine that saw no heartbeat may have taken the run over."""
+        """Whether claim.json is still ours; another machine that saw no heartbeat may have taken the run over."""
         return holder(self.folder).get("token") == self.token
 
     def release(self) -> None:
@@ -170,7 +170,7 @@ def watch(folders: Sequence[Path], say: Callable[[str], None] = print) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Beside and renamed, so that no reader sees half of it."""
+    """Writes beside and renames, so that no reader sees half of it."""
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -73,7 +73,7 @@ def checked_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, A
 
 
 def check_injected(names: Mapping[str, Any]) -> None:
-    """That each parameter which papermill set in this notebook is one of it; call it before anything is computed.
+    """Checks that papermill set only parameters of this notebook; call it before anything is computed.
 
     papermill warns of a mistyped parameter and keeps the default. IPython keeps the source of every cell that
     ran (``In``): names that the injected cell sets and no cell before it does are no parameters.

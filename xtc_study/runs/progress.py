@@ -18,7 +18,7 @@ class RunProgress(NamedTuple):
 
 
 def in_progress(folders: Iterable[Path]) -> list[RunProgress]:
-    """One entry for each of these run folders that is claimed and whose notebook can be read just now."""
+    """The runs among these folders that are in progress and whose notebook can be read now."""
     running = []
     for folder in folders:
         if not (folder / "claim.json").is_file():

@@ -1,4 +1,4 @@
-"""What the files of a run folder must hold, and the state they say it is in. The one definition of done."""
+"""What the files of a run folder must hold, and the state they show. The one definition of done."""
 
 from __future__ import annotations
 

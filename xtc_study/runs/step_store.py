@@ -17,7 +17,7 @@ class DamagedStepError(RuntimeError):
 
 
 class UnreadableStepError(RuntimeError):
-    """A step that was made, and whose files do not give back what was written. Making it again would end the same."""
+    """A step whose files do not give back what was written. Making it again would end the same way."""
 
 
 FAILURE = "failure.json"
@@ -46,10 +46,10 @@ class StepStore:
         return self.root / f"{address}.unreadable"
 
     def check_readable(self, address: str) -> None:
-        """That the step is not known to be one that is made and then cannot be read.
+        """Checks that the step was not made before and found unreadable.
 
         Raises:
-            UnreadableStepError: it is; the message is the one of the run that made it.
+            UnreadableStepError: it was; the message has the reason of the run that made it.
         """
         path = self.unreadable(address) / FAILURE
         if not path.is_file():

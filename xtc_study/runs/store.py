@@ -32,11 +32,11 @@ class RunFolder:
         self.path = runs / recipe.run_id
 
     def is_done(self) -> bool:
-        """Whether it is done, as reports see it too (``records.state_of``); else the run is carried out again."""
+        """Whether the run is done by ``records.state_of``, as in reports; otherwise it is carried out again."""
         return state_of(self.path)[0] == "done"
 
     def acquire(self, again: bool = False, dead: str = "") -> str | None:
-        """Takes the run and returns a token that proves it; None if it is done or another process has it.
+        """Takes the run's lease and returns its token; None if it is done or another process has it.
 
         Results of an attempt before are removed.
 
@@ -68,7 +68,7 @@ class RunFolder:
         return lease.token
 
     def reopen(self) -> None:
-        """Takes the status back, so that the run is carried out again. Its steps stay trained."""
+        """Removes the status, so that the run is carried out again. Its steps stay trained."""
         (self.path / "status.json").unlink(missing_ok=True)
 
     def write_results(

@@ -1,4 +1,4 @@
-"""How much a training computes, so that one that was timed tells what another one costs. Imports no torch.
+"""How much a training computes, so that a timed one gives the cost of another. Imports no torch.
 
 Counted are passes of tokens through layers: a training step sends each row of its batch forward through the
 teacher, if one is asked (1 pass of each of its layers), and forward and backward through the student (3 passes). Of a
@@ -77,14 +77,19 @@ class Work:
 
 
 def work_of_step(step: Step, depths: Mapping[str, int], task_files: Sequence[Path] = ()) -> Work:
-    """Of a step that may not be there yet. ``depths``: layers of encoders by name, where they are known."""
+    """The work of a step that may not be trained yet.
+
+    Args:
+        step: of a chain.
+        depths: layers of encoders by name, where they are known.
+        task_files: descriptions of data sets of your own.
+    """
     root = step
     while root.parent is not None:
         root = root.parent
-    return _work(
-        *(step.phase, step.terms, step.epochs / step.part[1], step.params, root.params),
-        *(step.task, depths.get(str(root.params["model"])), task_files),
-    )
+    depth = depths.get(str(root.params["model"]))
+    epochs = step.epochs / step.part[1]
+    return _work(step.phase, step.terms, epochs, step.params, root.params, step.task, depth, task_files)
 
 
 def work_of_record(
@@ -93,15 +98,22 @@ def work_of_record(
     depths: Mapping[str, int],
     task_files: Sequence[Path] = (),
 ) -> Work | None:
-    """Of a step that was trained; None where its record, or the one of its teacher, does not say."""
+    """The work of a trained step; None where its record, or its teacher's, lacks a field."""
     root = record
     try:
         while root["parent"] is not None:
             root = records[root["parent"]]
         rows = record.get("size", {}).get("rows")
         return _work(
-            *(record["phase"], record["terms"], float(record["epochs"]), record["params"], root["params"]),
-            *(record["task"], depths.get(str(root["params"]["model"])), task_files, rows),
+            record["phase"],
+            record["terms"],
+            float(record["epochs"]),
+            record["params"],
+            root["params"],
+            record["task"],
+            depths.get(str(root["params"]["model"])),
+            task_files,
+            rows,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -89,7 +89,7 @@ def _unlike(error: RuntimeError) -> str:
 
 
 def check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
-    """That a student can start from another checkpoint than the teacher's.
+    """Checks that a student can start from another checkpoint than the teacher's.
 
     Args:
         name: the checkpoint's.
@@ -112,7 +112,7 @@ def check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: in
 
 
 def check_head(recipe: Recipe, task: Task, models_dir: Path | None = None) -> None:
-    """That a teacher which is not trained predicts the task's classes.
+    """Checks that a teacher which is not trained predicts the task's classes.
 
     Raises:
         ModelError: teacher_epochs is 0, and the model's head is not the task's.
@@ -131,7 +131,7 @@ def check_head(recipe: Recipe, task: Task, models_dir: Path | None = None) -> No
 def check_model_files(
     recipe: Recipe, steps: Sequence[Step], store: StepStore, model_files: Mapping[str, str | None]
 ) -> None:
-    """That finished steps came from these very files: an address holds a folder's name alone.
+    """Checks that finished steps came from these very files: an address holds a folder's name alone.
 
     Args:
         recipe: names the models.
@@ -159,7 +159,7 @@ def check_model_files(
 def check_tokens(
     name: str, model: Any, tokenizer: Any, task: Task, splits: Mapping[str, Dataset], max_length: int
 ) -> None:
-    """That the tokenizer knows the text, and the model the tokenizer's tokens and their number.
+    """Checks that the tokenizer knows the text, and the model the tokenizer's tokens and their number.
 
     Args:
         name: the model's, for messages.
@@ -206,7 +206,7 @@ def check_tokens(
 
 
 def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
-    """That the encoder has a row for each token type that its tokenizer gives; one without types takes none.
+    """Checks that the encoder has a row for each token type that its tokenizer gives; one without types takes none.
 
     Raises:
         ModelError: a token type without a row.

@@ -187,7 +187,7 @@ def _losses(objective: Objective, learner: Any, batch: dict[str, Tensor], labels
 
 
 def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -> None:
-    """That a model gives scores and states for each layer: losses compare them layer by layer."""
+    """Checks that a model gives scores and states for each layer: losses compare them layer by layer."""
     depth = model.config.num_hidden_layers
     with torch.no_grad():
         outputs = model(**batch, output_attentions=True, output_hidden_states=True)

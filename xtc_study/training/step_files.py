@@ -47,7 +47,7 @@ def read_model(folder: Path, low_bit: Recipe | None = None) -> Any:
 
 
 def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> None:
-    """That the folder gives back this very model.
+    """Checks that the folder gives back this very model.
 
     Raises:
         WrittenOtherwiseError: it does not; the message names what differs, or the error of reading it.

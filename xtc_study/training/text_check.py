@@ -36,7 +36,7 @@ class Reader(NamedTuple):
 
 
 def reader_of(tokenizer: Any) -> Reader:
-    """That of a transformers tokenizer."""
+    """The reader of a transformers tokenizer."""
 
     def encode(columns: Columns) -> list[list[int]]:
         encoded = tokenizer(*(list(texts) for texts in columns), truncation=False, verbose=False)
@@ -48,8 +48,10 @@ def reader_of(tokenizer: Any) -> Reader:
 
 
 def reader_at_hand(model: str, models_dir: Path | None = None) -> Reader | None:
-    """That of a model whose tokenizer.json is in a folder or in the hub's cache, without transformers, which takes
-    long to start; None where it is not."""
+    """The reader of a model whose tokenizer.json is in a folder or in the hub's cache; None where it is not.
+
+    transformers is not imported, for it takes long to start.
+    """
     if model == BUILTIN:
         return reader_of(load_tokenizer(model))
     try:
@@ -113,7 +115,7 @@ def lengths_before_cutting(
 
 
 def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths: Mapping[str, Lengths]) -> None:
-    """That the tokenizer spells the text in characters at least; and warns of splits of which much is cut.
+    """Checks that the tokenizer spells the text in characters at least; and warns of splits of which much is cut.
 
     Raises:
         ModelError: it spells it in smaller tokens, such as bytes.

@@ -100,8 +100,10 @@ def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
 
 
 def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept, NaN where mean|w| is
-    not finite."""
+    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights that are not 0.
+
+    The scale is NaN where mean|w| is not finite.
+    """
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
     kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted

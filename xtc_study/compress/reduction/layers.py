@@ -93,8 +93,10 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
 
 
 def _per_layer(config: Any) -> dict[str, Any]:
-    """Fields of a configuration that say something of each layer: ModernBERT's ``layer_types``, Reformer's
-    ``attn_layers``, Longformer's ``attention_window``."""
+    """Fields of a configuration with one value a layer.
+
+    ModernBERT has ``layer_types``, Reformer ``attn_layers``, Longformer ``attention_window``.
+    """
     return {
         name: values
         for name, values in vars(config).items()

@@ -109,7 +109,7 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
 
 
 def _content(tokenizer: Any) -> dict[str, Any]:
-    """What tokenizer.json would say."""
+    """The content of the tokenizer's tokenizer.json."""
     if not getattr(tokenizer, "is_fast", False):
         raise TokenizerError(f"{type(tokenizer).__name__} has no tokenizer.json; use vocabulary='full'")
     content: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -138,7 +138,7 @@ def _merges(model: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _with_their_parts(keep: set[int], pieces: dict[str, int], merges: list[tuple[str, str, str]]) -> set[int]:
-    """And, for each token that rules make, the tokens it is made of, and so on."""
+    """``keep`` and all tokens that its tokens are merged from."""
     made: dict[int, set[int]] = {}
     for left, right, whole in merges:
         if {left, right, whole} <= pieces.keys():

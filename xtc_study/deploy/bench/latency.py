@@ -33,7 +33,7 @@ class Setting:
     """Sentences x tokens: ``1x128``."""
     threads: int
     engine: str
-    """That of packed files; files without packed weights run in PyTorch itself."""
+    """Of packed files; files without packed weights run in PyTorch itself."""
     processor: str
 
 
