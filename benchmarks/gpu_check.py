@@ -20,9 +20,9 @@ from typing import Any
 import torch
 
 from xtc_study.deploy.evaluate import ReloadError, measure
+from xtc_study.places import Compute, Places
 from xtc_study.recipe import REST_FORMATS, Recipe
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.places import Places
 
 BITS, GRANULARITIES = (1, 2, 4, 8), ("tensor", "row", "group:16")
 SHORT = {
@@ -63,11 +63,11 @@ def check(chosen: argparse.Namespace, workdir: Path) -> int:
         f"{bits}-bit, a scale a {granularity}": {"weight_bits": bits, "granularity": granularity}
         for bits, granularity in itertools.product(chosen.bits, granularities)
     }
-    places, wrong = Places(workdir / "steps", device=chosen.device, precision=chosen.precision), 0
+    places, compute, wrong = Places(workdir), Compute(chosen.device, chosen.precision), 0
     for number, (name, fields) in enumerate({**formats, **({} if chosen.quick else OTHERS)}.items()):
         for rest in REST_FORMATS:
             recipe, started = Recipe.of(**SHORT, **fields, rest=rest), time.monotonic()
-            pipeline = Pipeline(recipe, places)
+            pipeline = Pipeline(recipe, places, compute)
             if not number and rest == "fp32":
                 print(_machine(pipeline.precision), flush=True)
             try:

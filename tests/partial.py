@@ -10,28 +10,29 @@ from typing import Any
 
 from fabricate import make_done_run, write_json
 
-from xtc_study.study import Ablation
+from xtc_study.places import Places
+from xtc_study.study import Study
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-def nothing(runs: Path, study: Ablation) -> None:
+def nothing(runs: Path, study: Study) -> None:
     """No run at all."""
 
 
-def one_run(runs: Path, study: Ablation) -> None:
+def one_run(runs: Path, study: Study) -> None:
     """The first planned run alone: one seed of one arm, so one level of each axis."""
     make_done_run(runs, study.planned[0])
 
 
-def one_arm(runs: Path, study: Ablation) -> None:
+def one_arm(runs: Path, study: Study) -> None:
     """Every seed of the reference, and no other arm."""
     for run in study.planned:
-        if run.arm == study.study.reference:
+        if run.arm == study.spec.reference:
             make_done_run(runs, run)
 
 
-def failed(runs: Path, study: Ablation) -> None:
+def failed(runs: Path, study: Study) -> None:
     """One run is done, all others failed."""
     make_done_run(runs, study.planned[0])
     for run in study.planned[1:]:
@@ -39,7 +40,7 @@ def failed(runs: Path, study: Ablation) -> None:
             write_json(runs / run.run_id / "error.json", {"type": "ValueError", "message": "no memory", "cell": 3})
 
 
-def damaged(runs: Path, study: Ablation) -> None:
+def damaged(runs: Path, study: Study) -> None:
     """All are done, but one has no readable status, one no readable predictions, and one has lost its curve."""
     for run in study.planned:
         if not (runs / run.run_id).exists():
@@ -50,7 +51,7 @@ def damaged(runs: Path, study: Ablation) -> None:
     (runs / ids[2] / "curve.csv").unlink()
 
 
-STATES: tuple[Callable[[Path, Ablation], None], ...] = (nothing, one_run, one_arm, failed, damaged)
+STATES: tuple[Callable[[Path, Study], None], ...] = (nothing, one_run, one_arm, failed, damaged)
 
 
 def carried_out(name: str, results: Path, **parameters: Any) -> str:
@@ -69,7 +70,7 @@ def carried_out(name: str, results: Path, **parameters: Any) -> str:
                 given = {"results_dir": str(results), **parameters}
                 source += "".join(f"\n{key} = {value!r}" for key, value in given.items())
             with capture_output() as captured:
-                outcome = shell.run_cell(source.replace("ablation.run(workers)", "[]"))
+                outcome = shell.run_cell(source.replace("study.run(workers)", "[]"))
             outcome.raise_error()
             said.append(captured.stdout + captured.stderr + "".join(str(output.data) for output in captured.outputs))
             if outcome.result is not None:  # as the notebook would show the cell's last value
@@ -80,10 +81,10 @@ def carried_out(name: str, results: Path, **parameters: Any) -> str:
 
 
 def prepared(
-    folder: Path, state: Callable[[Path, Ablation], None], study: str, seeds: Sequence[int] | None = None
+    folder: Path, state: Callable[[Path, Study], None], study: str, seeds: Sequence[int] | None = None
 ) -> Path:
     """A results folder with the study in that state, and nothing else."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "runs").mkdir(parents=True)
-    state(folder / "runs", Ablation(study, results_dir=folder, seeds=seeds))
+    state(folder / "runs", Study(study, places=Places(folder), seeds=seeds))
     return folder

@@ -6,23 +6,24 @@ from pathlib import Path
 import pytest
 from fabricate import make_done_run
 
-from xtc_study.ledger import LEDGER_COLUMNS, all_ablations, ledger, robust_scores, standing
+from xtc_study.ledger import LEDGER_COLUMNS, all_studies, ledger, robust_scores, standing
+from xtc_study.places import Places
 from xtc_study.report.figures.claims import claims_at_a_glance
 from xtc_study.studies import load_study, study_names
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
 
 @pytest.fixture
-def bits(tmp_path: Path) -> Ablation:
+def bits(tmp_path: Path) -> Study:
     """12_bits, done: every arm right in 90 %, the binary ones with 8-bit inputs in 70 %."""
-    ablation = Ablation("12_bits", results_dir=tmp_path, seeds=[0, 1, 2])
-    for run in ablation.planned:
-        make_done_run(ablation.runs_folder, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
-    return ablation
+    study = Study("12_bits", places=Places(tmp_path), seeds=[0, 1, 2])
+    for run in study.planned:
+        make_done_run(study.places.runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
+    return study
 
 
 def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
-    table = ledger(all_ablations("smoke", results_dir=tmp_path))
+    table = ledger(all_studies("smoke", places=Places(tmp_path)))
     assert list(table.columns) == list(LEDGER_COLUMNS)
     assert set(table["study"]) == set(study_names())
     assert (table["verdict"] == "not run").all() and (table["seeds"] == 0).all() and table["difference"].isna().all()
@@ -30,8 +31,8 @@ def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
     assert not figure.axes and "No claim can be drawn" in str(figure.get_label())
 
 
-def test_where_the_studies_stand(bits: Ablation, tmp_path: Path) -> None:
-    other = Ablation("10_stages", results_dir=tmp_path / "none")
+def test_where_the_studies_stand(bits: Study, tmp_path: Path) -> None:
+    other = Study("10_stages", places=Places(tmp_path / "none"))
     done, missing = standing([bits, other]).to_dict("records")
     durations = bits.collect().drop_duplicates("run_id")["duration_s"]
     assert (done["runs"], done["done"], done["failed"]) == (len(bits.planned), len(bits.planned), 0)
@@ -39,7 +40,7 @@ def test_where_the_studies_stand(bits: Ablation, tmp_path: Path) -> None:
     assert missing["done"] == 0 and math.isnan(missing["minutes"]), "what nobody measured is not written"
 
 
-def test_the_numbers_of_a_claim(bits: Ablation) -> None:
+def test_the_numbers_of_a_claim(bits: Study) -> None:
     table = ledger([bits]).set_index("claim")
     assert len(table) == len(load_study("12_bits").claims)
     row = table.loc["Binary (1-bit) weights with 8-bit activations cost no more than one point."]
@@ -49,7 +50,7 @@ def test_the_numbers_of_a_claim(bits: Ablation) -> None:
     assert 0 < row["detectable"] < row["high"] - row["low"], "more than half of the interval, less than the whole"
 
 
-def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Ablation) -> None:
+def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Study) -> None:
     (panel,) = claims_at_a_glance(ledger([bits])).axes
     assert len(panel.get_yticklabels()) == 3
     legend = panel.get_legend()
@@ -57,7 +58,7 @@ def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Ablation) 
     assert [text.get_text() for text in legend.get_texts()] == ["supported", "contradicted", "undecided", "margin"]
 
 
-def test_robust_scores_of_the_arms(bits: Ablation) -> None:
+def test_robust_scores_of_the_arms(bits: Study) -> None:
     table = robust_scores(bits, bits.collect()).set_index("arm")
     assert table.loc["1-bit, A8", "iqm"] == pytest.approx(70, abs=5)
     assert table.loc["1-bit, A8", "beats_reference"] == 0 and table.loc["32-bit, A32", "beats_reference"] == 0.5

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom under nbval: run.ipynb and one ablation train; the others read made-up runs."""
+"""The notebooks run from top to bottom under nbval: run.ipynb and one study train; the others read made-up runs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import papermill
 import pytest
 from fabricate import make_done_run
 
-from xtc_study.ledger import all_ablations
+from xtc_study.ledger import all_studies
+from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -104,18 +105,18 @@ def test_an_ablation_from_nothing_to_its_verdict(results: Path, tmp_path: Path) 
     fields = {"teacher_epochs": 0.5, "epochs": 0.25}
     path = prepared("12_bits.ipynb", tmp_path, results_dir=str(results), seeds=[0], axes=axes, fields=fields)
     nbval(path)
-    ablation = Ablation("12_bits", results_dir=results, seeds=[0], axes=axes, overrides=fields)
-    assert (ablation.states()["state"] == "done").all()
+    study = Study("12_bits", places=Places(results), seeds=[0], axes=axes, overrides=fields)
+    assert (study.states()["state"] == "done").all()
 
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every run of every study at the smoke scale, made up."""
     folder = tmp_path_factory.mktemp("made up") / "smoke"
-    for ablation in all_ablations("smoke", results_dir=folder):
-        for run in ablation.planned:
-            if not (ablation.runs_folder / run.run_id).exists():
-                make_done_run(ablation.runs_folder, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
+    for study in all_studies("smoke", places=Places(folder)):
+        for run in study.planned:
+            if not (study.places.runs / run.run_id).exists():
+                make_done_run(study.places.runs, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
     return folder
 
 
@@ -174,9 +175,9 @@ def test_examples_beside_the_parameters_work(study: str) -> None:
     for name, comment in offered:
         for example in re.findall(r"\{.*?\}", comment):
             given: dict[str, Any] = {{"axes": "axes", "fields": "overrides"}[name]: ast.literal_eval(example)}
-            ablation = Ablation(study, **given)
-            assert ablation.study.claims, example
-            assert ablation.study.reference == Ablation(study).study.reference, example
+            study = Study(study, **given)
+            assert study.spec.claims, example
+            assert study.spec.reference == Study(study).spec.reference, example
 
 
 READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from xtc_study.cli import app
+from xtc_study.places import Places
+from xtc_study.runs.carry_out import RunFilter
 from xtc_study.runs.find import best_run
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 from xtc_study.tasks.generated.toy import load_toy
 from xtc_study.tasks.task import DataError
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 
 TINY = {"teacher_epochs": 0.5, "epochs": 0.25}
 ONE_ARM = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
@@ -33,27 +36,27 @@ def write_data(folder: Path, rows: int = 320) -> Path:
 
 def test_from_a_description_to_an_exported_file(tmp_path: Path) -> None:
     path, results = write_data(tmp_path), tmp_path / "results"
-    chosen = {"tasks": [str(path)], "seeds": [0], "axes": ONE_ARM, "overrides": TINY, "results_dir": results}
-    ablation = Ablation("12_bits", **chosen)
-    (outcome,) = ablation.run(workers=1, arms=["1-bit, A8"])
+    chosen = {"tasks": [str(path)], "seeds": [0], "axes": ONE_ARM, "overrides": TINY, "places": Places(results)}
+    study = Study("12_bits", **chosen)
+    (outcome,) = study.run(workers=1, which=RunFilter(arms=["1-bit, A8"]))
     assert outcome["state"] == "done", outcome["error"]
-    frame = ablation.collect()
+    frame = study.collect()
     (task,) = set(frame["task"])
     assert task.startswith("own-mine-") and list(frame["metric"]) == ["accuracy"] and list(frame["n_examples"]) == [64]
     run = best_run(results).run
     config = json.loads((run.model / "config.json").read_text())
     assert config["id2label"] == {"0": "<i>no</i>", "1": "yes"}, "the file answers in the data's own labels"
-    command = ablation.run_commands()[run.path.name]
+    command = study.run_commands()[run.path.name]
     assert f"-r task {task}" in command and json.dumps({"task_files": [str(path)]}) in command
     words = ["export", "--best", "--task", str(path), "--results", str(results), "--rest", "fp16"]
     result = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "out")], catch_exceptions=False)
     assert result.exit_code == 0 and "dev accuracy" in result.output, result.output
 
     write_data(tmp_path, 330)  # other data are another task: nothing of it is done, and old runs keep their name
-    again = Ablation("12_bits", **chosen)
+    again = Study("12_bits", **chosen)
     assert set(again.states()["state"]) == {"missing"} and again.planned[0].recipe.task != task
     with pytest.raises(DataError, match="changed since this run was planned"):
-        Pipeline(run.recipe, Places(results / "steps", task_files=(path,)))
+        Pipeline(run.recipe, Places(results, task_files=(path,)))
 
 
 def test_a_plan_refuses_wrong_rows(tmp_path: Path) -> None:
@@ -61,7 +64,7 @@ def test_a_plan_refuses_wrong_rows(tmp_path: Path) -> None:
     with (tmp_path / "train.csv").open("a") as file:
         file.write("the food was good,\n")
     with pytest.raises(DataError, match=r"train\.csv, line 322, column 'verdict': '', expected a label"):
-        Ablation("12_bits", tasks=[path], results_dir=tmp_path / "results")
+        Study("12_bits", tasks=[path], places=Places(tmp_path / "results"))
     assert not (tmp_path / "results").exists()
 
 
@@ -88,8 +91,10 @@ def test_a_model_in_a_folder_here_is_found_from_elsewhere(tmp_path: Path, monkey
     (tmp_path / "models" / "mine").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "models")
 
-    def model(**chosen: str) -> str:
-        return Ablation("12_bits", overrides={"model": "mine"}, **chosen).planned[0].recipe.model
+    def model(**chosen: Any) -> str:
+        return Study("12_bits", overrides={"model": "mine"}, **chosen).planned[0].recipe.model
 
     assert model() == str(tmp_path / "models" / "mine"), "kernels work in another folder"
-    assert model(models_dir=str(tmp_path / "models")) == "mine", "a name below --models-dir stays the same everywhere"
+    assert model(places=Places(tmp_path, models_dir=tmp_path / "models")) == "mine", (
+        "a name below --models-dir stays the same everywhere"
+    )

@@ -9,11 +9,12 @@ import pytest
 from fabricate import make_done_run
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ledger import all_ablations, most_done, standing
+from xtc_study.ledger import all_studies, most_done, standing
+from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
-State = Callable[[Path, Ablation], None]
+State = Callable[[Path, Study], None]
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
@@ -43,34 +44,34 @@ def test_one_level_of_an_axis_is_said_in_words(tmp_path: Path) -> None:
 
 
 def test_an_arm_whose_predictions_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
-    ablation = Ablation("12_bits", results_dir=tmp_path)
-    for run in ablation.planned:
-        make_done_run(ablation.runs_folder, run)
-    bad = next(run for run in ablation.planned if run.arm == "1-bit, A8")
-    (ablation.runs_folder / bad.run_id / "predictions.parquet").write_bytes(b"")
+    study = Study("12_bits", places=Places(tmp_path))
+    for run in study.planned:
+        make_done_run(study.places.runs, run)
+    bad = next(run for run in study.planned if run.arm == "1-bit, A8")
+    (study.places.runs / bad.run_id / "predictions.parquet").write_bytes(b"")
     with pytest.warns(UserWarning, match=f"1-bit, A8 is left out. The predictions cannot be compared: {bad.run_id}/"):
-        found = ablation.differences(ablation.collect())
+        found = study.differences(study.collect())
     assert "1-bit, A8" not in found and len(found) == 6
     with pytest.warns(UserWarning, match="1-bit, A8"):
-        assert "32-bit, A32" in ablation.differences(ablation.collect(), "teacher")
+        assert "32-bit, A32" in study.differences(study.collect(), "teacher")
 
 
 def test_the_study_shown_is_the_one_of_which_most_is_done(tmp_path: Path) -> None:
     """All of 12_bits: some of its runs are those of 10_stages, which comes first and of which nobody ran the rest."""
     folder = prepared(tmp_path / "smoke", nothing, "12_bits")
-    ablations = all_ablations("smoke", results_dir=folder)
-    bits = next(one for one in ablations if one.study.name == "12_bits")
-    assert most_done(standing(ablations), [one.study.name for one in ablations]) == ""
+    studies = all_studies("smoke", places=Places(folder))
+    bits = next(one for one in studies if one.spec.name == "12_bits")
+    assert most_done(standing(studies), [one.spec.name for one in studies]) == ""
     for run in bits.planned:
-        make_done_run(bits.runs_folder, run)
-    table = standing(ablations)
+        make_done_run(bits.places.runs, run)
+    table = standing(studies)
     assert table[table["done"] > 0]["study"].iloc[0] == "10_stages"
     assert most_done(table, list(table["study"])) == "12_bits" and most_done(table, ["10_stages"]) == "10_stages"
     assert "12_bits, along weights" in carried_out("00_index.ipynb", folder)
 
 
 def test_the_summary_shows_whole_claims_with_their_sources_and_no_nan(tmp_path: Path) -> None:
-    def two_arms(runs: Path, study: Ablation) -> None:
+    def two_arms(runs: Path, study: Study) -> None:
         for run in study.planned:
             if run.arm in ("32-bit, A32", "1-bit, A8"):
                 make_done_run(runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)

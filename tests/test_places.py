@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from xtc_study import places
-from xtc_study.places import check_writable, optional_folder, project_folder, results_folder, work_folder
+from xtc_study.places import (
+    Compute,
+    Places,
+    check_writable,
+    optional_folder,
+    project_folder,
+    results_folder,
+    work_folder,
+)
 
 
 @pytest.fixture
@@ -86,3 +94,39 @@ def test_optional_folder(project: Path) -> None:
     (project / "file").touch()
     with pytest.raises(ValueError, match="no such folder"):
         optional_folder(project / "file", "models_dir")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"data_dir": "nowhere"}, "data_dir='nowhere': no such folder"),
+        ({"models_dir": "nowhere"}, "models_dir='nowhere': no such folder"),
+        ({"synonyms": "nowhere.tsv"}, "synonyms='nowhere.tsv': no such file"),
+    ],
+)
+def test_a_place_that_is_not_there_is_named(chosen: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Places.of(**chosen)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"device": "gpu"}, "device='gpu': expected one of auto, cpu, cuda, mps"),
+        ({"precision": "fp16"}, "precision='fp16': expected one of auto, fp32, bf16"),
+    ],
+)
+def test_an_unknown_device_or_precision_is_named(chosen: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Compute(**chosen)
+
+
+def test_places_and_compute_come_back_from_the_parameters_they_give(tmp_path: Path) -> None:
+    table = tmp_path / "table.tsv"
+    table.write_text("a\tb\n")
+    places = Places(tmp_path / "results", tmp_path, tmp_path, table, (tmp_path / "own.yml",))
+    names = {**places.parameters(), **Compute("cpu", "bf16").parameters(), "results_dir": str(tmp_path / "results")}
+    assert Places.from_names(names) == places and Compute.from_names(names) == Compute("cpu", "bf16")
+    empty = Places(tmp_path / "results")
+    assert Places.from_names({**empty.parameters(), "results_dir": str(empty.results)}) == empty
+    assert (empty.runs, empty.steps) == (tmp_path / "results" / "runs", tmp_path / "results" / "steps")

@@ -11,7 +11,7 @@ import yaml
 from xtc_study import studies
 from xtc_study.profiles import ProfileError, load_profile, profile_names
 from xtc_study.recipe import RecipeError
-from xtc_study.studies import Study, StudyError, load_study, plan, study_at, study_names
+from xtc_study.studies import StudyError, StudySpec, load_study, plan, study_at, study_names
 
 
 @pytest.mark.parametrize("profile", profile_names())
@@ -58,8 +58,8 @@ SOUND: dict[str, Any] = {
 }
 
 
-def study(**fields: Any) -> Study:
-    return Study(name="own", **{**SOUND, **fields})
+def study(**fields: Any) -> StudySpec:
+    return StudySpec(name="own", **{**SOUND, **fields})
 
 
 SMOKE = load_profile("smoke")

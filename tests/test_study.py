@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from fabricate import make_done_run
 
+from xtc_study.places import Compute, Places
+from xtc_study.runs.carry_out import RunFilter
 from xtc_study.studies import StudyError
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
 CUT: dict[str, Any] = {"seeds": [0], "axes": {"weights": ["32-bit", "1-bit"], "activations": ["A8"]}}
 
 
 @pytest.fixture
-def ablation(tmp_path: Path) -> Ablation:
-    return Ablation("12_bits", results_dir=tmp_path, **CUT)
+def study(tmp_path: Path) -> Study:
+    return Study("12_bits", places=Places(tmp_path), **CUT)
 
 
 @pytest.mark.parametrize(
@@ -30,16 +32,13 @@ def ablation(tmp_path: Path) -> Ablation:
         ({"axes": {"weights": "1-bit"}}, "axis weights='1-bit': expected a list of points"),
         ({"overrides": "epochs=2"}, "fields='epochs=2': expected names"),
         ({"overrides": {"epoch": 2}}, "epoch"),
-        ({"data_dir": "nowhere"}, "data_dir"),
-        ({"device": "gpu"}, "device='gpu': expected one of auto, cpu, cuda, mps"),
-        ({"precision": "fp16"}, "precision='fp16': expected one of auto, fp32, bf16"),
     ],
 )
 def test_what_cannot_be_planned_is_named_before_anything_is_written(
     chosen: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Ablation("12_bits", results_dir=tmp_path / "results", **chosen)
+        Study("12_bits", places=Places(tmp_path / "results"), **chosen)
     assert not (tmp_path / "results").exists()
 
 
@@ -52,27 +51,27 @@ def test_what_chosen_points_leave_is_said_in_words() -> None:
         "no claim is left, for each is about an arm that was not chosen.",
     }
     for bits, sentence in said.items():
-        assert Ablation("12_bits", axes={"weights": [bits]} if bits else None).in_words() == sentence
+        assert Study("12_bits", axes={"weights": [bits]} if bits else None).in_words() == sentence
 
 
 def test_a_task_or_seed_named_twice_counts_once() -> None:
-    assert len(Ablation("12_bits", tasks=["cola", "cola"], seeds=[1, 1], axes=CUT["axes"]).planned) == 2
+    assert len(Study("12_bits", tasks=["cola", "cola"], seeds=[1, 1], axes=CUT["axes"]).planned) == 2
 
 
-def test_what_is_done_is_not_to_do_unless_forced(ablation: Ablation) -> None:
-    full, one_bit = ablation.planned
-    make_done_run(ablation.runs_folder, full)
-    assert ablation.to_do() == [one_bit]
-    assert ablation.to_do(force=True) == [full, one_bit]
-    assert ablation.to_do(force=True, limit=1) == [full]
-    assert ablation.to_do(force=True, arms=["1-bit, A8"]) == [one_bit]
-    assert ablation.to_do(only_failed=True) == []
+def test_what_is_done_is_not_to_do_unless_forced(study: Study) -> None:
+    full, one_bit = study.planned
+    make_done_run(study.places.runs, full)
+    assert study.to_do() == [one_bit]
+    assert study.to_do(RunFilter(force=True)) == [full, one_bit]
+    assert study.to_do(RunFilter(force=True, limit=1)) == [full]
+    assert study.to_do(RunFilter(force=True, arms=["1-bit, A8"])) == [one_bit]
+    assert study.to_do(RunFilter(only_failed=True)) == []
     with pytest.raises(StudyError, match="arm='3-bit'"):
-        ablation.to_do(arms=["3-bit"])
+        study.to_do(RunFilter(arms=["3-bit"]))
 
 
-def test_the_command_asks_for_the_same_runs(ablation: Ablation) -> None:
-    words = shlex.split(ablation.command("1-bit, A8"))
+def test_the_command_asks_for_the_same_runs(study: Study) -> None:
+    words = shlex.split(study.command("1-bit, A8"))
     assert words[:5] == ["xtc-study", "run", "12_bits", "--profile", "smoke"]
     assert words[words.index("--seed") + 1] == "0"
     assert [words[place + 1] for place, word in enumerate(words) if word == "--axis"] == [
@@ -84,23 +83,16 @@ def test_the_command_asks_for_the_same_runs(ablation: Ablation) -> None:
 
 def test_the_command_holds_all_that_was_chosen_and_no_place_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "table.tsv").write_text("a\tb\n")
-    places = {"data_dir": tmp_path, "models_dir": tmp_path, "synonyms": tmp_path / "table.tsv"}
-    chosen = {"overrides": {"layers": (0, 2), "ffn": None}, "device": "cpu", "precision": "fp32", **CUT}
-    command = Ablation("12_bits", results_dir=tmp_path / "results", **places, **chosen).command()
+    places = Places(tmp_path / "results", tmp_path, tmp_path, tmp_path / "table.tsv")
+    chosen = {"overrides": {"layers": (0, 2), "ffn": None}, **CUT}
+    command = Study("12_bits", "smoke", places, Compute("cpu", "fp32"), **chosen).command()
     assert str(tmp_path) not in command
     assert "--set 'layers=[0, 2]' --set ffn=null" in command
     assert command.endswith(
         "--data-dir GLUE_FOLDER --models-dir MODELS_FOLDER --synonyms SYNONYMS_FILE --results RESULTS_FOLDER "
         "--device cpu --precision fp32"
     )
-    assert "--results" not in Ablation("12_bits", **CUT).command()
-
-
-def test_names_of_devices_and_precisions_are_those_of_the_training() -> None:
-    from xtc_study import values
-    from xtc_study.training import precision
-
-    assert (values.DEVICES, values.PRECISIONS) == (precision.DEVICES, precision.PRECISIONS)
+    assert "--results" not in Study("12_bits", **CUT).command()
 
 
 def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
@@ -110,16 +102,18 @@ def test_a_model_s_folder_is_found_from_elsewhere_and_shown_as_typed(
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     axes = {"start": ["teacher", "./start", "teacher's layers"], "weights": ["1-bit"]}
-    chosen = Ablation("17_start", "mini", ["cola"], [0], {"model": "bert"}, tmp_path, axes=axes)
+    chosen = Study(
+        "17_start", "mini", Places(tmp_path), tasks=["cola"], seeds=[0], overrides={"model": "bert"}, axes=axes
+    )
     assert [run.recipe.start for run in chosen.planned] == ["teacher", str(tmp_path / "start"), "teacher"]
     assert {run.recipe.model for run in chosen.planned} == {str(tmp_path / "bert")}
     assert [run.arm for run in chosen.planned][1] == "./start, 1-bit" and str(tmp_path) not in chosen.command()
 
 
 def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) -> None:
-    ablation = Ablation("12_bits", results_dir=tmp_path, **{**CUT, "seeds": [0, 1]})
-    assert "assuming that seeds differ by 2 points" in ablation.power()
-    for run in ablation.planned:
-        make_done_run(ablation.runs_folder, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
-    assert "by the 4 runs that are done, whose seeds differ by" in ablation.power()
-    assert "one seed decides no claim" in Ablation("12_bits", results_dir=tmp_path / "none", **CUT).power()
+    study = Study("12_bits", places=Places(tmp_path), **{**CUT, "seeds": [0, 1]})
+    assert "assuming that seeds differ by 2 points" in study.power()
+    for run in study.planned:
+        make_done_run(study.places.runs, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
+    assert "by the 4 runs that are done, whose seeds differ by" in study.power()
+    assert "one seed decides no claim" in Study("12_bits", places=Places(tmp_path / "none"), **CUT).power()

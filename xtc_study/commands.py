@@ -1,4 +1,4 @@
-"""The exact command that repeats a run by itself."""
+"""The shell commands that repeat a study, one arm of it, or one run by itself."""
 
 from __future__ import annotations
 
@@ -7,8 +7,49 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from xtc_study.places import Compute, Places, results_folder
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.user.dataset import PREFIX
+from xtc_study.values import points_text, setting_text
+
+
+def study_command(
+    study: str,
+    profile: str,
+    chosen: Mapping[str, Sequence[object] | None],
+    overrides: Mapping[str, Any],
+    axes: Mapping[str, Sequence[Any]],
+    places: Places,
+    compute: Compute,
+    arm: str | None = None,
+) -> str:
+    """What to type to carry out a study as chosen, or one arm of it. Places get names: others read this.
+
+    Args:
+        chosen: tasks and seeds by the option that names them, those that are not the profile's.
+        overrides: recipe fields set for every arm.
+        axes: the points kept of some axes.
+    """
+    words = ["xtc-study", "run", study, "--profile", profile]
+    for option, values in chosen.items():
+        for value in values or ():
+            words += [f"--{option}", str(value)]
+    for field, value in overrides.items():
+        words += ["--set", setting_text(field, value)]
+    for axis, points in axes.items():
+        words += ["--axis", points_text(axis, points)]
+    for option, shown, is_given in (
+        ("--data-dir", "GLUE_FOLDER", places.data_dir is not None),
+        ("--models-dir", "MODELS_FOLDER", places.models_dir is not None),
+        ("--synonyms", "SYNONYMS_FILE", places.synonyms is not None),
+        ("--results", "RESULTS_FOLDER", places.results != results_folder(profile)),
+        ("--device", compute.device, compute.device != "auto"),
+        ("--precision", compute.precision, compute.precision != "auto"),
+    ):
+        words += [option, shown] if is_given else []
+    if arm:
+        words += ["--arm", arm]
+    return shlex.join(words)
 
 
 def papermill_command(

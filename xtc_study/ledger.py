@@ -9,7 +9,7 @@ import pandas as pd
 
 from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement
 from xtc_study.studies import load_study, study_names
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
 LEDGER_COLUMNS = {
     **dict.fromkeys(("study", "claim", "verdict"), "str"),
@@ -19,30 +19,30 @@ LEDGER_COLUMNS = {
 }
 
 
-def all_ablations(profile: str = "smoke", overrides: Mapping[str, Any] | None = None, **chosen: Any) -> list[Ablation]:
+def all_studies(profile: str = "smoke", overrides: Mapping[str, Any] | None = None, **chosen: Any) -> list[Study]:
     """Every study at a profile's scale.
 
     Args:
-        overrides: recipe fields for all of them. chosen: results_dir, tasks, seeds and so on, as for ``Ablation``.
+        overrides: recipe fields for all of them. chosen: places, tasks, seeds and so on, as for ``Study``.
     """
-    return [Ablation(name, profile, overrides=overrides, **chosen) for name in study_names()]
+    return [Study(name, profile, overrides=overrides, **chosen) for name in study_names()]
 
 
-def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
+def ledger(studies: Sequence[Study]) -> pd.DataFrame:
     """One row a claim: study, claim, verdict, difference with its interval in points, ``detectable`` (the smallest
     difference that would have been seen in 80 % of cases), margin, ``bound`` (the value of the difference at which the
     claim turns: the margin with its sign), Holm's p-value, the smallest number of seeds, dev examples, where the claim
     is from, and the verdict and its reasons as a reader sees them. Claims that were not run have NaN and 0.
     """
     rows = []
-    for ablation in ablations:
-        answers = ablation.answers(ablation.collect())
-        for answer, claim in zip(answers, ablation.study.claims, strict=True):
+    for study in studies:
+        answers = study.answers(study.collect())
+        for answer, claim in zip(answers, study.spec.claims, strict=True):
             found = answer.difference
             numbers = (found.mean, found.low, found.high, found.detectable) if found else (float("nan"),) * 4
             rows.append(
                 (
-                    *(ablation.study.name, answer.claim, answer.verdict, *(100 * number for number in numbers)),
+                    *(study.name, answer.claim, answer.verdict, *(100 * number for number in numbers)),
                     *(100 * claim.margin, 100 * claim.margin * (1 if claim.kind == "higher" else -1)),
                     answer.p_adjusted,
                     *((found.n_seeds, found.n_examples) if found else (0, 0)),
@@ -52,18 +52,18 @@ def ledger(ablations: Sequence[Ablation]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS)).astype(LEDGER_COLUMNS)
 
 
-def standing(ablations: Sequence[Ablation]) -> pd.DataFrame:
+def standing(studies: Sequence[Study]) -> pd.DataFrame:
     """One row a study: its question, runs planned, done and failed, and the minutes that its done runs took.
 
     ``minutes`` is what was measured here, NaN where nothing is done. A run that several studies share counts in each.
     """
     rows = []
-    for ablation in ablations:
-        runs = ablation.states().drop_duplicates("run_id")
-        took = ablation.collect().drop_duplicates("run_id")["duration_s"]
+    for study in studies:
+        runs = study.states().drop_duplicates("run_id")
+        took = study.collect().drop_duplicates("run_id")["duration_s"]
         failed = runs["state"].isin(["failed", "corrupt"])
         minutes = took.sum() / 60 if len(took) else float("nan")
-        rows.append((ablation.study.name, ablation.study.question, len(runs), len(took), int(failed.sum()), minutes))
+        rows.append((study.name, study.spec.question, len(runs), len(took), int(failed.sum()), minutes))
     return pd.DataFrame(rows, columns=["study", "question", "runs", "done", "failed", "minutes"])
 
 
@@ -82,12 +82,12 @@ def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
     return str(ranked["study"].iloc[-1])
 
 
-def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
+def robust_scores(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
     """One row an arm with every task and at least one whole seed: the interquartile mean over seeds and tasks,
     and how likely a run of it beats one of the reference. Scores in points.
 
     Args:
-        frame: what ``ablation.collect`` gave.
+        frame: what ``study.collect`` gave.
     """
     primary = frame[frame["is_primary"]]
     columns = primary[["task", "split"]].drop_duplicates()
@@ -96,7 +96,7 @@ def robust_scores(ablation: Ablation, frame: pd.DataFrame) -> pd.DataFrame:
         cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
         if cells.shape[1] == len(columns) and len(cells):
             scores[str(arm)] = cells.to_numpy()
-    reference = scores.get(ablation.study.reference)
+    reference = scores.get(study.spec.reference)
     found = []
     for arm, values in scores.items():
         beats = float("nan") if reference is None else probability_of_improvement(values, reference)

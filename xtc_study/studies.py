@@ -1,4 +1,4 @@
-"""Studies: an ablation's question, arms and claim, and the runs it asks for at a profile's scale."""
+"""Studies: an study's question, arms and claim, and the runs it asks for at a profile's scale."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class ClaimSpec(_Strict):
     source: str
 
 
-class Study(_Strict):
-    """One ablation: read from ``studies/<name>.yml``."""
+class StudySpec(_Strict):
+    """One study: read from ``studies/<name>.yml``."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ def study_names() -> tuple[str, ...]:
 
 
 @cache
-def load_study(name: str) -> Study:
+def load_study(name: str) -> StudySpec:
     """A study by name.
 
     Raises:
@@ -97,7 +97,7 @@ def load_study(name: str) -> Study:
         raise StudyError(f"study={name!r}: expected one of {', '.join(names)}{did_you_mean(name, names)}")
     text = (files("xtc_study") / "studies" / f"{name}.yml").read_text(encoding="utf-8")
     try:
-        study = Study(name=name, **yaml.safe_load(text))
+        study = StudySpec(name=name, **yaml.safe_load(text))
     except ValidationError as error:
         raise _not_well_formed(name, error) from None
     study_at(study)
@@ -106,7 +106,9 @@ def load_study(name: str) -> Study:
     return study
 
 
-def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None) -> Study:
+def study_at(
+    study: StudySpec, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None
+) -> StudySpec:
     """The study as it is at a profile, its arms written out.
 
     Args:
@@ -128,7 +130,7 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
         raise StudyError(f"study {study.name}: has axes and arms; expected one of them")
     values["arms"] = values["arms"] or grid(values["axes"])
     try:
-        found = Study(**values)
+        found = StudySpec(**values)
     except ValidationError as error:
         raise _not_well_formed(study.name, error) from None
     arms = found.arm_names
@@ -150,7 +152,7 @@ def study_at(study: Study, profile: str | None = None, axes: Mapping[str, Sequen
     return found
 
 
-def in_words(study: Study, whole: Study) -> str:
+def in_words(study: StudySpec, whole: StudySpec) -> str:
     """How many arms there are, what they are compared with, and how many claims are left, as one sentence.
 
     Args:
@@ -165,7 +167,7 @@ def in_words(study: Study, whole: Study) -> str:
 
 
 def plan(
-    study: Study,
+    study: StudySpec,
     profile: Profile,
     tasks: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
@@ -207,7 +209,7 @@ def plan(
     return runs
 
 
-def profile_part(study: Study, profile: str) -> dict[str, Any]:
+def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:
     """What the study changes at this profile.
 
     Raises:
@@ -222,4 +224,4 @@ def profile_part(study: Study, profile: str) -> dict[str, Any]:
 
 
 def _not_well_formed(name: str, error: ValidationError) -> StudyError:
-    return StudyError(f"study {name}: {what_is_wrong(error, Study, {'claims': ClaimSpec, 'arms': Arm})}")
+    return StudyError(f"study {name}: {what_is_wrong(error, StudySpec, {'claims': ClaimSpec, 'arms': Arm})}")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.commands import papermill_command, study_command
 from xtc_study.nearest import did_you_mean
-from xtc_study.places import optional_file, optional_folder, project_folder, results_folder
+from xtc_study.places import Compute, Places, project_folder
 from xtc_study.profiles import load_profile
 from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.user.description import is_description
-from xtc_study.values import DEVICES, PRECISIONS, listed, named, one_of, points_text, setting_text
+from xtc_study.values import listed, named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,76 +25,116 @@ if TYPE_CHECKING:
     from xtc_study.analysis.stats import Claim, Difference
     from xtc_study.recipe import Recipe
     from xtc_study.report.study import StudyPage
+    from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Cost
+    from xtc_study.runs.executors import Outcome
     from xtc_study.runs.step_times import StepTimes
 
 
-class Ablation:
+class Study:
     """A study at a profile's scale, with its runs planned and checked.
 
+    Example:
+        >>> study = Study("12_bits", "smoke", seeds=[0, 1], axes={"weights": ["32-bit", "1-bit"]})
+        >>> for outcome in study.run(workers=2):
+        ...     print(outcome["run_id"], outcome["state"])
+        >>> study.page().arms
+
     Args:
-        tasks, seeds, overrides: in place of the profile's; a task is a name or the path of a description of your own
-            data (``tasks/user/description.py``); overrides are recipe fields set for every arm.
+        name: of the study, a file in ``xtc_study/studies``.
+        profile: the scale, a file in ``xtc_study/profiles``.
+        places: where data and models are and where results go; None: the profile's results folder, and the hub.
+        compute: device and precision.
+        tasks: in place of the profile's; each is a name, or the path of a description of your own data
+            (``tasks/user/description.py``).
+        seeds: in place of the profile's.
+        overrides: recipe fields set for every arm, or ``budget``, one of the profile's.
         axes: the points to keep of some of the study's axes, or others (see ``arms.chosen_axes``).
-        results_dir: in place of results/<profile>. data_dir: GLUE in its download layout; None: the hub.
-        models_dir: models by name; None: local paths and the hub.
-        synonyms: a synonym table, for arms with augmentation; None: a generated task's own.
 
     Raises:
-        ValueError: an unknown study, profile, task, field or value, a missing folder. Before anything is written.
+        ValueError: an unknown study, profile, task, field or value. Before anything is written.
     """
 
     def __init__(
         self,
-        study: str,
+        name: str,
         profile: str = "smoke",
+        places: Places | None = None,
+        compute: Compute | None = None,
         tasks: Sequence[str | Path] | None = None,
         seeds: Sequence[int] | None = None,
         overrides: Mapping[str, Any] | None = None,
-        results_dir: str | Path | None = None,
-        data_dir: str | Path | None = None,
-        models_dir: str | Path | None = None,
-        synonyms: str | Path | None = None,
-        device: str = "auto",
-        precision: str = "auto",
         axes: Mapping[str, Sequence[Any]] | None = None,
     ) -> None:
         self.profile = load_profile(profile)
         self.axes = named("axes", axes, {"weights": ["1-bit"]})
-        self.study = study_at(load_study(study), profile, self.axes)
+        self.spec = study_at(load_study(name), profile, self.axes)
         self.tasks = listed("tasks", tasks, ["cola", "rte"])
         self.seeds = listed("seeds", seeds, [0, 1, 2])
-        self.results = results_folder(profile, results_dir)
-        self.data_dir = optional_folder(data_dir, "data_dir")
-        self.models_dir = optional_folder(models_dir, "models_dir")
-        self.synonyms = optional_file(synonyms, "synonyms")
-        self.device = one_of("device", device, DEVICES)
-        self.precision = one_of("precision", precision, PRECISIONS)
         self.overrides = named("fields", overrides, {"epochs": 2})
-        names, self.task_files = (None, []) if self.tasks is None else chosen_tasks(self.tasks)
+        self.compute = compute or Compute()
+
+        names, files = (None, []) if self.tasks is None else chosen_tasks(self.tasks)
+        self.places = (places or Places.of(profile)).with_task_files(files)
         self.planned: list[PlannedRun] = plan(
-            load_study(study), self.profile, names, self.seeds, self.overrides, self.axes, self._model_folders()
+            load_study(name), self.profile, names, self.seeds, self.overrides, self.axes, self._model_folders()
         )
         for task in {run.recipe.task for run in self.planned}:
-            find_task(task, self.task_files)
+            find_task(task, self.places.task_files)
+
+    @classmethod
+    def from_names(cls, name: str, names: Mapping[str, Any]) -> Study:
+        """The study that a notebook's parameters cell describes.
+
+        Args:
+            names: the notebook's ``globals()``: profile, tasks, seeds, axes, fields, model, and the places.
+
+        Raises:
+            ParameterError: papermill set a parameter that the notebook does not have.
+            ValueError: as for ``Study``.
+        """
+        from xtc_study.runs.parameters import check_injected
+
+        check_injected(names)
+        model = {"model": names["model"]} if names.get("model") else {}
+        return cls(
+            name,
+            names.get("profile", "smoke"),
+            Places.from_names(names),
+            Compute.from_names(names),
+            tasks=names.get("tasks"),
+            seeds=names.get("seeds"),
+            overrides={**named("fields", names.get("fields"), {"epochs": 2}), **model},
+            axes=names.get("axes"),
+        )
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
 
     def _model_folders(self) -> dict[str, str]:
         """Absolute paths of the models chosen as folders: runs are carried out in another folder than this one."""
-        chosen = [self.overrides.get("model"), self.overrides.get("start"), *itertools.chain(*self.axes.values())]
         roles = ("", "teacher", "pretrained")  # no folder, though "" would be the current one
-        names = [name for name in chosen if isinstance(name, str) and name.strip() not in roles]
-        named = [name for name in names if self.models_dir is not None and (self.models_dir / name).is_dir()]
-        paths = {name: Path(name).expanduser() for name in names if name not in named}
-        return {name: str(path.absolute()) for name, path in paths.items() if path.is_dir()}
+        models_dir = self.places.models_dir
+        folders = {}
+        for value in (self.overrides.get("model"), self.overrides.get("start"), *itertools.chain(*self.axes.values())):
+            if not isinstance(value, str) or value.strip() in roles:
+                continue
+            if models_dir is not None and (models_dir / value).is_dir():
+                continue  # a run finds it by its name
+            folder = Path(value).expanduser().absolute()
+            if folder.is_dir():
+                folders[value] = str(folder)
+        return folders
 
     def check_models(self, recipes: Sequence[Recipe] | None = None) -> list[str]:
-        """That the models are there. Only runs need them; what is done can be read without.
+        """That the models are there. Only runs need them; results can be read without.
 
         Args:
             recipes: of the runs that need them; None: of all that are planned.
 
         Returns:
-            One sentence for each model of the hub of which it cannot be told here (see ``available.check_models``).
+            One sentence for each model of the hub that could not be checked here (see ``model_check.check_models``).
 
         Raises:
             ModelError: no such folder, or no such model.
@@ -102,22 +142,19 @@ class Ablation:
         from xtc_study.model_check import check_models
 
         planned = [run.recipe for run in self.planned] if recipes is None else recipes
-        return check_models(planned, self.models_dir)
-
-    @property
-    def runs_folder(self) -> Path:
-        return self.results / "runs"
+        return check_models(planned, self.places.models_dir)
 
     def cost(self) -> Cost:
         """Steps and training seconds of the study, alone and shared, and what is still to do."""
-        from xtc_study.suite import cost_of
+        from xtc_study.runs.cost import cost_of
 
-        return cost_of([self])
+        recipes = {run.run_id: run.recipe for run in self.planned}
+        return cost_of(list(recipes.values()), self.places, self.compute.device)
 
     def power(self) -> str:
         """The difference that the planned seeds can see, and how many seeds 5, 2 and 1 points need, in a sentence.
 
-        From the runs that are done, where two seeds of an arm are; else from what is usual. Empty where the size of a
+        From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
         dev split is not known either.
         """
         from xtc_study.analysis.collect import RunFileError
@@ -127,13 +164,15 @@ class Ablation:
         seeds = len({run.recipe.seed for run in self.planned})
         frame = self.collect()
         try:
-            found = differences(self.runs_folder, frame, self.study.reference, resamples=RESAMPLES)
-            measured = measured_spread(frame, found)
+            measured = measured_spread(
+                frame, differences(self.places.runs, frame, self.spec.reference, resamples=RESAMPLES)
+            )
         except RunFileError:  # the report says which file
             measured = None
         if measured is not None:
             return power_text(measured, seeds)
-        tasks = {name: find_task(name, self.task_files) for name in {run.recipe.task for run in self.planned}}
+
+        tasks = {name: find_task(name, self.places.task_files) for name in {run.recipe.task for run in self.planned}}
         rows = {f"{name} {split}": task.dev_rows for name, task in tasks.items() for split in task.eval_splits}
         known = {name: count for name, count in rows.items() if count is not None}
         return power_text(usual_spread(known), seeds) if len(known) == len(rows) else ""
@@ -142,100 +181,96 @@ class Ablation:
         """Measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""
         from xtc_study.runs.step_times import read_step_times
 
-        return read_step_times(self.results, self.planned[0].recipe.model)
+        return read_step_times(self.places.results, self.planned[0].recipe.model)
 
     def states(self) -> pd.DataFrame:
-        """Where each planned run stands: run_id, arm, task, seed, state, error."""
+        """The state of each planned run: run_id, arm, task, seed, state, error."""
         from xtc_study.analysis.collect import states
 
-        return states(self.runs_folder, self.planned)
+        return states(self.places.runs, self.planned)
 
-    def to_do(
-        self,
-        only_failed: bool = False,
-        limit: int | None = None,
-        force: bool = False,
-        arms: Sequence[str] | None = None,
-    ) -> list[PlannedRun]:
+    def to_do(self, which: RunFilter | None = None) -> list[PlannedRun]:
         """The runs that ``run`` would carry out, each once.
-
-        Args:
-            only_failed: leave out what was never tried. limit: the first so many. force: also what is done.
-            arms: only these, by name; None: all.
 
         Raises:
             StudyError: an arm the study does not have.
         """
-        for arm in arms or ():
-            if arm not in self.study.arm_names:
-                has = ", ".join(map(repr, self.study.arm_names)) + did_you_mean(arm, self.study.arm_names)
-                raise StudyError(f"arm={arm!r}: study {self.study.name} has {has}")
+        from xtc_study.runs.carry_out import RunFilter
+
+        which = which or RunFilter()
+        for arm in which.arms or ():
+            if arm not in self.spec.arm_names:
+                has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
+                raise StudyError(f"arm={arm!r}: study {self.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = {"failed", "corrupt"} if only_failed else {"failed", "corrupt", "missing", "running"}
-        wanted |= {"done"} if force else set()
+        wanted = {"failed", "corrupt"} if which.only_failed else {"failed", "corrupt", "missing", "running"}
+        wanted |= {"done"} if which.force else set()
         runs = {
-            run.run_id: run for run in self.planned if states[run.run_id] in wanted and (not arms or run.arm in arms)
+            run.run_id: run
+            for run in self.planned
+            if states[run.run_id] in wanted and (not which.arms or run.arm in which.arms)
         }
-        return list(runs.values())[:limit]
+        return list(runs.values())[: which.limit]
 
     def run(
         self,
         workers: int | None = None,
         executor: Executor | None = None,
-        only_failed: bool = False,
-        limit: int | None = None,
-        force: bool = False,
+        which: RunFilter | None = None,
         timeout: float | None = None,
-        arms: Sequence[str] | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.executors``).
+    ) -> Iterator[Outcome]:
+        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.carry_out``).
 
         Args:
             workers: processes on this machine; None: one a core.
             executor: any concurrent.futures.Executor, in place of processes.
-            only_failed, limit, force, arms: which runs (see ``to_do``).
+            which: which runs; None: all that are not done.
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
         Raises:
             DataError: arms that augment with synonyms, and no table of them.
         """
-        from xtc_study.suite import run_together
+        from xtc_study.runs.carry_out import carry_out
 
-        return run_together([self], workers, executor, only_failed, limit, force, timeout, arms)
+        recipes = [run.recipe for run in self.to_do(which)]
+        return carry_out(
+            recipes, self.places, self.compute, workers, executor, timeout, reopen=which is not None and which.force
+        )
 
     def in_words(self) -> str:
         """The arms, what they are compared with, and the claims that the chosen axes leave, as one sentence."""
-        return in_words(self.study, study_at(load_study(self.study.name), self.profile.name))
+        return in_words(self.spec, study_at(load_study(self.name), self.profile.name))
 
     def collect(self) -> pd.DataFrame:
         """The tidy frame: one row per run, task, split and metric of every run that is done."""
         from xtc_study.analysis.collect import collect
 
-        return collect(self.runs_folder, self.planned)
+        return collect(self.places.runs, self.planned)
 
     def differences(self, frame: pd.DataFrame, reference: str = "") -> dict[str, Difference]:
         """Each arm minus the reference arm, paired over seeds and examples, mean over tasks.
 
-        An arm whose predictions cannot be used is left out, with a warning that says why.
+        An arm whose predictions cannot be used is left out, with a warning that gives the reason.
 
         Args:
+            frame: what ``collect`` gave.
             reference: in place of the study's; ``teacher``: each run's own.
         """
         import warnings
 
         from xtc_study.analysis.claims import comparisons_of
 
-        name = reference or self.study.reference
-        found, broken = comparisons_of(self.runs_folder, frame, [], name)
+        name = reference or self.spec.reference
+        differences, broken = comparisons_of(self.places.runs, frame, [], name)
         for (arm, _), why in broken.items():
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
-        return found[name]
+        return differences[name]
 
     def claims(self) -> list[tuple[str, Claim]]:
         """Each claim as a sentence and the same in numbers."""
         from xtc_study.analysis.stats import Claim
 
-        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.study.claims]
+        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.spec.claims]
 
     def answers(self, frame: pd.DataFrame) -> list[Answer]:
         """The study's claims put to the test, as one family.
@@ -248,41 +283,23 @@ class Ablation:
         claims = self.claims()
         if frame.empty:
             return answers(claims, {}, nothing_done=True)
-        return answers(claims, *comparisons_of(self.runs_folder, frame, claims))
+        return answers(claims, *comparisons_of(self.places.runs, frame, claims))
 
     def best_points(self, frame: pd.DataFrame, axis: str) -> list[Best]:
         """The best point of an axis for each combination of the others, and whether it lies at the grid's end."""
         from xtc_study.analysis.best_points import best_points
 
-        return best_points(frame, self.study.arms, axis)
+        return best_points(frame, self.spec.arms, axis)
 
     def command(self, arm: str | None = None) -> str:
-        """What to type to carry out this study as chosen, or one arm of it. Places get names: others read this."""
-        words = ["xtc-study", "run", self.study.name, "--profile", self.profile.name]
-        for task in self.tasks or ():
-            words += ["--task", str(task)]
-        for seed in self.seeds or ():
-            words += ["--seed", str(seed)]
-        for field, value in self.overrides.items():
-            words += ["--set", setting_text(field, value)]
-        for axis, points in self.axes.items():
-            words += ["--axis", points_text(axis, points)]
-        for option, shown, given in (
-            ("--data-dir", "GLUE_FOLDER", self.data_dir),
-            ("--models-dir", "MODELS_FOLDER", self.models_dir),
-            ("--synonyms", "SYNONYMS_FILE", self.synonyms),
-            ("--results", "RESULTS_FOLDER", self.results != results_folder(self.profile.name)),
-            ("--device", self.device, self.device != "auto"),
-            ("--precision", self.precision, self.precision != "auto"),
-        ):
-            words += [option, shown] if given else []
-        if arm:
-            words += ["--arm", arm]
-        return shlex.join(words)
+        """What to type to carry out this study as chosen, or one arm of it (see ``commands.study_command``)."""
+        chosen = {"task": self.tasks, "seed": self.seeds}
+        return study_command(
+            self.name, self.profile.name, chosen, self.overrides, self.axes, self.places, self.compute, arm
+        )
 
     def run_commands(self) -> dict[str, str]:
         """By run id, the papermill call that carries out that run alone."""
-        from xtc_study.commands import papermill_command
         from xtc_study.runs.parameters import read_parameters
 
         notebook = project_folder() / "notebooks" / "run.ipynb"
@@ -296,28 +313,32 @@ class Ablation:
         from xtc_study.report.study import study_page
 
         return study_page(
-            name=self.study.name,
-            title=self.study.title,
-            question=self.study.question,
-            reference=self.study.reference,
+            name=self.name,
+            title=self.spec.title,
+            question=self.spec.question,
+            reference=self.spec.reference,
             claims=self.claims(),
             planned=self.planned,
-            runs_folder=self.runs_folder,
+            runs_folder=self.places.runs,
             run_command=self.command(),
-            commands=[(arm, self.command(arm)) for arm in self.study.arm_names],
-            limits=[*self.study.limits, *self.profile.notes],
-            chance=chance_by_task(self.runs_folder, self.collect()),
-            arms=self.study.arms,
-            sources=[one.source for one in self.study.claims],
+            commands=[(arm, self.command(arm)) for arm in self.spec.arm_names],
+            limits=[*self.spec.limits, *self.profile.notes],
+            chance=chance_by_task(self.places.runs, self.collect()),
+            arms=self.spec.arms,
+            sources=[one.source for one in self.spec.claims],
         )
 
 
-def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[dict[str, Any]]:
+def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[Outcome]:
     """Carries out a study and returns the outcome of each run that was not done before.
 
+    Example:
+        >>> outcomes = run_study("12_bits", profile="smoke", seeds=[0, 1])
+
     Args:
+        study: its name.
         executor: any concurrent.futures.Executor, say ``Client(cluster).get_executor(pure=False)`` of Dask; None: one
             process a core.
-        chosen: profile, tasks, seeds and so on, as for ``Ablation``.
+        chosen: profile, places, tasks, seeds and so on, as for ``Study``.
     """
-    return list(Ablation(study, **chosen).run(executor=executor))
+    return list(Study(study, **chosen).run(executor=executor))

@@ -12,8 +12,6 @@ from xtc_study.nearest import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """YAML takes ``2e-4`` for text; people mean a number."""
-DEVICES, PRECISIONS = ("auto", "cpu", "cuda", "mps"), ("auto", "fp32", "bf16")
-"""Of ``training/precision.py``, which imports torch; these names are checked before anything runs."""
 
 
 def setting(text: str) -> tuple[str, Any]:

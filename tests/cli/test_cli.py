@@ -182,13 +182,13 @@ def test_a_published_report_in_markdown_has_only_studies_with_done_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from xtc_study.report.study import StudyPage
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
-    def page(ablation: Ablation) -> StudyPage:
-        name = ablation.study.name
+    def page(study: Study) -> StudyPage:
+        name = study.spec.name
         return StudyPage(name, name, "", [], {"done": 1} if name == "12_bits" else {"missing": 1}, "xtc-study run it")
 
-    monkeypatch.setattr(Ablation, "page", page)
+    monkeypatch.setattr(Study, "page", page)
     places = ["--results", str(tmp_path / "results"), "--output", str(tmp_path / "report"), "--no-runs"]
     run("report", "12_bits", "11_budget", "--format", "md", "--published", *places)
     found = sorted(path.name for path in (tmp_path / "report").glob("study-*.*"))
@@ -219,23 +219,23 @@ def test_nothing_done_cannot_be_published(
 
 
 def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> None:
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
-    ablation = Ablation("12_bits", seeds=[0])
-    arm = ablation.study.arm_names[-1]
-    words = shlex.split(ablation.command(arm))[1:]
+    study = Study("12_bits", seeds=[0])
+    arm = study.spec.arm_names[-1]
+    words = shlex.split(study.command(arm))[1:]
     ids = run(*words, "--dry-run", "--results", str(tmp_path)).splitlines()[:-1]
-    wanted = {one.run_id for one in ablation.planned if one.arm == arm}
+    wanted = {one.run_id for one in study.planned if one.arm == arm}
     assert wanted and set(ids) == wanted
 
 
 def test_a_budget_holds_for_the_studies_that_do_not_vary_it(tmp_path: Path) -> None:
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
     chosen = ["--seed", "0", "--set", "budget=A", "--dry-run", "--results", str(tmp_path)]
     lines = set(run("run", "11_budget", "12_bits", *chosen).splitlines()[:-1])
-    varying = Ablation("11_budget", seeds=[0]).planned
-    fixed = Ablation("12_bits", seeds=[0], overrides={"budget": "A"}).planned
+    varying = Study("11_budget", seeds=[0]).planned
+    fixed = Study("12_bits", seeds=[0], overrides={"budget": "A"}).planned
     assert lines == {one.run_id for one in [*varying, *fixed]}
     assert {one.recipe.epochs for one in fixed} == {1.0}
 
@@ -274,9 +274,9 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
 def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_path: Path) -> None:
     from xtc_study.runs.lease import held
     from xtc_study.runs.store import RunFolder
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
-    first, second = (one.recipe for one in Ablation("12_bits", seeds=[0]).planned[:2])
+    first, second = (one.recipe for one in Study("12_bits", seeds=[0]).planned[:2])
     gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
     gone.path.mkdir(parents=True)
     (gone.path / "claim.json").write_text('{"token": "t", "pid": 1}')
@@ -298,9 +298,9 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
     from fabricate import make_done_run
 
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
-    make_done_run(tmp_path / "runs", Ablation("12_bits", seeds=[0]).planned[0])
+    make_done_run(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]
     assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
     assert "0 runs, 0 rows (and 2 rows of other studies, kept): " in run("collect", "15_layers", *words)

@@ -22,11 +22,12 @@ from xtc_study.deploy.bench import benchmark as bench_module
 from xtc_study.deploy.bench.busy import BusyError
 from xtc_study.deploy.evaluate import measure
 from xtc_study.deploy.sample_inputs import sample_inputs
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run.acquire()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
-        pipeline = Pipeline(recipe, Places(folder / "steps"))
+        pipeline = Pipeline(recipe, Places(folder))
     evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
     run.write_results(evaluation.metrics, evaluation.predictions, evaluation.curve, {})
     run.finish("done", "2026-01-01", 1.0)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.cli.plan_data import data_lines, described
-from xtc_study.study import Ablation
+from xtc_study.places import Places
+from xtc_study.study import Study
 from xtc_study.tasks.user.dataset import read_own
 
 ONE_ARM = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
@@ -18,9 +19,9 @@ def own(folder: Path, rows: list[tuple[str, str]], more: str = "") -> Path:
     return folder / "my.yml"
 
 
-def lines(folder: Path, only_bad: bool = False, **chosen: Any) -> list[str]:
-    ablation = Ablation("12_bits", seeds=[0], axes=ONE_ARM, results_dir=folder / "results", **chosen)
-    return list(data_lines([ablation], only_bad))
+def lines(folder: Path, only_bad: bool = False, data_dir: Path | None = None, **chosen: Any) -> list[str]:
+    study = Study("12_bits", seeds=[0], axes=ONE_ARM, places=Places(folder / "results", data_dir), **chosen)
+    return list(data_lines([study], only_bad))
 
 
 def test_classes_by_split_and_the_rarest_of_many(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from rich.console import Console
 from xtc_study.cli import run_log
 from xtc_study.cli.run_log import RunLog, duration
 from xtc_study.cli.terminal import carry_out
-from xtc_study.study import Ablation
+from xtc_study.places import Places
+from xtc_study.runs.carry_out import RunFilter
+from xtc_study.study import Study
 
 
 @pytest.mark.parametrize(
@@ -69,8 +71,8 @@ def test_a_redirected_run_says_what_it_will_do_at_once_and_goes_on_saying(
                 self.spoke.set()
 
     file = Said()
-    ablation = Ablation("12_bits", seeds=[0], axes={"weights": ["1-bit"], "activations": ["A8"]}, results_dir=tmp_path)
-    (planned,) = {run.run_id for run in ablation.planned if run.recipe.task == ablation.profile.tasks[0]}
+    study = Study("12_bits", seeds=[0], axes={"weights": ["1-bit"], "activations": ["A8"]}, places=Places(tmp_path))
+    (planned,) = {run.run_id for run in study.planned if run.recipe.task == study.profile.tasks[0]}
 
     def run_together(*words: object, **options: object) -> Iterator[dict[str, Any]]:
         assert file.flushed.startswith("12_bits: 1 run to do; 2 steps in place of 2, 2 to train")
@@ -79,9 +81,8 @@ def test_a_redirected_run_says_what_it_will_do_at_once_and_goes_on_saying(
 
     monkeypatch.setattr("xtc_study.suite.run_together", run_together)
     monkeypatch.setattr(run_log, "SAY_SECONDS", 0.01)
-    chosen: dict[str, Any] = {"only_failed": False, "limit": None, "force": False, "arms": None}
     out = Console(file=file, soft_wrap=True)
-    assert carry_out([ablation], out, None, None, None, True, chosen) == 0
+    assert carry_out([study], out, None, None, None, True, RunFilter()) == 0
     lines = file.getvalue().splitlines()
     assert "━" not in file.getvalue(), "no bar"
     assert lines[1] == "after 0 s: 0 of 1 ended" and f"1 of 1 done: {planned} (62 s)" in lines

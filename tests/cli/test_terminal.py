@@ -49,11 +49,12 @@ def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.Mon
 def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
     from fabricate import make_done_run
 
-    from xtc_study.study import Ablation
+    from xtc_study.places import Places
+    from xtc_study.study import Study
 
-    ablation = Ablation("12_bits", tasks=["cola"], seeds=[0], results_dir=tmp_path)
-    first, second = ablation.planned[:2]
-    make_done_run(ablation.runs_folder, first)
+    study = Study("12_bits", tasks=["cola"], seeds=[0], places=Places(tmp_path))
+    first, second = study.planned[:2]
+    make_done_run(study.places.runs, first)
     kinds = {
         "left": ("teacher-0000000000", "teacher"),
         "done": (chain(first.recipe)[-1].address, "distil"),
@@ -66,7 +67,7 @@ def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
 
     def clear(unused: bool, finished: bool, dry_run: bool = False) -> tuple[str, set[str]]:
         said = Console(file=io.StringIO(), width=400)
-        clear_steps([ablation], said, unused, finished, dry_run)
+        clear_steps([study], said, unused, finished, dry_run)
         there = {what for what, (address, _) in kinds.items() if (tmp_path / "steps" / address / "step.json").exists()}
         return said.file.getvalue(), there  # type: ignore[attr-defined]
 

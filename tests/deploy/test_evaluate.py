@@ -23,11 +23,12 @@ from xtc_study.deploy import evaluate as module
 from xtc_study.deploy.evaluate import ReloadError, measure, wrong_examples
 from xtc_study.packed.as_stored import rounded_student
 from xtc_study.packed.engines import engine_for_loading
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.metrics import score
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.predict import predict
 
 
@@ -39,7 +40,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         recipe = Recipe.of(task=request.param, batch_size=16, max_length=48, teacher_epochs=2, epochs=1)
-        pipeline = Pipeline(recipe, Places(folder / "steps"))
+        pipeline = Pipeline(recipe, Places(folder))
     teacher, student = pipeline.teacher(), pipeline.student()
     return pipeline, teacher, student, measure(pipeline, teacher, student, folder / "model"), folder
 

@@ -21,11 +21,12 @@ from xtc_study.deploy.export.folder import export_runtime
 from xtc_study.deploy.export.parity import OFF_BY, SAME_CLASS
 from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.engines.native_build import is_built
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.metrics import score
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 
 MAX_LENGTH = 12
 """Shorter than most rows, so that whoever reads on gives other answers."""
@@ -81,7 +82,7 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     recipe = Recipe.of(task=request.param, teacher_learning_rate=2e-3, learning_rate=1e-3, **fields)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
-        pipeline = Pipeline(recipe, Places(folder / "steps"))
+        pipeline = Pipeline(recipe, Places(folder))
     evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     task, dev = pipeline.task, little["dev"]
     texts = list(zip(*(dev[field] for field in task.text_fields), strict=True))

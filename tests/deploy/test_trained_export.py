@@ -19,10 +19,11 @@ from xtc_study.deploy.evaluate import measure
 from xtc_study.deploy.export.folder import export_runtime
 from xtc_study.deploy.export.onnx import to_onnx
 from xtc_study.deploy.predict import predict_texts
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     recipe = Recipe.of(task="toy-inference", max_length=48, weight_bits=2, teacher_epochs=4, epochs=1, **rates)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
-        pipeline = Pipeline(recipe, Places(folder / "steps"))
+        pipeline = Pipeline(recipe, Places(folder))
     evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     return SimpleNamespace(
         model=folder / "model", path=folder, metrics=evaluation.metrics, recipe=recipe, dev=little["dev"]

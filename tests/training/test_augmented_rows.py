@@ -11,13 +11,14 @@ import pytest
 from datasets import DatasetDict
 from transformers import BertForMaskedLM, BertModel
 
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import DamagedStepError
 from xtc_study.tasks.augmentation import augment
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import ModelError, load_encoder, load_tokenizer
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "epochs": 1, "augmentation_copies": 4}
@@ -61,7 +62,7 @@ def test_a_student_takes_as_many_steps_on_more_rows(tmp_path: Path) -> None:
     plain_ids = set(map(tuple, plain.train_rows["input_ids"][:]))
     assert plain_ids < set(map(tuple, rows["input_ids"][:]))
     assert rows.column_names == plain.train_rows.column_names and rows.features == plain.train_rows.features
-    step = json.loads((tmp_path / pipeline.steps[-1].address / "step.json").read_text())
+    step = json.loads((tmp_path / "steps" / pipeline.steps[-1].address / "step.json").read_text())
     assert step["params"]["augmentation"] == "synonyms" and step["params"]["augmentation_copies"] == 4
 
 
@@ -73,7 +74,7 @@ def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) 
         same = Pipeline(recipe(**fields), Places(tmp_path)).pool
         assert same is not None
         assert (same.address, same.tokens_address, same.source) == (first.address, first.tokens_address, None)
-    assert len(list(tmp_path.glob("augment-*/step.json"))) == 1
+    assert len(list(tmp_path.glob("steps/augment-*/step.json"))) == 1
     table = tmp_path / "table.tsv"
     table.write_text("food\tn\tsoup\n")
     others = [Pipeline(recipe(**fields), Places(tmp_path)).pool for fields in (
@@ -89,7 +90,7 @@ def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) 
 def test_a_table_is_recorded_by_its_hash(tmp_path: Path) -> None:
     table = tmp_path / "table.tsv"
     table.write_text("food\tn\tsoup\n")
-    pipeline = Pipeline(recipe(), Places(tmp_path / "steps", synonyms=table))
+    pipeline = Pipeline(recipe(), Places(tmp_path, synonyms=table))
     assert pipeline.pool is not None
     record = pipeline.pool.record()
     assert record["synonyms"] == pipeline.steps[-1].params["synonyms"] and len(record["synonyms"]) == 64
@@ -130,7 +131,7 @@ def test_a_killed_augmentation_goes_on_from_its_last_file(tmp_path: Path, monkey
     monkeypatch.setattr(augment.Augmenter, "augmented", killed)
     with pytest.raises(KeyboardInterrupt):
         pool.rows()
-    assert not list((tmp_path / "killed").glob("*/step.json"))
+    assert not list((tmp_path / "killed" / "steps").glob("*/step.json"))
     again = Pipeline(recipe(), Places(tmp_path / "killed")).pool
     assert again is not None
     rows = again.rows().to_dict()
@@ -142,7 +143,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
     pool = Pipeline(recipe(), Places(tmp_path)).pool
     assert pool is not None
     count = len(pool.rows())
-    (tmp_path / pool.tokens_address / "tokens.arrow").write_bytes(b"half")
+    (tmp_path / "steps" / pool.tokens_address / "tokens.arrow").write_bytes(b"half")
     with pytest.raises(DamagedStepError, match=r"tokens-.* is damaged and will be made again by the next run"):
         pool.rows()
     assert len(pool.rows()) == count
@@ -166,14 +167,14 @@ def test_augmentation_without_a_source_of_words_is_refused_before_anything_is_wr
     fields: dict[str, Any], error: type[Exception], message: str, tmp_path: Path, models: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        Pipeline(recipe(**fields), Places(tmp_path / "steps", models_dir=models))
+        Pipeline(recipe(**fields), Places(tmp_path, models_dir=models))
     assert not (tmp_path / "steps").exists()
 
 
 def test_a_table_that_knows_no_word_of_the_task_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.tsv").write_text("zebra\tn\thorse\n")
     with pytest.raises(DataError, match=r"table.tsv'?: no word of task 'toy-sentiment' has a synonym there"):
-        Pipeline(recipe(), Places(tmp_path / "steps", synonyms=tmp_path / "table.tsv"))
+        Pipeline(recipe(), Places(tmp_path, synonyms=tmp_path / "table.tsv"))
 
 
 def test_an_augmented_row_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import transformers
 
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training.checks import dry_run_on_meta
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import ModelError
 from xtc_study.training.untrained import write_untrained_encoder
 
@@ -63,14 +64,14 @@ def test_an_encoder_that_cannot_be_used(
     model(family, **shape).save_pretrained(tmp_path / "model")
     toy_tokenizer().save_pretrained(tmp_path / "model")
     with pytest.raises(ValueError, match=message):
-        Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path / "model"), **fields), Places(tmp_path / "steps"))
+        Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path / "model"), **fields), Places(tmp_path))
     assert not (tmp_path / "steps").exists()
 
 
 def test_folders_that_are_not_whole(tmp_path: Path) -> None:
     def mistake() -> str:
         with pytest.raises(ModelError) as caught:
-            Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path)), Places(tmp_path / "steps")).teacher()
+            Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path)), Places(tmp_path)).teacher()
         return str(caught.value)
 
     model("Bert", **SHAPE).save_pretrained(tmp_path)
@@ -100,7 +101,7 @@ def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> Non
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
     texts = [f"word {number}" for number in range(8)]
     encoder = write_untrained_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
-    places = Places(tmp_path / "steps", task_files=tuple(files))
+    places = Places(tmp_path, task_files=tuple(files))
     with pytest.raises(ModelError, match=r"reads at most 16 tokens, a row of .* \(dev\) has 33; lower"):
         Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
@@ -112,7 +113,7 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,label\n" + rows)
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: text, label: label}")
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
-    places = Places(tmp_path / "steps", task_files=tuple(files))
+    places = Places(tmp_path, task_files=tuple(files))
     with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the tokens of task 'own-n-.*unknown"):
         Pipeline(Recipe.of(task=name), places)
     encoder = write_untrained_encoder(tmp_path / "fresh", english)

@@ -16,13 +16,14 @@ from safetensors import SafetensorError
 
 from xtc_study.deploy.evaluate import measure
 from xtc_study.packed import checkpoint
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import UnreadableStepError
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
 from xtc_study.training import dry_run, step_files
 from xtc_study.training import pipeline as module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.predict import predict
 from xtc_study.training.pretrained import ModelError
 from xtc_study.training.step_files import WrittenOtherwiseError
@@ -109,7 +110,7 @@ def test_refused_before_anything_is_trained(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], message: str, folder: Callable[..., str], tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=message) as caught:
-        Pipeline(recipe(model=folder(kind, **shape), **fields), Places(tmp_path / "steps"))
+        Pipeline(recipe(model=folder(kind, **shape), **fields), Places(tmp_path))
     assert len(str(caught.value)) < 600 and str(caught.value).count(str(tmp_path)) == 1
     assert not (tmp_path / "steps").exists()
 
@@ -128,10 +129,10 @@ def test_carried_out_and_reused(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], folder: Callable[..., str], tmp_path: Path
 ) -> None:
     chosen = recipe(model=folder(kind, **shape), **fields)
-    first = Pipeline(chosen, Places(tmp_path / "steps"))
+    first = Pipeline(chosen, Places(tmp_path))
     evaluation = measure(first, first.teacher(), first.student(), tmp_path / "file")
     assert evaluation.metrics["steps_reused"] == 0 and evaluation.metrics["reload_difference"] == 0.0
-    again = Pipeline(chosen, Places(tmp_path / "steps"))
+    again = Pipeline(chosen, Places(tmp_path))
     assert again.teacher().reused + again.student().reused == len(again.steps)
 
 
@@ -173,7 +174,7 @@ def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monk
     writer(dry_run, "write_model")
     writer(checkpoint, "save_packed")
     with pytest.raises(SafetensorError, match="No space left"):
-        Pipeline(recipe(), Places(tmp_path / "new" / "steps"))
+        Pipeline(recipe(), Places(tmp_path / "new"))
     assert rooms[0].parent == tmp_path / "new" / "steps", "on the disk that will hold the steps"
     assert rooms[0].suffix == ".partial" and not (tmp_path / "new" / "steps").exists()
 
@@ -184,7 +185,7 @@ def test_a_full_disk_found_when_a_file_is_read_back(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(step_files, "load_file", full)
     with pytest.raises(WrittenOtherwiseError, match="Input/output error"):
-        Pipeline(recipe(), Places(tmp_path / "steps"))
+        Pipeline(recipe(), Places(tmp_path))
 
 
 def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +205,14 @@ def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeyp
         pipeline.teacher()
     with pytest.raises(UnreadableStepError, match=message):
         Pipeline(recipe(), Places(tmp_path))
-    assert [path.name for path in tmp_path.glob("*.unreadable/model.safetensors")] == ["model.safetensors"]
+    assert [path.name for path in tmp_path.glob("steps/*.unreadable/model.safetensors")] == ["model.safetensors"]
 
 
 def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", {0: "Positive", 1: "negative"})
-    pipeline = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
+    pipeline = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path))
     teacher = pipeline.teacher()
     assert teacher.seconds == 0.0 and teacher.curve == []
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(name)
@@ -227,12 +228,12 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
 
 def test_unused_head_is_warned_of_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
     chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
-    pipeline = Pipeline(chosen, Places(tmp_path / "steps"))
+    pipeline = Pipeline(chosen, Places(tmp_path))
     said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"
     with pytest.warns(UserWarning, match=f"model='.*bert': {said}"):
         pipeline.teacher()
     pipeline.student()
-    assert Pipeline(chosen, Places(tmp_path / "steps")).head_notes() == {"model": said}
+    assert Pipeline(chosen, Places(tmp_path)).head_notes() == {"model": said}
 
 
 @pytest.mark.parametrize(
@@ -251,5 +252,5 @@ def test_a_teacher_that_cannot_be_used_as_it_is(
     with pytest.raises(
         ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher as it is.*{message}"
     ):
-        Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path / "steps"))
+        Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path))
     assert not (tmp_path / "steps").exists()

@@ -14,11 +14,12 @@ import torch
 
 from xtc_study.deploy.evaluate import Evaluation, measure
 from xtc_study.deploy.predict import predict_texts
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
 from xtc_study.tasks.generated.toy import load_toy
 from xtc_study.training.label_scale import LabelScale
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import ModelError
 
 SENTENCES = load_toy("toy-sentiment")["train"].select(range(320))
@@ -41,7 +42,7 @@ def pipeline(folder: Path, unit: float, least: float, **fields: Any) -> Pipeline
     chosen = {"teacher_epochs": 4, "teacher_learning_rate": 2e-3, "reduce_epochs": 1, "epochs": 0.5, **fields}
     chosen |= {"reduce_learning_rate": 1e-3, "learning_rate": 1e-3, "weight_bits": 8}
     recipe = Recipe.of(task=task, layers=2, max_length=32, batch_size=16, **chosen)
-    return Pipeline(recipe, Places(folder / "steps", task_files=tuple(files)))
+    return Pipeline(recipe, Places(folder, task_files=tuple(files)))
 
 
 def scores(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
@@ -78,7 +79,7 @@ def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
     made.teacher().model.save_pretrained(tmp_path / "elsewhere")
     made.tokenizer.save_pretrained(tmp_path / "elsewhere")
     recipe = Recipe.of(**{**made.recipe.scientific(), "model": str(tmp_path / "elsewhere"), "teacher_epochs": 0})
-    other = Pipeline(recipe, Places(tmp_path / "steps", task_files=(folder / "my.yml",)))
+    other = Pipeline(recipe, Places(tmp_path, task_files=(folder / "my.yml",)))
     found = other.scores(other.teacher().model)["dev"]
     assert found["rmse"] == pytest.approx(scores(evaluation)["rmse"][1], rel=1e-3), "in the unit of the labels"
     assert found["pearson"] == pytest.approx(scores(evaluation)["pearson"][1], abs=1e-4)
@@ -99,7 +100,7 @@ def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
     chosen = {**made.recipe.scientific(), field: str(tmp_path / "elsewhere")}
     if field == "start":
         chosen |= {"model": str(tmp_path / "elsewhere"), "teacher_epochs": 0}
-    other = Pipeline(Recipe.of(**chosen), Places(tmp_path / "steps", task_files=(folder / "my.yml",)))
+    other = Pipeline(Recipe.of(**chosen), Places(tmp_path, task_files=(folder / "my.yml",)))
     with pytest.warns(UserWarning, match=rf"{field}='.*elsewhere': .*nothing says in which unit it answers; one is d"):
         heads = [other._loaded(field).classifier for _ in range(2)]
     assert torch.equal(heads[0].weight, heads[1].weight), "the seed draws it"

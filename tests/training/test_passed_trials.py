@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.cleanup import leftovers
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.unneeded_steps import surplus_steps
 from xtc_study.training import dry_run, passed_trials
 from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 
 FILES = {"model": "a" * 64}
 HUB = {"model": None}

@@ -12,12 +12,13 @@ import torch
 from datasets import DatasetDict
 
 from xtc_study.compress.quantization.layers import LowBitLinear
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import DamagedStepError
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import ModelError, load_encoder, load_tokenizer
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs": 1, "epochs": 1}
@@ -107,7 +108,7 @@ def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Pat
     for name, seed in (("first", 1), ("second", 2)):
         load_encoder("builtin:tiny", task, seed).save_pretrained(tmp_path / "models" / name)
         load_tokenizer("builtin:tiny").save_pretrained(tmp_path / "models" / name)
-    places = Places(tmp_path / "steps", models_dir=tmp_path / "models")
+    places = Places(tmp_path, models_dir=tmp_path / "models")
     student = Pipeline(recipe(model="first", start="second", layers=3), places).student()
     assert student.model.config.num_hidden_layers == 3
 
@@ -121,7 +122,7 @@ def test_steps_are_not_those_of_another_model_at_the_same_path(tmp_path: Path) -
 
     put("first", 1)
     put("second", 2)
-    places = Places(tmp_path / "steps", models_dir=tmp_path / "models")
+    places = Places(tmp_path, models_dir=tmp_path / "models")
     short = {"model": "first", "teacher_epochs": 0.01}
     chosen = recipe(**short, start="second", epochs=0.01, stages=0)
     Pipeline(chosen, places).student()
@@ -163,7 +164,7 @@ def test_mistakes_are_found_before_anything_is_trained_or_written(
     fields: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        Pipeline(recipe(**fields), Places(tmp_path / "steps"))
+        Pipeline(recipe(**fields), Places(tmp_path))
     assert not (tmp_path / "steps").exists()
 
 
@@ -171,7 +172,7 @@ def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
     load_encoder("builtin:tiny", module.find_task("toy-sentiment"), 0).config.save_pretrained(tmp_path / "empty")
     (tmp_path / "empty" / "pytorch_model.bin").write_bytes(b"pickled")
     with pytest.raises(ModelError, match=r"has no weights \(\*\.safetensors\)"):
-        Pipeline(recipe(model=str(tmp_path / "empty")), Places(tmp_path / "steps"))
+        Pipeline(recipe(model=str(tmp_path / "empty")), Places(tmp_path))
 
 
 @pytest.mark.usefixtures("little")
@@ -183,7 +184,7 @@ def test_a_start_of_another_shape_is_refused(tmp_path: Path) -> None:
     )
     BertForSequenceClassification(config).save_pretrained(tmp_path / "other")
     with pytest.raises(ModelError, match="its hidden_size is 32, the teacher's is 64"):
-        Pipeline(recipe(layers=2, start=str(tmp_path / "other")), Places(tmp_path / "steps"))
+        Pipeline(recipe(layers=2, start=str(tmp_path / "other")), Places(tmp_path))
     assert not (tmp_path / "steps").exists()
 
 
@@ -203,9 +204,7 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
         shape = {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
         model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**common, **shape))
     model.save_pretrained(tmp_path / family)
-    pipeline = Pipeline(
-        recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path / "steps")
-    )
+    pipeline = Pipeline(recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path))
     student = pipeline.student()
     assert [step.phase for step in pipeline.steps] == ["teacher", "reduce", "quantise"]
     assert type(student.model) is type(model) and student.model.config.num_hidden_layers == 2
@@ -219,7 +218,7 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
 )
 def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Path) -> None:
     first = Pipeline(recipe(), Places(tmp_path)).teacher()
-    path = tmp_path / first.step.address / file
+    path = tmp_path / "steps" / first.step.address / file
     path.write_bytes(content)
     if file == "model.safetensors":
         with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
@@ -233,7 +232,7 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
 @pytest.mark.usefixtures("little")
 def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(), Places(tmp_path))
-    folder = tmp_path / pipeline.teacher().step.address
+    folder = tmp_path / "steps" / pipeline.teacher().step.address
     whole = {file: file.read_bytes() for file in folder.iterdir()}
     for file, content in [
         *(("config.json", b"{"), ("config.json", b'{"model_type": "bert", "hidden_size": "x"}')),

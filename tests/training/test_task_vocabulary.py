@@ -13,11 +13,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from xtc_study.deploy.evaluate import Evaluation, measure
 from xtc_study.deploy.export.folder import rescored
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.generated.vocabulary import VOCABULARY
 from xtc_study.training import pipeline as pipeline_module
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import ModelError, untrained_encoder
 from xtc_study.training.task_vocabulary import TaskVocabulary
 

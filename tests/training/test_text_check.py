@@ -11,11 +11,12 @@ import pytest
 import transformers
 from transformers import BertTokenizer, RobertaTokenizer
 
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.tasks.lengths import lengths_of
-from xtc_study.training.pipeline import Pipeline, Places
+from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.pretrained import BUILTIN, ModelError
 from xtc_study.training.text_check import Reader, reader_at_hand, reader_of, sampled, unsuited
 
@@ -43,7 +44,7 @@ def own(folder: Path, texts: list[str], columns: str = "t", rows: int = 40) -> t
         f"{{name: n, files: {{train: train.jsonl}}, held_out: 0.2, text: {columns}, label: y}}"
     )
     (task,), files = chosen_tasks([folder / "my.yml"])
-    return task, Places(folder / "steps", task_files=tuple(files))
+    return task, Places(folder, task_files=tuple(files))
 
 
 def saved(folder: Path, tokenizer: Any, **shape: Any) -> str:
@@ -84,7 +85,7 @@ def test_rows_that_are_cut_are_named_before_training(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text("\n".join(rows))
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.jsonl}, held_out: 0.2, text: t, label: y}")
     (task,), files = chosen_tasks([tmp_path / "my.yml"])
-    places = Places(tmp_path / "steps", task_files=tuple(files))
+    places = Places(tmp_path, task_files=tuple(files))
     with pytest.warns(
         UserWarning, match=r"task own-n-\w+: \d+ of \d+ rows of .* \(100%\) are longer than max_"
     ) as told:
@@ -97,7 +98,7 @@ def test_rows_that_are_cut_are_named_before_training(tmp_path: Path) -> None:
 def test_nothing_is_said_where_nothing_is_cut(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        pipeline = Pipeline(Recipe.of(task="toy-sentiment", max_length=48), Places(tmp_path / "steps"))
+        pipeline = Pipeline(Recipe.of(task="toy-sentiment", max_length=48), Places(tmp_path))
     assert all(found.cut == 0 and found.longest < 48 for found in pipeline.lengths.values())
 
 

@@ -10,6 +10,7 @@ import typer
 
 from xtc_study.cli.console import err, out
 from xtc_study.cli.files import bench_folder, build_engine, export_model, predict_texts, time_files
+from xtc_study.cli.grouped import grouped
 from xtc_study.cli.standing import clean_up, show_plan, show_status
 from xtc_study.cli.studies import collect_results, run_studies, write_report
 from xtc_study.cli.terminal import say_warnings_plainly
@@ -34,7 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "build-engine": build_engine,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name)(grouped(command))
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,15 +15,7 @@ from rich.table import Table
 
 from xtc_study.cli.console import err, out, say
 from xtc_study.cli.options import (
-    Axes,
-    Model,
-    ProfileName,
-    Results,
-    Seeds,
-    Settings,
-    Studies,
-    Tasks,
-    chosen_ablations,
+    Selection,
 )
 from xtc_study.nearest import did_you_mean
 
@@ -34,14 +26,7 @@ Force = Annotated[bool, typer.Option("--force", help="Write the times even if th
 
 
 def time_files(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
+    selection: Selection,
     batch: Annotated[
         str, typer.Option(help="Batch shape, sentences x word pieces; cut to the length a model can read.")
     ] = "1x128",
@@ -60,12 +45,12 @@ def time_files(
     shapes, _ = batch_shapes(batch, "--batch"), _counts(str(threads))
     if len(shapes) != 1:
         raise ValueError(f"--batch {batch}: expected one shape, say 1x128")
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    states = [ablation.states() for ablation in ablations]
+    studies = selection.chosen()
+    states = [study.states() for study in studies]
     done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
-    folders = [ablations[0].runs_folder / run for run in done if (ablations[0].runs_folder / run / "model").is_dir()]
+    folders = [studies[0].places.runs / run for run in done if (studies[0].places.runs / run / "model").is_dir()]
     if not folders:
-        raise ValueError(f"no done run with its model in {ablations[0].runs_folder}; carry out the study first")
+        raise ValueError(f"no done run with its model in {studies[0].places.runs}; carry out the study first")
     sound = []
     for folder in folders:
         try:

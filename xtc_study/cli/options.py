@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +13,13 @@ import typer
 from xtc_study.cli.console import say
 
 if TYPE_CHECKING:
-    from xtc_study.study import Ablation
+    from xtc_study.places import Compute
+    from xtc_study.study import Study
 
-Studies = Annotated[
+StudyNames = Annotated[
     list[str], typer.Argument(help="Names of studies, or 'all'; 'plan all' lists all studies and arms.")
 ]
-ReportStudies = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
+AnyStudyNames = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
     list[str] | None,
@@ -68,74 +71,134 @@ Results = Annotated[
 ]
 
 
-def chosen_ablations(
-    studies: list[str],
-    profile: str,
-    tasks: list[str] | None,
-    seeds: list[int] | None,
-    settings: list[str] | None,
-    axes: list[str] | None,
-    model: str | None,
-    results: Path | None,
-    **places: Any,
-) -> list[Ablation]:
-    """The chosen studies. An axis holds for those that have it, a budget for those that do not vary it; it is an error
-    if there are none."""
-    from xtc_study.arms import BUDGET, ArmError, varies_budget
-    from xtc_study.nearest import did_you_mean
-    from xtc_study.places import check_results, results_folder
-    from xtc_study.studies import load_study, study_at, study_names
-    from xtc_study.study import Ablation
-    from xtc_study.values import axis_points, setting
+@dataclass
+class Selection:
+    """The studies that a command is about, what of them, and the folder of their results."""
 
-    overrides: dict[str, Any] = {}
-    pairs = [setting(text) for text in settings or []] + ([] if model is None else [("model", model)])
-    for field, value in pairs:
-        if field in overrides:
-            raise ValueError(f"{field}={value!r}: was set to {overrides[field]!r} before; give one value")
-        overrides[field] = value
-    points: dict[str, list[Any]] = {}
-    for name, more in map(axis_points, axes or []):
-        points.setdefault(name, []).extend(more)
-    names = study_names() if "all" in studies else list(dict.fromkeys(studies))
-    check_results(results_folder(profile, results))
-    known = {name: set(load_study(name).axes) for name in names}
-    unknown = sorted(set(points) - set().union(*known.values()))
-    if unknown:
-        there = sorted(set().union(*known.values()))
-        having = (", ".join(there) or "none") + did_you_mean(unknown[0], there)
-        raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
-    varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
-    exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
-    return [
-        Ablation(
-            name,
-            profile,
-            tasks,
-            seeds,
-            {field: value for field, value in overrides.items() if field != BUDGET or name not in exempt},
-            results,
-            axes={axis: points[axis] for axis in points if axis in known[name]},
-            **places,
-        )
-        for name in names
-    ]
+    studies: StudyNames
+    profile: ProfileName = "smoke"
+    task: Tasks = None
+    seed: Seeds = None
+    settings: Settings = None
+    axis: Axes = None
+    model: Model = None
+    results: Results = None
+
+    def overrides(self) -> dict[str, Any]:
+        """Recipe fields set for every arm.
+
+        Raises:
+            ValueError: a field that is set twice.
+        """
+        from xtc_study.values import setting
+
+        overrides: dict[str, Any] = {}
+        for field, value in [
+            *map(setting, self.settings or []),
+            *([("model", self.model)] if self.model is not None else []),
+        ]:
+            if field in overrides:
+                raise ValueError(f"{field}={value!r}: was set to {overrides[field]!r} before; give one value")
+            overrides[field] = value
+        return overrides
+
+    def axes(self) -> dict[str, list[Any]]:
+        """The points to keep, by axis."""
+        from xtc_study.values import axis_points
+
+        points: dict[str, list[Any]] = {}
+        for name, more in map(axis_points, self.axis or []):
+            points.setdefault(name, []).extend(more)
+        return points
+
+    def chosen(self, data: DataPlaces | None = None, compute: Compute | None = None) -> list[Study]:
+        """The studies. An axis holds for those that have it, a budget for those that do not vary it.
+
+        Raises:
+            ValueError: a name, field, value or point that does not exist, or an axis that no chosen study has.
+        """
+        from xtc_study.arms import BUDGET, ArmError, varies_budget
+        from xtc_study.nearest import did_you_mean
+        from xtc_study.places import Places, check_results, results_folder
+        from xtc_study.studies import load_study, study_at, study_names
+        from xtc_study.study import Study
+
+        overrides, points = self.overrides(), self.axes()
+        names = study_names() if "all" in self.studies else list(dict.fromkeys(self.studies))
+        check_results(results_folder(self.profile, self.results))
+
+        axes_of = {name: set(load_study(name).axes) for name in names}
+        unknown = sorted(set(points) - set().union(*axes_of.values()))
+        if unknown:
+            there = sorted(set().union(*axes_of.values()))
+            having = (", ".join(there) or "none") + did_you_mean(unknown[0], there)
+            raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
+
+        varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
+        exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
+        data = data or DataPlaces()
+        places = Places.of(self.profile, self.results, data.data_dir, data.models_dir, data.synonyms)
+        return [
+            Study(
+                name,
+                self.profile,
+                places,
+                compute,
+                tasks=self.task,
+                seeds=self.seed,
+                overrides={f: value for f, value in overrides.items() if f != BUDGET or name not in exempt},
+                axes={axis: points[axis] for axis in points if axis in axes_of[name]},
+            )
+            for name in names
+        ]
 
 
-def check_places(ablations: list[Ablation]) -> None:
+@dataclass
+class ReportSelection(Selection):
+    """As ``Selection``; no study named means all."""
+
+    studies: AnyStudyNames = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        self.studies = self.studies or ["all"]
+
+
+@dataclass
+class DataPlaces:
+    """Where a command finds data and models."""
+
+    data_dir: DataDir = None
+    models_dir: ModelsDir = None
+    synonyms: Synonyms = None
+
+
+@dataclass
+class ComputeChoice:
+    """What a command trains on."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+
+    def compute(self) -> Compute:
+        from xtc_study.places import Compute
+
+        return Compute(self.device, self.precision)
+
+
+def check_places(studies: Sequence[Study]) -> None:
     """That results can be written and models are there, as far as can be told without loading them."""
     from xtc_study.places import check_writable
 
-    check_writable(ablations[0].results)
-    for doubt in dict.fromkeys(doubt for ablation in ablations for doubt in ablation.check_models()):
+    check_writable(studies[0].places.results)
+    for doubt in dict.fromkeys(doubt for study in studies for doubt in study.check_models()):
         warnings.warn(doubt, stacklevel=2)
 
 
-def say_what_was_left_out(ablations: list[Ablation]) -> None:
+def say_what_was_left_out(studies: list[Study]) -> None:
     """What chosen axes leave of a study whose reference or claims are about other arms."""
     from xtc_study.studies import load_study, study_at
 
-    for one in ablations:
-        whole = study_at(load_study(one.study.name), one.profile.name)
-        if (one.study.reference, len(one.study.claims)) != (whole.reference, len(whole.claims)):
-            say(f"{one.study.name}: {one.in_words()}")
+    for one in studies:
+        whole = study_at(load_study(one.spec.name), one.profile.name)
+        if (one.spec.reference, len(one.spec.claims)) != (whole.reference, len(whole.claims)):
+            say(f"{one.spec.name}: {one.in_words()}")

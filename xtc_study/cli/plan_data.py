@@ -16,23 +16,23 @@ from xtc_study.training.text_check import Columns, reader_at_hand, sampled, unsu
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
 SHOWN_CLASSES = 12
 """Of more classes the rarest are listed."""
 
 
-def data_lines(ablations: Sequence[Ablation], only_bad: bool = False) -> Iterator[str]:
+def data_lines(studies: Sequence[Study], only_bad: bool = False) -> Iterator[str]:
     """Lines on the data of your own that are chosen, and on GLUE's where its folder is and much of its text is cut.
 
     Args:
-        ablations: of one profile, with the same tasks' files. only_bad: only what is cut or cannot be read.
+        studies: of one profile, with the same tasks' files. only_bad: only what is cut or cannot be read.
     """
-    first = ablations[0]
+    first = studies[0]
     read_with = dict.fromkeys(
-        (run.recipe.task, run.recipe.model, run.recipe.max_length) for one in ablations for run in one.planned
+        (run.recipe.task, run.recipe.model, run.recipe.max_length) for one in studies for run in one.planned
     )
-    for file in first.task_files:
+    for file in first.places.task_files:
         data = read_own(file)
         if not only_bad:
             yield from described(data, file.name)
@@ -41,7 +41,7 @@ def data_lines(ablations: Sequence[Ablation], only_bad: bool = False) -> Iterato
             if task == data.task.name:
                 yield from _read_by(first, model, length, splits, f"{file.name}: " if only_bad else "  ", only_bad)
     for task, model, length in read_with:
-        if task in SOURCES and first.data_dir is not None:
+        if task in SOURCES and first.places.data_dir is not None:
             texts = _glue_texts(first, task)
             yield from _read_by(first, model, length, texts, f"{task}: ", only_bad=True)
 
@@ -66,10 +66,10 @@ def described(data: OwnData, name: str) -> Iterator[str]:
 
 
 def _read_by(
-    ablation: Ablation, model: str, length: int, splits: Mapping[str, Columns], indent: str, only_bad: bool
+    study: Study, model: str, length: int, splits: Mapping[str, Columns], indent: str, only_bad: bool
 ) -> Iterator[str]:
     """How a model's tokenizer reads the splits, each of at most ``reading.SAMPLE`` rows."""
-    reader = reader_at_hand(model, ablation.models_dir)
+    reader = reader_at_hand(model, study.places.models_dir)
     if reader is None:
         if splits and not only_bad:
             yield f"{indent}the tokenizer of {model} is not here yet: a run says how many texts are cut"
@@ -86,19 +86,19 @@ def _read_by(
             yield f"{indent}{found.in_words(f'rows of {split}')}{sample}"
 
 
-def _glue_texts(ablation: Ablation, task: str) -> dict[str, Columns]:
+def _glue_texts(study: Study, task: str) -> dict[str, Columns]:
     """The task's training text; nothing where its file is not as it should be, which a run says."""
     source = SOURCES[task]
     try:
-        assert ablation.data_dir is not None
-        path = ablation.data_dir / source.folder / FILES["train"]
+        assert study.places.data_dir is not None
+        path = study.places.data_dir / source.folder / FILES["train"]
         rows = read_tsv(path, source.file_texts, source.header)
     except DataError:
         return {}
     return {"train": list(zip(*(row.values for row in rows), strict=True))}
 
 
-def say_data(ablations: Sequence[Ablation], console: Console, only_bad: bool = False) -> None:
+def say_data(studies: Sequence[Study], console: Console, only_bad: bool = False) -> None:
     """Prints ``data_lines``."""
-    for line in data_lines(ablations, only_bad):
+    for line in data_lines(studies, only_bad):
         console.print(line, markup=False)

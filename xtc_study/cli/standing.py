@@ -10,21 +10,10 @@ from rich.table import Table
 
 from xtc_study.cli.console import out, say
 from xtc_study.cli.options import (
-    Axes,
-    DataDir,
-    Device,
-    Model,
-    ModelsDir,
-    Precision,
-    ProfileName,
-    Results,
-    Seeds,
-    Settings,
-    Studies,
-    Synonyms,
-    Tasks,
+    ComputeChoice,
+    DataPlaces,
+    Selection,
     check_places,
-    chosen_ablations,
     say_what_was_left_out,
 )
 from xtc_study.cli.plan_data import say_data
@@ -35,40 +24,29 @@ if TYPE_CHECKING:
 
 
 def show_plan(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    data_dir: DataDir = None,
-    models_dir: ModelsDir = None,
-    synonyms: Synonyms = None,
-    results: Results = None,
+    selection: Selection,
+    data: DataPlaces,
+    choice: ComputeChoice,
     every_run: Annotated[
         bool, typer.Option("--list", help="Print a line for every run: its state and its id.")
     ] = False,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure training steps of the model on this device first.")
     ] = False,
-    device: Device = "auto",
-    precision: Precision = "auto",
 ) -> None:
     """Show what would run, what is done, and what the rest will cost. Checks models and folders; starts nothing."""
-    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
-    computes = {"device": device, "precision": precision}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
-    check_places(ablations)
-    say_what_was_left_out(ablations)
+    compute = choice.compute()
+    studies = selection.chosen(data, compute)
+    check_places(studies)
+    say_what_was_left_out(studies)
     if measure:
-        measure_models(ablations, device, precision, out)
+        measure_models(studies, compute, out)
     runs: dict[str, str] = {}
-    for ablation in ablations:
-        states = states_now(ablation)
+    for study in studies:
+        states = states_now(study)
         runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
         counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
-        table = Table("arm", *counts.columns, title=f"{ablation.study.name}: {ablation.study.question}")
+        table = Table("arm", *counts.columns, title=f"{study.spec.name}: {study.spec.question}")
         for row in counts.reset_index().itertuples(index=False, name=None):
             table.add_row(*(escape(str(value)) for value in row))
         out.print(table)
@@ -77,42 +55,35 @@ def show_plan(
                 out.print(f"{run.state:8} {run.run_id}", markup=False)
         done = int((states["state"] == "done").sum())
         out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
-        if power := ablation.power():
+        if power := study.power():
             out.print(power, markup=False)
-    if len(ablations) > 1:
+    if len(studies) > 1:
         done = sum(state == "done" for state in runs.values())
         out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
-    say_data(ablations, out)
-    say_needs(ablations, runs, out)
-    out.print(f"results: {ablations[0].results}", markup=False)
+    say_data(studies, out)
+    say_needs(studies, runs, out)
+    out.print(f"results: {studies[0].places.results}", markup=False)
 
 
 def show_status(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
+    selection: Selection,
 ) -> None:
     """Show where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if
     one did."""
     from xtc_study.runs.progress import running_text
 
     failed = 0
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    out.print(f"results: {ablations[0].results}", markup=False)
-    for ablation in ablations:
-        states = states_now(ablation)
+    studies = selection.chosen()
+    out.print(f"results: {studies[0].places.results}", markup=False)
+    for study in studies:
+        states = states_now(study)
         counts = states["state"].value_counts()
-        out.print(f"{ablation.study.name}: {_counted(counts)}")
+        out.print(f"{study.spec.name}: {_counted(counts)}")
         if len(counts) > 1:
             for arm, of_arm in states.groupby("arm", sort=False)["state"]:
                 out.print(f"  {arm}: {_counted(of_arm.value_counts())}", markup=False)
         for run_id in dict.fromkeys(states.loc[states["state"] == "running", "run_id"]):
-            out.print(f"  running: {running_text(ablation.runs_folder / run_id)}", markup=False)
+            out.print(f"  running: {running_text(study.places.runs / run_id)}", markup=False)
         for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
             failed += 1
             error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
@@ -125,14 +96,7 @@ def show_status(
 
 
 def clean_up(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
+    selection: Selection,
     steps: Annotated[bool, typer.Option("--steps", help="Also remove trained steps that no run comes from.")] = False,
     finished_steps: Annotated[
         bool, typer.Option("--finished-steps", help="And those that only finished runs come from.")
@@ -144,18 +108,18 @@ def clean_up(
     from xtc_study.runs.cleanup import leftovers, remove
 
     bad: dict[str, None] = {}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    for ablation in ablations:
-        states = states_now(ablation)
+    studies = selection.chosen()
+    for study in studies:
+        states = states_now(study)
         bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
-    found = leftovers(ablations[0].results, list(bad), say)
+    found = leftovers(studies[0].places.results, list(bad), say)
     for path in found:
         out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
     if not found:
-        out.print(f"nothing to remove in {ablations[0].results}", markup=False)
+        out.print(f"nothing to remove in {studies[0].places.results}", markup=False)
     if not dry_run:
         remove(found)
-    clear_steps(ablations, out, steps, finished_steps, dry_run)
+    clear_steps(studies, out, steps, finished_steps, dry_run)
 
 
 def _counted(counts: pd.Series) -> str:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xtc_study.cli.console import err, out
 from xtc_study.cli.options import (
-    Axes,
-    DataDir,
-    Device,
-    Model,
-    ModelsDir,
-    Precision,
-    ProfileName,
-    ReportStudies,
-    Results,
-    Seeds,
-    Settings,
-    Studies,
-    Synonyms,
-    Tasks,
+    ComputeChoice,
+    DataPlaces,
+    ReportSelection,
+    Selection,
     check_places,
-    chosen_ablations,
     say_what_was_left_out,
 )
 from xtc_study.cli.plan_data import say_data
@@ -34,34 +24,44 @@ from xtc_study.cli.terminal import carry_out, cost_text, kill_workers
 
 if TYPE_CHECKING:
     from xtc_study.report.study import StudyPage
+    from xtc_study.runs.carry_out import RunFilter
+
+
+@dataclass
+class RunChoice:
+    """Which of the studies' runs are carried out."""
+
+    only: Annotated[str | None, typer.Option(help="With 'failed': only runs that failed before.")] = None
+    arm: Annotated[list[str] | None, typer.Option("--arm", help="Run only this arm; repeat for several.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Carry out at most N runs of each study.")] = (
+        None
+    )
+    force: Annotated[bool, typer.Option("--force", help="Carry out done runs again; trained steps are kept.")] = False
+
+    def filter(self) -> RunFilter:
+        """The same for ``Study.to_do``.
+
+        Raises:
+            ValueError: ``only`` is another word than failed.
+        """
+        from xtc_study.runs.carry_out import RunFilter
+
+        if self.only not in (None, "failed"):
+            raise ValueError(f"--only {self.only}: expected 'failed'")
+        return RunFilter(self.only == "failed", self.limit, self.force, self.arm)
 
 
 def run_studies(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    data_dir: DataDir = None,
-    models_dir: ModelsDir = None,
-    synonyms: Synonyms = None,
-    results: Results = None,
+    selection: Selection,
+    data: DataPlaces,
+    choice: ComputeChoice,
+    runs: RunChoice,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of worker processes; by default one for each core.")
     ] = None,
-    device: Device = "auto",
-    precision: Precision = "auto",
     scheduler: Annotated[
         str | None, typer.Option(help="Send runs to the workers of this Dask scheduler, tcp://host:port.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="With 'failed': only runs that failed before.")] = None,
-    arm: Annotated[list[str] | None, typer.Option("--arm", help="Run only this arm; repeat for several.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Carry out at most N runs of each study.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Carry out done runs again; trained steps are kept.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
     timeout: Annotated[
         float | None,
@@ -73,58 +73,48 @@ def run_studies(
     from contextlib import nullcontext
 
     from xtc_study.runs.executors import dask_executor
-    from xtc_study.suite import cost_of
+    from xtc_study.suite import cost_together
 
-    if only not in (None, "failed"):
-        raise ValueError(f"--only {only}: expected 'failed'")
-    places = {"data_dir": data_dir, "models_dir": models_dir, "synonyms": synonyms}
-    computes = {"device": device, "precision": precision}
-    chosen: dict[str, Any] = {"only_failed": only == "failed", "limit": limit, "force": force, "arms": arm}
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results, **places, **computes)
-    check_places(ablations)
-    say_what_was_left_out(ablations)
+    which = runs.filter()
+    studies = selection.chosen(data, choice.compute())
+    check_places(studies)
+    say_what_was_left_out(studies)
     if dry_run:
-        for run_id in dict.fromkeys(run.run_id for ablation in ablations for run in ablation.to_do(**chosen)):
+        for run_id in dict.fromkeys(run.run_id for study in studies for run in study.to_do(which)):
             out.print(run_id, markup=False)
-        costs = cost_text(cost_of(ablations), ablations[0].step_times())
-        out.print(f"{costs}; results: {ablations[0].results}", markup=False)
+        costs = cost_text(cost_together(studies), studies[0].step_times())
+        out.print(f"{costs}; results: {studies[0].places.results}", markup=False)
         return
-    say_data(ablations, err, only_bad=True)
-    ablations[0].results.mkdir(parents=True, exist_ok=True)
-    out.print(f"results: {ablations[0].results}", markup=False)
+
+    say_data(studies, err, only_bad=True)
+    studies[0].places.results.mkdir(parents=True, exist_ok=True)
+    out.print(f"results: {studies[0].places.results}", markup=False)
     try:
         with dask_executor(scheduler) if scheduler else nullcontext() as executor:
-            failed = carry_out(ablations, out, workers, executor, timeout, keep_going, chosen)
+            failed = carry_out(studies, out, workers, executor, timeout, keep_going, which)
     except KeyboardInterrupt:
         kill_workers()
         err.print("stopped; the same command continues from here", style="yellow")
         raise typer.Exit(130) from None
     if failed:
-        runs = f"{failed} run" + ("s" if failed > 1 else "")
-        err.print(f"{runs} failed; the report shows why, and the same command tries them again", style="red")
+        count = f"{failed} run" + ("s" if failed > 1 else "")
+        err.print(f"{count} failed; the report shows why, and the same command tries them again", style="red")
         raise typer.Exit(1)
 
 
 def collect_results(
-    studies: Studies,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
+    selection: Selection,
 ) -> None:
     """Write results.csv and results.parquet: one row per run, task, split and metric. Other studies' rows stay."""
     import pandas as pd
 
     from xtc_study.analysis.collect import merged
 
-    ablations = chosen_ablations(studies, profile, task, seed, settings, axis, model, results)
-    frame = pd.concat([ablation.collect() for ablation in ablations], ignore_index=True)
-    folder = ablations[0].results
+    studies = selection.chosen()
+    frame = pd.concat([study.collect() for study in studies], ignore_index=True)
+    folder = studies[0].places.results
     folder.mkdir(parents=True, exist_ok=True)
-    table = merged(frame, [ablation.study.name for ablation in ablations], folder / "results.parquet")
+    table = merged(frame, [study.spec.name for study in studies], folder / "results.parquet")
     table.to_csv(folder / "results.csv", index=False)
     table.to_parquet(folder / "results.parquet", index=False)
     kept = len(table) - len(frame)
@@ -133,14 +123,7 @@ def collect_results(
 
 
 def write_report(
-    studies: ReportStudies = None,
-    profile: ProfileName = "smoke",
-    task: Tasks = None,
-    seed: Seeds = None,
-    settings: Settings = None,
-    axis: Axes = None,
-    model: Model = None,
-    results: Results = None,
+    selection: ReportSelection,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; by default reports/<profile>.")] = None,
     format: Annotated[str, typer.Option(help="html, or html with md or pdf beside it.")] = "html",
     runs: Annotated[
@@ -158,27 +141,27 @@ def write_report(
     from xtc_study.report.pages.markdown_pdf import check_format, write_format
 
     browser = check_format(format)
-    ablations = chosen_ablations(studies or ["all"], profile, task, seed, settings, axis, model, results)
-    say_what_was_left_out(ablations)
-    pages = [item.page() for item in ablations]
+    studies = selection.chosen()
+    say_what_was_left_out(studies)
+    pages = [item.page() for item in studies]
     if published:
         pages = with_done_runs(pages)
         if not pages:
             raise ValueError(
-                f"--published: no run is done in {ablations[0].results}, so there is nothing to show; carry out runs "
-                "with xtc-study run, name their folder with --results, or leave --published out"
+                f"--published: no run is done in {studies[0].places.results}, so there is nothing to show; carry out "
+                "runs with xtc-study run, name their folder with --results, or leave --published out"
             )
     index = write_pages(
-        output or work_folder() / "reports" / profile,
+        output or work_folder() / "reports" / selection.profile,
         pages,
-        profile=profile,
-        runs_folder=ablations[0].runs_folder if runs else None,
-        notebooks_folder=ablations[0].results / "notebooks" if runs else None,
-        run_commands={run_id: text for item in ablations for run_id, text in item.run_commands().items()},
+        profile=selection.profile,
+        runs_folder=studies[0].places.runs if runs else None,
+        notebooks_folder=studies[0].places.results / "notebooks" if runs else None,
+        run_commands={run_id: text for item in studies for run_id, text in item.run_commands().items()},
         published=published,
     )
     _print_answers(pages)
-    written = write_format(format, index, pages, browser, profile, published)
+    written = write_format(format, index, pages, browser, selection.profile, published)
     out.print(f"report: {written}", markup=False)
     if show:
         webbrowser.open(written.absolute().as_uri())

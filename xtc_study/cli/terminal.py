@@ -20,30 +20,32 @@ from xtc_study.cli.run_log import EveryMinute, RunLog
 if TYPE_CHECKING:
     import pandas as pd
 
+    from xtc_study.places import Compute
+    from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Cost
     from xtc_study.runs.step_times import StepTimes
-    from xtc_study.study import Ablation
+    from xtc_study.study import Study
 
 
 def carry_out(
-    ablations: Sequence[Ablation],
+    studies: Sequence[Study],
     out: Console,
     workers: int | None,
     executor: Executor | None,
     timeout: float | None,
     keep_going: bool,
-    chosen: Mapping[str, Any],
+    which: RunFilter,
 ) -> int:
     """Carries out the studies' runs and returns the number of those that failed.
 
     Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
     """
-    from xtc_study.suite import cost_of, run_together
+    from xtc_study.suite import cost_together, run_together
 
-    runs = {run.run_id: one.runs_folder / run.run_id for one in ablations for run in one.to_do(**chosen)}
-    name = ablations[0].study.name if len(ablations) == 1 else f"{len(ablations)} studies"
+    runs = {run.run_id: one.places.runs / run.run_id for one in studies for run in one.to_do(which)}
+    name = studies[0].name if len(studies) == 1 else f"{len(studies)} studies"
     many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
-    out.print(f"{name}: {many} to do; {cost_text(cost_of(ablations), ablations[0].step_times())}", markup=False)
+    out.print(f"{name}: {many} to do; {cost_text(cost_together(studies), studies[0].step_times())}", markup=False)
     log, failed = RunLog(list(runs.values())), 0
     name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
     columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
@@ -51,7 +53,7 @@ def carry_out(
         bar = progress.add_task(name, total=len(runs), left="")
         lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
         with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
-            for outcome in run_together(ablations, workers, executor, timeout=timeout, **chosen):
+            for outcome in run_together(studies, workers, executor, which, timeout):
                 progress.console.print(log.outcome(outcome), markup=False)
                 progress.update(bar, advance=1, left=log.left())
                 failed += outcome["state"] == "failed"
@@ -60,11 +62,11 @@ def carry_out(
     return failed
 
 
-def states_now(ablation: Ablation) -> pd.DataFrame:
-    """``Ablation.states``, with ``interrupted`` as a state of its own."""
+def states_now(study: Study) -> pd.DataFrame:
+    """``Study.states``, with ``interrupted`` as a state of its own."""
     from xtc_study.analysis.collect import INTERRUPTED
 
-    states = ablation.states()
+    states = study.states()
     states.loc[(states["state"] == "missing") & (states["error"] == INTERRUPTED), "state"] = INTERRUPTED
     return states
 
@@ -88,7 +90,7 @@ def say_warnings_plainly(err: Console) -> None:
     warnings.showwarning = show
 
 
-def say_needs(ablations: Sequence[Ablation], states: Mapping[str, str], out: Console) -> None:
+def say_needs(studies: Sequence[Study], states: Mapping[str, str], out: Console) -> None:
     """What studies need that are about to run: training time, processes and their threads, disk.
 
     Args:
@@ -96,27 +98,27 @@ def say_needs(ablations: Sequence[Ablation], states: Mapping[str, str], out: Con
     """
     from xtc_study.runs.disk_space import disk_needs
     from xtc_study.runs.executors import shares_of
-    from xtc_study.suite import cost_of
+    from xtc_study.suite import cost_together
     from xtc_study.tasks.augmentation.synonyms import table_hash
 
-    first = ablations[0]
-    out.print(cost_text(cost_of(ablations), first.step_times()))
+    first = studies[0]
+    out.print(cost_text(cost_together(studies), first.step_times()))
     done = {run_id for run_id, state in states.items() if state == "done"}
     out.print(shares_of(None, len(states) - len(done)).text(), markup=False)
-    recipes = list({run.run_id: run.recipe for one in ablations for run in one.planned}.values())
-    needs = disk_needs(recipes, done, first.results, first.models_dir, table_hash(first.synonyms))
+    recipes = list({run.run_id: run.recipe for one in studies for run in one.planned}.values())
+    needs = disk_needs(recipes, done, first.places.results, first.places.models_dir, table_hash(first.places.synonyms))
     out.print(needs.text(), markup=False)
 
 
-def clear_steps(ablations: Sequence[Ablation], out: Console, unused: bool, finished: bool, dry_run: bool) -> None:
+def clear_steps(studies: Sequence[Study], out: Console, unused: bool, finished: bool, dry_run: bool) -> None:
     """Removes trained steps that no run needs any more, where that was asked for; else says what could go."""
     from xtc_study.runs.disk_space import in_bytes
     from xtc_study.runs.unneeded_steps import bytes_of, remove_steps, surplus_steps
     from xtc_study.tasks.augmentation.synonyms import table_hash
 
-    first = ablations[0]
-    planned = [run.recipe for one in ablations for run in one.planned]
-    surplus = surplus_steps(first.results, planned, table_hash(first.synonyms))
+    first = studies[0]
+    planned = [run.recipe for one in studies for run in one.planned]
+    surplus = surplus_steps(first.places.results, planned, table_hash(first.places.synonyms))
     chosen = [*(surplus.unused if unused or finished else []), *(surplus.finished if finished else [])]
     sizes = {folder: bytes_of([folder]) for folder in chosen}
     for folder in chosen if dry_run else remove_steps(chosen):
@@ -131,15 +133,15 @@ def clear_steps(ablations: Sequence[Ablation], out: Console, unused: bool, finis
             out.print(text, markup=False)
 
 
-def measure_models(ablations: Sequence[Ablation], device: str, precision: str, out: Console) -> None:
+def measure_models(studies: Sequence[Study], compute: Compute, out: Console) -> None:
     """Measures training steps of each model the studies name and keeps the result beside their runs."""
     from xtc_study.runs.step_times import write_step_times
     from xtc_study.training.measure_steps import measure_step_times
 
-    for model in dict.fromkeys(run.recipe.model for ablation in ablations for run in ablation.planned):
+    for model in dict.fromkeys(run.recipe.model for study in studies for run in study.planned):
         out.print(f"measuring training steps of {model}", markup=False)
-        times = measure_step_times(model, ablations[0].models_dir, device, precision)
-        out.print(f"kept in {write_step_times(ablations[0].results, times)}", markup=False)
+        times = measure_step_times(model, studies[0].places.models_dir, compute.device, compute.precision)
+        out.print(f"kept in {write_step_times(studies[0].places.results, times)}", markup=False)
 
 
 def cost_text(costs: Cost, times: StepTimes | None) -> str:

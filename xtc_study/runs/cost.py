@@ -9,10 +9,12 @@ from statistics import mean
 from typing import Any, NamedTuple
 
 from xtc_study.chain import Step, chain
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore
-from xtc_study.runs.step_times import StepTimes
+from xtc_study.runs.step_times import StepTimes, read_step_times
 from xtc_study.runs.training_work import Work, work_of_record, work_of_step
+from xtc_study.tasks.augmentation.synonyms import table_hash
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Cost:
         if not self.seconds_alone or self.seconds_shared is None:
             return None
         return self.seconds_shared / self.seconds_alone
+
+
+def cost_of(recipes: Sequence[Recipe], places: Places, device: str = "auto") -> Cost:
+    """The cost of these recipes in a results folder, with the step times that were measured there."""
+    measured = {model: read_step_times(places.results, model) for model in {recipe.model for recipe in recipes}}
+    times = {model: of_model for model, of_model in measured.items() if of_model is not None}
+    synonyms = table_hash(places.synonyms)
+    return cost(recipes, StepStore(places.steps), times, synonyms, places.task_files, device)
 
 
 def cost(

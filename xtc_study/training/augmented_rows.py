@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.places import Places
 from xtc_study.recipe import VERSION, Recipe, digest
 from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
@@ -19,7 +20,6 @@ from xtc_study.tasks.augmentation.words import WordSource
 from xtc_study.tasks.batches import from_disk, tokenised_to_disk
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.tasks.task import DataError
-from xtc_study.training.places import Places
 from xtc_study.training.pretrained import ModelError, load_masked_lm
 
 if TYPE_CHECKING:

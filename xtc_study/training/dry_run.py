@@ -23,10 +23,10 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
 from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
-from xtc_study.training.places import Places
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import ModelError, untrained_encoder
 from xtc_study.training.stage import Objective, losses_of

@@ -19,6 +19,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
 from xtc_study.compress.reduction.word_table import cut_vocabulary
+from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
@@ -32,7 +33,6 @@ from xtc_study.training.dry_run import dry_run
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
-from xtc_study.training.places import Places
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
@@ -73,7 +73,8 @@ class Pipeline:
 
     Args:
         recipe: what to train.
-        places: data, models, steps and the device.
+        places: of data, models and steps.
+        compute: device and precision.
 
     Raises:
         ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
@@ -81,8 +82,9 @@ class Pipeline:
             words.
     """
 
-    def __init__(self, recipe: Recipe, places: Places) -> None:
+    def __init__(self, recipe: Recipe, places: Places, compute: Compute | None = None) -> None:
         self.recipe, self.places = recipe, places
+        compute = compute or Compute()
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
 
@@ -118,7 +120,7 @@ class Pipeline:
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
 
         # The device and the steps that are there: they must come from these model files and be readable.
-        self.precision: Precision = choose_precision(places.device, places.precision, shape.hidden_size)
+        self.precision: Precision = choose_precision(compute.device, compute.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
         self.model_files = {"model": files_hash(recipe.model, places.models_dir)}

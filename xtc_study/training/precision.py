@@ -11,9 +11,7 @@ import torch
 from torch import nn
 
 from xtc_study.nearest import did_you_mean
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "fp32", "bf16")
+from xtc_study.places import DEVICES, PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import pytest
 from fabricate import TASKS, make_done_run, plan_runs
 from fabricate_report import never_run, section
 
+from xtc_study.places import Places
 from xtc_study.report.claims_text import difference_text, numbers_of
 from xtc_study.report.pages.html import TEMPLATES, write_report
 from xtc_study.report.pages.markdown_pdf import escaped, write_markdown
 from xtc_study.report.scope import Scope
 from xtc_study.report.study import StudyPage
 from xtc_study.studies import PlannedRun
-from xtc_study.study import Ablation
+from xtc_study.study import Study
 
 
 class Page:
@@ -65,9 +66,9 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
 
 
 def test_every_study_s_page_has_the_sources_of_its_claims(tmp_path: Path) -> None:
-    ablation = Ablation("12_bits", results_dir=tmp_path)
-    assert [source for _, _, source in ablation.page().claims] == [one.source for one in ablation.study.claims]
-    assert "XTC Figure 1: 12 layers at 1 bit 83.44" in ablation.study.claims[1].source
+    study = Study("12_bits", places=Places(tmp_path))
+    assert [source for _, _, source in study.page().claims] == [one.source for one in study.spec.claims]
+    assert "XTC Figure 1: 12 layers at 1 bit 83.44" in study.spec.claims[1].source
 
 
 @pytest.mark.parametrize(
