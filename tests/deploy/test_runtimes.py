@@ -67,7 +67,7 @@ def test_token_types_are_an_input_where_the_model_has_them(
     folder = packed(family)
     model = load(folder, "torch")
     inputs = sample_inputs(model.config, 8, 20, padded=True)
-    assert set(inputs[TYPES].flatten().tolist()) == {0, 1}, "the probe has both types"
+    assert set(inputs[TYPES].flatten().tolist()) == {0, 1}, "the sample has both types"
     exact = logits_of(model, **inputs)
     without = logits_of(model, input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
     write = to_onnx if runtime == "onnx" else to_openvino

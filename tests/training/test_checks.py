@@ -123,7 +123,7 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     )
 
 
-def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
+def test_an_untrained_encoder_is_written_once(tmp_path: Path) -> None:
     folder = write_untrained_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
     assert transformers.AutoConfig.from_pretrained(folder).hidden_size == 32
     with pytest.raises(ValueError, match="is there already"):

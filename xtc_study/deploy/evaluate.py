@@ -1,4 +1,4 @@
-"""What a finished run has to say: scores, real bytes, predictions; measured on the packed file, loaded again."""
+"""The results of a run: scores, real bytes and predictions, measured on the reloaded packed file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Evaluation:
 
 
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Evaluation:
-    """Packs the student into ``folder``, loads it again, and scores what was loaded.
+    """Packs the student into ``folder``, reloads it, and scores what was loaded.
 
     The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
     then read one set of integers and scales. They always come from the latent weights of its last step, so a run that

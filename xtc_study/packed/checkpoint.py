@@ -9,7 +9,7 @@ does not know the format meets a shape it cannot use and raises, where another n
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -192,8 +192,16 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def stored_shapes(folder: Path) -> dict[str, tuple[torch.dtype | str, tuple[int, ...]]]:
-    """dtype (the file's own name for one we never write) and shape of every tensor, read from the header alone.
+class StoredTensor(NamedTuple):
+    """A tensor of the weight file, by its header."""
+
+    dtype: torch.dtype | str
+    """The file's own name for one that is never written here."""
+    shape: tuple[int, ...]
+
+
+def stored_shapes(folder: Path) -> dict[str, StoredTensor]:
+    """dtype and shape of every tensor, read from the header alone.
 
     Raises:
         CheckpointError: no readable safetensors file.
@@ -203,7 +211,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[torch.dtype | str, tuple[int,
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             kinds = {name: _DTYPES.get(part.get_dtype(), part.get_dtype()) for name, part in slices.items()}
-            return {name: (kinds[name], tuple(part.get_shape())) for name, part in slices.items()}
+            return {name: StoredTensor(kinds[name], tuple(part.get_shape())) for name, part in slices.items()}
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from None
 

@@ -144,7 +144,7 @@ def done_runs(results: Path) -> list[DoneRun]:
 
 
 def _read(path: Path) -> DoneRun | None:
-    if state_of(path)[0] != "done":
+    if state_of(path).state != "done":
         return None
     try:
         params, metrics = (json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("params", "metrics"))

@@ -33,7 +33,7 @@ class RunFolder:
 
     def is_done(self) -> bool:
         """Whether the run is done by ``records.state_of``, as in reports; otherwise it is carried out again."""
-        return state_of(self.path)[0] == "done"
+        return state_of(self.path).state == "done"
 
     def acquire(self, again: bool = False, dead: str = "") -> str | None:
         """Takes the run's lease and returns its token; None if it is done or another process has it.

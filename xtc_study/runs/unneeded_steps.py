@@ -46,7 +46,7 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
 
     # Runs of the folder: which steps done ones came from, and recipes that are not planned any more.
     for folder in sorted((results / "runs").glob("*")):
-        is_done = state_of(folder)[0] == "done"
+        is_done = state_of(folder).state == "done"
         steps = _recorded(folder / "metrics.json").get("steps")
         if is_done and isinstance(steps, list):
             finished |= {str(address) for address in steps}
@@ -60,7 +60,7 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
 
     # Steps of every recipe, under each synonym table that may be in use.
     for run_id, recipe in recipes.items():
-        of = finished if state_of(results / "runs" / run_id)[0] == "done" else to_do
+        of = finished if state_of(results / "runs" / run_id).state == "done" else to_do
         of |= {step.address for table in tables for step in chain(recipe, table)}
 
     idle = [address for address, record in records.items() if record.get("phase") in PHASES and address not in to_do]

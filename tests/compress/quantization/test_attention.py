@@ -61,7 +61,7 @@ def test_a_students_scores_are_read_and_padding_changes_nothing(
         ours = student(**inputs, output_attentions=True)
         assert teacher(**inputs, output_attentions=True).attentions[0].min() < 0, "scores, not probabilities"
     assert len(ours.attentions) == 4 and ours.attentions[0].min() < 0
-    assert student.config._attn_implementation == "xtc_quantised_8", "tapped leaves it as it was"
+    assert student.config._attn_implementation == "xtc_quantised_8", "the hook leaves it as it was"
     with torch.no_grad():
         alone = {name: tensor[2:, :4] for name, tensor in inputs.items()}
         padded = student(**inputs).logits[2:]
