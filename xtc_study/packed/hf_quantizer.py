@@ -25,7 +25,7 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from xtc_study.packed.alignment import align
-from xtc_study.packed.checkpoint import METHOD, packed_modules, stored_shapes
+from xtc_study.packed.checkpoint import METHOD, StoredTensor, packed_modules, stored_shapes
 from xtc_study.packed.checksums import CONFIG, WEIGHTS, CheckpointError, read_config, verify
 from xtc_study.packed.engines import chosen_engine, make_engine
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear
@@ -116,11 +116,12 @@ def prepare(model: Any, folder: Path) -> None:
     formats, shapes = packed_modules(folder, config)
     check_attention(folder, config)
     restore_attention(model)
+    stored = stored_shapes(folder)
 
     for name, module_format in formats.items():
         _replace_layer(model, name, module_format, folder)
     expected = _expected_tensors(model, formats)
-    _reserve_tensors(model, expected, shapes, folder)
+    _reserve_tensors(model, expected, stored, shapes, folder)
 
     # For ``complete``: the shapes of what is stored in one dimension of bytes.
     model.xtc_shapes = {name: tensor.shape for name, tensor in expected.items() if not tensor.packed}
@@ -175,10 +176,13 @@ def _replace_layer(model: Any, name: str, module_format: ModuleFormat, folder: P
 
 
 def _reserve_tensors(
-    model: Any, expected: dict[str, _Expected], shapes: dict[str, tuple[int, ...]], folder: Path
+    model: Any,
+    expected: dict[str, _Expected],
+    stored: dict[str, StoredTensor],
+    shapes: dict[str, tuple[int, ...]],
+    folder: Path,
 ) -> None:
     """Makes places of the file's dtypes and shapes, after checking that the file has what the model expects."""
-    stored = stored_shapes(folder)
     missing, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
     if missing or surplus:
         raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
