@@ -59,4 +59,4 @@ def test_a_module_that_imports_torch_would_be_found() -> None:
 
 @pytest.mark.parametrize("name", ["store", "step_store", "parameters", "notebook_run", "execute", "executors"])
 def test_every_file_of_these_rooms_is_checked(name: str) -> None:
-    assert f"xtc_study.{name}" in LIGHT
+    assert f"xtc_study.runs.{name}" in LIGHT

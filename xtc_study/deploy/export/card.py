@@ -48,6 +48,7 @@ def write_export_card(
     title = {"onnx": "ONNX", "openvino": "OpenVINO"}[kind]
     sizes = ", ".join(f"`{file.name}` {file.stat().st_size:,} bytes" for file in files)
     outputs = "the value" if not labels else f"one a class: {', '.join(f'`{plain(name)}`' for name in labels)}"
+
     lines = [
         f"# {plain(run.path.name)} for {title}",
         "",
@@ -84,6 +85,7 @@ def write_export_card(
         _snippet(kind, getattr(config, "xtc_texts", 1) == 2, labels),
         "```",
     ]
+
     (path.parent / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

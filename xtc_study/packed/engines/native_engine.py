@@ -47,7 +47,7 @@ class NativeEngine:
             self.torch.prepare(layer)
             layer.engine = self.torch
         else:
-            layer.weight = _packed_anew(layer)
+            layer.weight = _repacked(layer)
 
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
         module_format, weight, scale = layer.format, layer.weight, layer.weight_scale
@@ -121,7 +121,7 @@ def _shifts(bits: int) -> Any:
     return np.arange(0, 8, bits, dtype=np.uint8)
 
 
-def _packed_anew(layer: PackedLinear) -> Tensor:
+def _repacked(layer: PackedLinear) -> Tensor:
     """The file's bytes in the layout of native.cpp; some panels at a time, to take little memory."""
     assert layer.weight is not None and layer.format.weight is not None
     (_, columns), bits = layer.format.shape, layer.format.weight.bits
