@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.analysis.ledger import LEDGER_COLUMNS
 from xtc_study.ledger import all_studies, ledger, progress
@@ -19,7 +19,7 @@ def bits(tmp_path: Path) -> Study:
     """12_bits, done: every arm right in 90 %, the binary ones with 8-bit inputs in 70 %."""
     study = Study("12_bits", places=Places(tmp_path), seeds=[0, 1, 2])
     for run in study.planned:
-        do(study.places.runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
+        make_done_run(study.places.runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
     return study
 
 

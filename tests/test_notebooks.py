@@ -12,7 +12,7 @@ from typing import Any
 
 import papermill
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.ledger import all_studies
 from xtc_study.places import Places
@@ -116,7 +116,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for study in all_studies("smoke", places=Places(folder)):
         for run in study.planned:
             if not (study.places.runs / run.run_id).exists():
-                do(study.places.runs, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
+                make_done_run(study.places.runs, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
     return folder
 
 

@@ -11,7 +11,7 @@ from xtc_study.runs.executors import Outcome
 from xtc_study.study import Study
 
 if TYPE_CHECKING:
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
 
 
 def run_together(
@@ -36,7 +36,7 @@ def run_together(
     return carry_out(list(recipes.values()), places, compute, workers, executor, timeout, which.force)
 
 
-def cost_together(studies: Sequence[Study]) -> Account:
+def cost_together(studies: Sequence[Study]) -> Cost:
     """Steps and training seconds of several studies of one profile, each alone and all shared."""
     from xtc_study.runs.cost import cost_of
 

@@ -263,7 +263,7 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
 
     planned = plan(load_study("12_bits"), load_profile("smoke"))[0]
     folder = RunFolder(tmp_path / "runs", planned.recipe)
-    folder.claim()
+    folder.acquire()
     folder.finish("failed", "2026-01-01", 1.0, {"type": "FloatingPointError", "message": "loss [is] nan", "cell": 4})
     words = ["12_bits", "--results", str(tmp_path)]
     result = CliRunner().invoke(app, ["status", *words])
@@ -285,7 +285,7 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
     gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
     gone.path.mkdir(parents=True)
     (gone.path / "claim.json").write_text('{"token": "t", "pid": 1}')
-    live.claim()
+    live.acquire()
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)
@@ -301,11 +301,11 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 
 
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
-    from fabricate import do
+    from fabricate import make_done_run
 
     from xtc_study.study import Study
 
-    do(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
+    make_done_run(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]
     assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
     assert "0 runs, 0 rows (and 2 rows of other studies, kept): " in run("collect", "15_layers", *words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fabricate import TASKS, claim, do, plan, split_in_two
+from fabricate import TASKS, claim, make_done_run, plan_runs, split_in_two
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Difference
@@ -16,9 +16,9 @@ def found(mean: float) -> Difference:
 
 
 def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
+    planned = plan_runs({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
     for run in planned:
-        split_in_two(do(tmp_path, run))
+        split_in_two(make_done_run(tmp_path, run))
     claims = [claim("lower", "1-bit", "2-bit", 0.02)]  # not against the reference, so not in the figure
     differences = {"2-bit": found(-0.01), "1-bit": found(-0.03)}
     figures = figures_of(collect(tmp_path, planned), [], "32-bit", claims, differences)

@@ -132,7 +132,7 @@ def shape_words(run: pd.Series) -> str:
 
 def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     folder = runs_folder / run.run_id
-    if state_of(folder)[0] != "done":
+    if state_of(folder).state != "done":
         return
     status, metrics = read_record(folder, "status.json", Status), read_record(folder, "metrics.json", Metrics)
     environment = read_record(folder, "environment.json", Environment)

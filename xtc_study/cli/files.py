@@ -167,7 +167,7 @@ def predict_texts(
     engine: EngineName = "auto",
 ) -> None:
     """Answer sentences with a packed folder, one line of JSON each; a blank line of input gets a line that says so."""
-    from xtc_study.deploy.predict import answers
+    from xtc_study.deploy.predict import predict_texts
 
     _check_packed(folder)
     if texts:
@@ -178,7 +178,7 @@ def predict_texts(
         raise ValueError("no text: give sentences as arguments or on standard input")
     if texts and not all(line.strip() for line in lines):
         raise ValueError("an empty text: expected a sentence in each argument")
-    for answer in answers(folder, lines, engine):
+    for answer in predict_texts(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
@@ -217,9 +217,9 @@ def bench_folder(
     if not kept:
         raise ValueError(f"--shapes {shapes}: the model reads at most {longest} word pieces; give a shorter shape")
     in_use = cores_in_use()
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as workdir:
         say("exporting to the runtimes that are installed")
-        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
+        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(workdir))
         frame = bench(found, kept, counts, seconds, passes, say)
     table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
     for row in frame.to_dict("records"):

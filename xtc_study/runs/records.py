@@ -1,9 +1,9 @@
-"""What the files of a run folder must hold, and the state they say it is in. The one definition of done."""
+"""What the files of a run folder must hold, and the state they show. The one definition of done."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
@@ -107,29 +107,40 @@ class Error(BaseModel):
 File = TypeVar("File", bound=BaseModel)
 
 
-def state_of(folder: Path) -> tuple[State, str]:
-    """The state of a run and why, in one line, where it failed or is corrupt.
+class RunState(NamedTuple):
+    """The state of a run, and why."""
+
+    state: State
+    why: str = ""
+    """In one line, where it failed or is corrupt; else empty."""
+
+
+def state_of(folder: Path) -> RunState:
+    """The state of a run.
 
     ``done``: status.json says so, params, metrics and environment can be read, and the predictions are there.
     ``corrupt``: status.json is there but it, or a file it vouches for, cannot be read. ``failed``: any other status,
-    or error.json alone. ``running``: claimed and no status yet. ``missing``: nothing that says it was started.
+    or error.json alone. ``running``: claimed and no status yet. ``missing``: no sign that it was started.
     """
     if not (folder / "status.json").exists():
         if (folder / "claim.json").exists():
-            return "running", ""
-        return ("failed", _error(folder)) if (folder / "error.json").exists() else ("missing", "")
+            return RunState("running")
+        if (folder / "error.json").exists():
+            return RunState("failed", _error(folder))
+        return RunState("missing")
+
     try:
         status = read_record(folder, "status.json", Status)
         if status.state != "done":
-            return "failed", _error(folder) or f"status.json says {status.state!r}"
+            return RunState("failed", _error(folder) or f"status.json says {status.state!r}")
         read_record(folder, "params.json", Params)
         read_record(folder, "metrics.json", Metrics)
         read_record(folder, "environment.json", Environment)
         if not (folder / PREDICTIONS).is_file():
             raise RunFileError(f"{folder.name}/{PREDICTIONS}: not found")
     except RunFileError as error:
-        return "corrupt", str(error)
-    return "done", ""
+        return RunState("corrupt", str(error))
+    return RunState("done")
 
 
 def read_record(folder: Path, name: str, schema: type[File]) -> File:

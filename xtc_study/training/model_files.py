@@ -36,10 +36,10 @@ def files_hash(name: str, models_dir: Path | None = None) -> str | None:
 @lru_cache(maxsize=8)
 def _hash(stamps: tuple[FileStamp, ...]) -> str:
     """Of the files; read once a process, unless they change."""
-    found = hashlib.sha256()
+    digest_of_files = hashlib.sha256()
     for path, size, _ in stamps:
-        found.update(f"{path.name}\0{size}\0".encode())
+        digest_of_files.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
             while chunk := file.read(2**20):
-                found.update(chunk)
-    return found.hexdigest()
+                digest_of_files.update(chunk)
+    return digest_of_files.hexdigest()

@@ -15,28 +15,30 @@ from xtc_study.values import one_of
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """device: cpu, cuda or mps. precision: of the training steps; scores are always measured in fp32."""
+class Precision:
+    """The device that trains and the precision of its steps. Scores are always measured in fp32."""
 
     device: str
-    precision: str
+    """cpu, cuda or mps."""
+    name: str
+    """fp32 or bf16."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """bf16 products with fp32 sums inside the block, where the precision says so."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+        """bf16 products with fp32 sums inside the block, with bf16."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.name == "bf16"):
             yield
 
     @contextmanager
     def cast_once(self, model: Any) -> Iterator[None]:
-        """Inside the block the linears of a model that does not learn hold bf16 weights, where the precision says so.
+        """Inside the block the linears of a model that does not learn hold bf16 weights, with bf16.
 
         Autocast would make the same copy at every step: it keeps copies only of what needs a gradient.
         """
         parameters = [
             parameter
             for module in model.modules()
-            if self.precision == "bf16" and isinstance(module, nn.Linear)
+            if self.name == "bf16" and isinstance(module, nn.Linear)
             for parameter in module.parameters(recurse=False)
         ]
         before = [parameter.data for parameter in parameters]
@@ -49,10 +51,12 @@ class Arithmetic:
                 parameter.data = full
 
 
-def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Arithmetic:
-    """The fastest arithmetic at hand unless told otherwise.
+def choose_precision(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Precision:
+    """The fastest device and precision of this machine, where the arguments leave the choice.
 
     Args:
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
         hidden_size: width of the model. Below 128, fp32 is faster on a CPU than bf16 with its conversions.
 
     Raises:
@@ -68,7 +72,7 @@ def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size
         raise ValueError("device='mps': torch finds no Apple GPU here; use device='auto' or 'cpu'")
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device, hidden_size) else "fp32"
-    return Arithmetic(device, precision)
+    return Precision(device, precision)
 
 
 def _has_fast_bf16(device: str, hidden_size: int | None) -> bool:

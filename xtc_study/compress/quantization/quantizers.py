@@ -86,8 +86,10 @@ def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
 
 
 def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept, NaN where mean|w| is
-    not finite."""
+    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights that are not 0.
+
+    The scale is NaN where mean|w| is not finite.
+    """
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
     kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted
@@ -104,7 +106,7 @@ def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) 
     return Quantized((groups / step).round_().clamp_(-largest, largest).to(dtype), scale)
 
 
-def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
     """Integers and scales of a weight matrix of shape (rows, columns).
 
     A group with a weight that is not finite, or (1 and 2 bits) whose magnitudes sum beyond float32, gets a scale that
@@ -115,15 +117,15 @@ def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = tor
         dtype: of the integers; bfloat16 holds them exactly too, in half the memory.
     """
     weight = weight.detach().float()
-    if form.clip is not None:
-        weight = weight.clamp(-form.clip, form.clip)
-    groups = grouped(weight, form.granularity)
-    if form.bits == 1:
+    if fmt.clip is not None:
+        weight = weight.clamp(-fmt.clip, fmt.clip)
+    groups = grouped(weight, fmt.granularity)
+    if fmt.bits == 1:
         integers, scale = binary(groups, dtype)
-    elif form.bits == 2:
+    elif fmt.bits == 2:
         integers, scale = ternary(groups, dtype)
     else:
-        integers, scale = symmetric(groups, form.largest, dtype)
+        integers, scale = symmetric(groups, fmt.largest, dtype)
     return Quantized(integers.reshape(weight.shape), scale)
 
 

@@ -58,6 +58,8 @@ def build(march: str = NATIVE) -> Path:
     program = compiler()
     if program is None:
         raise ValueError("no C++ compiler: install g++ (apt install g++), or use engine='numba'")
+
+    # Compiled beside and renamed: another process never loads half a library.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with replacing(path, several_writers=True) as made:
         command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(made)]
