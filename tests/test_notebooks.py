@@ -14,10 +14,10 @@ import papermill
 import pytest
 from fabricate import make_done_run
 
-from xtc_study.ledger import all_studies
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
+from xtc_study.suite import all_studies
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

@@ -9,10 +9,10 @@ import pytest
 from fabricate import make_done_run
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ledger import all_studies, most_done, progress
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
+from xtc_study.suite import all_studies, most_done, progress
 
 State = Callable[[Path, Study], None]
 
