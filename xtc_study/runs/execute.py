@@ -103,14 +103,13 @@ def run_notebook(
     Raises:
         ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
     """
+    values = checked_parameters(notebook, parameters)
+    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+    server = kernel_server(notebook, environment)  # before our own imports, so that its run beside them
+
     import papermill
     from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
-
-    values = checked_parameters(notebook, parameters)
-    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-
-    server = kernel_server(notebook, environment)
 
     class Manager(AsyncKernelManager):
         """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
