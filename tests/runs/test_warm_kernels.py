@@ -87,10 +87,12 @@ def test_server_and_kernels_end_when_the_process_that_started_them_is_killed(tmp
     wait_for((tmp_path / "begun").exists)
     family = psutil.Process(worker.pid).children(recursive=True)
     assert len(family) == 3, "the server, the process that Jupyter started, and the kernel, which the server forked"
+    sockets = {Path(word).parent for process in family for word in process.cmdline() if word.endswith("/kernels")}
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
     gone, alive = psutil.wait_procs(family, timeout=HANG_SECONDS)
     assert not alive and len(gone) == 3
+    assert len(sockets) == 1 and not any(folder.exists() for folder in sockets)
 
 
 @pytest.mark.parametrize("how", ["asked for", "died"])

@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -27,7 +28,9 @@ KERNEL = ("ipykernel.kernelapp", "ipykernel.ipkernel")
 
 
 def serve(path: str, modules: Sequence[str]) -> None:
-    """Forks a kernel for each connection to ``path`` until standard input ends, as it does when our parent dies.
+    """Fork a kernel for each connection to ``path`` until standard input ends, as it does when our parent dies.
+
+    The socket's folder goes then too.
 
     The socket is there from the first moment: a kernel that is asked for before the imports are over waits for them.
     A module that cannot be imported is left to the kernel, whose notebook shows the error.
@@ -44,6 +47,7 @@ def serve(path: str, modules: Sequence[str]) -> None:
         while True:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             if sys.stdin in ready and not os.read(sys.stdin.fileno(), 1):
+                shutil.rmtree(os.path.dirname(path), ignore_errors=True)
                 return
             if listener in ready:
                 connection, _ = listener.accept()

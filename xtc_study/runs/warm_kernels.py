@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import atexit
 import json
 import os
 import subprocess
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 PROCESS = Path(__file__).with_name("kernel_process.py")
 LATER = (
@@ -55,24 +54,16 @@ def kernel_server(notebook: Path, environment: Mapping[str, str]) -> KernelServe
 
 @cache
 def _started(notebook: Path, environment: tuple[tuple[str, str], ...]) -> KernelServer:
-    folder = TemporaryDirectory(prefix="xtc-")  # a short path: that of a socket has at most 107 characters
-    path = Path(folder.name) / "kernels"
+    path = Path(mkdtemp(prefix="xtc-")) / "kernels"  # short: the path of a socket has at most 107 characters
     process = subprocess.Popen(
         [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *imported(notebook), *LATER],
-        stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server ends with it
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server then removes the folder
         env={**os.environ, **dict(environment)},
         start_new_session=True,
     )
-    atexit.register(_end, process, folder)
     while not path.exists() and process.poll() is None:
         time.sleep(0.005)
     return KernelServer(process, path)
-
-
-def _end(process: subprocess.Popen[bytes], folder: TemporaryDirectory[str]) -> None:
-    process.kill()
-    process.wait()
-    folder.cleanup()
 
 
 def imported(notebook: Path) -> list[str]:
