@@ -104,9 +104,9 @@ def test_without_a_server_a_kernel_imports_by_itself(
         monkeypatch.setenv(COLD, "1")
     else:
         environment = {"OMP_NUM_THREADS": "3"}
-        server = kernel_server(notebook, environment)
+        server = kernel_server(imported(notebook), environment)
         assert server is not None
         server.process.kill()
         server.process.wait()
-        assert kernel_server(notebook, environment) is None
+        assert kernel_server(imported(notebook), environment) is None
     assert printed(notebook) == "cold\n"

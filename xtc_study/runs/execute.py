@@ -15,7 +15,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
-from xtc_study.runs.warm_kernels import kernel_server
+from xtc_study.runs.warm_kernels import imported, kernel_server
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 QUIET = {
@@ -116,7 +116,7 @@ def run_notebook(
     """
     values = checked_parameters(notebook, parameters)
     environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    server = kernel_server(notebook, environment)  # before our own imports, so that its run beside them
+    server = kernel_server(imported(notebook), environment)  # before our own imports, so that its run beside them
 
     import papermill
     from jupyter_client.manager import AsyncKernelManager

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,22 +41,27 @@ class KernelServer:
         return [sys.executable, "-S", "-E", str(PROCESS), str(self.socket), *arguments]
 
 
-def kernel_server(notebook: Path, environment: Mapping[str, str]) -> KernelServer | None:
-    """The server for a notebook's kernels; started by the first call, with that environment.
+def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> KernelServer | None:
+    """The server whose kernels have these modules imported; started by the first call, with that environment.
 
-    None where kernels cannot be forked (not Linux, ``XTC_COLD_KERNELS``), or where the server has died.
+    Args:
+        modules: to import, by name; those of ``LATER`` come after them.
+        environment: variables, beside those of this process.
+
+    Returns:
+        None where kernels cannot be forked (not Linux, ``XTC_COLD_KERNELS``), or where the server has died.
     """
     if sys.platform != "linux" or os.environ.get(COLD):
         return None
-    server = _started(notebook, tuple(sorted(environment.items())))
+    server = _started(tuple(modules), tuple(sorted(environment.items())))
     return server if server.is_alive() else None
 
 
 @cache
-def _started(notebook: Path, environment: tuple[tuple[str, str], ...]) -> KernelServer:
+def _started(modules: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> KernelServer:
     path = Path(mkdtemp(prefix="xtc-")) / "kernels"  # short: the path of a socket has at most 107 characters
     process = subprocess.Popen(
-        [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *imported(notebook), *LATER],
+        [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *modules, *LATER],
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server then removes the folder
         env={**os.environ, **dict(environment)},
         start_new_session=True,
