@@ -7,12 +7,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import papermill
 import pytest
 from fabricate import make_done_run
+from warm_notebooks import KERNEL, install_warm_kernel
 
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
@@ -28,8 +30,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results") / "smoke"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels that have imported torch and the rest: a notebook takes seconds instead of ten."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    install_warm_kernel(folder, NOTEBOOKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(folder))
+        yield
+
+
 def nbval(*paths: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-kernel-name", KERNEL]
+    command += ["-q", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, *map(str, paths)], cwd=NOTEBOOKS, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-6000:]
 
@@ -56,7 +69,9 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
     with pytest.raises(
         papermill.PapermillExecutionError, match=f"unknown parameter {typed}; .*did you mean '{meant}'"
     ):
-        papermill.execute_notebook(str(NOTEBOOKS / name), str(tmp_path / name), chosen, progress_bar=False)
+        papermill.execute_notebook(
+            str(NOTEBOOKS / name), str(tmp_path / name), chosen, kernel_name=KERNEL, progress_bar=False
+        )
     assert not (tmp_path / "results").exists()
 
 
@@ -80,6 +95,7 @@ def test_the_quickstart(results: Path, tmp_path: Path) -> None:
         str(NOTEBOOKS / "01_quickstart.ipynb"),
         str(tmp_path / "01_quickstart.ipynb"),
         {"results_dir": str(results), **short},
+        kernel_name=KERNEL,
         progress_bar=False,
     )
     said = json.dumps([cell.get("outputs", []) for cell in executed["cells"]])
