@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from xtc_study.analysis.claims import Answer
     from xtc_study.analysis.stats import Claim, Difference
     from xtc_study.recipe import Recipe
+    from xtc_study.report.run_states import RunOutcomes
     from xtc_study.report.study import StudyPage
+    from xtc_study.report.tables import PageTable
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Account
     from xtc_study.runs.executors import Outcome
@@ -36,9 +38,9 @@ class Study:
 
     Example:
         >>> study = Study("12_bits", "smoke", seeds=[0, 1], axes={"weights": ["32-bit", "1-bit"]})
-        >>> for outcome in study.run(workers=2):
-        ...     print(outcome["run_id"], outcome["state"])
-        >>> study.page().arms
+        >>> study.run(workers=2)
+        >>> page = study.page()
+        >>> page.verdicts
 
     Args:
         name: of the study, a file in ``xtc_study/studies``.
@@ -212,14 +214,20 @@ class Study:
         }
         return list(runs.values())[: which.limit]
 
+    def runs_by_state(self) -> PageTable:
+        """How many runs of each task and arm are in each state; a notebook shows it as a table."""
+        from xtc_study.report.run_states import states_table
+
+        return states_table(self.states())
+
     def run(
         self,
         workers: int | None = None,
         executor: Executor | None = None,
         which: RunFilter | None = None,
         timeout: float | None = None,
-    ) -> Iterator[Outcome]:
-        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.carry_out``).
+    ) -> RunOutcomes:
+        """Carries out what is not done yet, with a progress bar, and waits until the last run has ended.
 
         Args:
             workers: processes on this machine; None: one a core.
@@ -227,8 +235,31 @@ class Study:
             which: which runs; None: all that are not done.
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
+        Returns:
+            The outcome of each, and the study's runs that failed; a notebook shows both.
+
         Raises:
             DataError: arms that augment with synonyms, and no table of them.
+        """
+        from tqdm.auto import tqdm
+
+        from xtc_study.report.run_states import RunOutcomes, failed_runs
+
+        total = len(self.to_do(which))
+        outcomes = list(tqdm(self.outcomes(workers, executor, which, timeout), total=total, disable=not total))
+        return RunOutcomes(outcomes, failed_runs(self.states()))
+
+    def outcomes(
+        self,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        which: RunFilter | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Outcome]:
+        """Carries out what is not done yet, as ``run`` does, and yields each outcome as it comes.
+
+        Nothing is carried out that is not asked for by iterating (see ``runs.carry_out``). The arguments and errors are
+        those of ``run``.
         """
         from xtc_study.runs.carry_out import carry_out
 
@@ -341,4 +372,4 @@ def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> li
             process a core.
         chosen: profile, places, tasks, seeds and so on, as for ``Study``.
     """
-    return list(Study(study, **chosen).run(executor=executor))
+    return list(Study(study, **chosen).outcomes(executor=executor))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xtc_study.runs.cost import Account
 
 
-def run_together(
+def outcomes_together(
     studies: Sequence[Study],
     workers: int | None = None,
     executor: Executor | None = None,
@@ -24,7 +24,7 @@ def run_together(
     """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
 
     Args:
-        studies: with the same places, device and precision. The rest as for ``Study.run``.
+        studies: with the same places, device and precision. The rest as for ``Study.outcomes``.
 
     Raises:
         ModelError, StudyError: a model that is not there.

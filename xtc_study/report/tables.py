@@ -13,6 +13,7 @@ from pandas.io.formats.style import Styler
 from xtc_study.analysis.claims import p_text
 from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
 from xtc_study.analysis.teachers import teachers_score
+from xtc_study.report.markup import table_html
 from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
@@ -41,13 +42,14 @@ P_COLUMN = "P of no difference, Holm over arms"
 """Another test than that of a claim, and another family: it must not be read as the claim's p-value."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PageTable:
     """A table of a page: what a reader sees, what each cell sorts by, where its rows lead. Plain values, no HTML."""
 
     text: pd.DataFrame
     """Text in every cell; the first column heads its rows."""
     caption: str
+    """What it shows; of a table without rows, why there is none."""
     order: pd.DataFrame | None = None
     """Numbers of the same rows, for those columns whose text does not sort by itself."""
     ids: tuple[str, ...] = ()
@@ -56,6 +58,35 @@ class PageTable:
     """By id: a relative address."""
     filters: tuple[str, ...] = ()
     """Columns with few values, offered as menus."""
+
+    def __len__(self) -> int:
+        """Rows; a table without any is false."""
+        return len(self.text)
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
+        columns = []
+        for name in self.text.columns:
+            shown = [str(cell) for cell in self.text[name]]
+            keys: list[str | None] = [None] * len(shown)
+            if self.order is not None and name in self.order:
+                keys = ["" if pd.isna(value) else f"{value:.9g}" for value in self.order[name]]
+            columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
+        return {
+            "header": list(self.text.columns),
+            "rows": list(zip(*columns, strict=True)),
+            "ids": self.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
+            "words": [column in WORDS for column in self.text.columns],
+        }
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the table of the page, or the caption alone where there is no row."""
+        return table_html(self)
+
+    def __repr__(self) -> str:
+        """The same as plain text."""
+        return f"{self.caption}\n\n{self.text.to_string(index=False)}" if len(self) else self.caption
 
 
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))

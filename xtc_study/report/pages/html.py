@@ -8,22 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from xtc_study import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import replace_file
+from xtc_study.report.markup import TEMPLATES, html_environment
 from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.pages.script import CSP, policy, script
 from xtc_study.report.pages.siblings import link_back, links_beside
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
 from xtc_study.report.summary import cards, claims_of, description, front_of, sharing, standing
-from xtc_study.report.tables import WORDS, PageTable
-
-TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def write_report(
@@ -181,37 +178,12 @@ def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment()
     environment.globals |= {
         "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
         "script": lambda: Markup(script()),
         "policy": policy,
         "plain_policy": CSP,
         "svg": Markup,
-        "cells": _cells,
     }
     return environment
-
-
-def _cells(table: PageTable) -> dict[str, Any]:
-    """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
-    text = table.text
-    columns = []
-    for name in text.columns:
-        shown = [str(cell) for cell in text[name]]
-        keys: list[str | None] = [None] * len(shown)
-        if table.order is not None and name in table.order:
-            keys = ["" if pd.isna(value) else f"{value:.9g}" for value in table.order[name]]
-        columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
-    return {
-        "header": list(text.columns),
-        "rows": list(zip(*columns, strict=True)),
-        "ids": table.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
-        "words": [column in WORDS for column in text.columns],
-    }
