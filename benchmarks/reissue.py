@@ -22,7 +22,7 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from xtc_study.analysis.claims import answers
-from xtc_study.analysis.stats import Claim, Difference, points, seen
+from xtc_study.analysis.stats import Difference, points, seen
 from xtc_study.studies import load_study, study_at
 
 MINI = Path(__file__).parents[1] / "results" / "mini"
@@ -106,10 +106,10 @@ def verdict_lines(found: dict[str, dict[str, dict[str, Difference]]]) -> list[st
     lines = []
     for study, comparisons in found.items():
         spec = study_at(load_study(study), "mini")
-        claims = [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in spec.claims]
-        for answer in answers(claims, {claim.reference: comparisons.get(claim.reference, {}) for _, claim in claims}):
+        references = {claim.reference for claim in spec.claims}
+        for answer in answers(spec.claims, {reference: comparisons.get(reference, {}) for reference in references}):
             if answer.difference is not None:
-                lines.append(f"- {study}: **{answer.told}**: {answer.claim} {answer.reasons}")
+                lines.append(f"- {study}: **{answer.label}**: {answer.claim.sentence} {answer.reasons}")
     return lines
 
 

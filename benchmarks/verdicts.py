@@ -26,15 +26,18 @@ from scipy.special import ndtri
 
 from xtc_study.analysis.claims import LEVEL, p_values
 from xtc_study.analysis.power import Spread, detectable
-from xtc_study.analysis.stats import Claim, Difference, PairedSample, macro_difference
+from xtc_study.analysis.stats import Difference, PairedSample, macro_difference
 from xtc_study.analysis.weighted import weighted_scores
+from xtc_study.studies import ClaimSpec
 
 Array = npt.NDArray[np.float64]
 
 ACCURACY = 0.84
 SHARES = (0.5, 0.1, 0.4)
 """Of the score's variance: the example's, the example's in one arm, the example's in one seed."""
-CLAIM = Claim("higher", "arm", "reference")
+CLAIM = ClaimSpec(
+    sentence="The arm is better.", kind="higher", arm="arm", reference="reference", margin=0.0, source=""
+)
 SPREADS, SEEDS = (0.0, 2.0, 5.7), (2, 3, 5, 10)
 WEIGHTS = 20
 """Draws of examples that the rule before takes turns with."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from xtc_study.recipe import Recipe
-from xtc_study.studies import PlannedRun
+from xtc_study.studies import ClaimSpec, PlannedRun
 
 TASKS = ("toy-sentiment", "toy-pairs")
 BITS = {"32-bit": 32, "8-bit": 8, "2-bit": 2, "1-bit": 1}
@@ -23,6 +23,13 @@ def plan(arms: dict[str, int] = BITS, tasks: tuple[str, ...] = TASKS, seeds: int
         for seed in range(seeds)
     ]
     return [PlannedRun("bits", recipe.run_id, arm, recipe) for arm, recipe in recipes]
+
+
+def claim(
+    kind: str, arm: str, reference: str, margin: float = 0.0, sentence: str = "It is so.", source: str = ""
+) -> ClaimSpec:
+    values = {"sentence": sentence, "kind": kind, "arm": arm, "reference": reference, "margin": margin}
+    return ClaimSpec.model_validate({**values, "source": source})
 
 
 def do(

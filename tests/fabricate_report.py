@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import nbformat
-from fabricate import TASKS, do, plan, write
+from fabricate import TASKS, claim, do, plan, write
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from xtc_study.analysis.stats import Claim
+from xtc_study.analysis.pareto import ParetoPoint
 from xtc_study.arms import grid
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import Recipe
-from xtc_study.report.figures.pareto import Point
 from xtc_study.report.figures.style import STYLE, figure_svg
+from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 from xtc_study.report.pages.html import write_report
-from xtc_study.report.study import StudyPage, study_page
-from xtc_study.studies import PlannedRun
+from xtc_study.report.study import StudyPage
+from xtc_study.studies import PlannedRun, StudySpec
 
 EVIL = "<script>alert('x')</script>"
-ONE = Point(
+ONE = ParetoPoint(
     study="Bits <1>", arm="1-bit", href="study-bits.html", score=0.9, low=0.88, high=0.92, teacher=0.95,
     size_bytes=70_000, latency_ms=math.nan, latency_of="", weight_bits=1, layers="all", comparable=("tiny", "a dev"),
     runs=frozenset({"x"}),
@@ -33,21 +33,34 @@ BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, r
 BAD = replace(ONE, arm="bad", score=0.5, size_bytes=90_000, weight_bits=2, low=math.nan, runs=frozenset({"z"}))
 
 
-def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
-    fields: dict[str, Any] = {
+def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> LazyStudyPage:
+    """The page of a made-up study.
+
+    Args:
+        planned: its runs.
+        runs: the folder of run folders.
+        changed: of its specification; or ``commands`` or ``run_command``.
+    """
+    values: dict[str, Any] = {
         "name": "bits",
         "title": "How few bits?",
         "question": "What does each bit-width cost?",
+        "notebook": "bits.ipynb",
         "reference": "32-bit",
-        "claims": [("One bit costs more than 2 points.", Claim("lower", "1-bit", "32-bit", 0.02))],
-        "planned": planned,
-        "runs_folder": runs,
-        "run_command": "xtc-study run bits --profile mini",
-        "commands": [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")],
+        "claims": [claim("lower", "1-bit", "32-bit", 0.02, "One bit costs more than 2 points.")],
         "limits": ["Few seeds."],
-        "chance": {(TASKS[0], "dev"): 0.5},
     }
-    return study_page(**{**fields, **changed})
+    commands = [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")]
+    commands = changed.pop("commands", commands)
+    run_command = changed.pop("run_command", "xtc-study run bits --profile mini")
+    spec = StudySpec(**{**values, **changed})
+    return LazyStudyPage(PageSource(spec, planned, runs, run_command, commands))
+
+
+def plain(page: StudyPage, **changed: Any) -> StudyPage:
+    """The page with every part computed, and some of them changed."""
+    parts = {part.name: getattr(page, part.name) for part in fields(StudyPage)}
+    return StudyPage(**{**parts, **changed})
 
 
 GRID_ARMS = grid(
@@ -84,11 +97,11 @@ def executed(path: Path, error: bool = False) -> Path:
         f"<tr><th>0</th><td>a &lt; b</td><td>1.5</td></tr><tr><th>1</th><td>{EVIL}</td><td>-22</td></tr>"
         "</tbody></table>"
     )
-    told = {"image/svg+xml": {"alt": "A line that falls and rises", "caption": "It falls to 1, then rises."}}
+    described = {"image/svg+xml": {"alt": "A line that falls and rises", "caption": "It falls to 1, then rises."}}
     evil_svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
     outputs = [
         new_output("stream", name="stdout", text=f"\x1b[31mred\x1b[0m {EVIL}\n" + "wide " * 80),
-        new_output("display_data", data={"image/svg+xml": drawn, "text/plain": "a line"}, metadata=told),
+        new_output("display_data", data={"image/svg+xml": drawn, "text/plain": "a line"}, metadata=described),
         new_output("display_data", data={"image/svg+xml": evil_svg, "text/plain": "hostile"}),
         new_output("display_data", data={"text/html": table + '<img src="http://example.org/x.png" onerror="x()">'}),
         new_output("display_data", data={"application/javascript": "alert(1)", "text/plain": "nothing"}),
@@ -147,9 +160,10 @@ def build(folder: Path) -> Path:
             reference="6 layers, 8-bit",
             arms=GRID_ARMS,
             claims=[
-                (
-                    "Four layers at 1 bit lose at most a point.",
-                    Claim("equivalent", "4 layers, 1-bit", "6 layers, 8-bit", 0.01),
+                claim(
+                    *("equivalent", "4 layers, 1-bit", "6 layers, 8-bit"),
+                    margin=0.01,
+                    sentence="Four layers at 1 bit lose at most a point.",
                 )
             ],
             commands=[],
@@ -160,7 +174,7 @@ def build(folder: Path) -> Path:
             name="empty",
             title="Not run yet",
             question="What happens with no run?",
-            claims=[("Nothing is lost.", Claim("equivalent", "4-bit", "32-bit", 0.01))],
+            claims=[claim("equivalent", "4-bit", "32-bit", 0.01, "Nothing is lost.")],
         ),
     ]
     return write_report(folder / "mini", pages, runs_folder=runs, run_commands={planned[0].run_id: "papermill x"})

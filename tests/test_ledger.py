@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from fabricate import do
 
-from xtc_study.ledger import LEDGER_COLUMNS, all_studies, ledger, robust_scores, standing
+from xtc_study.analysis.ledger import LEDGER_COLUMNS
+from xtc_study.ledger import all_studies, ledger, progress
 from xtc_study.places import Places
 from xtc_study.report.figures.claims import claims_at_a_glance
 from xtc_study.studies import load_study, study_names
@@ -31,13 +32,13 @@ def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
     assert not figure.axes and "No claim can be drawn" in str(figure.get_label())
 
 
-def test_where_the_studies_stand(bits: Study, tmp_path: Path) -> None:
+def test_how_far_the_studies_are(bits: Study, tmp_path: Path) -> None:
     other = Study("10_stages", places=Places(tmp_path / "none"))
-    done, missing = standing([bits, other]).to_dict("records")
+    done, missing = progress([bits, other]).to_dict("records")
     durations = bits.collect().drop_duplicates("run_id")["duration_s"]
     assert (done["runs"], done["done"], done["failed"]) == (len(bits.planned), len(bits.planned), 0)
     assert done["minutes"] == pytest.approx(durations.sum() / 60) and len(durations) == len(bits.planned)
-    assert missing["done"] == 0 and math.isnan(missing["minutes"]), "what nobody measured is not written"
+    assert missing["done"] == 0 and math.isnan(missing["minutes"]), "what was not measured is not written"
 
 
 def test_the_numbers_of_a_claim(bits: Study) -> None:
@@ -56,10 +57,3 @@ def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Study) -> 
     legend = panel.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["supported", "contradicted", "undecided", "margin"]
-
-
-def test_robust_scores_of_the_arms(bits: Study) -> None:
-    table = robust_scores(bits, bits.collect()).set_index("arm")
-    assert table.loc["1-bit, A8", "iqm"] == pytest.approx(70, abs=5)
-    assert table.loc["1-bit, A8", "beats_reference"] == 0 and table.loc["32-bit, A32", "beats_reference"] == 0.5
-    assert (table["seeds"] == 3).all()

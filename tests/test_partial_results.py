@@ -9,7 +9,7 @@ import pytest
 from fabricate import do
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ledger import all_studies, most_done, standing
+from xtc_study.ledger import all_studies, most_done, progress
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
@@ -61,10 +61,10 @@ def test_the_study_shown_is_the_one_of_which_most_is_done(tmp_path: Path) -> Non
     folder = prepared(tmp_path / "smoke", nothing, "12_bits")
     studies = all_studies("smoke", places=Places(folder))
     bits = next(one for one in studies if one.spec.name == "12_bits")
-    assert most_done(standing(studies), [one.spec.name for one in studies]) == ""
+    assert most_done(progress(studies), [one.spec.name for one in studies]) == ""
     for run in bits.planned:
         do(bits.places.runs, run)
-    table = standing(studies)
+    table = progress(studies)
     assert table[table["done"] > 0]["study"].iloc[0] == "10_stages"
     assert most_done(table, list(table["study"])) == "12_bits" and most_done(table, ["10_stages"]) == "10_stages"
     assert "12_bits, along weights" in carried_out("00_index.ipynb", folder)

@@ -179,6 +179,12 @@ def test_the_example_of_contributing_is_a_study(folder: Path) -> None:
         pytest.param({"claims": []}, "own: claims", id="no claim"),
         pytest.param({"claims": [{**CLAIM, "kind": "better"}]}, r"own: claims\.0\.kind", id="unknown kind"),
         pytest.param({"claims": [{**CLAIM, "margin": -1}]}, r"own: claims\.0\.margin", id="negative margin"),
+        pytest.param({"claims": [{**CLAIM, "margin": 1}]}, r"own: claims\.0\.margin", id="margin of 100 points"),
+        pytest.param(
+            {"claims": [{**CLAIM, "kind": "equivalent", "margin": 0}]},
+            r"own: claims\.0: .*margin=0: expected above 0 for kind 'equivalent'",
+            id="equivalence without a margin",
+        ),
         pytest.param({"claims": [{**CLAIM, "arm": "none"}]}, "arm 'none' is not one of high, low", id="unknown arm"),
         pytest.param({"claims": [{**CLAIM, "reference": "x"}]}, "arm 'x'", id="unknown reference of a claim"),
         pytest.param({"reference": "y"}, "arm 'y'", id="unknown reference"),

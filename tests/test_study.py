@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import do
+from fabricate import do, write
 
 from xtc_study.places import Compute, Places
 from xtc_study.runs.carry_out import RunFilter
@@ -52,6 +52,15 @@ def test_what_chosen_points_leave_is_said_in_words() -> None:
     }
     for bits, sentence in said.items():
         assert Study("12_bits", axes={"weights": [bits]} if bits else None).in_words() == sentence
+
+
+def test_an_interrupted_run_is_carried_out_again_but_has_not_failed(study: Study) -> None:
+    for run in study.planned[:-1]:
+        do(study.places.runs, run)
+    interrupted = study.planned[-1]
+    write(study.places.runs / interrupted.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    assert [run.run_id for run in study.to_do()] == [interrupted.run_id]
+    assert study.to_do(RunFilter(only_failed=True)) == []
 
 
 def test_a_task_or_seed_named_twice_counts_once() -> None:

@@ -96,22 +96,6 @@ def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
     return found
 
 
-def along(arms: Sequence[Arm], axis: str) -> dict[str, list[Arm]]:
-    """The arms that differ in this axis alone, by the labels of the other factors: ``1-bit``; empty without others.
-
-    Raises:
-        ValueError: the arms have no such axis.
-    """
-    if not any(axis in arm.factors for arm in arms):
-        there = arms[0].factors
-        raise ValueError(f"axis={axis!r}: the arms have {', '.join(there) or 'no axes'}{did_you_mean(axis, there)}")
-    groups: dict[str, list[Arm]] = {}
-    for arm in arms:
-        fixed = ", ".join(label for name, label in arm.factors.items() if name != axis)
-        groups.setdefault(fixed, []).append(arm)
-    return groups
-
-
 def varied_fields(arms: Sequence[Arm]) -> set[str]:
     """The recipe fields in which the arms differ from each other by intent."""
     varied = {field for arm in arms for field in arm.set}

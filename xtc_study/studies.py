@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies_budget, with_arm
 from xtc_study.nearest import did_you_mean, what_is_wrong
@@ -29,16 +29,32 @@ class _Strict(BaseModel):
 
 
 class ClaimSpec(_Strict):
-    """What the paper found, as a statement about two arms that the numbers can answer."""
+    """What the paper found, as a statement about ``arm`` minus ``reference`` that the numbers can answer.
+
+    ``equivalent``: not worse than the reference by more than the margin (non-inferiority: better also counts).
+    ``lower``: below the reference by more than the margin. ``higher``: above it by more than the margin.
+    """
 
     sentence: str
+    """The finding, for a reader."""
     kind: Literal["equivalent", "lower", "higher"]
-    """How ``arm`` compares with ``reference``."""
     arm: str
     reference: str
-    margin: Annotated[float, Field(ge=0)]
+    margin: Annotated[float, Field(ge=0, lt=1)]
     """On the metric's scale, 0 to 1: 0.01 is one point."""
     source: str
+    """Whose finding it is and where it stands."""
+
+    @model_validator(mode="after")
+    def _equivalence_needs_a_margin(self) -> Self:
+        if self.kind == "equivalent" and self.margin == 0:
+            raise ValueError("margin=0: expected above 0 for kind 'equivalent' (0.01 is a point)")
+        return self
+
+    @property
+    def bound(self) -> float:
+        """The value of the difference at which the claim turns: the margin with its sign."""
+        return self.margin if self.kind == "higher" else -self.margin
 
 
 class StudySpec(_Strict):

@@ -20,12 +20,10 @@ from xtc_study.values import listed, named
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtc_study.analysis.best_points import Best
-    from xtc_study.analysis.claims import Answer
-    from xtc_study.analysis.stats import Claim, Difference
+    from xtc_study.analysis.stats import Difference
     from xtc_study.recipe import Recipe
+    from xtc_study.report.lazy_page import LazyStudyPage
     from xtc_study.report.run_states import RunOutcomes
-    from xtc_study.report.study import StudyPage
     from xtc_study.report.tables import PageTable
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Account
@@ -159,9 +157,9 @@ class Study:
         From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
         dev split is not known either.
         """
-        from xtc_study.analysis.collect import RunFileError
         from xtc_study.analysis.compare import differences
         from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
+        from xtc_study.runs.records import RunFileError
 
         seeds = len({run.recipe.seed for run in self.planned})
         frame = self.collect()
@@ -205,7 +203,8 @@ class Study:
                 has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = {"failed", "corrupt"} if which.only_failed else {"failed", "corrupt", "missing", "running"}
+        wanted = {"failed", "corrupt"}
+        wanted |= set() if which.only_failed else {"missing", "running", "interrupted"}
         wanted |= {"done"} if which.force else set()
         runs = {
             run.run_id: run
@@ -258,7 +257,7 @@ class Study:
     ) -> Iterator[Outcome]:
         """Carries out what is not done yet, as ``run`` does, and yields each outcome as it comes.
 
-        Nothing is carried out that is not asked for by iterating (see ``runs.carry_out``). The arguments and errors are
+        A run is carried out only when the iteration comes to it (see ``runs.carry_out``). Arguments and errors are
         those of ``run``.
         """
         from xtc_study.runs.carry_out import carry_out
@@ -297,31 +296,6 @@ class Study:
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
         return differences[name]
 
-    def claims(self) -> list[tuple[str, Claim]]:
-        """Each claim as a sentence and the same in numbers."""
-        from xtc_study.analysis.stats import Claim
-
-        return [(one.sentence, Claim(one.kind, one.arm, one.reference, one.margin)) for one in self.spec.claims]
-
-    def answers(self, frame: pd.DataFrame) -> list[Answer]:
-        """The study's claims put to the test, as one family.
-
-        Args:
-            frame: what ``collect`` gave.
-        """
-        from xtc_study.analysis.claims import answers, comparisons_of
-
-        claims = self.claims()
-        if frame.empty:
-            return answers(claims, {}, nothing_done=True)
-        return answers(claims, *comparisons_of(self.places.runs, frame, claims))
-
-    def best_points(self, frame: pd.DataFrame, axis: str) -> list[Best]:
-        """The best point of an axis for each combination of the others, and whether it lies at the grid's end."""
-        from xtc_study.analysis.best_points import best_points
-
-        return best_points(frame, self.spec.arms, axis)
-
     def command(self, arm: str | None = None) -> str:
         """What to type to carry out this study as chosen, or one arm of it (see ``commands.study_command``)."""
         chosen = {"task": self.tasks, "seed": self.seeds}
@@ -338,25 +312,14 @@ class Study:
         files = [str(task) for task in self.tasks or () if is_description(task)]
         return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in self.planned}
 
-    def page(self) -> StudyPage:
-        """The study's section of the report."""
-        from xtc_study.analysis.chance import chance_by_task
-        from xtc_study.report.study import study_page
+    def page(self) -> LazyStudyPage:
+        """What the study has to show, each part computed when it is first read: a notebook shows the parts, the report
+        writes them as a page."""
+        from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 
-        return study_page(
-            name=self.name,
-            title=self.spec.title,
-            question=self.spec.question,
-            reference=self.spec.reference,
-            claims=self.claims(),
-            planned=self.planned,
-            runs_folder=self.places.runs,
-            run_command=self.command(),
-            commands=[(arm, self.command(arm)) for arm in self.spec.arm_names],
-            limits=[*self.spec.limits, *self.profile.notes],
-            chance=chance_by_task(self.places.runs, self.collect()),
-            arms=self.spec.arms,
-            sources=[one.source for one in self.spec.claims],
+        commands = [(arm, self.command(arm)) for arm in self.spec.arm_names]
+        return LazyStudyPage(
+            PageSource(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes)
         )
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from fabricate import TASKS, do, plan
 from scipy.stats import mannwhitneyu
 
-from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement
+from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement, robust_scores
+from xtc_study.analysis.collect import collect
 
 
 def test_iqm_by_hand() -> None:
@@ -27,3 +31,17 @@ def test_golden_against_rliable() -> None:
     a, b = (np.round(rng.normal(mean, 0.03, (5, 8)), 4) for mean in (0.82, 0.80))
     assert interquartile_mean(a) == pytest.approx(0.81553) and interquartile_mean(b) == pytest.approx(0.79191)
     assert probability_of_improvement(a, b) == pytest.approx(0.71)
+
+
+def test_robust_scores_of_the_arms(tmp_path: Path) -> None:
+    planned = plan({"32-bit": 32, "1-bit": 1, "2-bit": 2})
+    for run in planned:
+        if run.arm != "2-bit" or run.recipe.task == TASKS[0]:  # 2-bit has one task of two
+            do(tmp_path, run, 0.7 if run.arm == "1-bit" else 0.9)
+    frame = collect(tmp_path, planned)
+    table = robust_scores(frame, "32-bit").set_index("arm")
+    assert list(table.index) == ["32-bit", "1-bit"] and (table["seeds"] == 3).all()
+    scores = frame.query("is_primary and arm == '1-bit'")["value"].to_numpy()
+    assert table.loc["1-bit", "iqm"] == pytest.approx(100 * interquartile_mean(scores))
+    assert table["beats_reference"].to_dict() == {"32-bit": 0.5, "1-bit": 0.0}
+    assert robust_scores(frame, "2-bit")["beats_reference"].isna().all(), "the reference has no score of its own"

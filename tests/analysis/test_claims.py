@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from fabricate import do, plan
+from fabricate import claim, do, plan
 
-from xtc_study.analysis.claims import answers, comparisons_of, p_text, p_values, verdicts
+from xtc_study.analysis.claims import answers, comparisons_of, explain, p_text, p_values, verdicts
 from xtc_study.analysis.collect import collect
-from xtc_study.analysis.stats import Claim, Difference, p_no_difference, paired_difference
+from xtc_study.analysis.stats import Difference, p_no_difference, paired_difference, points
+from xtc_study.studies import ClaimSpec
 
 Kind = Literal["equivalent", "lower", "higher"]
 
@@ -24,24 +25,24 @@ def around(mean: float, spread: float = 0.001, n: int = 999) -> Difference:
     return difference(mean + spread * np.linspace(-1, 1, n))
 
 
-def claim(kind: Kind, margin: float = 0.01) -> Claim:
-    return Claim(kind, "arm", "reference", margin)
+def about(kind: Kind, margin: float = 0.01) -> ClaimSpec:
+    return claim(kind, "arm", "reference", margin)
 
 
 def test_p_values_by_hand() -> None:
     """Of 9 resamples 2 are at most 0, and one of them is 0: "higher" is true in 7 and false in 2."""
     found = difference(np.array([-2.0, 0.0, 1, 2, 3, 4, 5, 6, 7]) / 100)
     assert p_no_difference(found) == pytest.approx(2 * 3 / 10)
-    assert p_values(claim("higher", 0.0), found) == pytest.approx((3 / 10, 8 / 10))
-    assert p_values(claim("lower", 0.0), found) == pytest.approx((9 / 10, 2 / 10))
-    assert p_values(claim("equivalent", 0.015), found) == pytest.approx((2 / 10, 9 / 10))
-    assert p_values(claim("higher", 0.065), found) == pytest.approx((9 / 10, 2 / 10))
+    assert p_values(about("higher", 0.0), found) == pytest.approx((3 / 10, 8 / 10))
+    assert p_values(about("lower", 0.0), found) == pytest.approx((9 / 10, 2 / 10))
+    assert p_values(about("equivalent", 0.015), found) == pytest.approx((2 / 10, 9 / 10))
+    assert p_values(about("higher", 0.065), found) == pytest.approx((9 / 10, 2 / 10))
 
 
 def test_no_difference_at_all_is_not_higher() -> None:
     nothing = difference(np.zeros(999))
-    assert verdicts([(claim("higher", 0.0), nothing)])[0][0] == "contradicted"
-    assert verdicts([(claim("lower", 0.0), nothing)])[0][0] == "contradicted"
+    assert verdicts([(about("higher", 0.0), nothing)])[0][0] == "contradicted"
+    assert verdicts([(about("lower", 0.0), nothing)])[0][0] == "contradicted"
     assert p_no_difference(nothing) == 1.0
 
 
@@ -69,53 +70,53 @@ def test_a_difference_keeps_its_draws() -> None:
     ],
 )
 def test_one_claim_is_judged_as_its_interval_is(kind: Kind, mean: float, verdict: str) -> None:
-    assert [found for found, _ in verdicts([(claim(kind), around(mean))])] == [verdict]
+    assert [found for found, _ in verdicts([(about(kind), around(mean))])] == [verdict]
 
 
 def test_a_family_is_stricter_than_one_claim() -> None:
     """2 % of the resamples contradict: enough alone at 2.5 %, not among three claims."""
     drawn = np.concatenate([np.full(19, -0.02), np.full(980, 0.0)])
-    item = (claim("equivalent"), difference(drawn))
+    item = (about("equivalent"), difference(drawn))
     assert verdicts([item])[0] == ("supported", pytest.approx(0.02))
     assert verdicts([item] * 3)[0] == ("undecided", pytest.approx(0.06))
-    sure = (claim("equivalent"), around(0.0))
+    sure = (about("equivalent"), around(0.0))
     assert [verdict for verdict, _ in verdicts([item, sure])] == ["supported", "supported"], "step down: 0.02 x 1"
 
 
 def test_one_seed_decides_nothing() -> None:
-    assert verdicts([(claim("equivalent"), replace(around(0.0), n_seeds=1))])[0][0] == "undecided"
+    assert verdicts([(about("equivalent"), replace(around(0.0), n_seeds=1))])[0][0] == "undecided"
 
 
 @pytest.mark.parametrize("kind", ["equivalent", "lower", "higher"])
 def test_a_claim_and_its_opposite_are_not_both_likely(kind: Kind) -> None:
     for mean in np.linspace(-0.03, 0.03, 13):
-        p_false, p_true = p_values(claim(kind), around(float(mean), 0.01))
+        p_false, p_true = p_values(about(kind), around(float(mean), 0.01))
         assert p_false + p_true >= 1 - 1e-9, "no resample speaks against both"
 
 
 def test_answers_in_words() -> None:
-    claims = [("They are alike.", claim("equivalent")), ("It is far.", Claim("lower", "other", "reference", 0.0))]
+    claims = [about("equivalent"), claim("lower", "other", "reference")]
     found = answers(claims, {"reference": {"arm": around(0.0)}})
-    assert [answer.verdict for answer in found] == [answer.told for answer in found] == ["supported", "not run"]
+    assert [answer.verdict for answer in found] == [answer.label for answer in found] == ["supported", "not run"]
     assert "P-value of 'the claim is false': 0.001" in found[0].reasons
     assert "3 seeds, 100 examples" in found[0].reasons and "claimed: at most 1 point below" in found[0].reasons
     assert "Not every task is done for both other and reference" in found[1].reasons
     assert [answer.verdict for answer in answers(claims, {}, nothing_done=True)] == ["not run", "not run"]
-    (told,) = answers(claims[:1], {"reference": {}}, broken={("arm", "reference"): "The file is gone."})
-    assert (told.verdict, told.reasons) == ("undecided", "The file is gone.")
+    (answer,) = answers(claims[:1], {"reference": {}}, broken={("arm", "reference"): "The file is gone."})
+    assert (answer.verdict, answer.reasons) == ("undecided", "The file is gone.")
 
 
 def test_a_verdict_on_few_seeds_says_so() -> None:
-    for seeds, told in ((1, "undecided, on 1 seed"), (2, "supported, on 2 seeds"), (3, "supported")):
+    for seeds, label in ((1, "undecided, on 1 seed"), (2, "supported, on 2 seeds"), (3, "supported")):
         found = {"reference": {"arm": replace(around(0.0), n_seeds=seeds)}}
-        (answer,) = answers([("They are alike.", claim("equivalent"))], found)
-        assert answer.told == told and answer.verdict == told.partition(",")[0]
+        (answer,) = answers([about("equivalent")], found)
+        assert answer.label == label and answer.verdict == label.partition(",")[0]
 
 
 def test_what_only_the_adjustment_left_undecided_is_told() -> None:
     """2 % of the resamples are not beyond the margin: enough alone at 2.5 %, not among two claims."""
     drawn = np.concatenate([np.full(19, 0.0), np.full(980, -0.02)])
-    claims = [("Alike.", claim("equivalent")), ("Also.", Claim("equivalent", "other", "reference", 0.01))]
+    claims = [about("equivalent"), claim("equivalent", "other", "reference", 0.01)]
     first, second = answers(claims, {"reference": {"arm": difference(drawn), "other": around(-0.01)}})
     assert first.verdict == second.verdict == "undecided"
     assert (
@@ -133,7 +134,7 @@ def test_one_arm_that_cannot_be_read_leaves_the_others_compared(tmp_path: Path) 
         do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
     bad = next(run for run in planned if run.arm == "2-bit")
     (tmp_path / bad.run_id / "predictions.parquet").write_bytes(b"")
-    claims = [(arm, Claim("lower", arm, "32-bit")) for arm in ("2-bit", "1-bit")]
+    claims = [claim("lower", arm, "32-bit") for arm in ("2-bit", "1-bit")]
     found, broken = comparisons_of(tmp_path, collect(tmp_path, planned), claims, "32-bit")
     assert set(found["32-bit"]) == {"1-bit"} and set(broken) == {("2-bit", "32-bit")}
     unread, lower = answers(claims, found, broken)
@@ -142,3 +143,28 @@ def test_one_arm_that_cannot_be_read_leaves_the_others_compared(tmp_path: Path) 
 
 def test_small_p_values_are_not_zero() -> None:
     assert (p_text(0.0004), p_text(0.0312), p_text(1.0)) == ("< 0.001", "0.031", "1.000")
+
+
+BASE = Difference(0, 0, 0, n_seeds=3, n_examples=600, resamples=2000, rng_seed=0)
+
+
+def test_one_seed_is_explained() -> None:
+    one = replace(BASE, n_seeds=1, low=-0.2, high=-0.1)
+    lower = claim("lower", "1-bit", "32-bit")
+    assert "the interval is of examples alone" in explain(lower, one) and "at least 2 seeds" in explain(lower, one)
+
+
+def test_explain_gives_the_numbers() -> None:
+    drawn = -0.0042 + np.linspace(-0.0065, 0.0065, 1001)  # quantiles 0.00617 at 97.5 % and 0.0039 at 80 %
+    text = explain(
+        claim("equivalent", "1-bit", "32-bit", 0.005),
+        replace(BASE, mean=-0.0042, low=-0.009, high=0.0005, drawn=drawn),
+    )
+    assert text == (
+        "1-bit minus 32-bit: −0.42 points, 95 % interval −0.90 to +0.05; claimed: at most 0.5 points below "  # noqa: RUF001
+        "(3 seeds, 600 examples, 2,000 resamples; alone they tell 1.0 points from none)."
+    )
+    assert "at most 1 point below" in explain(claim("equivalent", "a", "b", 0.01), BASE)
+    assert "claimed: below (" in explain(claim("lower", "a", "b"), BASE)
+    assert "claimed: more than 2 points above (" in explain(claim("higher", "a", "b", 0.02), BASE)
+    assert points(0.5) == "+50.00"

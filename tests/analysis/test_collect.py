@@ -146,7 +146,7 @@ def test_states(tmp_path: Path) -> None:
         {"1-bit": 1}, ("toy-sentiment",), seeds=7
     )
     write(tmp_path / running.run_id / "claim.json", {"token": "t", "host": "another-machine"})
-    write(tmp_path / cut_off.run_id / "claim.json", {"token": "t"})  # and nobody holds its lock
+    write(tmp_path / cut_off.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
     write(tmp_path / running.run_id / "error.json", {"type": "Old", "message": "from an earlier try"})
     write(tmp_path / failed.run_id / "error.json", {"type": "MemoryError", "message": "no room", "cell": 7})
     do(tmp_path, done)
@@ -154,10 +154,8 @@ def test_states(tmp_path: Path) -> None:
     write(tmp_path / started_only.run_id / "params.json", {})
     table = states(tmp_path, [missing, running, failed, done, said_failed, started_only, cut_off])
     assert list(table.columns) == ["run_id", "arm", "task", "seed", "state", "error"]
-    assert list(table["state"]) == ["missing", "running", "failed", "done", "failed", "missing", "missing"]
-    assert list(table["error"]) == [
-        "", "", "MemoryError: no room (cell 7)", "", "status.json says 'timeout'", "", "interrupted",
-    ]  # fmt: skip
+    assert list(table["state"]) == ["missing", "running", "failed", "done", "failed", "missing", "interrupted"]
+    assert list(table["error"]) == ["", "", "MemoryError: no room (cell 7)", "", "status.json says 'timeout'", "", ""]
     assert list(collect(tmp_path, [missing, running, failed, done])["run_id"].unique()) == [done.run_id]
 
 

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from fabricate import TASKS, do, plan, split_in_two
 
-from xtc_study.analysis.collect import RunFileError, collect
+from xtc_study.analysis.collect import collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import RunFileError
 from xtc_study.studies import PlannedRun
 
 

@@ -12,14 +12,10 @@ from scipy.stats import t as student
 
 from xtc_study.analysis.stats import (
     SPANS,
-    Claim,
-    Difference,
     PairedSample,
-    explain,
     holm,
     macro_difference,
     paired_difference,
-    points,
     seen,
 )
 from xtc_study.tasks.metrics import METRICS, score
@@ -222,40 +218,9 @@ def test_holm_by_hand() -> None:
     assert holm([]).shape == (0,)
 
 
-BASE = Difference(0, 0, 0, n_seeds=3, n_examples=600, resamples=2000, rng_seed=0)
-
-
-def test_one_seed_is_explained() -> None:
-    one = replace(BASE, n_seeds=1, low=-0.2, high=-0.1)
-    claim = Claim("lower", "1-bit", "32-bit")
-    assert "the interval is of examples alone" in explain(claim, one) and "at least 2 seeds" in explain(claim, one)
-
-
-def test_explain_gives_the_numbers() -> None:
-    drawn = -0.0042 + np.linspace(-0.0065, 0.0065, 1001)  # quantiles 0.00617 at 97.5 % and 0.0039 at 80 %
-    text = explain(
-        Claim("equivalent", "1-bit", "32-bit", 0.005),
-        replace(BASE, mean=-0.0042, low=-0.009, high=0.0005, drawn=drawn),
-    )
-    assert text == (
-        "1-bit minus 32-bit: −0.42 points, 95 % interval −0.90 to +0.05; claimed: at most 0.5 points below "  # noqa: RUF001
-        "(3 seeds, 600 examples, 2,000 resamples; alone they tell 1.0 points from none)."
-    )
-    assert "at most 1 point below" in explain(Claim("equivalent", "a", "b", 0.01), BASE)
-    assert "claimed: below (" in explain(Claim("lower", "a", "b"), BASE)
-    assert "claimed: more than 2 points above (" in explain(Claim("higher", "a", "b", 0.02), BASE)
-    assert points(0.5) == "+50.00"
-
-
-@pytest.mark.parametrize(("kind", "margin"), [("equal", 0.1), ("equivalent", 0.0), ("lower", -0.1), ("lower", 1.0)])
-def test_claims_that_cannot_be_judged(kind: str, margin: float) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        Claim(kind, "a", "b", margin)  # type: ignore[arg-type]
-
-
 def test_analysis_and_report_start_without_torch() -> None:
-    modules = [f"analysis.{name}" for name in ("collect", "stats", "weighted", "compare")]
-    modules += [f"report.{name}" for name in ("tables", "plots", "pages")]
+    modules = [f"analysis.{name}" for name in ("collect", "stats", "weighted", "compare", "ledger", "pareto")]
+    modules += [f"report.{name}" for name in ("tables", "figures.seeds", "figures.losses", "pages.html")]
     imports = "; ".join(f"import xtc_study.{name}" for name in modules)
     code = f"import sys; {imports}; assert not {{'torch', 'transformers'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from xtc_study.analysis.score_tables import arm_table, task_table
 from xtc_study.analysis.teachers import teachers_score, teachers_size
-from xtc_study.report.tables import arm_table, task_table
 
 ROWS = [  # task, seed, arm, value, teacher's score, teacher's bytes
     ("a", 0, "32-bit", 0.90, 0.80, 100),

@@ -10,13 +10,13 @@ from rich.console import Console
 from xtc_study.chain import chain
 from xtc_study.cli.terminal import clear_steps, cost_text, say_warnings_plainly
 from xtc_study.runs.cost import Account
-from xtc_study.runs.step_times import Point, StepTimes
+from xtc_study.runs.step_times import StepTime, StepTimes
 
 COSTS = Account(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
 
 
 def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
-    points = [Point(kind="quantise", length=length, seconds=1.0) for length in (32, 128)]
+    points = [StepTime(kind="quantise", length=length, seconds=1.0) for length in (32, 128)]
     times = StepTimes(
         model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", peak_bytes=3_140_000_000, points=points
     )

@@ -69,8 +69,9 @@ def entry(extra: dict[str, Any], fields: dict[str, Any]) -> Entry:
     Args:
         extra: ``synonyms``, the hash of a synonym table, where its steps depend on one.
     """
-    from xtc_study.recipe import Recipe
     from xtc_study.training.steps import chain
+
+    from xtc_study.recipe import Recipe
 
     recipe = Recipe.of(**fields)
     addresses = [step.address for step in chain(recipe, extra.get("synonyms"))]

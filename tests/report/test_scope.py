@@ -9,9 +9,9 @@ from xtc_study.report.scope import Scope, scope_of, scope_together, student_epoc
 
 def test_two_reports_of_one_profile_are_told_apart() -> None:
     one, other = scope_of(plan(tasks=("cola",), seeds=2)), scope_of(plan(tasks=("rte", "cola"), seeds=1))
-    assert one.told == "Tasks: cola. Seeds: 0, 1. Encoder: builtin:tiny. Epochs of a student: 3."
+    assert one.text == "Tasks: cola. Seeds: 0, 1. Encoder: builtin:tiny. Epochs of a student: 3."
     assert scope_together([one, other]) == Scope(("cola", "rte"), (0, 1), ("builtin:tiny",), (3.0,))
-    assert Scope().told == scope_of([]).told == ""
+    assert Scope().text == scope_of([]).text == ""
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import do, plan, write
+from fabricate import claim, do, plan, write
 from fabricate_report import section
 
-from xtc_study.analysis.collect import collect
+from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import Claim
 from xtc_study.recipe import Recipe
 from xtc_study.report.provenance import provenance_of
 from xtc_study.studies import PlannedRun
@@ -58,22 +57,31 @@ def test_teachers_are_averaged_task_by_task_however_many_runs_each_has(runs: Pat
     assert whole.teacher == pytest.approx(0.6) and whole.epochs == (3.0,)
 
 
+def test_a_page_counts_an_interrupted_run_as_missing(runs: Path, planned: list[PlannedRun]) -> None:
+    write(runs / planned[-1].run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    assert set(states(runs, planned)["state"]) == {"done", "failed", "interrupted"}
+    study = section(planned, runs)
+    assert study.states == {"done": 16, "running": 0, "failed": 1, "corrupt": 0, "missing": 1}
+    assert study.runs is not None and set(study.runs.text["State"]) == {"done", "failed", "missing"}
+    assert study.waiting == [("2-bit", "toy-pairs, seed 1")] and len(study.failures) == 1
+
+
 def test_the_claimed_arm_is_not_done_yet(runs: Path, planned: list[PlannedRun]) -> None:
-    study = section(planned, runs, claims=[("2-bit costs more.", Claim("lower", "2-bit", "32-bit"))])
+    study = section(planned, runs, claims=[claim("lower", "2-bit", "32-bit")])
     (answer,) = study.answers
     assert answer.verdict == "not run" and "Not every task is done for both 2-bit and 32-bit" in answer.reasons
 
 
 def test_each_claim_is_answered_against_its_own_reference(runs: Path, planned: list[PlannedRun]) -> None:
     claims = [
-        ("Lower.", Claim("lower", "1-bit", "32-bit", 0.02)),
-        ("Higher.", Claim("higher", "32-bit", "1-bit", 0.02)),
+        claim("lower", "1-bit", "32-bit", 0.02),
+        claim("higher", "32-bit", "1-bit", 0.02),
     ]
     study = section(planned, runs, claims=claims)
     lower, higher = study.answers
     assert lower.verdict == higher.verdict == "supported"
     assert "1-bit minus 32-bit" in lower.reasons and "32-bit minus 1-bit" in higher.reasons
-    assert (lower.claim, higher.claim) == ("Lower.", "Higher.")
+    assert [lower.claim, higher.claim] == claims
 
 
 def test_predictions_that_cannot_be_read_leave_the_claim_undecided(runs: Path, planned: list[PlannedRun]) -> None:

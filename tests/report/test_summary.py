@@ -4,20 +4,22 @@ import math
 from dataclasses import replace
 
 import pytest
+from fabricate import claim
 from fabricate_report import BAD, BIG, ONE
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xtc_study.analysis.claims import Answer
-from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.analysis.stats import Difference
 from xtc_study.report.study import StudyPage
-from xtc_study.report.summary import cards, claims_of, front_of, hours, round_limit, standing
+from xtc_study.report.summary import cards, claims_figure, hours, pareto_figure, round_limit, runs_by_state
 
+CLAIM = claim("lower", "1-bit", "32-bit", 0.01, "One.")
 SPENT = {"x": ("cuda", 3600.0), "y": ("cpu", 1800.0), "z": ("cpu", math.nan)}
 
 
 def study(name: str = "bits", **changed: object) -> StudyPage:
-    answers = [Answer("a", "supported", ""), Answer("b", "undecided", "")]
+    answers = [Answer(CLAIM, "supported", ""), Answer(CLAIM, "undecided", "")]
     page = StudyPage(
         name, "Bits", "q", answers, {"done": 3, "missing": 1}, "run", points=[ONE, BIG, BAD], seconds=SPENT
     )
@@ -43,7 +45,13 @@ def test_the_best_under_the_limit_its_loss_the_claims_and_the_hours() -> None:
     assert claims.value == "2 of 4" and claims.note == "2 undecided"
     assert compute.value == "1.50" and "1.00 GPU-hours, 0.50 hours on a CPU" in compute.note
     assert hours([study()])[2].endswith("3 runs, each counted once")
-    assert standing([study(), study("again")]) == {"done": 6, "running": 0, "failed": 0, "corrupt": 0, "missing": 2}
+    assert runs_by_state([study(), study("again")]) == {
+        "done": 6,
+        "running": 0,
+        "failed": 0,
+        "corrupt": 0,
+        "missing": 2,
+    }
 
 
 def test_a_model_better_than_its_teacher_gains() -> None:
@@ -76,50 +84,50 @@ def test_only_a_gpu_gives_gpu_hours() -> None:
 
 def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     found = Difference(-0.01, -0.02, 0.0, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
-    claim = Claim("lower", "1-bit", "32-bit", 0.01)
-    answers = [Answer("One.", "undecided", "", claim, found), Answer("Two.", "not run", "", claim)]
-    figure = claims_of([study(answers=answers)])
-    assert figure is not None and figure.name == "claims"
-    told = "Claims whose arms could be compared: 0 supported, 0 contradicted, 1 undecided. 1 could not yet"
-    assert figure.caption.startswith(told)
+    answers = [Answer(CLAIM, "undecided", "", found), Answer(CLAIM, "not run", "")]
+    figure = claims_figure([study(answers=answers)])
+    assert figure.name == "claims" and not figure.missing
+    finding = "Claims whose arms could be compared: 0 supported, 0 contradicted, 1 undecided. 1 could not yet"
+    assert figure.caption.startswith(finding)
     assert cards([study(answers=answers)])[2].note == "1 undecided, 1 not run"
-    assert claims_of([study()]) is None
+    assert "its two arms need a seed in common" in claims_figure([study()]).missing
     assert "seeds)" not in figure.file
     answers[0] = replace(answers[0], difference=replace(found, n_seeds=2))
-    marked = claims_of([study(answers=answers)])
-    assert marked is not None and "One. (2 seeds)" in marked.file
+    marked = claims_figure([study(answers=answers)])
+    assert "One. (2 seeds)" in marked.file
 
 
-def test_nothing_done_leaves_no_score_and_no_front() -> None:
+def test_nothing_done_leaves_no_score_and_no_pareto_front() -> None:
     empty = study(points=[], seconds={})
     assert [card.label for card in cards([empty])] == ["claims supported", "hours of compute"]
-    assert front_of([empty]) is None
+    assert pareto_figure([empty]) is None
 
 
-def test_the_front_says_what_is_on_it_and_what_was_left_out() -> None:
+def test_the_caption_has_what_is_on_it_and_what_was_left_out() -> None:
     elsewhere = replace(ONE, comparable=("tiny", "b dev"), runs=frozenset({"w"}))
-    found = front_of([study(points=[ONE, BIG, BAD, elsewhere])])
+    found = pareto_figure([study(points=[ONE, BIG, BAD, elsewhere])])
     assert found is not None
     picture, table = found
     assert picture.caption.startswith(
-        "2 of 3 arms are on the front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit"
+        "2 of 3 arms are on the Pareto front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit"
     )
     assert (
         "Left out, for they cannot be compared: 1 on other tasks" in picture.caption
         and picture.inline.count('class="mark"') == 3
     )
-    assert list(table.text["On the front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text
+    assert list(table.text["On the Pareto front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text
     assert "trained" not in picture.caption
-    longer = front_of([study(points=[replace(ONE, epochs=(3.0,)), replace(BIG, epochs=(9.0,))])])
+    longer = pareto_figure([study(points=[replace(ONE, epochs=(3.0,)), replace(BIG, epochs=(9.0,))])])
     assert longer is not None and "students took 3, 9 epochs" in longer[0].caption
 
 
 def test_of_arms_that_tie_the_caption_names_the_one_that_the_figure_names() -> None:
     tied = replace(BIG, arm="8-bit, again", runs=frozenset({"t"}))
-    found = front_of([study(points=[ONE, BIG, tied])])
+    found = pareto_figure([study(points=[ONE, BIG, tied])])
     assert found is not None and ">8-bit</text>" in found[0].inline and ">8-bit, again<" not in found[0].inline
     assert (
-        "3 of 3 arms are on the front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit (250 kB" in found[0].caption
+        "3 of 3 arms are on the Pareto front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit (250 kB"
+        in found[0].caption
     )
-    alone = front_of([study(points=[BIG, tied])])
+    alone = pareto_figure([study(points=[BIG, tied])])
     assert alone is not None and "from 8-bit (250 kB, 94.0 points). None" in alone[0].caption

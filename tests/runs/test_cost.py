@@ -13,7 +13,7 @@ from xtc_study.chain import Step, chain
 from xtc_study.recipe import Recipe
 from xtc_study.runs.cost import account
 from xtc_study.runs.step_store import StepStore
-from xtc_study.runs.step_times import KINDS, Point, StepTimes
+from xtc_study.runs.step_times import KINDS, StepTime, StepTimes
 
 ONE_BIT, TWO_BIT = (Recipe.of(task="cola", layers=6, weight_bits=bits, teacher_epochs=2, epochs=4) for bits in (1, 2))
 
@@ -54,7 +54,7 @@ def to_do(root: Path, *recipes: Recipe, **known: Any) -> float | None:
 
 def times(model: str, seconds: float) -> StepTimes:
     """Each kind of step takes as long, at any length."""
-    points = [Point(kind=kind, length=length, seconds=seconds) for kind in KINDS for length in (32, 128)]
+    points = [StepTime(kind=kind, length=length, seconds=seconds) for kind in KINDS for length in (32, 128)]
     return StepTimes(model=model, depth=12, batch_size=32, device="a CPU", precision="fp32", points=points)
 
 

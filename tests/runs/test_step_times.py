@@ -8,7 +8,7 @@ from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
 from xtc_study.runs.cost import account
 from xtc_study.runs.step_store import StepStore
-from xtc_study.runs.step_times import KINDS, Point, StepTimes, read_step_times, step_times_file, write_step_times
+from xtc_study.runs.step_times import KINDS, StepTime, StepTimes, read_step_times, step_times_file, write_step_times
 
 SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
 """At 32 and 128 word pieces a row of a batch of 32: all in proportion to length."""
@@ -16,7 +16,7 @@ SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0),
 
 def times(depth: int = 12) -> StepTimes:
     points = [
-        Point(kind=kind, length=length, seconds=seconds)
+        StepTime(kind=kind, length=length, seconds=seconds)
         for kind in KINDS
         for length, seconds in zip((32, 128), SECONDS[kind], strict=True)
     ]

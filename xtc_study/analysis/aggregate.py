@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import trim_mean
 
 Array = npt.NDArray[np.float64]
@@ -18,8 +21,40 @@ def probability_of_improvement(arm: Array, reference: Array) -> float:
     """How likely a run of the arm beats one of the reference, mean over tasks; ties count half.
 
     Args:
-        arm, reference: (seeds, tasks); the numbers of seeds may differ.
+        arm: (seeds, tasks).
+        reference: (seeds, tasks); the number of seeds may differ.
     """
     better = (arm[:, None, :] > reference[None, :, :]).mean((0, 1))
     equal = (arm[:, None, :] == reference[None, :, :]).mean((0, 1))
     return float((better + equal / 2).mean())
+
+
+def robust_scores(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """One row an arm that has a seed with every task done: a second opinion on its mean.
+
+    Columns: arm; ``iqm`` (``interquartile_mean`` over seeds and tasks, in points); ``beats_reference``
+    (``probability_of_improvement`` over the reference, NaN where that has no such seed); ``seeds``.
+
+    Args:
+        frame: rows of ``analysis.collect.collect``, of one study.
+        reference: the arm the others are compared with.
+    """
+    primary = frame[frame["is_primary"]]
+    expected = len(primary[["task", "split"]].drop_duplicates())
+
+    # By arm (seeds, tasks): only seeds with every task, so that all means are over the same tasks.
+    scores: dict[str, Array] = {}
+    for arm, rows in primary.groupby("arm", sort=False):
+        cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
+        if cells.shape[1] == expected and len(cells):
+            scores[str(arm)] = cells.to_numpy()
+
+    found: list[dict[str, Any]] = []
+    for arm, values in scores.items():
+        beats = float("nan")
+        if reference in scores:
+            beats = probability_of_improvement(values, scores[reference])
+        found.append(
+            {"arm": arm, "iqm": 100 * interquartile_mean(values), "beats_reference": beats, "seeds": len(values)}
+        )
+    return pd.DataFrame(found, columns=["arm", "iqm", "beats_reference", "seeds"])

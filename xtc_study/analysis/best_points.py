@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from xtc_study.arms import Arm, along
+from xtc_study.analysis.factors import arms_along
+from xtc_study.arms import Arm
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def best_points(frame: pd.DataFrame, arms: Sequence[Arm], axis: str) -> list[Bes
         arm: set(zip(rows["task"], rows["split"], rows["seed"], strict=True)) for arm, rows in primary.groupby("arm")
     }
     found = []
-    for fixed, points in along(arms, axis).items():
+    for fixed, points in arms_along(arms, axis).items():
         names = [arm.name for arm in points if arm.name in cells]
         every = set[tuple[str, str, int]]().union(*(cells[name] for name in names))
         done = means.reindex([name for name in names if cells[name] == every])

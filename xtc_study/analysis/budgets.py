@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from xtc_study.analysis.claims import comparisons_of
-from xtc_study.analysis.compare import TEACHER
-from xtc_study.analysis.stats import CONFIDENCE, Claim, Difference, points
-from xtc_study.arms import Arm, along
+from xtc_study.analysis.compare import TEACHER, differences
+from xtc_study.analysis.factors import arms_along
+from xtc_study.analysis.stats import CONFIDENCE, Difference, points
+from xtc_study.arms import Arm
+from xtc_study.runs.records import RunFileError
 
 
 def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
@@ -25,13 +27,22 @@ def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str
     """
     epochs = frame[frame["is_primary"]].groupby("arm")["epochs"].mean()
     rows = []
-    for group in along(arms, axis).values():
+    for group in arms_along(arms, axis).values():
         for shorter, longer in pairwise(arm.name for arm in group if arm.name in epochs):
-            wanted = [("", Claim("higher", longer, shorter))]
-            gain = comparisons_of(runs_folder, frame, wanted)[0][shorter].get(longer)
+            try:
+                gain = differences(runs_folder, frame, shorter, {longer}).get(longer)
+            except RunFileError:
+                continue
             if gain:
-                interval = f"{points(gain.low)} to {points(gain.high)}"
-                rows.append((shorter, longer, epochs[longer] / epochs[shorter], points(gain.mean), interval))
+                rows.append(
+                    {
+                        "from": shorter,
+                        "to": longer,
+                        "times the epochs": epochs[longer] / epochs[shorter],
+                        "points": points(gain.mean),
+                        "95 % interval": f"{points(gain.low)} to {points(gain.high)}",
+                    }
+                )
     return pd.DataFrame(rows, columns=["from", "to", "times the epochs", "points", "95 % interval"])
 
 
@@ -49,15 +60,26 @@ def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis
     """
     below = comparisons_of(runs_folder, frame, [], TEACHER, own_streams=True)[0][TEACHER]
     rows = []
-    for group in along(arms, axis).values():
+    for group in arms_along(arms, axis).values():
         first = below.get(group[0].name)
         for arm in group[1:]:
             if first and (now := below.get(arm.name)):
-                rows.append((arm.name, -100 * first.mean, -100 * now.mean, *_share(first, now)))
+                share, low, high = _share(first, now)
+                rows.append(
+                    {
+                        "arm": arm.name,
+                        "lost at first": -100 * first.mean,
+                        "lost now": -100 * now.mean,
+                        "share closed": share,
+                        "low": low,
+                        "high": high,
+                    }
+                )
     return pd.DataFrame(rows, columns=["arm", "lost at first", "lost now", "share closed", "low", "high"])
 
 
 def _share(first: Difference, now: Difference) -> tuple[float, float, float]:
+    """The share of the first loss that is made up for, and the ends of its interval."""
     nan = float("nan")
     if first.high >= 0:
         return nan, nan, nan

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from xtc_study.analysis.collect import RunFileError
 from xtc_study.analysis.compare import one_split
+from xtc_study.runs.records import RunFileError
 from xtc_study.tasks.metric_names import LOWER_IS_BETTER
 from xtc_study.tasks.metrics import score
 

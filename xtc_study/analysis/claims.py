@@ -15,17 +15,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from xtc_study.analysis.collect import RunFileError
 from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import (
-    CONFIDENCE,
-    MIN_SEEDS,
-    SURE_SEEDS,
-    Claim,
-    Difference,
-    explain,
-    holm,
-)
+from xtc_study.analysis.stats import CONFIDENCE, MIN_SEEDS, SURE_SEEDS, Difference, holm, points, seen
+from xtc_study.runs.records import RunFileError
+from xtc_study.studies import ClaimSpec
 
 LEVEL = (1 - CONFIDENCE) / 2
 """Of each one-sided test."""
@@ -45,37 +38,36 @@ Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 class Answer:
     """One claim put to the test."""
 
-    claim: str
-    """The finding, in one sentence."""
+    claim: ClaimSpec
     verdict: Verdict
     reasons: str
     """Why, with numbers: difference, interval, margin, seeds, examples, adjusted p-value."""
-    test: Claim | None = None
     difference: Difference | None = None
+    """None where the arms cannot be compared."""
     p_adjusted: float = float("nan")
     """Of the test that speaks for the verdict; of "the claim is false" where undecided."""
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """The verdict as a reader sees it: ``supported``, or ``supported, on 2 seeds`` where they are few."""
         seeds = self.difference.n_seeds if self.difference else SURE_SEEDS
         return f"{self.verdict}, on {seeds} seed{'s' if seeds > 1 else ''}" if seeds < SURE_SEEDS else self.verdict
 
 
-def p_values(claim: Claim, difference: Difference) -> tuple[float, float]:
+def p_values(claim: ClaimSpec, difference: Difference) -> tuple[float, float]:
     """One-sided p-values of "the claim is false" and of "the claim is true".
 
     They are the shares of draws in which it is, one added above and below so that neither is ever 0 (Davison and
     Hinkley 1997, eq. 4.11).
     """
     drawn = difference.drawn
-    bound = claim.margin if claim.kind == "higher" else -claim.margin
-    true = drawn < bound if claim.kind == "lower" else drawn > bound  # a difference of exactly the bound is not enough
+    # A difference of exactly the bound is not enough.
+    true = drawn < claim.bound if claim.kind == "lower" else drawn > claim.bound
     count = np.count_nonzero(true)
     return (1 + len(drawn) - count) / (1 + len(drawn)), (1 + count) / (1 + len(drawn))
 
 
-def adjusted(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[float, float]]:
+def adjusted(family: Sequence[tuple[ClaimSpec, Difference]]) -> list[tuple[float, float]]:
     """``p_values`` of each claim, each kind adjusted by Holm over the family."""
     if not family:
         return []
@@ -83,7 +75,7 @@ def adjusted(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[float, fl
     return list(zip(against.tolist(), in_favour.tolist(), strict=True))
 
 
-def verdicts(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[Verdict, float]]:
+def verdicts(family: Sequence[tuple[ClaimSpec, Difference]]) -> list[tuple[Verdict, float]]:
     """The verdict on each claim of a family and its Holm-adjusted p-value. One seed never decides."""
     found: list[tuple[Verdict, float]] = []
     for (_, difference), (p_false, p_true) in zip(family, adjusted(family), strict=True):
@@ -99,7 +91,7 @@ def verdicts(family: Sequence[tuple[Claim, Difference]]) -> list[tuple[Verdict, 
 
 
 def answers(
-    claims: Sequence[tuple[str, Claim]],
+    claims: Sequence[ClaimSpec],
     comparisons: Mapping[str, Mapping[str, Difference]],
     broken: Mapping[tuple[str, str], str] | None = None,
     nothing_done: bool = False,
@@ -107,37 +99,56 @@ def answers(
     """One answer a claim, in their order.
 
     Args:
-        claims: each finding as a sentence and the same in numbers.
-        comparisons: reference to arm to difference (``comparisons_of``). broken: by arm and reference, why one of them
-            is missing that has been run.
+        claims: of one study.
+        comparisons: reference to arm to difference (``comparisons_of``).
+        broken: by arm and reference, why one of them is missing that has been run.
         nothing_done: no run of the study is done.
     """
     if nothing_done:
-        return [
-            Answer(text, "not run", "No answer yet: no run of this study is done.", claim) for text, claim in claims
-        ]
-    found = {index: comparisons[claim.reference].get(claim.arm) for index, (_, claim) in enumerate(claims)}
-    family = [(claims[index][1], difference) for index, difference in found.items() if difference is not None]
+        return [Answer(claim, "not run", "No answer yet: no run of this study is done.") for claim in claims]
+
+    # The family is what can be compared: Holm's adjustment counts no claim that has no p-value.
+    found = [comparisons[claim.reference].get(claim.arm) for claim in claims]
+    family = [(claim, difference) for claim, difference in zip(claims, found, strict=True) if difference is not None]
     judged = iter(zip(verdicts(family), adjusted(family), strict=True))
+
     result = []
-    for index, (text, claim) in enumerate(claims):
-        difference = found[index]
+    for claim, difference in zip(claims, found, strict=True):
         if difference is None:
             waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared."
             why = (broken or {}).get((claim.arm, claim.reference))
-            result.append(Answer(text, "undecided" if why else "not run", why or waiting, claim))
+            result.append(Answer(claim, "undecided" if why else "not run", why or waiting))
             continue
         (verdict, p), both = next(judged)
         reasons = f"{explain(claim, difference)} {_tests(claim, difference, verdict, both, len(family))}"
-        result.append(Answer(text, verdict, reasons, claim, difference, p))
+        result.append(Answer(claim, verdict, reasons, difference, p))
     return result
+
+
+def explain(claim: ClaimSpec, difference: Difference) -> str:
+    """The difference with its interval, what was claimed, seeds, examples and the smallest difference that could have
+    been seen, as one sentence.
+    """
+    low, high = points(difference.low), points(difference.high)
+    less = "more than " if claim.margin else ""
+    asserted = {"equivalent": "at most {} below", "lower": less + "{} below", "higher": less + "{} above"}[claim.kind]
+    margin = f"{100 * claim.margin:g} point" + ("s" if claim.margin != 0.01 else "") if claim.margin else ""
+    seeds = f"{difference.n_seeds} seeds" if difference.seeds_counted else "1 seed: the interval is of examples alone"
+    more = f"; a verdict needs at least {MIN_SEEDS} seeds"
+    if difference.seeds_counted:
+        more = f"; alone they tell {seen(difference)} from none"
+    return (
+        f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval {low} to {high}; "
+        f"claimed: {asserted.format(margin).strip()} "
+        f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{more})."
+    )
 
 
 def _can_decide(difference: Difference) -> bool:
     return difference.n_seeds >= MIN_SEEDS and bool(np.isfinite([difference.low, difference.high]).all())
 
 
-def _tests(claim: Claim, difference: Difference, verdict: Verdict, both: tuple[float, float], family: int) -> str:
+def _tests(claim: ClaimSpec, difference: Difference, verdict: Verdict, both: tuple[float, float], family: int) -> str:
     """The p-value that decided, or both where none did, and what Holm's adjustment changed."""
     holm_over = f"Holm over {family} claims"
     (p_false, p_true), by = both, f", {holm_over}" if family > 1 else ""
@@ -155,7 +166,7 @@ def _tests(claim: Claim, difference: Difference, verdict: Verdict, both: tuple[f
 def comparisons_of(
     runs_folder: Path,
     frame: pd.DataFrame,
-    claims: Sequence[tuple[str, Claim]],
+    claims: Sequence[ClaimSpec],
     reference: str | None = None,
     own_streams: bool = False,
 ) -> tuple[dict[str, dict[str, Difference]], dict[tuple[str, str], str]]:
@@ -164,10 +175,11 @@ def comparisons_of(
     An arm whose predictions cannot be used is left out; the others are compared all the same.
 
     Args:
-        reference: every arm is compared with it too. own_streams: as for ``differences``.
+        reference: every arm is compared with it too.
+        own_streams: as for ``differences``.
     """
     wanted: dict[str, set[str] | None] = {reference: None} if reference else {}
-    for _, claim in claims:
+    for claim in claims:
         arms = wanted.setdefault(claim.reference, set())
         if arms is not None:
             arms.add(claim.arm)

@@ -12,14 +12,23 @@ import pandas as pd
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.lease import is_held
-from xtc_study.runs.records import Environment, Latency, Metrics, Params, RunFileError, Status, read_record, state_of
+from xtc_study.runs.records import (
+    Environment,
+    Latency,
+    Metrics,
+    Params,
+    RunFileError,
+    State,
+    Status,
+    read_record,
+    state_of,
+)
 from xtc_study.runs.store import LATENCY
 from xtc_study.studies import PlannedRun
 from xtc_study.tasks.metric_names import higher_is_better
 
-__all__ = ["RunFileError", "collect", "compact_layers", "merged", "predictions", "shape_words", "states"]
-
-INTERRUPTED = "interrupted"
+RunState = State | Literal["interrupted"]
+"""``State``, and that of a run that was begun and that no process carries out any more."""
 VERSIONS = ("recipe_version", "method_version")
 """1 in a table that was written before there were these columns."""
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
@@ -63,15 +72,24 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
 def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     """Where each planned run stands. Columns: run_id, arm, task, seed, state, error (text, empty if none).
 
-    What each state means is said at ``runs.records.state_of``. A run that was begun and that nobody is at any more is
-    missing, with the error ``INTERRUPTED``.
+    The states are those of ``RunState``; ``runs.records.state_of`` tells what each means. A run is interrupted where
+    its folder looks as if it was running and no process holds it.
     """
     rows = []
     for run in planned:
-        state, error = state_of(runs_folder / run.run_id)
-        if state == "running" and not is_held(runs_folder / run.run_id):
-            state, error = "missing", INTERRUPTED
-        rows.append((run.run_id, run.arm, run.recipe.task, run.recipe.seed, state, error))
+        stored, error = state_of(runs_folder / run.run_id)
+        abandoned = stored == "running" and not is_held(runs_folder / run.run_id)
+        state: RunState = "interrupted" if abandoned else stored
+        rows.append(
+            {
+                "run_id": run.run_id,
+                "arm": run.arm,
+                "task": run.recipe.task,
+                "seed": run.recipe.seed,
+                "state": state,
+                "error": error,
+            }
+        )
     kinds = {"run_id": "str", "arm": "str", "task": "str", "seed": "int64", "state": "str", "error": "str"}
     return pd.DataFrame(rows, columns=list(kinds)).astype(kinds)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xtc_study.analysis.collect import RunFileError, predictions
+from xtc_study.analysis.collect import predictions
 from xtc_study.analysis.stats import Difference, PairedSample, macro_difference
 from xtc_study.recipe import Recipe
+from xtc_study.runs.records import RunFileError
 
 AFTER_TRAINING = ("rest", "vocabulary")
 """Recipe fields that change a student after its training: arms that differ in nothing else are the same models."""

@@ -29,6 +29,14 @@ def effects(differences: Mapping[str, Difference], margin: float = 0.01) -> pd.D
             size = f"surely within {point}"
         elif found.low > margin or found.high < -margin:
             size = f"surely more than {point}"
-        rows.append((points(found.mean), f"{points(found.low)} to {points(found.high)}", effect, size, p_text(p)))
+        rows.append(
+            {
+                "points": points(found.mean),
+                "95 % interval": f"{points(found.low)} to {points(found.high)}",
+                "interval": effect,
+                "size of the effect": size,
+                "p (Holm)": p_text(p),
+            }
+        )
     columns = ["points", "95 % interval", "interval", "size of the effect", "p (Holm)"]
     return pd.DataFrame(rows, columns=columns, index=pd.Index(list(differences), name="arm"))

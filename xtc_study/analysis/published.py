@@ -62,10 +62,19 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
                 value = measured.get((figure.task, figure.split, figure.metric), float("nan"))
             if pd.notna(value):
                 rows.append(
-                    (
-                        *(str(arm), figure.task, figure.split, figure.metric, 100 * value, figure.value),
-                        *(figure.origin, figure.model, figure.status, figure.source, figure.note),
-                    )
+                    {
+                        "arm": str(arm),
+                        "task": figure.task,
+                        "split": figure.split,
+                        "metric": figure.metric,
+                        "measured": 100 * value,
+                        "published": figure.value,
+                        "origin": figure.origin,
+                        "model": figure.model,
+                        "status": figure.status,
+                        "source": figure.source,
+                        "note": figure.note,
+                    }
                 )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -1,4 +1,4 @@
-"""The difference between two arms with its interval: examples by bootstrap, seeds by Student's t. Claims about it.
+"""The difference between two arms with its interval: examples by bootstrap, seeds by Student's t.
 
 Scores and differences are in the metric's own scale: 0.01 is one point.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -91,49 +90,6 @@ class PairedSample:
     of these samples, not each by itself. Empty: of its own models."""
     same_training: bool = False
     """The arm and the reference of a seed are one trained model, treated in two ways after its training."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """What a study asserts about ``arm`` minus ``reference``, in the metric's scale (a margin of 0.01 is one point).
-
-    ``equivalent``: not worse than the reference by more than the margin (non-inferiority: better also counts).
-    ``lower``: below the reference by more than the margin. ``higher``: above it by more than the margin.
-    """
-
-    kind: Literal["equivalent", "lower", "higher"]
-    arm: str
-    reference: str
-    margin: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("equivalent", "lower", "higher"):
-            raise ValueError(f"kind={self.kind!r}: expected 'equivalent', 'lower' or 'higher'")
-        if not 0 <= self.margin < 1 or (self.kind == "equivalent" and self.margin == 0):
-            raise ValueError(
-                f"margin={self.margin!r}: expected 0 to 1, and above 0 for 'equivalent' (0.01 is a point)"
-            )
-
-
-def in_short(claim: Claim, difference: Difference) -> str:
-    """The difference in points (hundredths of the metric's scale) with its interval: a clause without a full stop."""
-    low, high = points(difference.low), points(difference.high)
-    return f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval {low} to {high}"
-
-
-def explain(claim: Claim, difference: Difference) -> str:
-    """``in_short``, then the margin, seeds, examples and the smallest difference that could have been seen."""
-    less = "more than " if claim.margin else ""
-    asserted = {"equivalent": "at most {} below", "lower": less + "{} below", "higher": less + "{} above"}[claim.kind]
-    margin = f"{100 * claim.margin:g} point" + ("s" if claim.margin != 0.01 else "") if claim.margin else ""
-    seeds = f"{difference.n_seeds} seeds" if difference.seeds_counted else "1 seed: the interval is of examples alone"
-    more = f"; a verdict needs at least {MIN_SEEDS} seeds"
-    if difference.seeds_counted:
-        more = f"; alone they tell {seen(difference)} from none"
-    return (
-        f"{in_short(claim, difference)}; claimed: {asserted.format(margin).strip()} "
-        f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{more})."
-    )
 
 
 def seen(difference: Difference) -> str:

@@ -17,7 +17,7 @@ from xtc_study.cli.options import (
     say_what_was_left_out,
 )
 from xtc_study.cli.plan_data import say_data
-from xtc_study.cli.terminal import clear_steps, measure_models, say_needs, states_now
+from xtc_study.cli.terminal import clear_steps, measure_models, say_needs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def show_plan(
         measure_models(studies, compute, out)
     runs: dict[str, str] = {}
     for study in studies:
-        states = states_now(study)
+        states = study.states()
         runs.update(states[["run_id", "state"]].itertuples(index=False, name=None))
         counts = states.groupby("arm", sort=False)["state"].value_counts().unstack(fill_value=0)
         table = Table("arm", *counts.columns, title=f"{study.spec.name}: {study.spec.question}")
@@ -76,7 +76,7 @@ def show_status(
     studies = selection.chosen()
     out.print(f"results: {studies[0].places.results}", markup=False)
     for study in studies:
-        states = states_now(study)
+        states = study.states()
         counts = states["state"].value_counts()
         out.print(f"{study.spec.name}: {_counted(counts)}")
         if len(counts) > 1:
@@ -110,7 +110,7 @@ def clean_up(
     bad: dict[str, None] = {}
     studies = selection.chosen()
     for study in studies:
-        states = states_now(study)
+        states = study.states()
         bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
     found = leftovers(studies[0].places.results, list(bad), say)
     for path in found:

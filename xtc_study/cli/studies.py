@@ -143,7 +143,7 @@ def write_report(
     browser = check_format(format)
     studies = selection.chosen()
     say_what_was_left_out(studies)
-    pages = [item.page() for item in studies]
+    pages: list[StudyPage] = [item.page() for item in studies]
     if published:
         pages = with_done_runs(pages)
         if not pages:

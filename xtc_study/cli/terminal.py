@@ -18,8 +18,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from xtc_study.cli.run_log import EveryMinute, RunLog
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from xtc_study.places import Compute
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Account
@@ -60,15 +58,6 @@ def carry_out(
                 if failed and not keep_going:
                     break
     return failed
-
-
-def states_now(study: Study) -> pd.DataFrame:
-    """``Study.states``, with ``interrupted`` as a state of its own."""
-    from xtc_study.analysis.collect import INTERRUPTED
-
-    states = study.states()
-    states.loc[(states["state"] == "missing") & (states["error"] == INTERRUPTED), "state"] = INTERRUPTED
-    return states
 
 
 def kill_workers() -> None:

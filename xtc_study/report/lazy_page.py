@@ -70,27 +70,27 @@ class LazyStudyPage(StudyPage):
     # What can be read before any run is done.
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         return self.source.spec.name
 
     @property
-    def title(self) -> str:  # type: ignore[override]
+    def title(self) -> str:
         return self.source.spec.title
 
     @property
-    def question(self) -> str:  # type: ignore[override]
+    def question(self) -> str:
         return self.source.spec.question
 
     @property
-    def run_command(self) -> str:  # type: ignore[override]
+    def run_command(self) -> str:
         return self.source.run_command
 
     @property
-    def commands(self) -> Sequence[tuple[str, str]]:  # type: ignore[override]
+    def commands(self) -> Sequence[tuple[str, str]]:
         return self.source.commands
 
     @cached_property
-    def scope(self) -> Scope:  # type: ignore[override]
+    def scope(self) -> Scope:
         return scope_of(self.source.planned)
 
     @cached_property
@@ -107,31 +107,31 @@ class LazyStudyPage(StudyPage):
         return found.assign(state=found["state"].replace("interrupted", "missing"))
 
     @cached_property
-    def states(self) -> Mapping[str, int]:  # type: ignore[override]
+    def states(self) -> Mapping[str, int]:
         return counts_of(self.run_states)
 
     @cached_property
-    def failures(self) -> Sequence[Failure]:  # type: ignore[override]
+    def failures(self) -> Sequence[Failure]:
         return failures_of(self.run_states)
 
     @cached_property
-    def frame(self) -> pd.DataFrame:  # type: ignore[override]
+    def frame(self) -> pd.DataFrame:
         return collect(self.source.runs_folder, self.source.planned)
 
     @cached_property
-    def stale(self) -> Mapping[str, str]:  # type: ignore[override]
+    def stale(self) -> Mapping[str, str]:
         return stale_runs(self.frame)
 
     @cached_property
-    def runs(self) -> PageTable:  # type: ignore[override]
+    def runs(self) -> PageTable:
         return runs_part(self.run_states, self.frame, self.stale)
 
     @cached_property
-    def provenance(self) -> Mapping[str, str]:  # type: ignore[override]
+    def provenance(self) -> Mapping[str, str]:
         return provenance_of(self.frame)
 
     @cached_property
-    def seconds(self) -> Mapping[str, tuple[str, float]]:  # type: ignore[override]
+    def seconds(self) -> Mapping[str, tuple[str, float]]:
         runs = self.frame.drop_duplicates("run_id")
         spent = zip(runs["device"].tolist(), runs["duration_s"].tolist(), strict=True)
         return dict(zip(runs["run_id"].tolist(), spent, strict=True))
@@ -149,13 +149,13 @@ class LazyStudyPage(StudyPage):
         return self._comparisons[0][self.source.spec.reference]
 
     @cached_property
-    def answers(self) -> Sequence[Answer]:  # type: ignore[override]
+    def answers(self) -> Sequence[Answer]:
         if self.frame.empty:
             return answers(self.source.spec.claims, {}, nothing_done=True)
         return answers(self.source.spec.claims, *self._comparisons)
 
     @cached_property
-    def limits(self) -> Sequence[str]:  # type: ignore[override]
+    def limits(self) -> Sequence[str]:
         limits = [*self.source.spec.limits, *self.source.notes]
         return [*notices_of(self.frame), *limits, *seed_limits(self.differences)] if len(self.frame) else limits
 
@@ -167,25 +167,25 @@ class LazyStudyPage(StudyPage):
         return arm_table(self.frame, self.source.spec.reference, self.differences).set_index("arm")
 
     @cached_property
-    def arms(self) -> PageTable:  # type: ignore[override]
+    def arms(self) -> PageTable:
         return arms_part(self.frame, self.scores.reset_index(), self.source.spec.reference, self.differences)
 
     @cached_property
-    def tasks(self) -> PageTable:  # type: ignore[override]
+    def tasks(self) -> PageTable:
         return tasks_part(self.frame, self.source.spec.reference)
 
     @cached_property
-    def published(self) -> PageTable:  # type: ignore[override]
+    def published(self) -> PageTable:
         return published_part(self.frame)
 
     @cached_property
-    def published_note(self) -> str:  # type: ignore[override]
+    def published_note(self) -> str:
         return why_not_comparable(self.frame) if len(self.frame) else ""
 
     # Figures.
 
     @cached_property
-    def figures(self) -> StudyFigures:  # type: ignore[override]
+    def figures(self) -> StudyFigures:
         spec = self.source.spec
         return StudyFigures(
             self.frame,
@@ -195,7 +195,7 @@ class LazyStudyPage(StudyPage):
         )
 
     @cached_property
-    def points(self) -> Sequence[ParetoPoint]:  # type: ignore[override]
+    def points(self) -> Sequence[ParetoPoint]:
         epochs = {run.run_id: student_epochs(run.recipe) for run in self.source.planned}
         if self.frame.empty:
             return []

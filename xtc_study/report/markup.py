@@ -1,8 +1,8 @@
-"""The markup that a page and a notebook share: a table and the answers to claims, from the templates of the pages."""
+"""The markup that pages and notebooks share: tables, answers to claims and their ledger, from the pages' templates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 if TYPE_CHECKING:
     from xtc_study.analysis.claims import Answer
+    from xtc_study.report.study import StudyPage
     from xtc_study.report.tables import PageTable
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -43,6 +44,17 @@ def answers_html(claims: Sequence[tuple[Answer, str]], rule: str) -> str:
         rule: how claims are judged, in a sentence.
     """
     return _in_notebook(_parts().answer_cards(claims, rule))
+
+
+def ledger_html(studies: Sequence[StudyPage], rule: str, links: Mapping[str, str]) -> str:
+    """The ledger of the index page.
+
+    Args:
+        studies: whose claims it lists.
+        rule: how claims are judged, in a sentence.
+        links: by study, where its title leads.
+    """
+    return _in_notebook(_parts().ledger(studies, rule, links))
 
 
 def paragraph(text: str) -> str:

@@ -21,7 +21,7 @@ class Scope:
     """How long students are trained (``student_epochs``)."""
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         """``Tasks: cola, stsb. Seeds: 0, 1. Encoder: x. Epochs of a student: 3, 6.``"""
         return " ".join(
             f"{name}: {', '.join(values)}."

@@ -1,20 +1,20 @@
-"""What the index says of all studies together: key figures, and the front of score against cost."""
+"""What the index says of all studies together: key figures, the claims, and score against cost."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
+from xtc_study.analysis.ledger import ledger_of
+from xtc_study.analysis.pareto import ParetoPoint, comparable
 from xtc_study.recipe import FULL_PRECISION
 from xtc_study.report.figures.claims import LOOKS, claims_at_a_glance
-from xtc_study.report.figures.pareto import Point, comparable, score_against_cost, undominated
 from xtc_study.report.figures.style import Drawing, drawing
+from xtc_study.report.pareto import pareto_drawing, pareto_table
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
-from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
+from xtc_study.report.tables import PageTable, score_text, size_word
 
 KEPT = 0.97
 """Share of its teacher's score that a file worth naming keeps: what the paper's 50 times smaller model keeps."""
@@ -36,8 +36,10 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
     every = comparable([point for study in studies for point in study.points])
     packed = [point for point in every if point.weight_bits < FULL_PRECISION]
     points = packed or every
+
     found = []
     if points:
+        # The limit comes from files worth naming, the best file from all below it.
         good = [point for point in points if point.score >= KEPT * point.teacher]
         good = good or [max(points, key=lambda point: point.score)]
         limit = round_limit(min(point.size_bytes for point in good))
@@ -51,20 +53,29 @@ def cards(studies: Sequence[StudyPage]) -> list[Card]:
             )
         )
         if not math.isnan(best.teacher):
-            loss = 100 * (best.teacher - best.score)
-            share = best.score / best.teacher if best.teacher else float("nan")
-            found.append(
-                Card(
-                    f"{abs(loss):.1f} points",
-                    f"that model's {'loss against' if loss >= 0 else 'gain over'} its teacher",
-                    f"It keeps {share:.1%} of the fp32 teachers' {score_text(best.teacher)} points.",
-                )
-            )
-    answers = [answer.verdict for study in studies for answer in study.answers]
-    told = ", ".join(f"{answers.count(v)} {v}" for v in ("contradicted", "undecided", "not run") if v in answers)
-    found.append(Card(f"{answers.count('supported')} of {len(answers)}", "claims supported", told))
+            found.append(_teacher_card(best))
+
+    verdicts = [answer.verdict for study in studies for answer in study.answers]
+    others = _counted(verdicts, ("contradicted", "undecided", "not run"))
+    found.append(Card(f"{verdicts.count('supported')} of {len(verdicts)}", "claims supported", others))
     found.append(Card(*hours(studies)))
     return found
+
+
+def _teacher_card(best: ParetoPoint) -> Card:
+    """What the best file lost against its teacher, or gained."""
+    loss = 100 * (best.teacher - best.score)
+    share = best.score / best.teacher if best.teacher else float("nan")
+    return Card(
+        f"{abs(loss):.1f} points",
+        f"that model's {'loss against' if loss >= 0 else 'gain over'} its teacher",
+        f"It keeps {share:.1%} of the fp32 teachers' {score_text(best.teacher)} points.",
+    )
+
+
+def _counted(verdicts: Sequence[str], named: Sequence[str]) -> str:
+    """``2 contradicted, 1 undecided``: those of the named verdicts that there are."""
+    return ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in named if verdict in verdicts)
 
 
 def description(studies: Sequence[StudyPage]) -> str:
@@ -72,11 +83,11 @@ def description(studies: Sequence[StudyPage]) -> str:
     scope = scope_together([study.scope for study in studies])
     on = f" on {scope.short}" if scope.tasks else ""
     of = f" of {', '.join(scope.models)}" if scope.models else ""
-    answers = [answer.verdict for study in studies for answer in study.answers]
-    told = ", ".join(f"{answers.count(v)} {v}" for v in (*LOOKS, "not run") if v in answers)
+    verdicts = [answer.verdict for study in studies for answer in study.answers]
+    counts = _counted(verdicts, (*LOOKS, "not run"))
     number = f"{len(studies)} {'study' if len(studies) == 1 else 'studies'}"
-    return f"What extreme compression{of} costs{on}: {number}, {len(answers)} claim{'s' * (len(answers) != 1)}" + (
-        f" ({told})." if told else "."
+    return f"What extreme compression{of} costs{on}: {number}, {len(verdicts)} claim{'s' * (len(verdicts) != 1)}" + (
+        f" ({counts})." if counts else "."
     )
 
 
@@ -93,6 +104,7 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
     for device, seconds in runs.values():
         if not math.isnan(seconds):
             by_device[device or "unknown device"] = by_device.get(device or "unknown device", 0.0) + seconds
+
     total = sum(by_device.values()) / 3600
     names = {"cuda": "GPU-hours", "cpu": "hours on a CPU"}
     note = ", ".join(
@@ -102,126 +114,40 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
     return f"{total:,.2f}", label, f"{note}; {len(runs)} runs, each counted once" if runs else "nothing is done yet"
 
 
-def standing(studies: Sequence[StudyPage]) -> dict[str, int]:
+def runs_by_state(studies: Sequence[StudyPage]) -> dict[str, int]:
     """Runs by state over all studies; a run that two studies share is counted in both."""
     return {state: sum(study.states.get(state, 0) for study in studies) for state in STATES}
 
 
 def sharing(studies: Sequence[StudyPage]) -> str:
-    """What ``standing`` counts twice, in a sentence; empty where no done run is shared."""
-    done, counted = len({run_id for study in studies for run_id in study.seconds}), standing(studies)["done"]
+    """What ``runs_by_state`` counts twice, in a sentence; empty where no done run is shared."""
+    done, counted = len({run_id for study in studies for run_id in study.seconds}), runs_by_state(studies)["done"]
     if done in (0, counted):
         return ""
     return f"A run that several studies share counts in each of them: {done:,} done are counted {counted:,} times."
 
 
-def front_of(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
+def pareto_figure(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     """The figure of score against cost and the table behind it; None if no arm is done."""
     every = [point for study in studies for point in study.points]
-    points = comparable(every)
-    if not points:
-        return None
-    best = [point for point, on in zip(points, _front(points), strict=True) if on]
-    best.sort(key=lambda point: point.size_bytes)
-    ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {score_text(best[0].score)} points)"
-    # Of arms that tie at this end the first is named, as beside the mark in the figure.
-    last = next(p for p in best if (p.size_bytes, p.score) == (best[-1].size_bytes, best[-1].score))
-    if last is not best[0]:
-        ends += f" to {last.arm} ({size_word(last.size_bytes)}, {score_text(last.score)})"
-    beaten = len(points) - len(best)
-    finding = f"{len(best)} of {len(points)} arms are on the front by bytes, from {ends}."
-    if not beaten:
-        finding += " None is beaten in both score and bytes."
-    model, *tasks = points[0].comparable
-    scope = (
-        f"Score: mean of {', '.join(tasks)}, encoder {model}."
-        if len(tasks) > 1
-        else f"Score: {tasks[0]}, encoder {model}."
-    )
-    others = len({p.runs for p in every}) - len(points)
-    if others:
-        scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
-    trained = {point.epochs for point in points}
-    if len(trained) > 1:
-        numbers = ", ".join(f"{number:g}" for number in sorted({epoch for epochs in trained for epoch in epochs}))
-        scope += f" Arms were not all trained for as long: students took {numbers} epochs."
-    timed = next((point.latency_of for point in points if point.latency_of), "")
-    if timed:
-        scope += f" Milliseconds: {timed}."
-    title = f"Score against the file's real size{', and against time' if timed else ''}"
-    figure, marks = score_against_cost(points, title=title)
-    picture = drawing(
-        figure,
-        "front",
-        "Score against cost",
-        f"Score against bytes on disk for {len(points)} arms. {finding}",
-        f"{finding} {scope} Bars lead from the lowest to the highest seed; too long ones are cut off. "
-        "Point at a mark, or tab to it, to read it.",
-        marks,
-    )
-    return picture, _table(points)
+    table = pareto_table(every)
+    return (pareto_drawing(every), table) if table else None
 
 
-def claims_of(studies: Sequence[StudyPage]) -> Drawing | None:
-    """The figure of every claim whose arms could be compared; None if there is none."""
-    rows = [
-        {
-            "study": study.name,
-            "claim": answer.claim,
-            "verdict": answer.verdict,
-            "difference": 100 * answer.difference.mean,
-            "low": 100 * answer.difference.low,
-            "high": 100 * answer.difference.high,
-            "margin": 100 * answer.test.margin,
-            "bound": 100 * answer.test.margin * (1 if answer.test.kind == "higher" else -1),
-            "seeds": answer.difference.n_seeds,
-        }
-        for study in studies
-        for answer in study.answers
-        if answer.difference and answer.test
-    ]
-    if not rows:
-        return None
-    told = [f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in LOOKS]
-    others = sum(len(study.answers) for study in studies) - len(rows)
-    finding = f"Claims whose arms could be compared: {', '.join(told)}."
+def claims_figure(studies: Sequence[StudyPage]) -> Drawing:
+    """The figure of every claim whose arms could be compared; in words if there is none."""
+    ledger = ledger_of({study.name: study.answers for study in studies})
+    compared = ledger[ledger["seeds"] > 0]
+    counts = ", ".join(f"{(compared['verdict'] == verdict).sum()} {verdict}" for verdict in LOOKS)
+    finding = f"Claims whose arms could be compared: {counts}."
+    others = len(ledger) - len(compared)
     if others:
         finding += f" {others} could not yet and {'is' if others == 1 else 'are'} not drawn."
     return drawing(
-        claims_at_a_glance(pd.DataFrame(rows)),
+        claims_at_a_glance(compared),
         "claims",
         "Every claim, its difference and its margin",
         f"Difference of each claim in points with its interval and margin. {finding}",
         f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval, over examples and seeds. "
         "The number before a claim is its study's.",
-    )
-
-
-def _front(points: Sequence[Point]) -> list[bool]:
-    return undominated([point.size_bytes for point in points], [point.score for point in points])
-
-
-def _table(points: Sequence[Point]) -> PageTable:
-    columns: dict[str, tuple[Iterable[str], Callable[[Point], float] | None]] = {
-        "Arm": ([point.arm for point in points], None),
-        "Score": ([score_text(point.score) for point in points], lambda point: point.score),
-        "On disk": (size_text(pd.Series([point.size_bytes for point in points])), lambda point: point.size_bytes),
-        "Milliseconds": (
-            [MISSING if math.isnan(point.latency_ms) else f"{point.latency_ms:.2f}" for point in points],
-            lambda point: point.latency_ms,
-        ),
-        "Bits": ([str(point.weight_bits) for point in points], lambda point: point.weight_bits),
-        "Layers": ([point.layers for point in points], None),
-        "On the front": (["yes" if on else "no" for on in _front(points)], None),
-        "Study": ([point.study for point in points], None),
-    }
-    if all(math.isnan(point.latency_ms) for point in points):
-        del columns["Milliseconds"]
-    text = pd.DataFrame({name: list(shown) for name, (shown, _) in columns.items()})
-    order = pd.DataFrame({name: [key(p) for p in points] for name, (_, key) in columns.items() if key})
-    return PageTable(
-        text,
-        "Every arm that can be compared. The front is that of score against bytes on disk.",
-        order,
-        filters=("Study", "Bits", "Layers"),
     )

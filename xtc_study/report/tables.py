@@ -1,23 +1,21 @@
-"""The tables of a study: numbers first (``arm_table``, ``task_table``), then the text a reader sees."""
+"""The tables of a study as text: what ``analysis.score_tables`` counts, as a reader sees it, and how it sorts."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
-from xtc_study.analysis.stats import Difference, holm, p_no_difference, points
-from xtc_study.analysis.teachers import teachers_score
+from xtc_study.analysis.stats import points
 from xtc_study.report.markup import table_html
 from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
     "Study",
+    "Question",
     "Arm",
     "Task",
     "Metric",
@@ -28,13 +26,10 @@ WORDS = (
     "Source",
     "Origin",
     "Layers",
-    "On the front",
+    "On the Pareto front",
+    "Error",
 )
 """Columns of text that are words; the others are numbers, which line up at the right."""
-ARM_COLUMNS = (
-    *("arm", "score", "score_low", "score_high", "difference", "difference_low", "difference_high", "p_adjusted"),
-    *("seeds", "tasks", "tasks_expected", "size_bytes", "size_bytes_paper", "teacher_size_bytes", "ratio", "teacher"),
-)
 SEED_RANGE = "Lowest to highest seed"
 """Of an arm's score. It is no interval: with few seeds none of a single arm would say anything."""
 MISSING = "\N{EN DASH}"
@@ -89,85 +84,12 @@ class PageTable:
         return f"{self.caption}\n\n{self.text.to_string(index=False)}" if len(self) else self.caption
 
 
+NO_TABLE = PageTable(pd.DataFrame(), "No run of this study is done, so there is nothing to show yet.")
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
 
 
-def arm_table(
-    frame: pd.DataFrame, reference: str, differences: Mapping[str, Difference] | None = None
-) -> pd.DataFrame:
-    """One row an arm, the reference first, in numbers.
-
-    Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, and
-    that of the lowest and of the highest seed; scale of the metric); ``difference``, ``difference_low``,
-    ``difference_high``
-    (arm minus reference, from ``analysis.compare.differences``); ``p_adjusted`` (two-sided p-value of no difference,
-    adjusted by Holm over the arms of the table); ``seeds`` (those with every task done);
-    ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
-    ``teacher_size_bytes`` (means over runs), ``ratio`` (teacher's bytes over the arm's real bytes) and ``teacher``
-    (the mean of its teachers over the seeds and tasks of ``score``; scale of the metric).
-
-    An arm that lacks a task that another arm has shows no score: a mean over other tasks cannot be compared.
-
-    Args:
-        frame: rows of ``analysis.collect.collect``, of one study.
-        differences: by arm; an arm without one shows none.
-    """
-    differences = differences or {}
-    adjusted = dict(zip(differences, holm([p_no_difference(found) for found in differences.values()]), strict=True))
-    primary = frame[frame["is_primary"]]
-    expected = len(primary[["task", "split"]].drop_duplicates())
-    rows = []
-    for arm in arms_in_order(frame, reference):
-        runs = primary[primary["arm"] == arm]
-        cells = runs.pivot_table(index="seed", columns=["task", "split"], values="value")
-        complete = cells.dropna() if cells.shape[1] == expected else cells.iloc[:0]
-        of_seeds = complete.mean(axis=1)
-        difference = differences.get(arm)
-        sizes = runs.drop_duplicates("run_id")[["size_bytes", "size_bytes_paper", "teacher_size_bytes"]].mean()
-        rows.append(
-            {
-                "arm": arm,
-                "score": of_seeds.mean(),
-                "score_low": of_seeds.min(),
-                "score_high": of_seeds.max(),
-                "difference": difference.mean if difference else float("nan"),
-                "difference_low": difference.low if difference else float("nan"),
-                "difference_high": difference.high if difference else float("nan"),
-                "p_adjusted": adjusted.get(arm, float("nan")),
-                "seeds": len(of_seeds),
-                "tasks": cells.shape[1],
-                "tasks_expected": expected,
-                **sizes,
-                "ratio": sizes["teacher_size_bytes"] / sizes["size_bytes"],
-                "teacher": teachers_score(runs[runs["seed"].isin(complete.index)]),
-            }
-        )
-    return pd.DataFrame(rows, columns=list(ARM_COLUMNS))
-
-
-def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """One row an arm, task and split with the primary metric: mean, lowest and highest seed, and the teacher's mean.
-
-    Columns: task, split, metric, arm, score, score_low, score_high, teacher, seeds; the reference first in each task.
-    """
-    rows = []
-    for key, of_task in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):
-        for arm in arms_in_order(of_task, reference):
-            runs = of_task[of_task["arm"] == arm]
-            scores = runs["value"]
-            rows.append((*key, arm, scores.mean(), scores.min(), scores.max(), teachers_score(runs), len(scores)))
-    columns = ["task", "split", "metric", "arm", "score", "score_low", "score_high", "teacher", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def arms_in_order(frame: pd.DataFrame, reference: str) -> list[str]:
-    """The arms as they first occur, the reference moved to the front."""
-    arms = [str(arm) for arm in frame["arm"].unique()]
-    return sorted(arms, key=lambda arm: arm != reference)
-
-
 def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """``arm_table`` as a reader sees it: scores and differences in points, one unit for each column of sizes."""
+    """``score_tables.arm_table`` as a reader sees it: scores and differences in points, one unit a column of sizes."""
     on_disk, paper = size_text(table["size_bytes"]), both_units_text(table["size_bytes_paper"])
     complete = table["tasks"] == table["tasks_expected"]
     shown = {
@@ -210,24 +132,8 @@ def task_order(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: table[column] for name, column in columns.items()})
 
 
-def run_table(standing: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> pd.DataFrame:
-    """One row a planned run, done or not.
-
-    Columns: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started.
-
-    Args:
-        standing: ``analysis.collect.states``. frame: ``analysis.collect.collect`` of the same runs; the score is the
-            primary metric of a run's first split. stale: run ids that ``analysis.stale`` names; their state says so.
-    """
-    columns = ["run_id", "value", "teacher_value", "size_bytes", "duration_s", "started"]
-    scores = frame.loc[frame["is_primary"], columns].drop_duplicates("run_id")
-    table = standing.drop_duplicates("run_id").drop(columns="error").merge(scores, how="left", on="run_id")
-    table["state"] = table["state"].where(~table["run_id"].isin(list(stale)), "stale")
-    return table.rename(columns={"value": "score", "teacher_value": "teacher"})
-
-
 def run_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``run_table`` as a reader sees it; a run is called by its hash, for its name repeats arm, task and seed."""
+    """``score_tables.run_table`` as a reader sees it; a run goes by its hash: its name repeats arm, task and seed."""
     started = [MISSING if pd.isna(text) or not text else str(text)[:16].replace("T", " ") for text in table["started"]]
     return pd.DataFrame(
         {
@@ -252,7 +158,7 @@ def run_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def task_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``task_table`` as a reader sees it; the split is named where a task has several."""
+    """``score_tables.task_table`` as a reader sees it; the split is named where a task has several."""
     several = table.groupby("task")["split"].transform("nunique") > 1
     tasks = table["task"].where(~several, table["task"] + " " + table["split"])
     return pd.DataFrame(
@@ -310,22 +216,6 @@ def size_word(size: float) -> str:
     unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
     value = size / factor
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
-
-
-def styled(text: pd.DataFrame, caption: str) -> Styler:
-    """A table of text for a notebook: escaped, without the index, words left, numbers right, heads as their cells."""
-    words = [column for column in text.columns if column in WORDS]
-    numbers = [column for column in text.columns if column not in words]
-    style = text.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
-    style = style.set_properties(subset=pd.Index(words), **{"text-align": "left"})
-    style = style.set_properties(
-        subset=pd.Index(numbers),
-        **{"text-align": "right", "font-variant-numeric": "tabular-nums", "white-space": "nowrap"},
-    )
-    heads: dict[Any, Any] = {
-        name: [{"selector": "th", "props": f"text-align: {'left' if name in words else 'right'}"}] for name in text
-    }
-    return style.set_table_styles(heads).set_caption(html.escape(caption))
 
 
 def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) -> list[str]:

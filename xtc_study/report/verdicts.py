@@ -1,4 +1,4 @@
-"""The answers to a study's claims, as cards in a notebook: the words of the report's page, and a plain-text twin."""
+"""The answers to a study's claims as cards in a notebook: the words of the report's page, and a plain-text twin."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ KINDS = ("forward", "teacher", "distil", "quantise")
 """The teacher's forward pass alone; a step on labels; of a full-precision student with its teacher; of a 1-bit one."""
 
 
-class Point(BaseModel):
+class StepTime(BaseModel):
     """One kind of step at one length of input."""
 
     model_config = ConfigDict(frozen=True)
@@ -48,7 +48,7 @@ class StepTimes(BaseModel):
     peak_bytes: int | None = None
     """Most memory the longest 1-bit step held, teacher and optimiser with it: of the GPU, or of the process on a CPU;
     None where it cannot be told."""
-    points: list[Point]
+    points: list[StepTime]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:
         """Estimated training time of a step of a chain; None where the task's size is not known.

@@ -21,7 +21,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map
 from xtc_study.hardware import forget_peak, resident
 from xtc_study.recipe import Recipe
-from xtc_study.runs.step_times import Point, StepTimes
+from xtc_study.runs.step_times import StepTime, StepTimes
 from xtc_study.training.precision import Arithmetic, choose_arithmetic
 from xtc_study.training.pretrained import untrained_encoder
 
@@ -56,7 +56,7 @@ def measure_step_times(
     for length in lengths:
         with arithmetic.cast_once(teacher), tapped(teacher):
             seconds = _median(_forward(teacher, batch_size, length, arithmetic), arithmetic.device)
-        points.append(Point(kind="forward", length=length, seconds=seconds))
+        points.append(StepTime(kind="forward", length=length, seconds=seconds))
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
@@ -75,7 +75,7 @@ def measure_step_times(
                     stack.enter_context(arithmetic.cast_once(teacher))
                     stack.enter_context(tapped(student, teacher))
                 seconds = _median(step, arithmetic.device)
-            points.append(Point(kind=kind, length=length, seconds=seconds))
+            points.append(StepTime(kind=kind, length=length, seconds=seconds))
             if arithmetic.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
             else:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from xtc_study.analysis.stats import Claim, Difference
+from fabricate import claim
+
+from xtc_study.analysis.stats import Difference
 from xtc_study.report.figures.differences import differences_by_arm
 
 FOUND = {
@@ -22,10 +24,10 @@ def test_means_and_intervals_are_in_points_in_the_order_given() -> None:
 
 def test_margins_are_drawn_on_the_side_that_the_claim_is_about() -> None:
     claims = [
-        Claim("equivalent", "2-bit", "32-bit", 0.01),
-        Claim("higher", "1-bit", "32-bit", 0.02),
-        Claim("lower", "1-bit", "8-bit", 0.05),
-        Claim("lower", "gone", "32-bit", 0.05),
+        claim("equivalent", "2-bit", "32-bit", 0.01),
+        claim("higher", "1-bit", "32-bit", 0.02),
+        claim("lower", "1-bit", "8-bit", 0.05),
+        claim("lower", "gone", "32-bit", 0.05),
     ]
     (panel,) = differences_by_arm(FOUND, "32-bit", claims, title="t").axes
     dashes = [list(line.get_xdata()) for line in panel.lines if line.get_linestyle() == "--"]

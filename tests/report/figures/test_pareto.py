@@ -5,59 +5,27 @@ from dataclasses import replace
 
 import pytest
 from fabricate_report import BAD, BIG, ONE
-from hypothesis import given
-from hypothesis import strategies as st
 
-from xtc_study.report.figures.pareto import comparable, score_against_cost, undominated
-
-
-def test_who_is_on_the_front() -> None:
-    assert undominated([1, 2, 3, 2, math.nan], [0.5, 0.9, 0.8, 0.9, 1.0]) == [True, True, False, True, False]
-
-
-@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1))
-def test_everything_off_the_front_is_beaten_by_something_on_it(pairs: list[tuple[int, int]]) -> None:
-    on = undominated([cost for cost, _ in pairs], [score for _, score in pairs])
-    front = [pair for pair, kept in zip(pairs, on, strict=True) if kept]
-    assert front
-    for pair, kept in zip(pairs, on, strict=True):
-        beaten = any(c <= pair[0] and s >= pair[1] and (c, s) != pair for c, s in front)
-        assert beaten != kept
-
-
-def test_only_scores_of_the_same_tasks_are_compared_and_shared_runs_are_one_point() -> None:
-    other = replace(ONE, comparable=("tiny", "b dev"), runs=frozenset({"w"}))
-    again = replace(ONE, study="Layers")
-    unfinished = replace(ONE, score=math.nan, runs=frozenset({"v"}))
-    assert comparable([other, ONE, BIG, again, unfinished]) == [ONE, BIG]
-    assert comparable([]) == []
-
-
-def test_only_times_of_the_same_setting_are_compared() -> None:
-    here = [replace(p, latency_ms=2.0, latency_of="1x128, here") for p in (ONE, BIG)]
-    there = replace(BAD, latency_ms=1.0, latency_of="1x128, there")
-    found = comparable([there, *here])
-    assert [(p.arm, p.latency_of) for p in found] == [("bad", ""), ("1-bit", "1x128, here"), ("8-bit", "1x128, here")]
-    assert math.isnan(found[0].latency_ms) and found[1].latency_ms == 2.0
+from xtc_study.report.figures.pareto import score_against_cost
 
 
 def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> None:
     figure, marks = score_against_cost([ONE, BIG, BAD], title="t")
     assert len(figure.axes) == 1 and len(marks) == 3
-    assert marks["mark-a0"].says == "Bits <1>, 1-bit: 90.0 points (seeds from 88.0 to 92.0), 70 kB"
+    assert marks["mark-a0"].text == "Bits <1>, 1-bit: 90.0 points (seeds from 88.0 to 92.0), 70 kB"
     low = replace(ONE, study="Which rate?", score=0.046, low=-0.049, high=0.141)
-    asked = score_against_cost([low], title="t")[1]["mark-a0"].says
+    asked = score_against_cost([low], title="t")[1]["mark-a0"].text
     assert asked == "Which rate? 1-bit: 4.6 points (seeds from \N{MINUS SIGN}4.9 to 14.1), 70 kB"
-    assert marks["mark-a2"].says == "Bits <1>, bad: 50.0 points, 90 kB" and marks["mark-a0"].href == "study-bits.html"
+    assert marks["mark-a2"].text == "Bits <1>, bad: 50.0 points, 90 kB" and marks["mark-a0"].href == "study-bits.html"
     drawn = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
     assert drawn["mark-a2"].get_markerfacecolor() == "#ffffff" != drawn["mark-a0"].get_markerfacecolor()
-    assert drawn["mark-a2"].zorder < drawn["mark-a0"].zorder, "what is dominated covers nothing of the front"
+    assert drawn["mark-a2"].zorder < drawn["mark-a0"].zorder, "what is dominated covers nothing of the Pareto front"
     assert all(text.arrow_patch is not None for text in figure.axes[0].texts), "a line leads from a name to its mark"
     assert [text.get_text() for text in figure.axes[0].texts] == ["1-bit", "8-bit"]
     assert figure.axes[0].get_xscale() == "log"
     timed, marks = score_against_cost([replace(ONE, latency_ms=1.5), BIG], title="t")
     assert len(timed.axes) == 2 and set(marks) == {"mark-a0", "mark-a1", "mark-b0"}
-    assert marks["mark-b0"].says.endswith("70 kB, 1.50 ms")
+    assert marks["mark-b0"].text.endswith("70 kB, 1.50 ms")
     for nothing in ([], [replace(ONE, score=math.nan)]):
         figure, marks = score_against_cost(nothing, title="t")
         assert not figure.axes and not marks and "No arm is done on every task" in str(figure.get_label())
@@ -91,4 +59,4 @@ def test_the_axis_of_scores_ends_where_scores_end() -> None:
 
 def test_one_seed_has_no_range() -> None:
     one = replace(ONE, score=0.851, low=0.851, high=0.851)
-    assert score_against_cost([one], title="t")[1]["mark-a0"].says == "Bits <1>, 1-bit: 85.1 points, 70 kB"
+    assert score_against_cost([one], title="t")[1]["mark-a0"].text == "Bits <1>, 1-bit: 85.1 points, 70 kB"

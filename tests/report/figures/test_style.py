@@ -11,7 +11,7 @@ from fabricate import do, plan
 from matplotlib.figure import Figure
 
 from xtc_study.analysis.collect import collect
-from xtc_study.report.figures.plots import seeds_by_arm
+from xtc_study.report.figures.seeds import seeds_by_arm
 from xtc_study.report.figures.style import INK, PAPER, RULE, STYLE, Drawing, Mark, drawing, figure_svg, grid, show
 from xtc_study.report.pages.sanitise import safe_svg
 
@@ -106,7 +106,7 @@ def test_a_notebook_s_figure_is_dark_on_a_dark_ground_in_the_colours_of_the_page
     assert safe_svg(svg) == svg, "it may stand in a page of a run"
     dark = re.search(r"prefers-color-scheme: dark\) \{ svg:root \{ (.*?) \} \}", svg)
     assert dark
-    css = (STYLE.parent / "templates" / "page.css").read_text("utf-8")
+    css = (STYLE.parents[1] / "templates" / "page.css").read_text("utf-8")
     page = css[css.index("prefers-color-scheme: dark") :]
     assert len(dark[1].split("; ")) == 10 and all(f"{one};" in page for one in dark[1].split("; "))
 

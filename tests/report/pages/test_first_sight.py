@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, claim, do, plan
 from fabricate_report import never_run, section
 
 from xtc_study.places import Places
@@ -48,7 +48,8 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
     source = "XTC Figure 1: 83.44 against 83.95 <GLUE>"
-    study = section(planned, runs, sources=[source])
+    sentence = "One bit costs more than 2 points."
+    study = section(planned, runs, claims=[claim("lower", "1-bit", "32-bit", 0.02, sentence, source)])
     (answer,) = study.answers
     assert answer.difference is not None
     numbers = numbers_of(answer)
@@ -67,7 +68,7 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
 
 def test_every_study_s_page_has_the_sources_of_its_claims(tmp_path: Path) -> None:
     study = Study("12_bits", places=Places(tmp_path))
-    assert [source for _, _, source in study.page().claims] == [one.source for one in study.spec.claims]
+    assert [answer.claim.source for answer in study.page().answers] == [one.source for one in study.spec.claims]
     assert "XTC Figure 1: 12 layers at 1 bit 83.44" in study.spec.claims[1].source
 
 

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import do, plan, write
-from fabricate_report import EVIL, executed, section
+from fabricate import claim, do, plan, write
+from fabricate_report import EVIL, executed, plain, section
 
 from xtc_study.analysis.claims import RULE, Answer
-from xtc_study.analysis.stats import Claim, Difference
+from xtc_study.analysis.stats import Difference
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import Recipe
 from xtc_study.report.pages.html import write_report
@@ -105,7 +104,7 @@ def bare(name: str, *answers: Answer) -> StudyPage:
 
 def test_a_verdict_on_few_seeds_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
     few = Difference(-0.1, -0.2, -0.05, n_seeds=2, n_examples=100, resamples=9, rng_seed=0)
-    study = bare("bits", Answer("It costs.", "supported", "", Claim("lower", "1-bit", "32-bit"), few))
+    study = bare("bits", Answer(claim("lower", "1-bit", "32-bit"), "supported", "", few))
     index, page = written(tmp_path, study)
     assert index.text.count("Supported, on 2 seeds") == 2 and page.text.count("Supported, on 2 seeds") == 1
     write_markdown(tmp_path, [study])
@@ -210,7 +209,7 @@ def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
     assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
-    _, page = written(tmp_path / "mini", replace(section(plan(), runs), published=published))
+    _, page = written(tmp_path / "mini", plain(section(plan(), runs), published=published))
     assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
 
 
@@ -225,9 +224,9 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     failed = run("failed", 2, 0)
     write(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
-    claim = Claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01)
-    changed = {"reference": claim.reference, "claims": [(EVIL, claim)], "commands": [(EVIL, EVIL)]}
-    study = section([*evil, failed], runs, chance={(EVIL, "dev"): 0.5}, **changed, **texts)
+    evil_claim = claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01, EVIL)
+    changed = {"reference": f"{EVIL}32", "claims": [evil_claim], "commands": [(EVIL, EVIL)]}
+    study = section([*evil, failed], runs, **changed, **texts)
     for page in written(tmp_path / "<b>", study):
         assert len(page.all("script")) == 1 and not page.all("b")
         assert EVIL not in page.source and page.text.count(EVIL) > 8
@@ -277,8 +276,8 @@ def test_pages_of_an_earlier_report_stay_linked(tmp_path: Path, runs: Path, plan
     first = section(planned, runs)
     index, _ = written(tmp_path / "mini", first)
     assert "Pages of an earlier report" not in index.text
-    index, _ = written(tmp_path / "mini", replace(first, name="other"))
+    index, _ = written(tmp_path / "mini", plain(first, name="other"))
     assert "Pages of an earlier report" in index.text
     assert first.href in [link["href"] for link in index.all("a")]
-    index, _ = written(tmp_path / "mini", first, replace(first, name="other"))
+    index, _ = written(tmp_path / "mini", first, plain(first, name="other"))
     assert "Pages of an earlier report" not in index.text

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fabricate import claim
 from fabricate_report import EVIL
 
+from xtc_study.analysis.claims import Answer
 from xtc_study.report.pages.markdown_pdf import (
     FormatError,
     check_format,
@@ -16,12 +18,13 @@ from xtc_study.report.pages.markdown_pdf import (
     write_format,
     write_markdown,
 )
-from xtc_study.report.study import Answer, Failure, StudyPage
+from xtc_study.report.study import Failure, StudyPage
 from xtc_study.report.tables import PageTable
 
+LITTLE = claim("lower", "1-bit", "32-bit", sentence="Little.")
 TABLE = PageTable(pd.DataFrame({"Arm": ["a|b", EVIL], "Score": ["1.0", "20.5"]}), "What *it* shows.")
 STUDY = StudyPage(
-    "bits", "How few?", "What does it cost?", [Answer("Little.", "supported", "Because.")], {"done": 1, "failed": 1},
+    "bits", "How few?", "What does it cost?", [Answer(LITTLE, "supported", "Because.")], {"done": 1, "failed": 1},
     "xtc-study run bits", arms=TABLE, failures=[Failure("r1", "failed", EVIL)], commands=[("1-bit", "run ```it```")],
     limits=["Few seeds."],
 )  # fmt: skip

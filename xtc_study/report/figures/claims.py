@@ -25,7 +25,7 @@ def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its d
     The short dashed bar is the margin: for "no worse" and "lower" it lies below zero, for "higher" above it.
 
     Args:
-        ledger: ``xtc_study.ledger.ledger``; its differences are in points.
+        ledger: ``analysis.ledger.ledger_of``; its differences are in points.
 
     Where no claim was run the figure says so in words.
     """

@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from xtc_study.analysis.stats import Claim, Difference, points
+from xtc_study.analysis.stats import Difference, points
 from xtc_study.report.figures.style import INK, MUTED, RULE, SERIES, STYLE, grid, in_words
+from xtc_study.studies import ClaimSpec
 
 _ROW = 0.42
 """Inches an arm takes."""
 
 
 def differences_by_arm(
-    found: Mapping[str, Difference], reference: str, claims: Sequence[Claim] = (), *, title: str
+    found: Mapping[str, Difference], reference: str, claims: Sequence[ClaimSpec] = (), *, title: str
 ) -> Figure:
     """One line an arm: the mean difference to the reference and its 95 % interval, in points; arms in the order given.
 
@@ -46,8 +47,7 @@ def differences_by_arm(
                 fontsize=8, color=INK,
             )  # fmt: skip
             if arm in margins:
-                claim = margins[arm]
-                at = 100 * claim.margin * (1 if claim.kind == "higher" else -1)
+                at = 100 * margins[arm].bound
                 panel.plot([at, at], [row - 0.32, row + 0.32], color=SERIES[1], linewidth=2, linestyle="--")
         panel.set_yticks(range(len(found)), list(found))
         panel.set_ylim(len(found) - 0.4, -0.7)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from xtc_study.analysis.pareto import ParetoPoint, undominated
 from xtc_study.report.figures.style import (
     INK,
     MARKERS,
@@ -30,71 +29,13 @@ from xtc_study.report.figures.style import (
 from xtc_study.report.tables import after_title, score_text, size_word
 
 LABELLED = 4
-"""If the front has more points, only its ends have their names written beside them; the others say them when asked."""
+"""If the Pareto front has more points, only its ends have their names beside them; the others show them when asked."""
 NEAR_POINTS = 2
 """Names closer than this would lie on each other."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """One arm of one study. Scores in the metric's scale."""
-
-    study: str
-    arm: str
-    href: str
-    """The study's page."""
-    score: float
-    low: float
-    """Of the lowest seed."""
-    high: float
-    """Of the highest seed."""
-    size_bytes: float
-    latency_ms: float
-    """NaN where it was not measured."""
-    latency_of: str
-    """What it was measured with, empty where it was not. Only times of the same can be compared."""
-    teacher: float
-    """The teachers' mean score."""
-    weight_bits: int
-    layers: str
-    comparable: tuple[str, ...]
-    """The encoder, tasks and splits that the score is of. Only equal ones can be compared."""
-    runs: frozenset[str]
-    """Run ids; two arms with the same runs are one point."""
-    epochs: tuple[float, ...] = ()
-    """How long its students were trained, every distinct number (``scope.student_epochs``)."""
-
-
-def comparable(points: Sequence[Point]) -> list[Point]:
-    """The largest set of points that can be compared, each once; studies on other tasks are left out.
-
-    Of times, those measured with what most of these points were are kept.
-    """
-    groups: dict[tuple[str, ...], dict[frozenset[str], Point]] = {}
-    for point in points:
-        if not np.isnan(point.score):
-            groups.setdefault(point.comparable, {}).setdefault(point.runs, point)
-    found = list(max(groups.values(), key=len).values()) if groups else []
-    timed = Counter(point.latency_of for point in found if point.latency_of)
-    usual = timed.most_common(1)[0][0] if timed else ""
-    return [p if p.latency_of == usual else replace(p, latency_ms=math.nan, latency_of="") for p in found]
-
-
-def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
-    """Whether no other costs at most as much and scores at least as high, being better in one. NaN: dominated."""
-    pairs = list(zip(costs, scores, strict=True))
-    return [
-        not np.isnan(cost)
-        and not any(
-            other_cost <= cost and other >= score and (other_cost < cost or other > score)
-            for other_cost, other in pairs
-        )
-        for cost, score in pairs
-    ]
-
-
-def score_against_cost(points: Sequence[Point], *, title: str) -> tuple[Figure, dict[str, Mark]]:
-    """The front of score against bytes on disk, and beside it against milliseconds if any point has them.
+def score_against_cost(points: Sequence[ParetoPoint], *, title: str) -> tuple[Figure, dict[str, Mark]]:
+    """The Pareto front of score against bytes on disk, and beside it against milliseconds if any point has them.
 
     Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point with a score is marked.
 
@@ -118,11 +59,11 @@ def score_against_cost(points: Sequence[Point], *, title: str) -> tuple[Figure, 
 
 
 def _panel(
-    panel: Axes, points: Sequence[Point], costs: Sequence[float], letter: str, label: str, marks: dict[str, Mark]
+    panel: Axes, points: Sequence[ParetoPoint], costs: Sequence[float], letter: str, label: str, marks: dict[str, Mark]
 ) -> None:
     best = undominated(costs, [point.score for point in points])
-    front = sorted((cost, 100 * point.score) for cost, point, on in zip(costs, points, best, strict=True) if on)
-    panel.step(*zip(*front, strict=True), where="post", color=MUTED, linewidth=1, zorder=1)
+    pareto_front = sorted((cost, 100 * point.score) for cost, point, on in zip(costs, points, best, strict=True) if on)
+    panel.step(*zip(*pareto_front, strict=True), where="post", color=MUTED, linewidth=1, zorder=1)
     for number, (point, cost, on) in enumerate(zip(points, costs, best, strict=True)):
         if np.isnan(cost):
             continue
@@ -139,12 +80,13 @@ def _panel(
             mfc=colour if on else PAPER,
             markersize=8,
             gid=gid,
-            zorder=3 + 2 * on,  # what is dominated never covers the front
+            zorder=3 + 2 * on,  # what is dominated never covers the Pareto front
         )
-        marks[gid] = Mark(_says(point), point.href)
-    for cost, score in _apart(front if len(front) <= LABELLED else [front[0], front[-1]]):
+        marks[gid] = Mark(_mark_text(point), point.href)
+    labelled = pareto_front if len(pareto_front) <= LABELLED else [pareto_front[0], pareto_front[-1]]
+    for cost, score in _apart(labelled):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
-        first = (cost, score) == front[0]
+        first = (cost, score) == pareto_front[0]
         # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there. The line
         # leads to the point past the marks beside it.
         panel.annotate(
@@ -165,12 +107,12 @@ def _panel(
     panel.set_ylabel("score (points)")
 
 
-def _apart(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _apart(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Without those just below another of about the same cost, whose name would stand on its name."""
     return [
         (cost, score)
-        for cost, score in front
-        if not any(cost < other < 1.1 * cost and score < above < score + NEAR_POINTS for other, above in front)
+        for cost, score in points
+        if not any(cost < other < 1.1 * cost and score < above < score + NEAR_POINTS for other, above in points)
     ]
 
 
@@ -183,13 +125,13 @@ def _round_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) > 1 else [low, high]
 
 
-def _look(point: Point, points: Sequence[Point]) -> tuple[str, str]:
+def _look(point: ParetoPoint, points: Sequence[ParetoPoint]) -> tuple[str, str]:
     bits = sorted({other.weight_bits for other in points})
     layers = sorted({other.layers for other in points})
     return SERIES[bits.index(point.weight_bits) % len(SERIES)], MARKERS[layers.index(point.layers) % len(MARKERS)]
 
 
-def _says(point: Point) -> str:
+def _mark_text(point: ParetoPoint) -> str:
     low, high = score_text(point.low), score_text(point.high)
     seeds = "" if np.isnan(point.low) or low == high else f" (seeds from {low} to {high})"
     time = "" if np.isnan(point.latency_ms) else f", {point.latency_ms:.2f} ms"
@@ -197,7 +139,7 @@ def _says(point: Point) -> str:
     return f"{arm}: {score_text(point.score)} points{seeds}, {size_word(point.size_bytes)}{time}"
 
 
-def _legend(panel: Axes, points: Sequence[Point]) -> None:
+def _legend(panel: Axes, points: Sequence[ParetoPoint]) -> None:
     handles = []
     for bits in sorted({point.weight_bits for point in points}):
         colour, _ = _look(next(point for point in points if point.weight_bits == bits), points)

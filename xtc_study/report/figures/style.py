@@ -43,9 +43,9 @@ _LETTERS_AN_INCH = 11
 
 @dataclass(frozen=True)
 class Mark:
-    """A point of a figure that can be pointed at: by its ``gid`` in the figure, what it says and where it leads."""
+    """A point of a figure that can be pointed at: by its ``gid`` in the figure, its text and where it leads."""
 
-    says: str
+    text: str
     href: str
 
 
@@ -63,6 +63,10 @@ class Drawing:
     """To stand inside a page: its colours are the page's, so it follows dark and print."""
     file: str
     """To stand alone."""
+    missing: str = ""
+    """What is missing, in a sentence, where there was nothing to draw; then the figure says this and no more."""
+    hint: str = ""
+    """How to read more of it on a page."""
     figure: Figure | None = field(default=None, repr=False, compare=False)
     """What both were drawn from; a notebook needs it for a PNG."""
 
@@ -82,10 +86,12 @@ class Drawing:
 def drawing(
     figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
 ) -> Drawing:
-    """The figure, once as a part of a page and once as a file."""
-    alt = str(figure.get_label()) or alt
+    """The figure, once as a part of a page and once as a file. One that says what is missing needs no caption."""
+    missing = str(figure.get_label())
+    alt, caption = missing or alt, "" if missing else caption
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
-    return Drawing(name, heading, caption, alt, inline, file, figure)
+    hint = "Point at a mark, or tab to it, to read it." if marks else ""
+    return Drawing(name, heading, caption, alt, inline, file, missing, hint, figure)
 
 
 def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[str, Mark] | None = None) -> str:
@@ -118,8 +124,8 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
 def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     """Each marked group inside a link; groups do not nest, so a group ends at its first closing tag after the next."""
     for gid, mark in marks.items():
-        says, href = escape(mark.says), escape(mark.href)
-        link = f'<a class="mark" href="{href}" aria-label="{says}"><title>{says}</title>'
+        text, href = escape(mark.text), escape(mark.href)
+        link = f'<a class="mark" href="{href}" aria-label="{text}"><title>{text}</title>'
         group = re.compile(rf'<g id="{re.escape(prefix + gid)}">.*?</g>\s*</g>', re.DOTALL)
         svg = group.sub(lambda found, link=link: f"{link}{found[0]}</a>", svg, count=1)  # type: ignore[misc]
     return svg
@@ -144,17 +150,15 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     display(bundle, raw=True, metadata=metadata)
 
 
-def mime_bundle(
-    figure: Figure, alt: str, caption: str = ""
-) -> tuple[dict[str, object], dict[str, dict[str, str]]]:
-    """The figure as SVG and PNG, and ``alt`` as plain text; and for both pictures ``alt`` and ``caption`` as metadata."""
+def mime_bundle(figure: Figure, alt: str, caption: str = "") -> tuple[dict[str, object], dict[str, dict[str, str]]]:
+    """The figure as SVG and PNG, and ``alt`` as plain text; then ``alt`` and ``caption`` as the pictures' metadata."""
     alt = str(figure.get_label()) or alt  # what is missing, where nothing could be drawn (``in_words``)
 
     buffer = io.BytesIO()
     with mpl.rc_context(fname=STYLE):
         _settle(figure)
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    bundle = {
+    bundle: dict[str, object] = {
         "image/svg+xml": standing_alone(figure_svg(figure, alt)),
         "image/png": buffer.getvalue(),
         "text/plain": alt,
@@ -201,7 +205,7 @@ def fitting(width: float, panels: int) -> float:
 
 
 def in_words(missing: str, title: str) -> Figure:
-    """A figure that says what is missing where there is nothing to draw yet, so that a notebook goes on past it.
+    """A figure that says what is missing where there is nothing to draw yet, so that a notebook runs to its end.
 
     What it says is its label too, which ``show`` and ``drawing`` give as its description.
     """

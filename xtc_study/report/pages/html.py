@@ -19,8 +19,8 @@ from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.pages.script import CSP, policy, script
 from xtc_study.report.pages.siblings import link_back, links_beside
 from xtc_study.report.scope import scope_together
-from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
-from xtc_study.report.summary import cards, claims_of, description, front_of, sharing, standing
+from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, with_done_runs, without_missing
+from xtc_study.report.summary import cards, claims_figure, description, pareto_figure, runs_by_state, sharing
 
 
 def write_report(
@@ -71,7 +71,7 @@ def write_report(
     }
     for study in studies:
         shown = without_missing(study.runs)
-        if shown is not None:
+        if shown:
             shown = replace(shown, links={run_id: pages[run_id] for run_id in shown.ids if run_id in pages})
         downloads = write_downloads(folder, study)
         html = environment.get_template("study.html.j2").render(
@@ -84,18 +84,18 @@ def write_report(
             **common,
         )
         replace_file(folder / study.href, html)
-    found, claims = front_of(studies), claims_of(studies)
-    for figure in ([found[0]] if found else []) + ([claims] if claims else []):
+    pareto, claims = pareto_figure(studies), claims_figure(studies)
+    for figure in [*([pareto[0]] if pareto else []), *([] if claims.missing else [claims])]:
         replace_file(folder / f"{figure.name}.svg", figure.file)
     html = environment.get_template("index.html.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
-        standing=standing(studies),
+        runs_by_state=runs_by_state(studies),
         sharing=sharing(studies),
         scope=scope_together([study.scope for study in studies]),
         stale=sum(len(study.stale) for study in studies),
-        front=found,
-        claims=claims,
+        pareto=pareto,
+        claims=None if claims.missing else claims,
         description=description(studies),
         beside=Markup(links_beside(folder)),
         earlier=earlier_pages(folder, studies, ".html"),
@@ -105,11 +105,6 @@ def write_report(
     index = replace_file(folder / "index.html", html)
     link_back(folder)
     return index
-
-
-def with_done_runs(studies: Sequence[StudyPage]) -> list[StudyPage]:
-    """The studies that a published report shows."""
-    return [study for study in studies if study.states.get("done", 0)]
 
 
 def shown_states(published: bool) -> tuple[str, ...]:
@@ -127,7 +122,7 @@ def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
     """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
     place = folder / f"study-{study.anchor}"
     files: dict[str, str] = {}
-    if study.frame is not None:
+    if study.frame is not None and not study.frame.empty:
         parquet = io.BytesIO()
         study.frame.to_parquet(parquet, index=False)
         replace_file(place / "results.csv", study.frame.to_csv(index=False))
@@ -152,7 +147,7 @@ def _run_pages(
     state: dict[str, str] = {}
     errors: dict[str, str] = {}
     for study in studies:
-        if study.runs is None:
+        if not study.runs:
             continue
         errors |= {failure.run_id: failure.error for failure in study.failures}
         for run_id, now in zip(study.runs.ids, study.runs.text["State"], strict=True):

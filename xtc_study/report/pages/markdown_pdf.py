@@ -21,7 +21,7 @@ from xtc_study.nearest import did_you_mean
 from xtc_study.report.pages.html import citation, earlier_pages, shown_states, with_done_runs
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import StudyPage
-from xtc_study.report.summary import cards, front_of, sharing, standing
+from xtc_study.report.summary import cards, pareto_figure, runs_by_state, sharing
 from xtc_study.report.tables import PageTable
 
 FORMATS = ("html", "md", "pdf")
@@ -117,16 +117,16 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         replace_file(folder / study.href.replace(".html", ".md"), text)
-    front = front_of(studies)
-    if front:
-        replace_file(folder / "front.svg", front[0].file)
+    pareto = pareto_figure(studies)
+    if pareto:
+        replace_file(folder / f"{pareto[0].name}.svg", pareto[0].file)
     text = environment.get_template("index.md.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
-        standing=standing(studies),
+        runs_by_state=runs_by_state(studies),
         sharing=sharing(studies),
         scope=scope_together([study.scope for study in studies]),
-        front=front,
+        pareto=pareto,
         earlier=earlier_pages(folder, studies, ".md"),
         **common,
     )

@@ -133,7 +133,7 @@ def _exporter() -> Any:
     exporter.register_filter("safe_html", safe_html)
     exporter.register_filter("aligned", aligned)
     exporter.register_filter("safe_svg", safe_svg)
-    exporter.register_filter("told", _told)
+    exporter.register_filter("description", _description)
     return exporter
 
 
@@ -165,15 +165,15 @@ def _cut(text: str) -> str:
     return f"{text[:LONGEST_TEXT]}\n... {len(text) - LONGEST_TEXT:,} more characters are in the executed notebook."
 
 
-def _told(output: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
+def _description(output: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
     """What a figure's metadata says of it: alt and caption, from the output, else from the cell."""
-    told: dict[str, str] = {}
+    stored: dict[str, str] = {}
     for source in (cell.get("metadata", {}), *output.get("metadata", {}).values()):
         if isinstance(source, Mapping):
-            told |= {key: str(source[key]) for key in ("alt", "caption") if source.get(key)}
+            stored |= {key: str(source[key]) for key in ("alt", "caption") if source.get(key)}
     text = str(output.get("data", {}).get("text/plain", ""))
-    alt = told.get("alt") or ("A figure without a description" if text.startswith("<") or not text else text)
-    return {"alt": alt, "caption": told.get("caption", ""), "name": alt}
+    alt = stored.get("alt") or ("A figure without a description" if text.startswith("<") or not text else text)
+    return {"alt": alt, "caption": stored.get("caption", ""), "name": alt}
 
 
 def _parameters(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The figures of one study and of one run: every seed by arm, and how a loss fell."""
+"""The figure of one study's seeds: every seed as a dot, arm by arm and task by task."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
+from xtc_study.analysis.score_tables import arms_in_order
 from xtc_study.analysis.teachers import teachers_score
 from xtc_study.report.figures.style import (
     INK,
@@ -19,26 +19,20 @@ from xtc_study.report.figures.style import (
     MUTED,
     PANEL_HEIGHT,
     PANEL_WIDTH,
-    RULE,
     SERIES,
     STYLE,
     beside,
-    figure_svg,
     grid,
     in_words,
-    show,
     within_scores,
 )
-from xtc_study.report.tables import arms_in_order, score_text
+from xtc_study.report.tables import score_text
 from xtc_study.tasks.metric_names import in_words as metric_in_words
-
-__all__ = ["figure_svg", "loss_curves", "loss_finding", "seeds_by_arm", "seeds_finding", "show"]
 
 _UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
 """More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
 _UPRIGHT_LETTERS = 28
 """Of names side by side under one panel; longer ones would run into each other."""
-_DASHES = ("-", "--", "-.", ":")
 
 
 def seeds_by_arm(
@@ -105,55 +99,6 @@ def seeds_finding(frame: pd.DataFrame) -> str:
     return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
 
 
-def loss_curves(curve: pd.DataFrame, *, title: str) -> Figure:
-    """One line a loss term over optimiser steps; a labelled vertical rule where each stage starts.
-
-    Args:
-        curve: columns phase, stage, step, term, value, in the order trained. Steps that start again in a later
-            phase or stage are laid end to end.
-
-    A curve without rows gives a figure that says so in words.
-    """
-    if curve.empty:
-        return in_words("No loss was recorded: the training took no step, or its record is gone.", title)
-    placed, starts = _end_to_end(curve)
-    looks = zip(itertools.cycle(_DASHES), itertools.cycle(SERIES))
-    with mpl.rc_context(fname=STYLE):
-        figure, (panel,) = grid(1, title, width=7.0)
-        for (term, points), (dash, colour) in zip(placed.groupby("term", sort=False), looks, strict=False):
-            first = True
-            for _, piece in points.groupby(["phase", "stage"], sort=False):  # no line across a stage without the term
-                alone = "o" if len(piece) == 1 else ""
-                label = str(term) if first else "_again"
-                panel.plot(piece["step"], piece["value"], dash, marker=alone, color=colour, label=label)
-                first = False
-        logarithmic = bool((placed["value"] > 0).all())
-        if logarithmic:
-            panel.set_yscale("log")
-            panel.yaxis.set_major_formatter("{x:g}")  # the default formatter needs math text
-            within_a_decade = placed["value"].max() < 10 * placed["value"].min()
-            panel.yaxis.set_minor_formatter("{x:g}" if within_a_decade else NullFormatter())
-        panel.set_ylabel("loss (log scale)" if logarithmic else "loss")
-        panel.set_xlabel("optimiser steps")
-        for step, name in starts:
-            panel.axvline(step, color=RULE, linewidth=1)
-            panel.annotate(
-                name, (step, 1), xycoords=("data", "axes fraction"), xytext=(3, 3), textcoords="offset points",
-                color=MUTED, fontsize=8,
-            )  # fmt: skip
-        panel.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
-
-
-def loss_finding(curve: pd.DataFrame) -> str:
-    """What ``loss_curves`` shows, in a sentence: each term's first and last recorded value."""
-    parts = []
-    for term, points in curve.groupby("term", sort=False):
-        first, last = float(points["value"].iloc[0]), float(points["value"].iloc[-1])
-        parts.append(f"{term} {first:.3g} to {last:.3g}")
-    return f"From the first to the last recorded step: {', '.join(parts)}." if parts else "Nothing was recorded."
-
-
 def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
     places = position - np.linspace(0.28, 0.06, len(scores))  # side by side: equal scores stay countable
     panel.plot(places, scores, marker, color=colour, markersize=5)
@@ -183,17 +128,6 @@ def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:
     known = [height for height in heights if not pd.isna(height)]
     if known:
         beside(panel, known[-1], "each arm's\nown teacher", "data", "center")
-
-
-def _end_to_end(curve: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[float, str]]]:
-    """The curve with steps that only rise, and where each stage starts with its name."""
-    pieces, starts, last = [], [], 0
-    for (phase, stage), piece in curve.groupby(["phase", "stage"], sort=False):
-        offset = last if piece["step"].min() <= last else 0
-        pieces.append(piece.assign(step=piece["step"] + offset))
-        starts.append((float(last), f"{phase} {stage}"))
-        last = int(pieces[-1]["step"].max())
-    return pd.concat(pieces), starts
 
 
 def _wrapped(arm: str) -> str:

@@ -7,7 +7,8 @@ import pytest
 from fabricate import TASKS, do, plan
 
 from xtc_study.analysis.collect import collect
-from xtc_study.report.figures.plots import figure_svg, loss_curves, loss_finding, seeds_by_arm, seeds_finding
+from xtc_study.report.figures.seeds import seeds_by_arm, seeds_finding
+from xtc_study.report.figures.style import figure_svg
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +18,6 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     for run in planned:
         do(runs, run)
     return collect(runs, planned)
-
-
-def curve() -> pd.DataFrame:
-    rows = [("teacher", 1, step, "task", 1 / step) for step in (10, 20)]
-    rows += [("quantise", 1, step, term, 5 / step) for step in (10, 20) for term in ("scores", "hidden")]
-    rows += [("quantise", 2, 30, "logits", 0.1)]
-    return pd.DataFrame(rows, columns=["phase", "stage", "step", "term", "value"])
 
 
 def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
@@ -85,24 +79,7 @@ def test_one_seed_has_no_interval_and_nothing_is_no_figure(frame: pd.DataFrame) 
     assert not nothing.axes and "No run of this study is done yet" in str(nothing.get_label())
 
 
-def test_loss_curves_lay_stages_end_to_end() -> None:
-    figure = loss_curves(curve(), title="What is learnt when?")
-    (panel,) = figure.axes
-    lines = {line.get_label(): list(line.get_xdata()) for line in panel.lines if not line.get_label().startswith("_")}
-    assert lines == {"task": [10, 20], "scores": [30, 40], "hidden": [30, 40], "logits": [70]}
-    assert [text.get_text() for text in panel.texts] == ["teacher 1", "quantise 1", "quantise 2"]
-    assert panel.get_yscale() == "log" and panel.get_xlabel() == "optimiser steps"
-    nothing = loss_curves(curve()[:0], title="t")
-    assert not nothing.axes and "No loss was recorded" in str(nothing.get_label())
-
-
-def test_a_loss_of_zero_gets_a_linear_scale() -> None:
-    assert loss_curves(curve().assign(value=0.0), title="t").axes[0].get_yscale() == "linear"
-
-
-def test_findings_are_sentences_with_the_numbers(frame: pd.DataFrame) -> None:
-    assert loss_finding(curve()[:2]) == "From the first to the last recorded step: task 0.1 to 0.05."
-    assert loss_finding(curve()[:0]) == "Nothing was recorded."
+def test_the_finding_is_a_sentence_with_the_number(frame: pd.DataFrame) -> None:
     primary = frame[frame["is_primary"]]
     gaps = 100 * (primary["teacher_value"] - primary["value"])
     worst = gaps.groupby([primary["task"], primary["arm"]]).mean()
