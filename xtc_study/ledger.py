@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from xtc_study.analysis.ledger import ledger_of
-from xtc_study.studies import load_study, study_names
+from xtc_study.studies import study_names
 from xtc_study.study import Study
 
 
@@ -64,8 +64,3 @@ def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
         return ""
     ranked = some.assign(share=some["done"] / some["runs"]).sort_values(["share", "done"], kind="stable")
     return str(ranked["study"].iloc[-1])
-
-
-def titles() -> dict[str, str]:
-    """Study to the question it asks, for tables."""
-    return {name: load_study(name).question for name in study_names()}

@@ -1,7 +1,7 @@
 """A study's claims put to the test, all of them together: intervals, margins, and Holm's adjustment in the family.
 
 A claim is supported when "it is false" is rejected, contradicted when "it is true" is, each by a one-sided p-value
-(``stats.macro_difference`` says where the draws come from) adjusted by Holm (1979) over the study's claims, at 2.5 %:
+(``stats.macro_difference`` describes the draws) adjusted by Holm (1979) over the study's claims, at 2.5 %:
 what the end of a 95 % interval tests. Otherwise it is undecided. A failure to reject is never read as agreement.
 """
 

@@ -120,7 +120,7 @@ def compact_layers(layers: int | str | tuple[int, ...] | None) -> str:
 
 
 def shape_words(run: pd.Series) -> str:
-    """What a row of the tidy frame says of a student's shape: ``1/2``, ``all of 1/2`` (of the encoder, whose other
+    """A student's shape in words, from its row of the tidy frame: ``1/2``, ``all of 1/2`` (of the encoder, whose other
     layers the teacher does without), ``all, width 1/4``.
     """
     words = "all" if run["layers"] == "1/1" else str(run["layers"])

@@ -17,7 +17,8 @@ def effects(differences: Mapping[str, Difference], margin: float = 0.01) -> pd.D
     intervals are not adjusted.
 
     Args:
-        differences: arm to arm minus reference, in the metric's scale. margin: how much matters; 0.01 is one point.
+        differences: arm to arm minus reference, in the metric's scale.
+        margin: how much matters; 0.01 is one point.
     """
     adjusted = holm([p_no_difference(found) for found in differences.values()])
     point = "a point" if margin == 0.01 else f"{100 * margin:g} points"

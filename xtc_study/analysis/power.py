@@ -87,7 +87,8 @@ def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) 
     """The spread of runs that are done; None where no arm has two seeds, or none was compared.
 
     Args:
-        frame: rows of ``analysis.collect.collect``. differences: by arm, of the same runs.
+        frame: rows of ``analysis.collect.collect``.
+        differences: by arm, of the same runs.
     """
     primary = frame[frame["is_primary"]]
     groups = primary.groupby(["arm", "task", "split"])["value"].agg(["var", "size"]).dropna()
@@ -107,7 +108,7 @@ def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) 
 
 
 def power_text(spread: Spread, seeds: int) -> str:
-    """What ``plan`` says: the difference that the planned seeds can see, and the seeds that 5, 2 and 1 points need."""
+    """What ``plan`` prints: the difference the planned seeds can see, and the seeds that 5, 2 and 1 points need."""
     needs = []
     for points in (5, 2, 1):
         needed = seeds_needed(spread, points / 100)

@@ -38,7 +38,7 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
     figure's depth, bits, task, split and metric; its word table has the bits of its other weights, as in every
     published model. The nine-column average is compared where all nine columns are there. Augmentation, learning rate
     and epochs may differ, and so may the pooler, the small tables and the products of attention, on which the
-    published models differ among themselves; ``note`` says what is known of the published run.
+    published models differ among themselves; ``note`` has what is known of the published run.
     """
     table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
     whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")

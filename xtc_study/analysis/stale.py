@@ -11,11 +11,13 @@ from xtc_study.recipe import VERSION
 def stale_runs(frame: pd.DataFrame, method: int = METHOD_VERSION, recipe: int = VERSION) -> dict[str, str]:
     """By run id, in words, which version of the method or of the recipe made a run that is not today's.
 
-    A stale run still counts: its id says that the recipe is the same. But today's code would give other numbers, so it
-    is shown. The commit of a run says nothing of that, most commits change no number; provenance lists it.
+    A stale run still counts: its id is of the same recipe. But today's code would give other numbers, so it
+    is shown. The commit of a run does not show that, for most commits change no number; provenance lists it.
 
     Args:
-        frame: rows of ``analysis.collect.collect``. method, recipe: the versions of today's code.
+        frame: rows of ``analysis.collect.collect``.
+        method: the method's version in today's code.
+        recipe: the recipe's version in today's code.
     """
     found = {}
     for run in frame.drop_duplicates("run_id").itertuples():

@@ -136,9 +136,9 @@ def write_report(
     import webbrowser
 
     from xtc_study.places import work_folder
-    from xtc_study.report.pages.html import with_done_runs
     from xtc_study.report.pages.html import write_report as write_pages
     from xtc_study.report.pages.markdown_pdf import check_format, write_format
+    from xtc_study.report.study import with_done_runs
 
     browser = check_format(format)
     studies = selection.chosen()

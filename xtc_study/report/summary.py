@@ -1,4 +1,4 @@
-"""What the index says of all studies together: key figures, the claims, and score against cost."""
+"""What the index shows of all studies together: key figures, the claims, and score against cost."""
 
 from __future__ import annotations
 

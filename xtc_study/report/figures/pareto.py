@@ -64,6 +64,8 @@ def _panel(
     best = undominated(costs, [point.score for point in points])
     pareto_front = sorted((cost, 100 * point.score) for cost, point, on in zip(costs, points, best, strict=True) if on)
     panel.step(*zip(*pareto_front, strict=True), where="post", color=MUTED, linewidth=1, zorder=1)
+
+    # Every point is a mark that can be pointed at; what is dominated is hollow.
     for number, (point, cost, on) in enumerate(zip(points, costs, best, strict=True)):
         if np.isnan(cost):
             continue
@@ -83,6 +85,8 @@ def _panel(
             zorder=3 + 2 * on,  # what is dominated never covers the Pareto front
         )
         marks[gid] = Mark(_mark_text(point), point.href)
+
+    # Of a long Pareto front only the ends have room for their names.
     labelled = pareto_front if len(pareto_front) <= LABELLED else [pareto_front[0], pareto_front[-1]]
     for cost, score in _apart(labelled):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
@@ -94,6 +98,7 @@ def _panel(
             ha="left" if first else "right", fontsize=8, color=INK, zorder=6, annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 4},
         )  # fmt: skip
+
     panel.set_xscale("log", base=2)
     panel.margins(x=0.2)
     # The marks decide what is shown: one odd seed would press them into a line.

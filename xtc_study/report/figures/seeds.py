@@ -122,7 +122,7 @@ def _line(panel: Axes, height: float, label: str, dash: str) -> None:
 
 
 def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:
-    """A short line for each arm's own teacher; the last one, at the edge, says what they are."""
+    """A short line for each arm's own teacher; the last one, at the edge, has their label."""
     for position, height in enumerate(heights):
         panel.plot([position - 0.4, position + 0.4], [height] * 2, "--", color=MUTED, linewidth=1.1, zorder=1)
     known = [height for height in heights if not pd.isna(height)]

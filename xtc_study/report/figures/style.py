@@ -101,8 +101,10 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
     accessible name. Text in the figure is escaped by matplotlib; ``alt`` is escaped here.
 
     Args:
-        themed: colours are CSS variables of the page. marks: artists, by gid, that become links which say something
-            when pointed at or focused; the figure is then a group and not one image, so that they can be reached.
+        alt: what a reader who cannot see the figure is given.
+        themed: colours are CSS variables of the page.
+        marks: artists, by gid, that become links which show their text when pointed at or focused; the figure is
+            then a group and not one image, so that they can be reached.
     """
     buffer = io.StringIO()
     with mpl.rc_context(fname=STYLE):
@@ -205,9 +207,9 @@ def fitting(width: float, panels: int) -> float:
 
 
 def in_words(missing: str, title: str) -> Figure:
-    """A figure that says what is missing where there is nothing to draw yet, so that a notebook runs to its end.
+    """A figure that names what is missing where there is nothing to draw yet, so that a notebook runs to its end.
 
-    What it says is its label too, which ``show`` and ``drawing`` give as its description.
+    Its text is its label too, which ``show`` and ``drawing`` give as its description.
     """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(7.0, 0.9))
@@ -222,7 +224,7 @@ def grid(
 ) -> tuple[Figure, list[Axes]]:
     """A figure of panels, as many a row as a page is wide, below a wrapped title. Sizes are of a panel, in inches.
 
-    Without a panel the figure says that nothing is done.
+    Without a panel the figure names what is missing: a run that is done.
     """
     if not panels:
         return in_words("No run is done yet, so there is nothing to draw.", title), []

@@ -41,7 +41,7 @@ def write_report(
     alone.
 
     Args:
-        profile: what its headings say; empty: the folder's name.
+        profile: in its headings; empty: the folder's name.
         runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
         notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.

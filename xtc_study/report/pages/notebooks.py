@@ -36,7 +36,7 @@ _PART_OF_THE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class NotebookPage:
-    """What a page says around its notebook. Plain text; escaped when written."""
+    """What a page shows around its notebook. Plain text; escaped when written."""
 
     title: str
     studies: tuple[tuple[str, str], ...] = ()
@@ -62,7 +62,7 @@ def write_notebook_pages(folder: Path, notebooks: Mapping[Path, NotebookPage]) -
     written, to_make = {}, []
     for path, page in notebooks.items():
         if not _PART_OF_THE_ID.fullmatch(page.title):
-            continue  # never leave the folder, whatever an id says
+            continue  # no id may lead out of the folder
         try:
             digest = _digest(path.read_bytes(), page, folder)
         except OSError:
@@ -166,7 +166,7 @@ def _cut(text: str) -> str:
 
 
 def _description(output: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, str]:
-    """What a figure's metadata says of it: alt and caption, from the output, else from the cell."""
+    """A figure's description in its metadata: alt and caption, from the output, else from the cell."""
     stored: dict[str, str] = {}
     for source in (cell.get("metadata", {}), *output.get("metadata", {}).values()):
         if isinstance(source, Mapping):
@@ -204,7 +204,7 @@ def _template() -> bytes:
 
 
 def _made_of(page: Path) -> str:
-    """The digest a page says it was made of; empty if there is none."""
+    """The digest of what a page was made of, as it is written in the page; empty if there is none."""
     try:
         with page.open("rb") as file:
             head = file.read(400)
