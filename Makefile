@@ -24,6 +24,7 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 stress: install
