@@ -64,7 +64,10 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
 def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
     codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
     places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
-    assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
+    following = codes[places[0] + 1]["source"]
+    assert len(places) == 1 and re.search(
+        r"check_injected\(globals\(\)\)|Study\.from_names\(\"\w+\", globals\(\)\)", following
+    )
 
 
 def prepared(name: str, folder: Path, **chosen: Any) -> Path:

@@ -123,7 +123,7 @@ def test_heads_of_a_notebook_s_table_stand_over_their_cells(study: tuple[Path, l
     page = PageTable(arm_text(arm_table(collect(*study), "32-bit"), "32-bit"), "t")._repr_html_()
     heads = re.findall(r'<th scope="col"( class="number")?>([^<]+)</th>', page)
     assert [name for number, name in heads if not number] == ["Arm"] and len(heads) == 10
-    assert len(re.findall(r'<td class="number"', page)) == 9 * 2 and ".xtc-study .number { text-align: right" in page
+    assert len(re.findall(r'<td class="number"', page)) == 9 * 2 and ".xtc-study .number { text-align: right " in page
 
 
 def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:
