@@ -175,7 +175,7 @@ def _print_answers(pages: Sequence[StudyPage]) -> None:
             if answer.verdict == "not run":
                 untouched[study.name] += 1
             else:
-                out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
+                out.print(f"{study.name}: {answer.verdict}: {answer.claim.sentence} {answer.reasons}", markup=False)
     if untouched:
         claims = f"{untouched.total()} claim" + ("s" if untouched.total() > 1 else "")
         out.print(f"not run: {claims} of {', '.join(untouched)}", markup=False)
