@@ -309,7 +309,6 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
     from fabricate import do
 
-
     do(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]
     assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
