@@ -48,42 +48,41 @@ def main() -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=BITS, choices=range(1, 9), help="bits a weight")
     parser.add_argument("--quick", action="store_true", help="one scale a matrix and these bits alone")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        wrong = check(chosen, chosen.output or Path(room))
+    with tempfile.TemporaryDirectory() as workdir:
+        wrong = check(chosen, chosen.output or Path(workdir))
     print(
         "every file gives its student's logits" if not wrong else f"{wrong} files do not give their student's logits"
     )
     sys.exit(1 if wrong else 0)
 
 
-def check(chosen: argparse.Namespace, room: Path) -> int:
+def check(chosen: argparse.Namespace, workdir: Path) -> int:
     """The number of files that differ from their student."""
     granularities = GRANULARITIES[:1] if chosen.quick else GRANULARITIES
     formats: dict[str, dict[str, Any]] = {
         f"{bits}-bit, a scale a {granularity}": {"weight_bits": bits, "granularity": granularity}
         for bits, granularity in itertools.product(chosen.bits, granularities)
     }
-    places, compute, wrong = Places(room), Compute(chosen.device, chosen.precision), 0
+    places, compute, wrong = Places(workdir), Compute(chosen.device, chosen.precision), 0
     for number, (name, fields) in enumerate({**formats, **({} if chosen.quick else OTHERS)}.items()):
         for rest in REST_FORMATS:
             recipe, started = Recipe.of(**SHORT, **fields, rest=rest), time.monotonic()
             pipeline = Pipeline(recipe, places, compute)
             if not number and rest == "fp32":
-                print(_machine(pipeline.arithmetic), flush=True)
+                print(_machine(pipeline.precision), flush=True)
             try:
-                outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), room / f"{number}-{rest}")
-                said = (
-                    f"exact, {outcome.metrics['size_bytes']:,} bytes, score {outcome.metrics['rows'][0]['value']:.3f}"
-                )
+                evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
+                size, value = evaluation.metrics["size_bytes"], evaluation.metrics["rows"][0]["value"]
+                said = f"exact, {size:,} bytes, score {value:.3f}"
             except ReloadError as error:
                 wrong, said = wrong + 1, f"DIFFERS: {error}"
             print(f"{name}, rest {rest}: {said}, {time.monotonic() - started:.1f} s", flush=True)
     return wrong
 
 
-def _machine(arithmetic: Any) -> str:
-    name = torch.cuda.get_device_name() if arithmetic.device == "cuda" else arithmetic.device
-    return f"{name}, {arithmetic.precision} steps, torch {torch.__version__}"
+def _machine(precision: Any) -> str:
+    name = torch.cuda.get_device_name() if precision.device == "cuda" else precision.device
+    return f"{name}, {precision.name} steps, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

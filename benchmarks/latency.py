@@ -22,7 +22,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
-from xtc_study.deploy.bench.benchmark import SHAPES, bench, contenders, cpu_name
+from xtc_study.deploy.bench.benchmark import SHAPES, bench, contenders
+from xtc_study.hardware import cpu_name
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
 
@@ -37,10 +38,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=None, help="a folder for latency.md and latency.json")
     chosen = parser.parse_args()
     shapes = [(int(batch), int(length)) for batch, length in (shape.split("x") for shape in chosen.shapes)]
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as workdir:
         found, differences = [], {}
         for layers in chosen.layers:
-            these, off = prepared(Path(room), layers)
+            these, off = prepared(Path(workdir), layers)
             found += these
             differences |= off
         frame = bench(
@@ -54,9 +55,9 @@ def main() -> None:
         (chosen.output / "latency.json").write_text(json.dumps(frame.to_dict("records"), indent=1) + "\n")
 
 
-def prepared(room: Path, layers: int) -> tuple[list[Any], dict[str, float]]:
+def prepared(workdir: Path, layers: int) -> tuple[list[Any], dict[str, float]]:
     """The contenders of one depth, their names with the depth in front."""
-    folder = room / str(layers)
+    folder = workdir / str(layers)
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers, num_labels=2)).eval()
     model.save_pretrained(folder / "teacher")

@@ -26,9 +26,9 @@ from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.training import stage
-from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_tokenizer
-from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training.stage import Objective, Schedule, train
 
 stage.POINTS = 1  # a short training would log after each step, which a real one does after hundreds
 
@@ -39,7 +39,7 @@ class Watch:
     def __init__(self, student: Any, teacher: Any, device: str) -> None:
         self.device = device
         self.starts: list[Any] = []
-        self.taught: list[Any] = []
+        self.teacher_outputs: list[Any] = []
         self.sizes: list[int] = []
         student.register_forward_pre_hook(self._student, with_kwargs=True)
         teacher.register_forward_pre_hook(self._teacher)
@@ -50,7 +50,7 @@ class Watch:
         self.sizes.append(inputs["input_ids"].numel())
 
     def _teacher(self, *args: Any) -> None:
-        self.taught.append(stamp(self.device))
+        self.teacher_outputs.append(stamp(self.device))
 
 
 def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int) -> Callable[[], dict[str, Any]]:
@@ -62,46 +62,48 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
         AutoModelForSequenceClassification.from_pretrained(folder / name, dtype="float32", local_files_only=True)
         for name in ("student", "teacher")
     )
-    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
-    lesson = Lesson(STAGE_TERMS[0][0])
+    resolved = choose_precision(device, precision, teacher.config.hidden_size)
+    objective = Objective(STAGE_TERMS[0][0])
     if kind == "distil":
         make_low_bit(student, Recipe.of(task=task.name, weight_bits=1))
-        lesson = Lesson(STAGE_TERMS[1][0], teacher, tuple(plan["layers"]))
-    student.to(arithmetic.device)
+        objective = Objective(STAGE_TERMS[1][0], teacher, tuple(plan["layers"]))
+    student.to(resolved.device)
     batch_size = plan["batch_size"]
     a_round = -(-len(rows) // batch_size)
     schedule = Schedule(a_round * (1 + rounds), batch_size, 2e-5, warmup=0.1, weight_decay=0.01, seed=0)
-    watch = Watch(student, teacher, arithmetic.device)
+    watch = Watch(student, teacher, resolved.device)
 
     def once() -> dict[str, Any]:
         ends: list[Any] = []
 
         def ended(model: Any) -> float:
-            ends.append(stamp(arithmetic.device))
+            ends.append(stamp(resolved.device))
             return 0.0
 
-        watch.starts, watch.taught, watch.sizes = [], [], []
-        with tempfile.TemporaryDirectory() as room:
+        watch.starts, watch.teacher_outputs, watch.sizes = [], [], []
+        with tempfile.TemporaryDirectory() as workdir:
             padding = Padding(tokenizer, task)
-            curve = train(student, rows, padding, lesson, schedule, arithmetic, Path(room), ended).curve
-        if arithmetic.device == "cuda":
+            curve = train(student, rows, padding, objective, schedule, resolved, Path(workdir), ended).curve
+        if resolved.device == "cuda":
             torch.cuda.synchronize()
         seconds = seconds_between(watch.starts[a_round], ends[-1])
-        taught = list(zip(watch.taught[::2], watch.taught[1::2], strict=True))
-        if 0 < len(taught) < len(watch.starts):  # asked once about each row, before the first step: a share of that
-            teacher_seconds = seconds_between(watch.taught[0], watch.starts[0]) * rounds / (1 + rounds)
+        teacher_outputs = list(zip(watch.teacher_outputs[::2], watch.teacher_outputs[1::2], strict=True))
+        if (
+            0 < len(teacher_outputs) < len(watch.starts)
+        ):  # asked once about each row, before the first step: a share of that
+            teacher_seconds = seconds_between(watch.teacher_outputs[0], watch.starts[0]) * rounds / (1 + rounds)
             seconds += teacher_seconds
         else:
-            teacher_seconds = sum(seconds_between(*pair) for pair in taught[a_round:])
+            teacher_seconds = sum(seconds_between(*pair) for pair in teacher_outputs[a_round:])
         return {
             "seconds": seconds,
             "teacher_seconds": teacher_seconds,
             "steps": len(watch.starts) - a_round,
             "tokens": rounds * sum(rows["length"][:]),
             "positions": sum(watch.sizes[a_round:]),
-            "loss": sum(point["value"] for point in curve if point["term"] in lesson.terms),
-            "device": arithmetic.device,
-            "precision": arithmetic.precision,
+            "loss": sum(point["value"] for point in curve if point["term"] in objective.terms),
+            "device": resolved.device,
+            "precision": resolved.name,
         }
 
     return once
@@ -116,7 +118,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     chosen = parser.parse_args()
     before = resident()
-    device = choose_arithmetic(chosen.device).device
+    device = choose_precision(chosen.device).device
     serve(trainings(chosen.folder, chosen.kind, device, chosen.precision, chosen.rounds), before, device)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from reference_step import ReferenceStep, model_in, outputs, passes, quantise
+from reference_step import ReferenceStep, model_in, outputs, passes, quantize
 from safetensors.torch import load_file
 from torch import Tensor
 from turns import resident, serve
@@ -78,7 +78,7 @@ class PeerStep(ReferenceStep):
 
 def check(student: Any, reference: Any, batch: dict[str, Tensor]) -> None:
     """That DeepSpeed quantises, and as the reference does: the same logits of the same model."""
-    quantise(reference)
+    quantize(reference)
     with torch.no_grad():
         expected, found = (outputs(model.eval(), batch).logits for model in (reference, student))
     student.train()

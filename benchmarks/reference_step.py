@@ -87,7 +87,7 @@ class RoundedInputs(torch.autograd.Function):
         return grad, None
 
 
-class QuantisedLinear(nn.Linear):
+class QuantizedLinear(nn.Linear):
     """A linear with 1-bit weights and, unless ``input_bits`` is None, rounded inputs."""
 
     def __init__(self, linear: nn.Linear, input_bits: int | None) -> None:
@@ -101,7 +101,7 @@ class QuantisedLinear(nn.Linear):
         return F.linear(x, weight, self.bias)
 
 
-class QuantisedTable(nn.Embedding):
+class QuantizedTable(nn.Embedding):
     """A table with 1-bit weights, all rows of it quantised in each forward pass."""
 
     def __init__(self, table: nn.Embedding) -> None:
@@ -112,14 +112,14 @@ class QuantisedTable(nn.Embedding):
         return F.embedding(ids, BinaryWeights.apply(self.weight, self.num_embeddings), self.padding_idx)
 
 
-def quantise(model: Any, input_bits: int | None = 8) -> None:
+def quantize(model: Any, input_bits: int | None = 8) -> None:
     """Makes a BERT student 1-bit in place."""
     for name, module in list(model.bert.encoder.named_modules()):
         if isinstance(module, nn.Linear):
             parent, _, child = name.rpartition(".")
             assert child in LINEARS, name
-            setattr(model.bert.encoder.get_submodule(parent), child, QuantisedLinear(module, input_bits))
-    model.bert.embeddings.word_embeddings = QuantisedTable(model.bert.embeddings.word_embeddings)
+            setattr(model.bert.encoder.get_submodule(parent), child, QuantizedLinear(module, input_bits))
+    model.bert.embeddings.word_embeddings = QuantizedTable(model.bert.embeddings.word_embeddings)
 
 
 def outputs(model: Any, batch: dict[str, Tensor]) -> Any:
@@ -171,8 +171,8 @@ class ReferenceStep:
     def __call__(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss before the step, a scalar."""
         with torch.no_grad():
-            taught = outputs(self.teacher, batch)
-        loss = distillation_loss(outputs(self.student, batch), taught, self.layers, self.states)
+            teacher_outputs = outputs(self.teacher, batch)
+        loss = distillation_loss(outputs(self.student, batch), teacher_outputs, self.layers, self.states)
         loss.backward()
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0, foreach=False)
         self.optimiser.step()
@@ -222,7 +222,7 @@ def main() -> None:
     before = resident()
     plan = json.loads((chosen.folder / "plan.json").read_text())
     student, teacher = (model_in(chosen.folder / name, chosen.device) for name in ("student", "teacher"))
-    quantise(student)
+    quantize(student)
     step = ReferenceStep(student, teacher, plan["layers"], plan["states"])
     serve(passes(step, load_file(chosen.folder / "padded.safetensors"), chosen.device), before, chosen.device)
 

@@ -41,11 +41,11 @@ def main() -> None:
         "paper's size, MB | paper's ratio | asked |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as workdir:
         full = fp32_bytes(12)
         for layers, bits, tables in ARMS:
             for rest in REST_FORMATS:
-                lines.append(row(Path(room), layers, bits, tables, rest, full))
+                lines.append(row(Path(workdir), layers, bits, tables, rest, full))
                 print(lines[-1], flush=True)
     write(lines, chosen.output)
 
@@ -59,11 +59,11 @@ def write(lines: list[str], output: Path | None) -> None:
         output.write_text(text)
 
 
-def row(room: Path, layers: int, bits: int, tables: bool, rest: str, full: int) -> str:
+def row(workdir: Path, layers: int, bits: int, tables: bool, rest: str, full: int) -> str:
     recipe = Recipe.of(task="mnli", layers=layers, weight_bits=bits, quantise_tables=tables, rest=rest)
     model = bert(layers)
     make_low_bit(model, recipe)
-    size = save_packed(model, room, rest=rest)
+    size = save_packed(model, workdir, rest=rest)
     paper = paper_size_bytes(model, bits)
     asked = BOUNDS.get((layers, bits, rest))
     kind = f"{bits} bit" if tables else "the rest's"

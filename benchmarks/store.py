@@ -24,7 +24,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from xtc_study.analysis.collect import collect, states
 from xtc_study.profiles import load_profile
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.executors import run_recipes
 from xtc_study.runs.step_store import StepStore
 from xtc_study.studies import PlannedRun, load_study, plan
@@ -49,12 +49,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--overhead", type=int, default=4, help="runs of an empty notebook to time")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as room:
-        scale(Path(room), chosen.runs)
-        overhead(Path(room), chosen.overhead)
+    with tempfile.TemporaryDirectory() as workdir:
+        scale(Path(workdir), chosen.runs)
+        overhead(Path(workdir), chosen.overhead)
 
 
-def scale(room: Path, count: int) -> None:
+def scale(workdir: Path, count: int) -> None:
     study, profile = load_study("12_bits"), load_profile("smoke")
     a_seed = len(plan(study, profile, seeds=[0]))
     seeds = list(range(-(-count // a_seed)))
@@ -66,11 +66,11 @@ def scale(room: Path, count: int) -> None:
     tracemalloc.stop()
     timed("plan again, without measuring memory", len(planned), lambda: plan(study, profile, seeds=seeds))
     recipes = [run.recipe for run in planned]
-    timed("account of steps", len(planned), lambda: account(recipes, StepStore(room / "steps")))
-    timed("status, nothing run yet", len(planned), lambda: states(room / "runs", planned))
-    fabricate(room / "runs", planned)
-    timed("status, all done", len(planned), lambda: states(room / "runs", planned))
-    frame = timed("collect", len(planned), lambda: collect(room / "runs", planned))
+    timed("account of steps", len(planned), lambda: cost(recipes, StepStore(workdir / "steps")))
+    timed("status, nothing run yet", len(planned), lambda: states(workdir / "runs", planned))
+    fabricate(workdir / "runs", planned)
+    timed("status, all done", len(planned), lambda: states(workdir / "runs", planned))
+    frame = timed("collect", len(planned), lambda: collect(workdir / "runs", planned))
     print(f"  {len(frame):,} rows")
     program = [sys.executable, "-c", "from xtc_study.cli import main; main()", "--help"]
     subprocess.run(program, capture_output=True, check=True)
@@ -87,14 +87,14 @@ def fabricate(runs: Path, planned: list[PlannedRun]) -> None:
         (folder / "predictions.parquet").touch()
 
 
-def overhead(room: Path, count: int) -> None:
+def overhead(workdir: Path, count: int) -> None:
     """The same trivial work as a plain Python script and as a notebook run with its claim, kernel and records."""
     recipes = [Recipe.of(task="cola", seed=seed) for seed in range(count)]
     fields = "\n".join(f"{field} = None" for field in [*Recipe.model_fields, "results_dir", "claim"])
     cells = [new_code_cell(fields, metadata={"tags": ["parameters"]}), new_code_cell(WORK)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(new_notebook(cells=cells, metadata=kernel), room / "empty.ipynb")
-    results = str(room)
+    nbformat.write(new_notebook(cells=cells, metadata=kernel), workdir / "empty.ipynb")
+    results = str(workdir)
 
     def scripts() -> None:
         for recipe in recipes:
@@ -103,7 +103,9 @@ def overhead(room: Path, count: int) -> None:
 
     timed("plain Python scripts, one after the other", count, scripts)
     # The notebook writes no metrics.json, so each run ends as failed; what it takes to get there is the same.
-    timed("notebook runs, one worker", count, lambda: list(run_recipes(recipes, room, room / "empty.ipynb", {}, 1)))
+    timed(
+        "notebook runs, one worker", count, lambda: list(run_recipes(recipes, workdir, workdir / "empty.ipynb", {}, 1))
+    )
 
 
 def timed(name: str, runs: int, work: Callable[[], Any]) -> Any:

@@ -33,12 +33,12 @@ from transformers import AutoModelForSequenceClassification, BertConfig, BertTok
 from turns import Contender, ContenderError
 
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map, reduced
-from xtc_study.deploy.bench.benchmark import cpu_name
+from xtc_study.hardware import cpu_name
 from xtc_study.runs.execute import MEMORY
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
-from xtc_study.training.precision import choose_arithmetic
+from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 HERE = Path(__file__).parent
@@ -46,9 +46,9 @@ MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "
 """The shape of all-MiniLM-L6-v2."""
 PIECES = 30_522
 LENGTH, BATCH = 128, 32
-OURS, UNTAUGHT, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
+OURS, WITHOUT_TEACHER, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
 REFERENCE, PEER = "(b) released scripts' step, fp32", "(c) deepspeed.compression, fp32"
-ORDER = (OURS, UNTAUGHT, PLAIN, REFERENCE, PEER)
+ORDER = (OURS, WITHOUT_TEACHER, PLAIN, REFERENCE, PEER)
 KEYS = ["device", "threads", "precision", "model"]
 """Rows of one measurement share these; a task measured again replaces its own rows."""
 
@@ -93,11 +93,11 @@ def main() -> None:
 
 def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
     """Rows of one task, a contender each, and what could not be measured."""
-    device = choose_arithmetic(chosen.device).device
-    with tempfile.TemporaryDirectory() as room:
-        model = prepare(Path(room), task, chosen)
-        reports, notes = take_turns(commands(Path(room), device, chosen), Path(room), task.name, chosen)
-    reports[UNTAUGHT] = [{**one, "seconds": one["seconds"] - one["teacher_seconds"]} for one in reports[OURS]]
+    device = choose_precision(chosen.device).device
+    with tempfile.TemporaryDirectory() as workdir:
+        model = prepare(Path(workdir), task, chosen)
+        reports, notes = take_turns(commands(Path(workdir), device, chosen), Path(workdir), task.name, chosen)
+    reports[WITHOUT_TEACHER] = [{**one, "seconds": one["seconds"] - one["teacher_seconds"]} for one in reports[OURS]]
     common = {
         "task": task.name,
         "device": torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
@@ -110,15 +110,15 @@ def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any
     return [{**common, **row(label, reports)} for label in ORDER if label in reports], notes
 
 
-def commands(room: Path, device: str, chosen: argparse.Namespace) -> dict[str, list[str]]:
+def commands(workdir: Path, device: str, chosen: argparse.Namespace) -> dict[str, list[str]]:
     """The programs that compete, by label."""
     flags = ["--device", device, "--precision", chosen.precision, "--rounds", str(chosen.rounds)]
-    ours = [sys.executable, str(HERE / "our_step.py"), str(room)]
+    ours = [sys.executable, str(HERE / "our_step.py"), str(workdir)]
     found = {
         OURS: [*ours, "distil", *flags],
         PLAIN: [*ours, "plain", *flags],
-        REFERENCE: [sys.executable, str(HERE / "reference_step.py"), str(room), "--device", device],
-        PEER: [str(chosen.peer), str(HERE / "peer_step.py"), str(room), "--device", device],
+        REFERENCE: [sys.executable, str(HERE / "reference_step.py"), str(workdir), "--device", device],
+        PEER: [str(chosen.peer), str(HERE / "peer_step.py"), str(workdir), "--device", device],
     }
     left_out = {{"plain": PLAIN, "reference": REFERENCE, "peer": PEER}[name] for name in chosen.without}
     if not chosen.peer.is_file():
@@ -127,7 +127,7 @@ def commands(room: Path, device: str, chosen: argparse.Namespace) -> dict[str, l
 
 
 def take_turns(
-    programs: dict[str, list[str]], room: Path, task: str, chosen: argparse.Namespace
+    programs: dict[str, list[str]], workdir: Path, task: str, chosen: argparse.Namespace
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
     """Each contender's reports, a turn each, and what those that do not run said.
 
@@ -148,7 +148,7 @@ def take_turns(
     try:
         for number, (label, command) in enumerate(programs.items()):
             try:
-                contenders[label] = Contender(command, room / f"{number}.log", environment)
+                contenders[label] = Contender(command, workdir / f"{number}.log", environment)
             except ContenderError as error:
                 if label != PEER:
                     raise
@@ -177,7 +177,7 @@ def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
         "median_ms": statistics.median(a_step),
         "tokens_per_second": max(rates),
         "real_share": mine[0]["tokens"] / mine[0]["positions"],
-        "peak_mb": None if label == UNTAUGHT else max(report["peak_bytes"] for report in mine) / 1e6,
+        "peak_mb": None if label == WITHOUT_TEACHER else max(report["peak_bytes"] for report in mine) / 1e6,
         "turns": len(mine),
         "steps_a_turn": mine[0]["steps"],
     }
@@ -199,7 +199,7 @@ def milliseconds(report: dict[str, Any]) -> float:
     return 1000 * float(report["seconds"]) / int(report["steps"])
 
 
-def prepare(room: Path, task: Task, chosen: argparse.Namespace) -> str:
+def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
     """Puts models and rows where every contender finds them; returns the model in words.
 
     ``teacher`` and ``student``: model folders; ``rows``: tokenised rows of their own length; ``padded.safetensors``:
@@ -207,7 +207,7 @@ def prepare(room: Path, task: Task, chosen: argparse.Namespace) -> str:
     """
     text = load_task(task.name, chosen.data)["train"].shuffle(seed=0)
     if chosen.model is None:
-        tokenizer = pieces_of(text, task, room)
+        tokenizer = pieces_of(text, task, workdir)
         teacher = drawn(len(tokenizer), task)
         words = "all-MiniLM-L6-v2's shape, random weights, word pieces learned from the task's text"
     else:
@@ -217,7 +217,7 @@ def prepare(room: Path, task: Task, chosen: argparse.Namespace) -> str:
     if chosen.layers is not None:
         words += f", {len(layers)} layers kept"
     rows = tokenised(text.select(range(chosen.rows)), task, tokenizer, LENGTH)
-    rows.save_to_disk(room / "rows")
+    rows.save_to_disk(workdir / "rows")
     padding = Padding(tokenizer, task)
     padded = [padding([row]) for row in rows]
     batches = {
@@ -225,21 +225,21 @@ def prepare(room: Path, task: Task, chosen: argparse.Namespace) -> str:
         for key in padded[0]
         if key != "labels"
     }
-    save_file({**batches, "labels": torch.cat([one["labels"] for one in padded])}, room / "padded.safetensors")
-    teacher.save_pretrained(room / "teacher")
-    tokenizer.save_pretrained(room / "teacher")
-    reduced(teacher, layers).save_pretrained(room / "student")
+    save_file({**batches, "labels": torch.cat([one["labels"] for one in padded])}, workdir / "padded.safetensors")
+    teacher.save_pretrained(workdir / "teacher")
+    tokenizer.save_pretrained(workdir / "teacher")
+    reduced(teacher, layers).save_pretrained(workdir / "student")
     plan = {"task": task.name, "batch_size": BATCH, "layers": layers, "states": hidden_state_map(layers)}
-    (room / "plan.json").write_text(json.dumps(plan))
+    (workdir / "plan.json").write_text(json.dumps(plan))
     return words
 
 
-def pieces_of(text: Any, task: Task, room: Path) -> Any:
+def pieces_of(text: Any, task: Task, workdir: Path) -> Any:
     """A WordPiece tokenizer learned from the task's training text."""
     learned = BertWordPieceTokenizer()
     sentences = [sentence for field in task.text_fields for sentence in text[field][:]]
     learned.train_from_iterator(sentences, PIECES, min_frequency=1, show_progress=False)
-    learned.save_model(str(room))
+    learned.save_model(str(workdir))
     return BertTokenizerFast(vocab=dict(learned.get_vocab()), model_max_length=512)
 
 

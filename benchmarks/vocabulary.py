@@ -76,8 +76,8 @@ def of_task(name: str, data_dir: Path, tokenizer: Any, model: Any) -> tuple[Task
 
 
 def size(model: Any) -> int:
-    with tempfile.TemporaryDirectory() as room:
-        return save_packed(model, Path(room), rest="8bit")
+    with tempfile.TemporaryDirectory() as workdir:
+        return save_packed(model, Path(workdir), rest="8bit")
 
 
 def row(name: str, pieces: str, anew: str, sizes: list[int], full: int) -> str:

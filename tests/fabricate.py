@@ -15,7 +15,7 @@ TASKS = ("toy-sentiment", "toy-pairs")
 BITS = {"32-bit": 32, "8-bit": 8, "2-bit": 2, "1-bit": 1}
 
 
-def plan(arms: dict[str, int] = BITS, tasks: tuple[str, ...] = TASKS, seeds: int = 3) -> list[PlannedRun]:
+def plan_runs(arms: dict[str, int] = BITS, tasks: tuple[str, ...] = TASKS, seeds: int = 3) -> list[PlannedRun]:
     recipes = [
         (arm, Recipe(task=task, seed=seed, weight_bits=bits, activation_bits=32 if bits == 32 else 8))
         for arm, bits in arms.items()
@@ -32,7 +32,7 @@ def claim(
     return ClaimSpec.model_validate({**values, "source": source})
 
 
-def do(
+def make_done_run(
     runs: Path,
     planned: PlannedRun,
     accuracy: float = 0.9,
@@ -48,7 +48,7 @@ def do(
     teacher = np.where(rng.random(examples) < 0.95, labels, 1 - labels)
     folder = runs / planned.run_id
     folder.mkdir(parents=True)
-    write(folder / "params.json", {"recipe": recipe.scientific()})
+    write_json(folder / "params.json", {"recipe": recipe.scientific()})
     pd.DataFrame(
         {"split": "dev", "idx": range(examples), "label": labels, "prediction": guess, "teacher_prediction": teacher}
     ).to_parquet(folder / "predictions.parquet")
@@ -64,13 +64,13 @@ def do(
         "teacher_size_bytes": 460_000,
         "seconds": {"teacher": 3.0, "student": 9.0},
     }
-    write(folder / "metrics.json", {**metrics, **changed})
-    write(
+    write_json(folder / "metrics.json", {**metrics, **changed})
+    write_json(
         folder / "environment.json",
         {"device": "cpu", "precision": "fp32", "python": "3.11", "packages": {"torch": "2.9.0", "numpy": "2.3"}},
     )
     if latency_ms is not None:
-        write(
+        write_json(
             folder / "latency.json",
             {"ms": latency_ms, "batch": "1x128", "threads": 1, "engine": "numba", "processor": "a CPU"},
         )
@@ -80,7 +80,7 @@ def do(
     curve += [("quantise", 1, step, "dev score", right * step / 100) for step in (50, 100)]
     columns = ["phase", "stage", "step", "term", "value"]
     pd.DataFrame(curve, columns=columns).to_csv(folder / "curve.csv", index=False)
-    write(folder / "status.json", {"state": "done", "started": "2026-05-04T10:00:00+00:00", "duration_s": 12.5})
+    write_json(folder / "status.json", {"state": "done", "started": "2026-05-04T10:00:00+00:00", "duration_s": 12.5})
     return folder
 
 
@@ -92,10 +92,10 @@ def split_in_two(folder: Path) -> Path:
     frame.assign(split=["dev"] * half + ["other"] * (len(frame) - half)).to_parquet(path)
     metrics = json.loads((folder / "metrics.json").read_text())
     rows = metrics["rows"] + [{**row, "split": "other"} for row in metrics["rows"]]
-    write(folder / "metrics.json", {**metrics, "rows": rows})
+    write_json(folder / "metrics.json", {**metrics, "rows": rows})
     return folder
 
 
-def write(path: Path, values: object) -> None:
+def write_json(path: Path, values: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values))

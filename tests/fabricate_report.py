@@ -9,7 +9,7 @@ from typing import Any
 
 import matplotlib as mpl
 import nbformat
-from fabricate import TASKS, claim, do, plan, write
+from fabricate import TASKS, claim, make_done_run, plan_runs, write_json
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -126,29 +126,31 @@ def executed(path: Path, error: bool = False) -> Path:
 def build(folder: Path) -> Path:
     """The index of a report with a study of every state, a factorial one and one that was never run."""
     runs = folder / "results" / "runs"
-    planned = plan()
+    planned = plan_runs()
     by_arm = {"32-bit": 0.96, "8-bit": 0.95, "2-bit": 0.93, "1-bit": 0.72}
     for run in planned[:-4]:
-        path = do(runs, run, by_arm[run.arm])
+        path = make_done_run(runs, run, by_arm[run.arm])
         old = run.recipe.seed == 0
         environment = {"device": "cuda", "precision": "bf16", "commit": "0ld0ld0ld0" if old else "abcdef1234"}
         environment |= {"method": METHOD_VERSION - old}
-        write(path / "environment.json", {**environment, "packages": {"torch": "2.9.0", "xtc-study": "0.1.0"}})
-        write(
+        write_json(path / "environment.json", {**environment, "packages": {"torch": "2.9.0", "xtc-study": "0.1.0"}})
+        write_json(
             path / "status.json",
             {"state": "done", "started": f"2026-05-0{4 if old else 5}T10:00:00+00:00", "duration_s": 421.5},
         )
         executed(path / "notebook.ipynb")
     failed, corrupt, claimed = planned[-4:-1]
-    write(runs / failed.run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
+    write_json(runs / failed.run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
     executed(runs / failed.run_id / "notebook.ipynb", error=True)
-    write(runs / corrupt.run_id / "status.json", {"state": "done"})
-    write(runs / claimed.run_id / "claim.json", {"token": "t", "host": "another-machine"})
+    write_json(runs / corrupt.run_id / "status.json", {"state": "done"})
+    write_json(runs / claimed.run_id / "claim.json", {"token": "t", "host": "another-machine"})
     cells = grid_plan()
     for run in cells:
         layers, bits = int(str(run.recipe.layers)), run.recipe.weight_bits
         accuracy = 0.95 - {8: 0, 2: 0.01, 1: 0.06}[bits] - {6: 0, 4: 0.02, 2: 0.08}[layers]
-        do(runs, run, accuracy, size_bytes=20_000 * layers * (2 + bits), latency_ms=0.5 * layers + bits / 20)
+        make_done_run(
+            runs, run, accuracy, size_bytes=20_000 * layers * (2 + bits), latency_ms=0.5 * layers + bits / 20
+        )
     pages = [
         section(planned, runs),
         section(

@@ -12,7 +12,7 @@ from xtc_study.compress.quantization.layers import LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import make_engine
 from xtc_study.packed.layers import PackedLinear
-from xtc_study.packed.module_format import Entry
+from xtc_study.packed.module_format import ModuleFormat
 
 STATIC = {"activation_scale": "tensor", "activation_range": "static"}
 
@@ -30,14 +30,14 @@ def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: Ac
 
 def packed(layer: LowBitLinear, engine: str) -> PackedLinear:
     """The inference layer that a packed file of it gives."""
-    entry = Entry.of(layer)
-    assert entry is not None
-    twin = PackedLinear(entry, bias=True)
+    module_format = ModuleFormat.of(layer)
+    assert module_format is not None
+    twin = PackedLinear(module_format, bias=True)
     integers, scale = layer.quantized_weight()
-    if entry.weight is None:
+    if module_format.weight is None:
         twin.weight = integers
     else:
-        twin.weight, twin.weight_scale = entry.pack(integers), scale
+        twin.weight, twin.weight_scale = module_format.pack(integers), scale
     twin.bias = layer.bias.detach().clone()
     if layer.input_range is not None:
         twin.input_range = layer.input_range

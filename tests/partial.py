@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fabricate import do, write
+from fabricate import make_done_run, write_json
 
 from xtc_study.places import Places
 from xtc_study.study import Study
@@ -22,29 +22,29 @@ def nothing(runs: Path, study: Study) -> None:
 
 def one_run(runs: Path, study: Study) -> None:
     """The first planned run alone: one seed of one arm, so one level of each axis."""
-    do(runs, study.planned[0])
+    make_done_run(runs, study.planned[0])
 
 
 def one_arm(runs: Path, study: Study) -> None:
     """Every seed of the reference, and no other arm."""
     for run in study.planned:
         if run.arm == study.spec.reference:
-            do(runs, run)
+            make_done_run(runs, run)
 
 
 def failed(runs: Path, study: Study) -> None:
     """One run is done, all others failed."""
-    do(runs, study.planned[0])
+    make_done_run(runs, study.planned[0])
     for run in study.planned[1:]:
         if not (runs / run.run_id).exists():
-            write(runs / run.run_id / "error.json", {"type": "ValueError", "message": "no memory", "cell": 3})
+            write_json(runs / run.run_id / "error.json", {"type": "ValueError", "message": "no memory", "cell": 3})
 
 
 def damaged(runs: Path, study: Study) -> None:
     """All are done, but one has no readable status, one no readable predictions, and one has lost its curve."""
     for run in study.planned:
         if not (runs / run.run_id).exists():
-            do(runs, run)
+            make_done_run(runs, run)
     ids = list(dict.fromkeys(run.run_id for run in study.planned))
     (runs / ids[0] / "predictions.parquet").write_bytes(b"no parquet")
     (runs / ids[1] / "status.json").write_text("{")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from datasets import DatasetDict
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LOGITS, distillation_terms
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import hidden_state_map, reduced
@@ -37,11 +37,11 @@ def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits:
         student, Recipe.of(task="cola", weight_bits=1, activation_bits=activation_bits, quantise_pooler=False)
     )
     want = {"output_attentions": True, "output_hidden_states": True}
-    with tapped(student, teacher):
+    with hook_attention_scores(student, teacher):
         with torch.no_grad():
-            taught = teacher(**batch, **want)
+            teacher_outputs = teacher(**batch, **want)
         terms = distillation_terms(
-            TERMS, student(**batch, **want), taught, LAYERS, hidden_state_map(LAYERS), None, torch.zeros(3)
+            TERMS, student(**batch, **want), teacher_outputs, LAYERS, hidden_state_map(LAYERS), None, torch.zeros(3)
         )
     return torch.stack(list(terms.values())).sum()
 
@@ -49,11 +49,11 @@ def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits:
 def their_loss(reference: Any, student: Any, teacher: Any, batch: dict[str, Any], bits: int | None) -> torch.Tensor:
     for model in (student, teacher):
         model.set_attn_implementation(reference.SCORES)
-    reference.quantise(student, bits)
+    reference.quantize(student, bits)
     with torch.no_grad():
-        taught = reference.outputs(teacher, batch)
+        teacher_outputs = reference.outputs(teacher, batch)
     states = hidden_state_map(LAYERS)
-    return reference.distillation_loss(reference.outputs(student, batch), taught, LAYERS, states)
+    return reference.distillation_loss(reference.outputs(student, batch), teacher_outputs, LAYERS, states)
 
 
 @pytest.mark.parametrize("labels", [1, 3])
@@ -84,7 +84,7 @@ def test_rounded_inputs_change_the_loss_as_ours_do(
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
 
 
-def test_weights_and_inputs_are_quantised_as_released(reference: Any) -> None:
+def test_weights_and_inputs_are_quantized_as_released(reference: Any) -> None:
     weight = torch.tensor([[1.0, -2.0], [0.0, 5.0]], requires_grad=True)
     assert reference.BinaryWeights.apply(weight, 1).tolist() == [[2.0, -2.0], [0.0, 2.0]]
     assert reference.BinaryWeights.apply(weight, 2).tolist() == [[1.5, -1.5], [0.0, 2.5]]
@@ -102,7 +102,7 @@ def test_a_step_trains_every_parameter_but_the_teachers(
     student = reduced(teacher, LAYERS)
     for model in (student, teacher):
         model.set_attn_implementation(reference.SCORES)
-    reference.quantise(student)
+    reference.quantize(student)
     step = reference.ReferenceStep(student, teacher, LAYERS, hidden_state_map(LAYERS), 1e-3, warmup=0)
     frozen = copy.deepcopy(teacher.state_dict())
     losses = [float(step(batch("bert"))) for _ in range(2)]

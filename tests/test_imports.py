@@ -25,6 +25,8 @@ LIGHT = [
     "xtc_study.tasks.task",
     "xtc_study.tasks.catalogue",
     "xtc_study.chain",
+    "xtc_study.model_source",
+    "xtc_study.model_check",
     "xtc_study.tasks.metrics",
     "xtc_study.training.text_check",
     "xtc_study.cli.plan_data",
@@ -59,4 +61,4 @@ def test_a_module_that_imports_torch_would_be_found() -> None:
 
 @pytest.mark.parametrize("name", ["store", "step_store", "parameters", "notebook_run", "execute", "executors"])
 def test_every_file_of_these_rooms_is_checked(name: str) -> None:
-    assert f"xtc_study.{name}" in LIGHT
+    assert f"xtc_study.runs.{name}" in LIGHT

@@ -12,8 +12,8 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from xtc_study import model_check
 from xtc_study.model_check import check_models
+from xtc_study.model_source import ModelError
 from xtc_study.recipe import Recipe
-from xtc_study.training.pretrained import ModelError
 
 
 def check(model: str = "builtin:tiny", start: str = "teacher", models_dir: Path | None = None) -> list[str]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import papermill
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
-from xtc_study.ledger import all_studies
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
+from xtc_study.suite import all_studies
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -119,7 +119,7 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for study in all_studies("smoke", places=Places(folder)):
         for run in study.planned:
             if not (study.places.runs / run.run_id).exists():
-                do(study.places.runs, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
+                make_done_run(study.places.runs, run, 0.7 if run.recipe.weight_bits == 1 else 0.85)
     return folder
 
 

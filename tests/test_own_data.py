@@ -84,7 +84,7 @@ def test_a_plan_says_what_the_runs_will_read(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,verdict\n" + "".join(f"gewiss {n},{n % 2}\n" for n in range(20)))
     path.write_text("{name: mine, files: {train: train.csv}, held_out: 0.2, text: text, label: verdict}")
     told = CliRunner().invoke(app, words, catch_exceptions=False).output
-    assert "a run will refuse model='builtin:tiny': 100% of the word pieces of this text are unknown" in told
+    assert "a run will refuse model='builtin:tiny': 100% of the tokens of this text are unknown" in told
 
 
 def test_a_model_in_a_folder_here_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 from partial import STATES, carried_out, damaged, nothing, one_arm, prepared
 
-from xtc_study.ledger import all_studies, most_done, progress
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
+from xtc_study.suite import all_studies, most_done, progress
 
 State = Callable[[Path, Study], None]
 
@@ -46,7 +46,7 @@ def test_one_level_of_an_axis_is_said_in_words(tmp_path: Path) -> None:
 def test_an_arm_whose_predictions_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
     study = Study("12_bits", places=Places(tmp_path))
     for run in study.planned:
-        do(study.places.runs, run)
+        make_done_run(study.places.runs, run)
     bad = next(run for run in study.planned if run.arm == "1-bit, A8")
     (study.places.runs / bad.run_id / "predictions.parquet").write_bytes(b"")
     with pytest.warns(UserWarning, match=f"1-bit, A8 is left out. The predictions cannot be compared: {bad.run_id}/"):
@@ -63,7 +63,7 @@ def test_the_study_shown_is_the_one_of_which_most_is_done(tmp_path: Path) -> Non
     bits = next(one for one in studies if one.spec.name == "12_bits")
     assert most_done(progress(studies), [one.spec.name for one in studies]) == ""
     for run in bits.planned:
-        do(bits.places.runs, run)
+        make_done_run(bits.places.runs, run)
     table = progress(studies)
     assert table[table["done"] > 0]["study"].iloc[0] == "10_stages"
     assert most_done(table, list(table["study"])) == "12_bits" and most_done(table, ["10_stages"]) == "10_stages"
@@ -74,7 +74,7 @@ def test_the_summary_shows_whole_claims_with_their_sources_and_no_nan(tmp_path: 
     def two_arms(runs: Path, study: Study) -> None:
         for run in study.planned:
             if run.arm in ("32-bit, A32", "1-bit, A8"):
-                do(runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
+                make_done_run(runs, run, 0.7 if run.arm == "1-bit, A8" else 0.9)
 
     said = carried_out("90_summary.ipynb", prepared(tmp_path / "smoke", two_arms, "12_bits"))
     for claim in load_study("12_bits").claims[1:2]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xtc_study import profiles
+from xtc_study import yaml_models
 from xtc_study.profiles import ProfileError, load_profile, profile_names
 from xtc_study.recipe import Recipe, RecipeError
 from xtc_study.tasks.catalogue import TASKS
@@ -107,7 +107,7 @@ SOUND = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package folder whose profiles the test writes."""
     (tmp_path / "profiles").mkdir()
-    monkeypatch.setattr(profiles, "files", lambda package: tmp_path)
+    monkeypatch.setattr(yaml_models, "files", lambda package: tmp_path)
     load_profile.cache_clear()
     profile_names.cache_clear()
     yield tmp_path / "profiles"

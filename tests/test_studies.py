@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from xtc_study import studies
+from xtc_study import yaml_models
 from xtc_study.profiles import ProfileError, load_profile, profile_names
 from xtc_study.recipe import RecipeError
 from xtc_study.studies import StudyError, StudySpec, load_study, plan, study_at, study_names
@@ -146,7 +146,7 @@ def test_bad_fields_are_named() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package folder whose studies the test writes."""
     (tmp_path / "studies").mkdir()
-    monkeypatch.setattr(studies, "files", lambda package: tmp_path)
+    monkeypatch.setattr(yaml_models, "files", lambda package: tmp_path)
     load_study.cache_clear()
     study_names.cache_clear()
     yield tmp_path / "studies"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import do, write
+from fabricate import make_done_run, write_json
 
 from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
@@ -58,9 +58,9 @@ def test_what_chosen_points_leave_is_said_in_words() -> None:
 
 def test_an_interrupted_run_is_carried_out_again_but_has_not_failed(study: Study) -> None:
     for run in study.planned[:-1]:
-        do(study.places.runs, run)
+        make_done_run(study.places.runs, run)
     interrupted = study.planned[-1]
-    write(study.places.runs / interrupted.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    write_json(study.places.runs / interrupted.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
     assert [run.run_id for run in study.to_do()] == [interrupted.run_id]
     assert study.to_do(RunFilter(only_failed=True)) == []
 
@@ -71,7 +71,7 @@ def test_a_task_or_seed_named_twice_counts_once() -> None:
 
 def test_what_is_done_is_not_to_do_unless_forced(study: Study) -> None:
     full, one_bit = study.planned
-    do(study.places.runs, full)
+    make_done_run(study.places.runs, full)
     assert study.to_do() == [one_bit]
     assert study.to_do(RunFilter(force=True)) == [full, one_bit]
     assert study.to_do(RunFilter(force=True, limit=1)) == [full]
@@ -125,7 +125,7 @@ def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) ->
     study = Study("12_bits", places=Places(tmp_path), **{**CUT, "seeds": [0, 1]})
     assert "assuming that seeds differ by 2 points" in study.power()
     for run in study.planned:
-        do(study.places.runs, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
+        make_done_run(study.places.runs, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
     assert "by the 4 runs that are done, whose seeds differ by" in study.power()
     assert "one seed decides no claim" in Study("12_bits", places=Places(tmp_path / "none"), **CUT).power()
 
@@ -157,6 +157,6 @@ def test_a_bar_is_shown_only_where_there_is_something_to_do(
     study.run()
     assert "0/2" in capsys.readouterr().err
     for run in study.planned:
-        do(study.places.runs, run)
+        make_done_run(study.places.runs, run)
     study.run()
     assert capsys.readouterr().err == ""

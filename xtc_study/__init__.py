@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xtc_study._version import __version__
 from xtc_study.registration import register_with_transformers
 
-__version__ = "0.1.0"
 __all__ = ["__version__", "load"]
 
 register_with_transformers()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from xtc_study.recipe import AUGMENTATION, VERSION, Recipe, digest
+from xtc_study.canonical import digest
+from xtc_study.recipe import AUGMENTATION, VERSION, Recipe
 
 STAGE_TERMS: dict[int, tuple[tuple[str, ...], ...]] = {
     0: (("labels",),),

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from xtc_study.model_folder import CONFIG
+from xtc_study.model_source import BUILTIN, ModelError, resolve_model
 from xtc_study.nearest import did_you_mean
 from xtc_study.recipe import Recipe
-from xtc_study.training.pretrained import BUILTIN, ModelError, resolve_model
 
 ROLES = ("teacher", "pretrained")
 """What ``start`` may be that is no model."""
@@ -46,7 +47,7 @@ def _doubt(field: str, name: str, models_dir: Path | None) -> str:
     roles = (*ROLES, BUILTIN) if field == "start" else (BUILTIN,)
     no_folder = f"{field}={name!r}: no such folder{f' here or in {models_dir}' if models_dir else ''}"
     try:
-        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        if isinstance(try_to_load_from_cache(name, CONFIG), str):
             return ""
     except HFValidationError:
         raise ModelError(f"{no_folder}, and the hub's names are OWNER/NAME{did_you_mean(name, roles)}") from None

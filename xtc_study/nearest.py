@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+from collections.abc import Iterable
 
 CUTOFF = 0.6
 """difflib's own: of the letters of both names so many are shared and in the same order."""
@@ -31,21 +28,6 @@ def nearest(name: object, names: Iterable[object], count: int = 1) -> list[str]:
 def did_you_mean(name: object, names: Iterable[object]) -> str:
     """``; did you mean 'weight_bits'?`` for the end of a message, or nothing where no name is alike."""
     return "".join(f"; did you mean {near!r}?" for near in nearest(name, names))
-
-
-def what_is_wrong(error: ValidationError, model: type[BaseModel], inner: Mapping[str, type[BaseModel]]) -> str:
-    """What is wrong with a YAML file of that model, in one line. A mistyped key is named first: that another one is
-    missing follows from it.
-
-    Args:
-        inner: by field, the model of the mappings that its list holds.
-    """
-    errors: list[Any] = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
-    where, first = ".".join(map(str, errors[0]["loc"])), errors[0]
-    if first["type"] != "extra_forbidden":
-        return f"{where}: {first['msg']}"
-    of = inner.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
-    return f"unknown key {where}{did_you_mean(first['loc'][-1], of.model_fields)}"
 
 
 def _plain(name: str) -> str:

@@ -6,14 +6,13 @@ smoke: built-in data, minutes. mini: a small pre-trained encoder, five GLUE task
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from xtc_study.nearest import did_you_mean, what_is_wrong
+from xtc_study.nearest import did_you_mean
 from xtc_study.recipe import Recipe
+from xtc_study.yaml_models import load_yaml_model, names_in
 
 
 class ProfileError(ValueError):
@@ -74,8 +73,7 @@ class Profile(BaseModel):
 
 @cache
 def profile_names() -> tuple[str, ...]:
-    folder = files("xtc_study") / "profiles"
-    return tuple(sorted(item.name.removesuffix(".yml") for item in folder.iterdir() if item.name.endswith(".yml")))
+    return names_in("profiles")
 
 
 @cache
@@ -85,14 +83,7 @@ def load_profile(name: str) -> Profile:
     Raises:
         ProfileError: no such profile, or one that is not well formed; the message names the field.
     """
-    if name not in profile_names():
-        names = profile_names()
-        raise ProfileError(f"profile={name!r}: expected one of {', '.join(names)}{did_you_mean(name, names)}")
-    text = (files("xtc_study") / "profiles" / f"{name}.yml").read_text(encoding="utf-8")
-    try:
-        profile = Profile(**{**(yaml.safe_load(text) or {}), "name": name})
-    except ValidationError as error:
-        raise ProfileError(f"profile {name}: {what_is_wrong(error, Profile, {})}") from None
+    profile = load_yaml_model("profile", "profiles", name, Profile, ProfileError)
     for budget, table in profile.budgets.items():
         if "default" not in table:
             raise ProfileError(f"profile {name}: budgets.{budget}: 'default' is missing")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from xtc_study.canonical import digest
+from xtc_study.granularity import EXPECTED, Granularity
 from xtc_study.nearest import did_you_mean
+from xtc_study.recipe_messages import NOT_TEXT, readable
+from xtc_study.share import PATTERN, Share
 
 VERSION = 1
 """Bump by hand when the same recipe would give another model. It is part of every run_id."""
@@ -42,22 +44,7 @@ REST_FORMATS = ("fp32", "fp16", "8bit")
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
-Fraction = Annotated[str, Field(pattern=r"^[1-9]\d{0,2}/[1-9]\d{0,2}$")]
-
-
-PLAIN_WORDS = {
-    "greater_than": "expected more than {gt}",
-    "greater_than_equal": "expected at least {ge}",
-    "less_than": "expected less than {lt}",
-    "less_than_equal": "expected at most {le}",
-    "finite_number": "expected a finite number",
-    "literal_error": "expected {expected}",
-    **dict.fromkeys(("int_type", "int_from_float", "int_parsing", "int_parsing_size"), "expected a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
-    "string_type": "expected text",
-}
-"""What pydantic finds wrong with a value, said as the rest of the messages are."""
+Fraction = Annotated[str, Field(pattern=PATTERN)]
 
 
 class RecipeError(ValueError):
@@ -71,16 +58,17 @@ class Recipe(BaseModel):
         RecipeError: from ``Recipe.of`` for any unknown field or value outside its range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
     task: str
     """A GLUE task (cola, sst2, ...) or a generated one (toy-sentiment, ...)."""
     model: str = "builtin:tiny"
     """The pre-trained encoder: ``builtin:tiny``, a hub name, or a local folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of the classifier's first weights, the order of batches and dropout."""
     batch_size: Count = 32
     max_length: Annotated[int, Field(ge=4, lt=2**31)] = 128
-    """Longest input in word pieces; longer ones are cut."""
+    """Longest input in tokens; longer ones are cut."""
 
     teacher_layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
     """Depth of the teacher: the encoder is cut to these of its layers before it is fine-tuned; values as for
@@ -101,6 +89,7 @@ class Recipe(BaseModel):
     order: Literal["reduce-then-quantise", "together"] = "reduce-then-quantise"
     """A small low-bit student first finishes its fp32 reduction (the paper), or does both in one go."""
     reduce_stages: Literal[0, 1, 2, 3] = 1
+    """Distillation stages of the fp32 reduction; values as for ``stages``."""
     reduce_epochs: Positive = 3
     reduce_learning_rate: Positive = 5e-5
 
@@ -118,7 +107,9 @@ class Recipe(BaseModel):
     quantise_attention: bool = False
     """Whether queries, keys, values and attention probabilities get activation_bits too (TernaryBERT yes, XTC no)."""
     activation_scale: Literal["token", "tensor"] = "token"
+    """One scale per token of an input, or one for the whole input."""
     activation_range: Literal["dynamic", "static"] = "dynamic"
+    """Whether the scale is each input's own, or fixed in training; fixed, it needs one scale for the whole input."""
     weight_clip: Positive | None = None
     """Straight-through estimator: weights outside +-clip are clamped and get no gradient. None: identity."""
 
@@ -153,18 +144,20 @@ class Recipe(BaseModel):
     """How the file stores what is not packed: position table, vectors, scales. Rounded after training, before the
     score is measured."""
     vocabulary: Literal["full", "task"] = "full"
-    """Which word pieces the file knows: all the encoder has, or only what the task's training text and the spelling of
+    """Which tokens the file knows: all the encoder has, or only what the task's training text and the spelling of
     any other word need. Cut after training, before the score is measured."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        # A YAML 'yes' or a quoted '1' would pass as a number otherwise.
+        # A YAML 'yes' or a quoted '1' would pass as a number otherwise. pydantic's strict mode is no substitute: it
+        # refuses 32.0 for 32, which a table of results holds, and the lists that YAML gives for tuples; it takes True
+        # for a stage; and its message does not say that a value was text.
         if info.field_name not in FLAGS and isinstance(value, bool):
             raise ValueError("expected a value, not true or false")
         text_is_fine = info.field_name in NAMES or (info.field_name in DEPTHS and "/" in str(value))
         if not text_is_fine and isinstance(value, str):
-            raise ValueError("expected a number, not text")
+            raise ValueError(NOT_TEXT)
         if isinstance(value, list | tuple) and any(isinstance(item, bool | str) for item in value):
             raise ValueError("expected whole numbers")
         return value
@@ -186,18 +179,18 @@ class Recipe(BaseModel):
     @field_validator("granularity")
     @classmethod
     def _known_granularity(cls, text: str) -> str:
-        if text not in ("tensor", "row") and not re.fullmatch(r"group:[1-9]\d*", text):
-            raise ValueError("expected 'tensor', 'row' or 'group:N', for example 'group:64'")
+        try:
+            Granularity.parse(text)
+        except ValueError:
+            raise ValueError(EXPECTED) from None  # the field and its value are put before it
         return text
 
     @field_validator(*DEPTHS)
     @classmethod
     def _distinct_layers(cls, layers: Any, info: ValidationInfo) -> Any:
         of = "teacher" if info.field_name == "layers" else "encoder"
-        if isinstance(layers, str):
-            part, whole = map(int, layers.split("/"))
-            if part > whole:
-                raise ValueError(f"expected a share of at most 1/1 of the {of}'s layers")
+        if isinstance(layers, str) and Share.parse(layers).exceeds_one:
+            raise ValueError(f"expected a share of at most 1/1 of the {of}'s layers")
         if isinstance(layers, tuple):
             if not layers:
                 raise ValueError(f"expected at least one {of} layer; use null to keep all of them")
@@ -208,7 +201,7 @@ class Recipe(BaseModel):
     @field_validator("ffn")
     @classmethod
     def _at_most_all_units(cls, share: str | None) -> str | None:
-        if share is not None and int(share.partition("/")[0]) > int(share.partition("/")[2]):
+        if share is not None and Share.parse(share).exceeds_one:
             raise ValueError("expected a share of at most 1/1 of the teacher's units")
         return share
 
@@ -246,7 +239,7 @@ class Recipe(BaseModel):
         try:
             return cls(**fields)
         except ValidationError as error:
-            lines = {str(item["loc"][:1]): _readable(item, fields) for item in reversed(error.errors())}
+            lines = {str(item["loc"][:1]): readable(item, fields) for item in reversed(error.errors())}
             raise RecipeError("\n".join(reversed(lines.values()))) from None
 
     @classmethod
@@ -290,42 +283,3 @@ class Recipe(BaseModel):
             depth = "l" + ".".join(map(str, self.layers))
         text = f"{self.task}-{depth}-w{self.weight_bits}a{self.activation_bits}-s{self.stages}-seed{self.seed}"
         return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80]
-
-
-def canonical_json(values: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, no spaces and whole floats as integers, so that equal values give equal text."""
-    return json.dumps(_plain(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def digest(values: Mapping[str, Any]) -> str:
-    """First 10 hex digits of the sha256 of the canonical JSON."""
-    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:10]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _readable(item: Any, fields: Mapping[str, Any]) -> str:
-    field = str(item["loc"][0]) if item["loc"] else "recipe"
-    message: str = item["msg"].removeprefix("Value error, ")
-    if item["type"] in PLAIN_WORDS:
-        message = PLAIN_WORDS[item["type"]].format(**_plain(item.get("ctx", {})))
-    if item["type"] == "literal_error" and isinstance(fields.get(field), str):
-        message += did_you_mean(fields[field], re.findall(r"'([^']*)'", message))
-    if field in DEPTHS and (item["type"] != "value_error" or message == "expected a number, not text"):
-        of = "teacher" if field == "layers" else "encoder"
-        message = (
-            f"expected a count of at least 1, a share such as 1/2, a list of {of} layers (from 0), or null for all"
-        )
-    if field == "ffn" and item["type"] != "value_error":
-        message = "expected a share such as 1/2, or null for all units"
-    if not item["loc"]:
-        return message
-    return f"{field}: is required" if item["type"] == "missing" else f"{field}={fields.get(field)!r}: {message}"

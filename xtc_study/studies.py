@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies_budget, with_arm
-from xtc_study.nearest import did_you_mean, what_is_wrong
+from xtc_study.nearest import did_you_mean
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
+from xtc_study.yaml_models import load_yaml_model, names_in, what_is_wrong
 
 CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits"}
 """What a study may have otherwise at one profile."""
@@ -83,6 +82,10 @@ class StudySpec(_Strict):
         return [arm.name for arm in self.arms]
 
 
+INNER: dict[str, type[BaseModel]] = {"claims": ClaimSpec, "arms": Arm}
+"""By field of a study, the model of its entries."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """One run that a study asks for. Several studies may ask for the same run; each gets its rows."""
@@ -97,8 +100,7 @@ class PlannedRun:
 
 @cache
 def study_names() -> tuple[str, ...]:
-    folder = files("xtc_study") / "studies"
-    return tuple(sorted(item.name.removesuffix(".yml") for item in folder.iterdir() if item.name.endswith(".yml")))
+    return names_in("studies")
 
 
 @cache
@@ -108,14 +110,7 @@ def load_study(name: str) -> StudySpec:
     Raises:
         StudyError: no such study, or one that is not well formed; the message names the field.
     """
-    if name not in study_names():
-        names = study_names()
-        raise StudyError(f"study={name!r}: expected one of {', '.join(names)}{did_you_mean(name, names)}")
-    text = (files("xtc_study") / "studies" / f"{name}.yml").read_text(encoding="utf-8")
-    try:
-        study = StudySpec(name=name, **yaml.safe_load(text))
-    except ValidationError as error:
-        raise _not_well_formed(name, error) from None
+    study = load_yaml_model("study", "studies", name, StudySpec, StudyError, INNER)
     study_at(study)
     for profile in study.profiles:
         study_at(study, profile)
@@ -148,7 +143,7 @@ def study_at(
     try:
         found = StudySpec(**values)
     except ValidationError as error:
-        raise _not_well_formed(study.name, error) from None
+        raise StudyError(f"study {study.name}: {what_is_wrong(error, StudySpec, INNER)}") from None
     arms = found.arm_names
     if len(arms) < 2 and not axes:
         raise StudyError(f"study {study.name}: arms: expected at least two, got {', '.join(arms) or 'none'}")
@@ -237,7 +232,3 @@ def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:
         near = "".join(did_you_mean(key, CHANGEABLE) for key in unknown)
         raise StudyError(f"study {study.name}, profile {profile}: unknown key {', '.join(unknown)}{near}")
     return special
-
-
-def _not_well_formed(name: str, error: ValidationError) -> StudyError:
-    return StudyError(f"study {name}: {what_is_wrong(error, StudySpec, {'claims': ClaimSpec, 'arms': Arm})}")

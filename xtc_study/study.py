@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xtc_study.report.run_states import RunOutcomes
     from xtc_study.report.tables import PageTable
     from xtc_study.runs.carry_out import RunFilter
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
     from xtc_study.runs.executors import Outcome
     from xtc_study.runs.step_times import StepTimes
 
@@ -144,7 +144,7 @@ class Study:
         planned = [run.recipe for run in self.planned] if recipes is None else recipes
         return check_models(planned, self.places.models_dir)
 
-    def cost(self) -> Account:
+    def cost(self) -> Cost:
         """Steps and training seconds of the study, alone and shared, and what is still to do."""
         from xtc_study.runs.cost import cost_of
 

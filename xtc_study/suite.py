@@ -1,17 +1,31 @@
-"""Several studies of one profile at once: what they share is carried out, and counted, once."""
+"""Several studies of one profile at once: what they share is carried out, and counted, once; what all of them say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from xtc_study.runs.carry_out import RunFilter, carry_out
 from xtc_study.runs.executors import Outcome
+from xtc_study.studies import study_names
 from xtc_study.study import Study
 
 if TYPE_CHECKING:
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
+
+
+def all_studies(profile: str = "smoke", overrides: Mapping[str, Any] | None = None, **chosen: Any) -> list[Study]:
+    """Every study at a profile's scale.
+
+    Args:
+        profile: its name.
+        overrides: recipe fields for all of them.
+        chosen: places, tasks, seeds and so on, as for ``Study``.
+    """
+    return [Study(name, profile, overrides=overrides, **chosen) for name in study_names()]
 
 
 def outcomes_together(
@@ -36,9 +50,47 @@ def outcomes_together(
     return carry_out(list(recipes.values()), places, compute, workers, executor, timeout, which.force)
 
 
-def cost_together(studies: Sequence[Study]) -> Account:
+def cost_together(studies: Sequence[Study]) -> Cost:
     """Steps and training seconds of several studies of one profile, each alone and all shared."""
     from xtc_study.runs.cost import cost_of
 
     recipes = {run.run_id: run.recipe for one in studies for run in one.planned}
     return cost_of(list(recipes.values()), studies[0].places, studies[0].compute.device)
+
+
+def progress(studies: Sequence[Study]) -> pd.DataFrame:
+    """One row a study: its question, runs planned, done and failed, and the minutes that its done runs took.
+
+    ``minutes`` is what was measured here, NaN where nothing is done. A run that several studies share counts in each.
+    """
+    rows = []
+    for study in studies:
+        states = study.states().drop_duplicates("run_id")["state"]
+        seconds = study.collect().drop_duplicates("run_id")["duration_s"]
+        rows.append(
+            {
+                "study": study.spec.name,
+                "question": study.spec.question,
+                "runs": len(states),
+                "done": len(seconds),
+                "failed": int(states.isin(["failed", "corrupt"]).sum()),
+                "minutes": seconds.sum() / 60 if len(seconds) else float("nan"),
+            }
+        )
+    return pd.DataFrame(rows, columns=["study", "question", "runs", "done", "failed", "minutes"])
+
+
+def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
+    """The study with the largest share of its planned runs done, of equal ones that with more runs; empty if none.
+
+    Runs that studies share count in each, so that the first study with a done run may be one that was not asked for.
+
+    Args:
+        table: what ``progress`` gave.
+        names: the studies to choose from.
+    """
+    some = table[table["study"].isin(list(names)) & (table["done"] > 0)]
+    if some.empty:
+        return ""
+    ranked = some.assign(share=some["done"] / some["runs"]).sort_values(["share", "done"], kind="stable")
+    return str(ranked["study"].iloc[-1])

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from xtc_study.errors import first_line
 from xtc_study.nearest import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -100,7 +101,7 @@ def _value(where: str, text: str) -> Any:
     try:
         return _numbers(yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise ValueError(f"{where}: the value is not valid YAML ({str(error).splitlines()[0]})") from None
+        raise ValueError(f"{where}: the value is not valid YAML ({first_line(error)})") from None
 
 
 def _numbers(value: Any) -> Any:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, make_done_run, plan_runs
 from scipy.stats import mannwhitneyu
 
 from xtc_study.analysis.aggregate import interquartile_mean, probability_of_improvement, robust_scores
@@ -34,11 +34,11 @@ def test_golden_against_rliable() -> None:
 
 
 def test_robust_scores_of_the_arms(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1, "2-bit": 2})
+    planned = plan_runs({"32-bit": 32, "1-bit": 1, "2-bit": 2})
     lacking = ("2-bit", TASKS[1], 0), ("2-bit", TASKS[1], 1), ("2-bit", TASKS[1], 2), ("1-bit", TASKS[1], 2)
     for run in planned:
         if (run.arm, run.recipe.task, run.recipe.seed) not in lacking:
-            do(tmp_path, run, 0.7 if run.arm == "1-bit" else 0.9)
+            make_done_run(tmp_path, run, 0.7 if run.arm == "1-bit" else 0.9)
     frame = collect(tmp_path, planned)
     table = robust_scores(frame, "32-bit").set_index("arm")
     assert table["seeds"].to_dict() == {"32-bit": 3, "1-bit": 2}, "one seed lacks a task, and an arm lacks one in all"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.analysis.budgets import gains, gap_closed
 from xtc_study.analysis.collect import collect
@@ -23,7 +23,7 @@ def write(runs: Path, accuracies: Mapping[str, float]) -> tuple[pd.DataFrame, li
     planned = plan(load_study("11_budget"), load_profile("smoke"), seeds=[0, 1], axes=axes)
     for run in planned:
         if run.arm in accuracies:
-            do(runs, run, accuracies[run.arm], examples=400)
+            make_done_run(runs, run, accuracies[run.arm], examples=400)
     return collect(runs, planned), study_at(load_study("11_budget"), "smoke", axes).arms
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan, split_in_two
+from fabricate import TASKS, make_done_run, plan_runs, split_in_two
 
 from xtc_study.analysis.chance import chance, chance_by_task
 from xtc_study.analysis.collect import collect
@@ -34,8 +34,8 @@ def test_a_regression_of_many_labels_takes_no_time() -> None:
 
 
 def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
-    planned = plan({"1-bit": 1}, TASKS[:1], seeds=1)
-    folder = split_in_two(do(tmp_path, planned[0]))
+    planned = plan_runs({"1-bit": 1}, TASKS[:1], seeds=1)
+    folder = split_in_two(make_done_run(tmp_path, planned[0]))
     path = folder / "predictions.parquet"
     table = pd.read_parquet(path)
     table.assign(label=table["label"].mask(table["split"] == "other", 1)).to_parquet(path)
@@ -46,8 +46,8 @@ def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
 
 
 def test_the_level_is_taken_from_a_run_whose_predictions_can_be_read(tmp_path: Path) -> None:
-    planned = plan({"1-bit": 1}, TASKS[:1], seeds=2)
+    planned = plan_runs({"1-bit": 1}, TASKS[:1], seeds=2)
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     (tmp_path / planned[0].run_id / "predictions.parquet").write_bytes(b"")
     assert chance_by_task(tmp_path, collect(tmp_path, planned)) == {(TASKS[0], "dev"): 0.5}

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from fabricate import claim, do, plan
+from fabricate import claim, make_done_run, plan_runs
 
 from xtc_study.analysis.claims import answers, comparisons_of, explain, p_text, p_values, verdicts
 from xtc_study.analysis.collect import collect
@@ -129,9 +129,9 @@ def test_what_only_the_adjustment_left_undecided_is_told() -> None:
 
 
 def test_one_arm_that_cannot_be_read_leaves_the_others_compared(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
+    planned = plan_runs({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
     for run in planned:
-        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
+        make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
     bad = next(run for run in planned if run.arm == "2-bit")
     (tmp_path / bad.run_id / "predictions.parquet").write_bytes(b"")
     claims = [claim("lower", arm, "32-bit") for arm in ("2-bit", "1-bit")]

@@ -3,11 +3,10 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pandas as pd
 import pytest
-from fabricate import do, plan, write
+from fabricate import make_done_run, plan_runs, write_json
 
 from xtc_study.analysis.collect import (
     COLUMNS,
@@ -20,14 +19,12 @@ from xtc_study.analysis.collect import (
     states,
 )
 from xtc_study.recipe import Recipe
-from xtc_study.runs.records import Metric
 from xtc_study.studies import PlannedRun
-from xtc_study.tasks.metrics import METRICS
 
 
 def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
-    planned = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
-    do(tmp_path, planned[0], size_bytes=1234)
+    planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    make_done_run(tmp_path, planned[0], size_bytes=1234)
     frame = collect(tmp_path, planned)
     assert list(frame["metric"]) == ["accuracy", "f1"]
     assert list(frame["is_primary"]) == [True, False]
@@ -43,10 +40,10 @@ def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
 
 
 def test_empty_and_full_frames_have_the_same_columns_and_dtypes(tmp_path: Path) -> None:
-    planned = plan(seeds=1)
+    planned = plan_runs(seeds=1)
     empty = collect(tmp_path, planned)
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     full = collect(tmp_path, planned)
     assert empty.empty and len(full) == 16
     assert list(empty.columns) == list(full.columns) == list(COLUMNS)
@@ -57,7 +54,7 @@ def test_empty_and_full_frames_have_the_same_columns_and_dtypes(tmp_path: Path) 
 def test_the_frame_survives_csv_with_the_columns_dtypes(tmp_path: Path) -> None:
     recipe = Recipe(task="toy-pairs", layers=(3,))
     planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
-    do(tmp_path, planned[0])
+    make_done_run(tmp_path, planned[0])
     frame = collect(tmp_path, planned)
     again = pd.read_csv(io.StringIO(frame.to_csv(index=False)), dtype=COLUMNS)
     pd.testing.assert_frame_equal(frame, again)
@@ -81,7 +78,7 @@ def test_compact_layers(layers: int | tuple[int, ...] | None, text: str) -> None
 def test_the_shape_in_words(tmp_path: Path, fields: dict, text: str) -> None:
     recipe = Recipe(task="toy-pairs", **fields)
     planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
-    do(tmp_path, planned[0])
+    make_done_run(tmp_path, planned[0])
     assert shape_words(collect(tmp_path, planned).iloc[0]) == text
 
 
@@ -103,9 +100,9 @@ def test_the_shape_in_words(tmp_path: Path, fields: dict, text: str) -> None:
     ],
 )
 def test_a_corrupt_file_makes_the_run_corrupt_and_rowless(tmp_path: Path, name: str, text: str | None) -> None:
-    planned = plan({"1-bit": 1}, ("toy-sentiment",), seeds=2)
+    planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=2)
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     path = tmp_path / planned[0].run_id / name
     path.unlink() if text is None else path.write_bytes(text.encode(errors="surrogateescape"))
     assert set(collect(tmp_path, planned)["run_id"]) == {planned[1].run_id}
@@ -114,9 +111,9 @@ def test_a_corrupt_file_makes_the_run_corrupt_and_rowless(tmp_path: Path, name: 
 
 
 def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     row = {"split": "dev", "metric": "accuracy", "value": float("nan"), "n_examples": 3}
-    do(tmp_path, run, rows=[row])
+    make_done_run(tmp_path, run, rows=[row])
     assert states(tmp_path, [run])["state"].item() == "corrupt"
 
 
@@ -132,26 +129,22 @@ def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
     ids=str,
 )
 def test_numbers_that_cannot_be_are_corrupt(tmp_path: Path, changed: dict) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
-    do(tmp_path, run, **changed)
+    (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    make_done_run(tmp_path, run, **changed)
     assert states(tmp_path, [run])["state"].item() == "corrupt"
 
 
-def test_the_metrics_of_a_record_are_those_there_are() -> None:
-    assert get_args(Metric) == tuple(METRICS)
-
-
 def test_states(tmp_path: Path) -> None:
-    missing, running, failed, done, said_failed, started_only, cut_off = plan(
+    missing, running, failed, done, said_failed, started_only, cut_off = plan_runs(
         {"1-bit": 1}, ("toy-sentiment",), seeds=7
     )
-    write(tmp_path / running.run_id / "claim.json", {"token": "t", "host": "another-machine"})
-    write(tmp_path / cut_off.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
-    write(tmp_path / running.run_id / "error.json", {"type": "Old", "message": "from an earlier try"})
-    write(tmp_path / failed.run_id / "error.json", {"type": "MemoryError", "message": "no room", "cell": 7})
-    do(tmp_path, done)
-    write(tmp_path / said_failed.run_id / "status.json", {"state": "timeout"})
-    write(tmp_path / started_only.run_id / "params.json", {})
+    write_json(tmp_path / running.run_id / "claim.json", {"token": "t", "host": "another-machine"})
+    write_json(tmp_path / cut_off.run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    write_json(tmp_path / running.run_id / "error.json", {"type": "Old", "message": "from an earlier try"})
+    write_json(tmp_path / failed.run_id / "error.json", {"type": "MemoryError", "message": "no room", "cell": 7})
+    make_done_run(tmp_path, done)
+    write_json(tmp_path / said_failed.run_id / "status.json", {"state": "timeout"})
+    write_json(tmp_path / started_only.run_id / "params.json", {})
     table = states(tmp_path, [missing, running, failed, done, said_failed, started_only, cut_off])
     assert list(table.columns) == ["run_id", "arm", "task", "seed", "state", "error"]
     assert list(table["state"]) == ["missing", "running", "failed", "done", "failed", "missing", "interrupted"]
@@ -160,16 +153,16 @@ def test_states(tmp_path: Path) -> None:
 
 
 def test_a_corrupt_error_file_is_no_crash(tmp_path: Path) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
-    write(tmp_path / run.run_id / "error.json", [])
+    (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    write_json(tmp_path / run.run_id / "error.json", [])
     assert states(tmp_path, [run])["state"].item() == "failed"
 
 
 def test_predictions_are_checked(tmp_path: Path) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-sentiment",), seeds=1)
+    (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     with pytest.raises(RunFileError, match=r"predictions\.parquet"):
         predictions(tmp_path, run.run_id)
-    path = do(tmp_path, run) / "predictions.parquet"
+    path = make_done_run(tmp_path, run) / "predictions.parquet"
     frame = pd.read_parquet(path)
     frame.sample(frac=1, random_state=0).to_parquet(path)
     assert list(predictions(tmp_path, run.run_id)["idx"]) == list(range(200))
@@ -185,9 +178,9 @@ def test_predictions_are_checked(tmp_path: Path) -> None:
 
 
 def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
-    first, second = plan({"1-bit": 1}, ("toy-sentiment",), seeds=2)
+    first, second = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=2)
     for run in (first, second):
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     file = tmp_path / "results.parquet"
     both = merged(collect(tmp_path, [first, second]), ["bits"], file)
     assert len(both) == 4, "two runs with two metrics, and no table before"
@@ -204,8 +197,8 @@ def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path:
 
 
 def test_a_table_from_before_versions_were_recorded_keeps_its_rows(tmp_path: Path) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-pairs",), seeds=1)
-    do(tmp_path / "runs", run)
+    (run,) = plan_runs({"1-bit": 1}, ("toy-pairs",), seeds=1)
+    make_done_run(tmp_path / "runs", run)
     frame = collect(tmp_path / "runs", [run])
     old = frame.assign(study="another").drop(columns=["recipe_version", "method_version"])
     old.to_parquet(tmp_path / "results.parquet")

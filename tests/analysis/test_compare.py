@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan, split_in_two
+from fabricate import TASKS, make_done_run, plan_runs, split_in_two
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
@@ -17,9 +17,9 @@ from xtc_study.studies import PlannedRun
 
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[Path, list[PlannedRun]]:
-    planned = plan({"32-bit": 32, "1-bit": 1})
+    planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
-        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
+        make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
     return tmp_path, planned
 
 
@@ -55,9 +55,9 @@ def test_the_teacher_can_be_the_reference(study: tuple[Path, list[PlannedRun]]) 
 
 
 def test_splits_of_one_task_are_of_the_same_models(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1})
+    planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
-        split_in_two(do(tmp_path, run))
+        split_in_two(make_done_run(tmp_path, run))
     samples = paired_samples(tmp_path, collect(tmp_path, planned), "1-bit", "32-bit")
     assert [s.task for s in samples] == [f"{task} {split}" for task in TASKS for split in ("dev", "other")]
     first, also, second, _ = (s.models for s in samples)
@@ -105,7 +105,7 @@ def test_arms_that_differ_after_training_are_the_same_models(tmp_path: Path) -> 
     planned += [arm("cut", seed, vocabulary="task", rest="8bit") for seed in (0, 1)]
     planned += [arm("longer", seed, epochs=9) for seed in (0, 1)]
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     frame = collect(tmp_path, planned)
     (cut,), (longer,) = (paired_samples(tmp_path, frame, name, "whole") for name in ("cut", "longer"))
     assert cut.same_training and not longer.same_training

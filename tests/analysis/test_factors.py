@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 from fabricate_report import GRID_ARMS, grid_plan
 
 from xtc_study.analysis.collect import collect
@@ -74,7 +74,7 @@ def test_a_level_or_line_without_scores_is_left_out() -> None:
 def test_a_seed_has_a_score_once_every_task_is_done(tmp_path: Path) -> None:
     planned = grid_plan()
     for run in planned:
-        do(tmp_path, run, 0.9)
+        make_done_run(tmp_path, run, 0.9)
     frame = collect(tmp_path, planned)
     assert len(seed_scores(frame)) == 27 and seed_scores(frame[frame["seed"] > 0])["seed"].min() == 1
     second = frame[frame["seed"] == 0].assign(task="another")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fabricate import do, plan
+from fabricate import make_done_run, plan_runs
 from fabricate_report import BAD, BIG, ONE
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,9 +46,9 @@ def test_only_times_of_the_same_setting_are_compared() -> None:
 
 
 def test_an_arm_is_a_point_with_its_own_time_encoder_tasks_and_epochs(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1})
+    planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
-        do(tmp_path, run, latency_ms=2.0 + run.recipe.seed if run.arm == "1-bit" else None)
+        make_done_run(tmp_path, run, latency_ms=2.0 + run.recipe.seed if run.arm == "1-bit" else None)
     frame = collect(tmp_path, planned)
     table = arm_table(frame, "32-bit")
     epochs = {run.run_id: 3.0 + run.recipe.seed for run in planned}

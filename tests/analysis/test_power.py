@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricate import do, plan
+from fabricate import make_done_run, plan_runs
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.compare import differences
@@ -68,9 +68,9 @@ def test_what_no_number_of_seeds_can_see_asks_for_rows() -> None:
 
 
 def test_done_runs_tell_how_much_seeds_differ(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1})
+    planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
-        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
+        make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
     frame = collect(tmp_path, planned)
     found = measured_spread(frame, differences(tmp_path, frame, "32-bit", resamples=100))
     primary = frame[frame["is_primary"]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.glue_average import NINE_COLUMNS
@@ -56,7 +56,7 @@ def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
     for run in runs:
         split = {"split": "matched", "n_examples": 9}
         rows = [{**split, "metric": "accuracy", "value": 0.8, "best_value": None, "teacher_value": 0.8}]
-        do(tmp_path, run, rows=rows)
+        make_done_run(tmp_path, run, rows=rows)
     table = beside_measured(collect(tmp_path, runs))
     assert set(table["arm"]) == {"all", "1/2"}, "seven layers were never published"
     assert set(table["task"]) == {"mnli"} and (table["measured"] == 80.0).all()
@@ -71,7 +71,7 @@ def test_a_word_table_of_other_bits_is_another_model_and_the_same_bits_written_o
     for run in named.values():
         split = {"split": "matched", "n_examples": 9}
         rows = [{**split, "metric": "accuracy", "value": 0.8, "best_value": None, "teacher_value": 0.8}]
-        do(tmp_path, run, rows=rows)
+        make_done_run(tmp_path, run, rows=rows)
     xtc = beside_measured(collect(tmp_path, list(named.values()))).query("origin == 'XTC'")
     assert list(xtc["arm"]) == ["12"] and list(xtc["published"]) == [84.1]
 
@@ -90,7 +90,7 @@ def test_a_word_table_of_other_bits_is_another_model_and_the_same_bits_written_o
 )
 def test_where_nothing_is_comparable_the_reason_is_given(tmp_path: Path, fields: dict, message: str) -> None:
     run = planned("mnli", **fields)
-    do(tmp_path, run)
+    make_done_run(tmp_path, run)
     frame = collect(tmp_path, [run])
     assert beside_measured(frame).empty and message in why_not_comparable(frame)
     assert "nothing to set beside" in why_not_comparable(collect(tmp_path / "none", [run]))

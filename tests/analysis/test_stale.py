@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from fabricate import do, plan, write
+from fabricate import make_done_run, plan_runs, write_json
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stale import stale_runs
@@ -14,12 +14,12 @@ from xtc_study.report.provenance import provenance_of
 
 def made(runs: Path, *of: dict[str, object]) -> tuple[list[str], pd.DataFrame]:
     """Runs with these fields in environment.json (``version``: in params.json); their ids and rows."""
-    planned = plan({"1-bit": 1}, ("toy-pairs",), seeds=len(of))
+    planned = plan_runs({"1-bit": 1}, ("toy-pairs",), seeds=len(of))
     for run, fields in zip(planned, of, strict=True):
-        folder = do(runs, run)
-        write(folder / "environment.json", {"device": "cpu", **fields})
+        folder = make_done_run(runs, run)
+        write_json(folder / "environment.json", {"device": "cpu", **fields})
         if "version" in fields:
-            write(folder / "params.json", {"version": fields["version"], "recipe": {}})
+            write_json(folder / "params.json", {"version": fields["version"], "recipe": {}})
     return [run.run_id for run in planned], collect(runs, planned)
 
 
@@ -47,4 +47,4 @@ def test_another_version_of_method_or_recipe_is_stale(tmp_path: Path) -> None:
 
 
 def test_nothing_is_stale_where_nothing_was_run(tmp_path: Path) -> None:
-    assert stale_runs(collect(tmp_path / "none", plan())) == {}
+    assert stale_runs(collect(tmp_path / "none", plan_runs())) == {}

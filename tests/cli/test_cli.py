@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from xtc_study import __version__
 from xtc_study.cli import app, main
-from xtc_study.places import Places
+from xtc_study.cli.files import RUNTIMES
+from xtc_study.packed.engines import ENGINES
+from xtc_study.places import DEVICES, PRECISIONS, Places
+from xtc_study.recipe import REST_FORMATS
+from xtc_study.report.pages.markdown_pdf import FORMATS
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
 
@@ -203,7 +207,7 @@ def test_the_report_prints_each_claim_with_its_verdict(tmp_path: Path) -> None:
     axes = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
     study = Study("12_bits", places=Places(tmp_path / "results"), seeds=[0, 1], axes=axes)
     for planned in study.planned:
-        do(study.places.runs, planned, 0.9 if planned.recipe.weight_bits == 32 else 0.7)
+        make_done_run(study.places.runs, planned, 0.9 if planned.recipe.weight_bits == 32 else 0.7)
     chosen = ["--seed", "0", "--seed", "1", "--axis", "weights=32-bit,1-bit", "--axis", "activations=A32,A8"]
     places = ["--results", str(study.places.results), "--output", str(tmp_path / "report"), "--no-runs"]
     output = " ".join(run("report", "12_bits", *chosen, *places).split())
@@ -270,7 +274,7 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
 
     planned = plan(load_study("12_bits"), load_profile("smoke"))[0]
     folder = RunFolder(tmp_path / "runs", planned.recipe)
-    folder.claim()
+    folder.acquire()
     folder.finish("failed", "2026-01-01", 1.0, {"type": "FloatingPointError", "message": "loss [is] nan", "cell": 4})
     words = ["12_bits", "--results", str(tmp_path)]
     result = CliRunner().invoke(app, ["status", *words])
@@ -291,7 +295,7 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
     gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
     gone.path.mkdir(parents=True)
     (gone.path / "claim.json").write_text('{"token": "t", "pid": 1}')
-    live.claim()
+    live.acquire()
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)
@@ -307,9 +311,9 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 
 
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
-    from fabricate import do
+    from fabricate import make_done_run
 
-    do(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
+    make_done_run(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]
     assert "1 runs, 2 rows: " in run("collect", "12_bits", *words)
     assert "0 runs, 0 rows (and 2 rows of other studies, kept): " in run("collect", "15_layers", *words)
@@ -337,6 +341,22 @@ def test_every_option_says_what_it_does_in_a_sentence() -> None:
         assert verb.help.endswith("."), name
         for option in verb.params:
             assert option.help.endswith(".") and len(option.help.split()) > 2, (name, option.name)
+
+
+def test_help_lists_the_choices_there_are() -> None:
+    """Typed out, for the modules that define them take long to import; Literal would lose 'did you mean'."""
+    listed = {
+        "--device": DEVICES,
+        "--precision": PRECISIONS,
+        "--format": FORMATS,
+        "--rest": REST_FORMATS,
+        "--engine": ENGINES,
+        "--to": RUNTIMES,
+    }
+    command: Any = get_command(app)
+    options = [option for verb in command.commands.values() for option in verb.params]
+    for flag, names in listed.items():
+        assert {option.metavar for option in options if flag in option.opts} == {"|".join(names)}, flag
 
 
 def test_ctrl_c_ends_run_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

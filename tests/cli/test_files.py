@@ -21,7 +21,7 @@ from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.deploy.bench import benchmark as bench_module
 from xtc_study.deploy.bench.busy import BusyError
 from xtc_study.deploy.evaluate import measure
-from xtc_study.deploy.sample_inputs import probe_inputs
+from xtc_study.deploy.sample_inputs import sample_inputs
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
@@ -38,12 +38,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     little = DatasetDict({split: rows.select(range(32)) for split, rows in text.items()})
     recipe = Recipe.of(task="toy-inference", batch_size=16, max_length=48, teacher_epochs=1, epochs=1)
     run = RunFolder(folder / "runs", recipe)
-    run.claim()
+    run.acquire()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
-    run.write_results(outcome.metrics, outcome.predictions, outcome.curve, {})
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), run.path / "model")
+    run.write_results(evaluation.metrics, evaluation.predictions, evaluation.curve, {})
     run.finish("done", "2026-01-01", 1.0)
     return folder
 
@@ -80,7 +80,7 @@ def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str,
     assert new.stat().st_size < old.stat().st_size
     assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()
     model = xtc_study.load(tmp_path / "out")
-    inputs = probe_inputs(model.config, 4, 20)
+    inputs = sample_inputs(model.config, 4, 20)
     with torch.no_grad():
         off = (model(**inputs).logits - xtc_study.load(old.parent)(**inputs).logits).abs().max()
     assert 0 < off < 0.5
@@ -94,7 +94,7 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
     assert "class in " in output and " of 512 dev rows; logits differ by up to " in output
     assert (tmp_path / "out" / "tokenizer.json").is_file()
     packed = xtc_study.load(results / "runs" / run_id / "model")
-    inputs = probe_inputs(packed.config, 3, 24, padded=True)
+    inputs = sample_inputs(packed.config, 3, 24, padded=True)
     if kind == "onnx":
         from xtc_study.deploy.export.onnx import run_onnx, session
 
@@ -224,8 +224,8 @@ def test_bench_measures_and_fills_the_card(
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     kept, seen = ("packed, numba engine", "int8, ONNX Runtime"), []
 
-    def some(folder: Path, teacher: Path | None, room: Path) -> Any:
-        found, differences = contenders(folder, teacher, room)
+    def some(folder: Path, teacher: Path | None, workdir: Path) -> Any:
+        found, differences = contenders(folder, teacher, workdir)
         seen.extend([teacher, *(one.name for one in found)])
         return [one for one in found if one.name in kept], differences
 

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from xtc_study.chain import chain
 from xtc_study.cli.terminal import clear_steps, cost_text, say_warnings_plainly
-from xtc_study.runs.cost import Account
+from xtc_study.runs.cost import Cost
 from xtc_study.runs.step_times import StepTime, StepTimes
 
-COSTS = Account(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
+COSTS = Cost(10, 4, 3, seconds_alone=20_000.0, seconds_shared=9_000.0, seconds_to_do=7_200.0)
 
 
 def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
@@ -28,10 +28,10 @@ def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
 
 def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -> None:
     assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
-    remembered = Account(10, 4, 3, 20_000.0, 9_000.0, 7_200.0, measured=False)
+    remembered = Cost(10, 4, 3, 20_000.0, 9_000.0, 7_200.0, measured=False)
     times = StepTimes(model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", points=[])
     assert "of training (from steps trained here)" in cost_text(remembered, times), "a measurement that was not used"
-    unknown = Account(10, 4, 3, None, None, None)
+    unknown = Cost(10, 4, 3, None, None, None)
     assert (
         cost_text(unknown, None)
         == "4 steps in place of 10, 3 to train, for how long is unknown (plan --measure estimates it)"
@@ -47,14 +47,14 @@ def test_a_warning_is_a_line_without_a_place_in_the_code(monkeypatch: pytest.Mon
 
 
 def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
-    from fabricate import do
+    from fabricate import make_done_run
 
     from xtc_study.places import Places
     from xtc_study.study import Study
 
     study = Study("12_bits", tasks=["cola"], seeds=[0], places=Places(tmp_path))
     first, second = study.planned[:2]
-    do(study.places.runs, first)
+    make_done_run(study.places.runs, first)
     kinds = {
         "left": ("teacher-0000000000", "teacher"),
         "done": (chain(first.recipe)[-1].address, "distil"),

@@ -46,23 +46,25 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) -> None:
-    pipeline, _, _, outcome, _ = trained
-    assert [row["metric"] for row in outcome.metrics["rows"]] == list(pipeline.task.metrics)
-    frame = outcome.predictions
+    pipeline, _, _, evaluation, _ = trained
+    assert [row["metric"] for row in evaluation.metrics["rows"]] == list(pipeline.task.metrics)
+    frame = evaluation.predictions
     assert frame["idx"].tolist() == list(range(48)) and frame["label"].tolist() == pipeline.text["dev"]["label"][:]
-    for row in outcome.metrics["rows"]:
+    for row in evaluation.metrics["rows"]:
         assert row["value"] == score(row["metric"], frame["label"], frame["prediction"])
         assert row["teacher_value"] == score(row["metric"], frame["label"], frame["teacher_prediction"])
         assert row["n_examples"] == 48
-    assert set(outcome.metrics["lengths"]) == set(pipeline.text) and outcome.metrics["lengths"]["dev"]["cut"] == 0
-    assert set(outcome.metrics["one_answer"]) <= {"dev"}
+    assert (
+        set(evaluation.metrics["lengths"]) == set(pipeline.text) and evaluation.metrics["lengths"]["dev"]["cut"] == 0
+    )
+    assert set(evaluation.metrics["one_answer"]) <= {"dev"}
     # While it trains, the student's scores are taken by other kernels of attention, which may flip a rounding.
-    assert outcome.metrics["rows"][0]["best_value"] >= outcome.metrics["rows"][0]["value"] - 0.01
+    assert evaluation.metrics["rows"][0]["best_value"] >= evaluation.metrics["rows"][0]["value"] - 0.01
 
 
 @pytest.mark.parametrize("by", ["xtc_study", "transformers"])
 def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...], engine: str, by: str) -> None:
-    pipeline, _, student, outcome, folder = trained
+    pipeline, _, student, evaluation, folder = trained
     if by == "transformers":
         with engine_for_loading(engine):
             loaded = AutoModelForSequenceClassification.from_pretrained(folder / "model")
@@ -73,14 +75,14 @@ def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[An
     assert (batch["attention_mask"] == 0).any(), "padding is part of the test"
     with torch.inference_mode():
         assert torch.equal(loaded(**batch).logits, student.model(**batch).logits)
-    assert outcome.metrics["size_bytes"] == (folder / "model" / "model.safetensors").stat().st_size
-    assert outcome.metrics["teacher_size_bytes"] > 10 * outcome.metrics["size_bytes"]
-    assert outcome.metrics["size_bytes"] > outcome.metrics["size_bytes_paper"]
+    assert evaluation.metrics["size_bytes"] == (folder / "model" / "model.safetensors").stat().st_size
+    assert evaluation.metrics["teacher_size_bytes"] > 10 * evaluation.metrics["size_bytes"]
+    assert evaluation.metrics["size_bytes"] > evaluation.metrics["size_bytes_paper"]
 
 
 def test_wrong_examples_are_wrong(trained: tuple[Any, ...]) -> None:
-    pipeline, _, _, outcome, _ = trained
-    table = wrong_examples(pipeline, outcome, count=5)
+    pipeline, _, _, evaluation, _ = trained
+    table = wrong_examples(pipeline, evaluation, count=5)
     assert list(table.columns[:2]) == ["sentence1", "sentence2"] and 0 < len(table) <= 5
     if pipeline.task.is_regression:
         off = (table["prediction"] - table["label"]).abs()
@@ -108,8 +110,8 @@ def test_a_file_that_does_not_give_the_same_logits_is_refused(
 def test_the_best_dev_score_is_of_the_last_phase(trained: tuple[Any, ...]) -> None:
     pipeline, teacher, student, _, folder = trained
     before = {"step": 1, "term": "dev score", "value": 0.99, "phase": "reduce", "stage": 1}
-    outcome = measure(pipeline, teacher, replace(student, curve=[before, *student.curve]), folder / "again")
-    assert outcome.metrics["rows"][0]["best_value"] < 0.99
+    evaluation = measure(pipeline, teacher, replace(student, curve=[before, *student.curve]), folder / "again")
+    assert evaluation.metrics["rows"][0]["best_value"] < 0.99
 
 
 @pytest.mark.parametrize("bits", [1, 2])
@@ -125,13 +127,13 @@ def test_trained_students_of_each_format(
     make_low_bit(model, recipe)
     pipeline = copy.copy(pipeline)
     pipeline.recipe = recipe
-    outcome = measure(pipeline, teacher, replace(student, model=model), tmp_path)
-    logits = predict(outcome.model, pipeline.dev["dev"], pipeline.padding)
+    evaluation = measure(pipeline, teacher, replace(student, model=model), tmp_path)
+    logits = predict(evaluation.model, pipeline.dev["dev"], pipeline.padding)
     as_stored = predict(rounded_student(model, rest), pipeline.dev["dev"], pipeline.padding)
     by_numba = predict(xtc_study.load(tmp_path, "numba"), pipeline.dev["dev"], pipeline.padding)
     assert np.array_equal(logits, as_stored) and np.array_equal(logits, by_numba)
     card = (tmp_path / "README.md").read_text()
-    assert f"{outcome.metrics['size_bytes']:,}" in card and f"{outcome.metrics['rows'][0]['value']:.4f}" in card
+    assert f"{evaluation.metrics['size_bytes']:,}" in card and f"{evaluation.metrics['rows'][0]['value']:.4f}" in card
     assert yaml.safe_load(card.split("---\n")[1])["model-index"][0]["name"] == recipe.run_id
 
 
@@ -183,8 +185,8 @@ def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
 ) -> None:
     """A stand-in for a GPU: what the layers compute with is summed from the other end."""
 
-    def turned(weight: torch.Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
-        integers, scale = quantize_weight(weight.flip(-1), form, dtype)
+    def turned(weight: torch.Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+        integers, scale = quantize_weight(weight.flip(-1), fmt, dtype)
         return Quantized(integers.flip(-1), scale.flip(-1))
 
     monkeypatch.setattr(layers, "quantize_weight", turned)
@@ -192,9 +194,9 @@ def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
     table = student.model.get_input_embeddings()
     assert not torch.equal(turned(table.weight, table.weight_format).scale,
                            quantize_weight(table.weight, table.weight_format).scale)  # fmt: skip
-    outcome = measure(pipeline, teacher, student, tmp_path)
-    assert outcome.metrics["reload_difference"] == 0.0
-    _file_gives_the_scores(pipeline, outcome, tmp_path)
+    evaluation = measure(pipeline, teacher, student, tmp_path)
+    assert evaluation.metrics["reload_difference"] == 0.0
+    _file_gives_the_scores(pipeline, evaluation, tmp_path)
 
 
 def test_no_scale_is_computed_again_once_training_is_over(
@@ -204,19 +206,19 @@ def test_no_scale_is_computed_again_once_training_is_over(
     for name in summing.rules:
         monkeypatch.setattr(quantizers, name, summing.rule(name))
     teacher, student = pipeline.teacher(), pipeline.student()
-    outcome = measure(pipeline, teacher, student, tmp_path)
+    evaluation = measure(pipeline, teacher, student, tmp_path)
     assert summing.calls > 0 and (pipeline.recipe.granularity != "tensor" or len(summing.scales) > 1)
     calls = summing.calls
     again = measure(pipeline, teacher, student, tmp_path / "again")
     assert summing.calls == calls, "a frozen student is written as often as one likes"
-    assert again.metrics["rows"] == outcome.metrics["rows"]
-    _file_gives_the_scores(pipeline, outcome, tmp_path)
+    assert again.metrics["rows"] == evaluation.metrics["rows"]
+    _file_gives_the_scores(pipeline, evaluation, tmp_path)
 
 
-def _file_gives_the_scores(pipeline: Pipeline, outcome: Any, folder: Path) -> None:
+def _file_gives_the_scores(pipeline: Pipeline, evaluation: Any, folder: Path) -> None:
     filed = pipeline.filed(pipeline.student().model)
     logits = predict(xtc_study.load(folder, "torch"), filed.dev["dev"], filed.padding)
-    assert outcome.predictions["prediction"].tolist() == logits.argmax(-1).tolist()
+    assert evaluation.predictions["prediction"].tolist() == logits.argmax(-1).tolist()
 
 
 def test_a_student_no_file_can_hold_is_named_before_anything_is_written(
@@ -239,9 +241,9 @@ def test_a_student_trained_on_a_gpu_reloads_exactly(pipeline: Pipeline, tmp_path
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: pipeline.text)
         on_gpu = Pipeline(pipeline.recipe, places)
-    outcome = measure(on_gpu, on_gpu.teacher(), on_gpu.student(), tmp_path / "model")
-    assert next(outcome.model.parameters()).device.type == "cuda"
-    assert outcome.metrics["reload_difference"] == 0.0
+    evaluation = measure(on_gpu, on_gpu.teacher(), on_gpu.student(), tmp_path / "model")
+    assert next(evaluation.model.parameters()).device.type == "cuda"
+    assert evaluation.metrics["reload_difference"] == 0.0
 
 
 def test_one_answer_for_every_row_is_named() -> None:

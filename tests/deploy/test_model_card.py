@@ -31,7 +31,7 @@ def test_a_card_says_what_was_measured(tmp_path: Path) -> None:
     assert [one["metrics"][0]["type"] for one in front["model-index"][0]["results"]] == ["accuracy", "f1"]
     assert "| dev | accuracy | 0.7500 | 0.9000 | 40 |" in text
     assert "every matrix at 1 bit, nothing else | 1,000,000 |" in text
-    assert "word pieces" not in text
+    assert "of the encoder's" not in text
     assert "every matrix at 2 bits," in card(tmp_path, weight_bits=2)
 
 

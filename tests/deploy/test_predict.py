@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.training.pretrained import load_tokenizer
 
@@ -26,31 +26,31 @@ def folder(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
 
 def test_a_pair_is_asked_for(folder: Callable[..., Path]) -> None:
     pairs = folder(xtc_task="toy-inference", xtc_texts=2)
-    assert len(list(answers(pairs, ["good\tbad", "bad\tgood"]))) == 2
+    assert len(list(predict_texts(pairs, ["good\tbad", "bad\tgood"]))) == 2
     with pytest.raises(ValueError, match="'good': one text; task toy-inference expects two texts, separated by a TAB"):
-        list(answers(pairs, ["good"]))
+        list(predict_texts(pairs, ["good"]))
 
 
 def test_one_text_is_asked_for(folder: Callable[..., Path]) -> None:
     single = folder(xtc_task="toy-sentiment", xtc_texts=1)
-    assert len(list(answers(single, ["good"]))) == 1
+    assert len(list(predict_texts(single, ["good"]))) == 1
     with pytest.raises(ValueError, match="two; task toy-sentiment expects one text, without a TAB"):
-        list(answers(single, ["good\tbad"]))
+        list(predict_texts(single, ["good\tbad"]))
 
 
 def test_folders_that_do_not_say_take_either(folder: Callable[..., Path]) -> None:
     silent = folder()
-    assert len(list(answers(silent, ["good"]))) == len(list(answers(silent, ["good\tbad"]))) == 1
+    assert len(list(predict_texts(silent, ["good"]))) == len(list(predict_texts(silent, ["good\tbad"]))) == 1
 
 
 @pytest.mark.parametrize("text", ["good\t", "\tgood"])
 def test_nothing_is_no_text(folder: Callable[..., Path], text: str) -> None:
     with pytest.raises(ValueError, match="empty"):
-        list(answers(folder(), [text]))
+        list(predict_texts(folder(), [text]))
 
 
 def test_a_blank_text_gets_a_line_of_its_own(folder: Callable[..., Path]) -> None:
-    found = list(answers(folder(), ["good", "", "bad", " \t", "good"]))
+    found = list(predict_texts(folder(), ["good", "", "bad", " \t", "good"]))
     assert [answer["text"] for answer in found] == ["good", "", "bad", " \t", "good"]
     assert ["error" in answer for answer in found] == [False, True, False, True, False]
     assert found[0] == found[4], "and moves no answer to another text"

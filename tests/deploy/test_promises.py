@@ -19,7 +19,7 @@ from xtc_study.cli import app
 from xtc_study.deploy.evaluate import measure
 from xtc_study.deploy.export.folder import export_runtime
 from xtc_study.deploy.export.parity import OFF_BY, SAME_CLASS
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.engines.native_build import is_built
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
@@ -61,7 +61,7 @@ class Shipped(NamedTuple):
         """The same of other batches: a value's sum may end in another last bit there, and ranks change with it."""
         if not self.task.is_regression:
             return self.check(logits)
-        exact = [answer["value"] for answer in answers(self.folder, ["\t".join(text) for text in self.texts])]
+        exact = [answer["value"] for answer in predict_texts(self.folder, ["\t".join(text) for text in self.texts])]
         self.check(np.array(exact)[:, None])
         assert np.abs(np.asarray(logits)[:, 0] - exact).max() < 1e-5
         return None
@@ -83,11 +83,11 @@ def shipped(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     task, dev = pipeline.task, little["dev"]
     texts = list(zip(*(dev[field] for field in task.text_fields), strict=True))
-    run = SimpleNamespace(model=folder / "model", path=folder, metrics=outcome.metrics, recipe=recipe)
-    return Shipped(folder / "model", task, texts, list(dev["label"]), outcome.metrics["rows"], run)
+    run = SimpleNamespace(model=folder / "model", path=folder, metrics=evaluation.metrics, recipe=recipe)
+    return Shipped(folder / "model", task, texts, list(dev["label"]), evaluation.metrics["rows"], run)
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba", "native"])
@@ -160,7 +160,7 @@ def test_an_export_gives_the_score(
     assert "quantization_config" not in config and "xtc_checksums" not in config
     assert AutoConfig.from_pretrained(folder).model_type == "bert"
     card = (folder / "README.md").read_text()
-    assert all(f"`{name}`" in card for name in batch) and f"cut at {MAX_LENGTH} word pieces" in card
+    assert all(f"`{name}`" in card for name in batch) and f"cut at {MAX_LENGTH} tokens" in card
     monkeypatch.chdir(folder)
     exec(compile(card.split("```python\n")[1].split("```")[0], "README.md", "exec"), {})
     said = capsys.readouterr().out

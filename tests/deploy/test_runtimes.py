@@ -15,7 +15,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.deploy.export.onnx import run_onnx, session, to_onnx
 from xtc_study.deploy.export.openvino import to_openvino
 from xtc_study.deploy.export.parity import Agreement, ExportError, agreement
-from xtc_study.deploy.sample_inputs import input_names, made_up, probe_inputs
+from xtc_study.deploy.sample_inputs import input_names, made_up, sample_inputs
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.packed.loading import load
 from xtc_study.recipe import Recipe
@@ -66,8 +66,8 @@ def test_token_types_are_an_input_where_the_model_has_them(
     pytest.importorskip("onnxruntime" if runtime == "onnx" else "openvino", reason="pip install -e '.[export]'")
     folder = packed(family)
     model = load(folder, "torch")
-    inputs = probe_inputs(model.config, 8, 20, padded=True)
-    assert set(inputs[TYPES].flatten().tolist()) == {0, 1}, "the probe has both types"
+    inputs = sample_inputs(model.config, 8, 20, padded=True)
+    assert set(inputs[TYPES].flatten().tolist()) == {0, 1}, "the sample has both types"
     exact = logits_of(model, **inputs)
     without = logits_of(model, input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
     write = to_onnx if runtime == "onnx" else to_openvino
@@ -91,7 +91,7 @@ def test_onnx_in_float32_takes_them_too(packed: Callable[..., Path], tmp_path: P
     folder = packed("bert")
     to_onnx(folder, tmp_path / "model.onnx", int8=False)
     model = load(folder, "torch")
-    inputs = probe_inputs(model.config, 8, 20, padded=True)
+    inputs = sample_inputs(model.config, 8, 20, padded=True)
     exact, logits = logits_of(model, **inputs), run_onnx(session(tmp_path / "model.onnx"), inputs)
     assert np.abs(logits - exact).max() < 0.1 * np.abs(exact).max()
 
@@ -121,7 +121,7 @@ def test_openvino_with_default_options(packed: Callable[..., Path], bits: int, t
     to_openvino(folder, tmp_path / "model.xml")
     model, running = load(folder, "torch"), openvino.Core().compile_model(str(tmp_path / "model.xml"), "CPU")
     for rows, length in ((1, 8), (8, 13), (200, 20), (1, 31), (3, 5)):
-        inputs = probe_inputs(model.config, rows, length, padded=True)
+        inputs = sample_inputs(model.config, rows, length, padded=True)
         logits = running({name: tensor.numpy() for name, tensor in inputs.items()})[0]
         exact = logits_of(model, **inputs)
         assert logits.shape == (rows, 3)

@@ -18,7 +18,7 @@ from datasets import DatasetDict
 from xtc_study.deploy.evaluate import measure
 from xtc_study.deploy.export.folder import export_runtime
 from xtc_study.deploy.export.onnx import to_onnx
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
@@ -37,9 +37,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_module, "load_task", lambda name, data_dir, files: little)
         pipeline = Pipeline(recipe, Places(folder))
-    outcome = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
+    evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), folder / "model")
     return SimpleNamespace(
-        model=folder / "model", path=folder, metrics=outcome.metrics, recipe=recipe, dev=little["dev"]
+        model=folder / "model", path=folder, metrics=evaluation.metrics, recipe=recipe, dev=little["dev"]
     )
 
 
@@ -72,7 +72,7 @@ def test_a_trained_student_of_pairs_keeps_its_score_in_every_export(run: Any, tm
     (packed,) = [row["value"] for row in run.metrics["rows"]]
     assert packed > 0.7, "or it has not learned to read pairs, and the test says nothing"
     lines = ["\t".join(pair) for pair in zip(run.dev["sentence1"], run.dev["sentence2"], strict=True)]
-    found = [answer["label"] for answer in answers(run.model, lines)]
+    found = [answer["label"] for answer in predict_texts(run.model, lines)]
     labels = ("entailment", "neutral", "contradiction")
     right = [labels[label] == said for label, said in zip(run.dev["label"], found, strict=True)]
     assert np.mean(right) == pytest.approx(packed)

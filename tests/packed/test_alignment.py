@@ -16,8 +16,8 @@ from xtc_study.recipe import Recipe
 
 def shifted(weight: torch.Tensor, places: int) -> torch.Tensor:
     """The same numbers, beginning so many floats behind a multiple of the cache line."""
-    room = torch.zeros(weight.numel() + CACHE_LINE)
-    view = room[places : places + weight.numel()].view(weight.shape)
+    workdir = torch.zeros(weight.numel() + CACHE_LINE)
+    view = workdir[places : places + weight.numel()].view(weight.shape)
     return view.copy_(weight)
 
 

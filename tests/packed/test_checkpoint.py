@@ -204,7 +204,7 @@ def test_a_bias_no_file_can_hold_is_named_before_anything_is_written(
 @torch.no_grad()
 @pytest.mark.parametrize("rest", ["fp32", "8bit"])
 @pytest.mark.parametrize("name", ["1 bit", "2 bits, groups of 16", "every table"])
-def test_what_was_frozen_is_written_and_not_what_the_weights_give_now(
+def test_file_holds_the_frozen_weights(
     student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
 ) -> None:
     model = student("bert", **FORMATS[name])

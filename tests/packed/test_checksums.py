@@ -12,7 +12,7 @@ import pytest
 from transformers import AutoModelForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.checkpoint import repack, save_packed
 from xtc_study.packed.checksums import TOKENIZER, CheckpointError, tokenizer_files, write_config
 from xtc_study.packed.loading import load
@@ -73,7 +73,7 @@ def test_another_tokenizer_is_no_other_answer(
     with pytest.raises(CheckpointError, match=message):
         load(folder)
     with pytest.raises(CheckpointError, match=message):
-        list(answers(folder, ["good"]))
+        list(predict_texts(folder, ["good"]))
     with pytest.raises(CheckpointError, match=message):
         AutoModelForSequenceClassification.from_pretrained(folder)
     with pytest.raises(CheckpointError, match=message):

@@ -82,9 +82,9 @@ class Reader:
 
     def linear(self, module: str, x: Tensor) -> Tensor:
         entry, weight, s = self.modules[module], self.weight(module), None
-        if form := entry.get("activation"):
-            limit = self.rest(f"{module}.input_range.limit") if form["static"] else None
-            x, s = quantised(x, form["bits"], form["scale"], limit)
+        if fmt := entry.get("activation"):
+            limit = self.rest(f"{module}.input_range.limit") if fmt["static"] else None
+            x, s = quantized(x, fmt["bits"], fmt["scale"], limit)
         if "bits" not in entry:
             y = (x @ weight.t()) * s
         else:
@@ -109,7 +109,7 @@ class Reader:
         return (chances @ v).transpose(1, 2).reshape(batch, length, width)
 
 
-def quantised(x: Tensor, bits: int, scale: str, limit: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def quantized(x: Tensor, bits: int, scale: str, limit: Tensor | None = None) -> tuple[Tensor, Tensor]:
     largest = 2 ** (bits - 1) - 1
     if limit is None:
         limit = x.abs().amax(-1, keepdim=True) if scale == "token" else x.abs().max()
@@ -118,7 +118,7 @@ def quantised(x: Tensor, bits: int, scale: str, limit: Tensor | None = None) -> 
 
 
 def rounded(x: Tensor, bits: int) -> Tensor:
-    q, s = quantised(x, bits, "token")
+    q, s = quantized(x, bits, "token")
     return q * s
 
 

@@ -129,7 +129,7 @@ def test_a_configuration_that_is_no_json(packed: Path, content: str) -> None:
         pytest.param({"modules": None}, "modules", id="no modules"),
     ],
 )
-def test_a_quantisation_this_loader_cannot_read(packed: Path, change: dict, message: str) -> None:
+def test_a_quantization_config_this_loader_cannot_read(packed: Path, change: dict, message: str) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(change))
     rejected(packed, message)
 
@@ -143,7 +143,7 @@ def test_a_configuration_of_no_model(packed: Path, content: str) -> None:
         rejected(packed, "config.json")
 
 
-def test_a_quantisation_that_is_no_mapping(packed: Path) -> None:
+def test_a_quantization_config_that_is_no_mapping(packed: Path) -> None:
     edit_config(packed, lambda config: config.update(quantization_config="xtc"))
     rejected(packed, "quantization_config")
 
@@ -228,9 +228,9 @@ def test_transformers_is_given_the_one_file(packed: Path) -> None:
 
 
 def test_codes_are_bytes(packed: Path) -> None:
-    entry = load(packed, "torch").get_submodule(QUERY).entry
+    module_format = load(packed, "torch").get_submodule(QUERY).format
     with pytest.raises(ValueError, match=r"packed weights are torch\.float32, expected torch\.uint8"):
-        entry.unpack(torch.zeros(32 * 7))
+        module_format.unpack(torch.zeros(32 * 7))
 
 
 @pytest.mark.parametrize("limit", [-1.0, float("nan")])
@@ -312,7 +312,7 @@ def test_packed_layers_hold_no_float_weight(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("rest", ["x", 5, None, ["fp32"], "FP16"])
-def test_a_rest_that_no_file_has(packed: Path, rest: Any) -> None:
+def test_unknown_rest_format(packed: Path, rest: Any) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(rest=rest))
     rejected(packed, re.escape(f"rest {rest!r}, expected one of fp32, fp16, 8bit"))
 

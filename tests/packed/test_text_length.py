@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from xtc_study.deploy.model_card import write_card
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.predict import predict_texts
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.packed.loading import load
 from xtc_study.packed.text_length import longest_text
@@ -35,8 +35,8 @@ def test_a_file_carries_its_length(tiny: Callable[..., Any], tmp_path: Path) -> 
     assert before.model_max_length > 1000, "the encoder's own tokenizer is left as it is"
     assert longest_text(tmp_path, model, tokenizer) == 7
     short, long = "good " * 5, "good " * 5 + "bad " * 30
-    one, other = answers(tmp_path, [short, long])
-    assert {**one, "text": ""} == {**other, "text": ""}, "what comes after 7 word pieces is not read"
+    one, other = predict_texts(tmp_path, [short, long])
+    assert {**one, "text": ""} == {**other, "text": ""}, "what comes after 7 tokens is not read"
 
 
 def test_older_folders_say_it_elsewhere(tiny: Callable[..., Any], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import fabricate_report
 import pytest
-from fabricate import do, plan, write
+from fabricate import make_done_run, plan_runs, write_json
 from fabricate_report import EVIL
 
 from xtc_study.report.pages.markdown_pdf import FormatError, find_browser
@@ -50,9 +50,9 @@ def runs(tmp_path: Path) -> Path:
 @pytest.fixture
 def planned(runs: Path) -> list[PlannedRun]:
     """Two arms done with four seeds; of two more runs one failed with an evil message and one is missing."""
-    done = plan({"32-bit": 32, "1-bit": 1}, seeds=4)
+    done = plan_runs({"32-bit": 32, "1-bit": 1}, seeds=4)
     for run in done:
-        do(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
-    others = plan({"2-bit": 2}, ("toy-pairs",), seeds=2)
-    write(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
+        make_done_run(runs, run, 0.95 if run.arm == "32-bit" else 0.75)
+    others = plan_runs({"2-bit": 2}, ("toy-pairs",), seeds=2)
+    write_json(runs / others[0].run_id / "error.json", {"type": "ValueError", "message": EVIL, "cell": 3})
     return done + others

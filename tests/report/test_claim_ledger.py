@@ -6,7 +6,7 @@ import html
 import re
 from pathlib import Path
 
-from fabricate import plan
+from fabricate import plan_runs
 from fabricate_report import never_run, section
 
 from xtc_study.report.claim_ledger import ClaimLedger
@@ -37,5 +37,5 @@ def test_studies_without_a_done_run_are_counted_not_listed(runs: Path, planned: 
     assert ledger.not_run == "1 claim not put to the test yet, of empty."
     for shown in (ledger._repr_html_(), repr(ledger)):
         assert ledger.not_run in shown and "Not run yet" not in shown and "One bit costs more than 2 points." in shown
-    nothing = ClaimLedger([section(plan(), runs / "none")])
+    nothing = ClaimLedger([section(plan_runs(), runs / "none")])
     assert nothing._repr_html_() == "<p>1 claim not put to the test yet, of bits.</p>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fabricate import plan
+from fabricate import plan_runs
 from fabricate_report import plain, section
 
 from xtc_study.report import lazy_page
@@ -38,7 +38,7 @@ def test_only_what_is_asked_for_is_computed_and_once(
 
 
 def test_a_page_says_what_is_missing_where_nothing_is_done(runs: Path) -> None:
-    page = section(plan(), runs)
+    page = section(plan_runs(), runs)
     assert [answer.verdict for answer in page.answers] == ["not run"] and "No answer yet" in repr(page.verdicts)
     for table in (page.arms, page.tasks, page.published):
         assert not table and repr(table) == NO_TABLE.caption

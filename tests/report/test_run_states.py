@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fabricate import do, plan
+from fabricate import make_done_run, plan_runs
 from fabricate_report import EVIL
 
 from xtc_study.analysis.collect import states
@@ -31,8 +31,8 @@ def test_a_failed_run_is_listed_with_its_error_escaped(runs: Path, planned: list
 
 
 def test_nothing_failed(runs: Path) -> None:
-    (run,) = plan({"1-bit": 1}, ("toy-pairs",), seeds=1)
-    do(runs, run)
+    (run,) = plan_runs({"1-bit": 1}, ("toy-pairs",), seeds=1)
+    make_done_run(runs, run)
     shown = RunOutcomes([], failed_runs(states(runs, [run])))
     assert repr(shown) == "0 runs carried out, 0 failed.\n\nNo run of this study has failed."
     assert shown._repr_html_() == "<p>0 runs carried out, 0 failed.</p><p>No run of this study has failed.</p>"

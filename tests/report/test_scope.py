@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from fabricate import plan
+from fabricate import plan_runs
 
 from xtc_study.recipe import Recipe
 from xtc_study.report.scope import Scope, scope_of, scope_together, student_epochs
 
 
 def test_two_reports_of_one_profile_are_told_apart() -> None:
-    one, other = scope_of(plan(tasks=("cola",), seeds=2)), scope_of(plan(tasks=("rte", "cola"), seeds=1))
+    one, other = scope_of(plan_runs(tasks=("cola",), seeds=2)), scope_of(plan_runs(tasks=("rte", "cola"), seeds=1))
     assert one.text == "Tasks: cola. Seeds: 0, 1. Encoder: builtin:tiny. Epochs of a student: 3."
     assert scope_together([one, other]) == Scope(("cola", "rte"), (0, 1), ("builtin:tiny",), (3.0,))
     assert Scope().text == scope_of([]).text == ""

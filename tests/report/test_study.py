@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import claim, do, plan, write
+from fabricate import claim, make_done_run, plan_runs, write_json
 from fabricate_report import section
 
 from xtc_study.analysis.collect import collect, states
@@ -17,9 +17,9 @@ from xtc_study.studies import PlannedRun
 
 @pytest.mark.parametrize(("seeds", "warned"), [(2, True), (5, False)])
 def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), seeds)
+    planned = plan_runs({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), seeds)
     for run in planned:
-        do(runs, run)
+        make_done_run(runs, run)
     study = section(planned, runs)
     (limit,) = [limit for limit in study.limits if "tell little of how much seeds differ" in limit] or [""]
     assert limit.startswith(f"{seeds} seeds") == warned
@@ -35,7 +35,7 @@ def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | No
     recipes = {"32-bit": Recipe(task="t", weight_bits=32), "1-bit": Recipe(task="t", teacher_layers=depth)}
     planned = [PlannedRun("bits", recipe.run_id, arm, recipe) for arm, recipe in recipes.items()]
     for run in planned:
-        do(runs, run)
+        make_done_run(runs, run)
     study = section(planned, runs)
     assert study.arms is not None and said in study.arms.caption
     assert ("The fp32 teachers" in study.arms.caption) == (depth is None)
@@ -43,12 +43,15 @@ def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | No
 
 def test_teachers_are_averaged_task_by_task_however_many_runs_each_has(runs: Path) -> None:
     """Three runs of a task whose teachers score 30, one of a task whose teacher scores 90: 60, not 45."""
-    planned = [*plan({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), 3), *plan({"32-bit": 32}, ("toy-sentiment",), 1)]
+    planned = [
+        *plan_runs({"32-bit": 32, "1-bit": 1}, ("toy-pairs",), 3),
+        *plan_runs({"32-bit": 32}, ("toy-sentiment",), 1),
+    ]
     for run in planned:
-        folder = do(runs, run)
+        folder = make_done_run(runs, run)
         metrics = json.loads((folder / "metrics.json").read_text())
         score = 0.3 if run.recipe.task == "toy-pairs" else 0.9
-        write(
+        write_json(
             folder / "metrics.json", {**metrics, "rows": [{**row, "teacher_value": score} for row in metrics["rows"]]}
         )
     study = section(planned, runs)
@@ -58,7 +61,7 @@ def test_teachers_are_averaged_task_by_task_however_many_runs_each_has(runs: Pat
 
 
 def test_a_page_counts_an_interrupted_run_as_missing(runs: Path, planned: list[PlannedRun]) -> None:
-    write(runs / planned[-1].run_id / "claim.json", {"token": "t"})  # and no process holds its lock
+    write_json(runs / planned[-1].run_id / "claim.json", {"token": "t"})  # and no process holds its lock
     assert set(states(runs, planned)["state"]) == {"done", "failed", "interrupted"}
     study = section(planned, runs)
     assert study.states == {"done": 16, "running": 0, "failed": 1, "corrupt": 0, "missing": 1}
@@ -92,12 +95,12 @@ def test_predictions_that_cannot_be_read_leave_the_claim_undecided(runs: Path, p
 
 
 def test_provenance_lists_every_distinct_value(tmp_path: Path) -> None:
-    planned = plan({"1-bit": 1}, ("toy-pairs",), seeds=2)
+    planned = plan_runs({"1-bit": 1}, ("toy-pairs",), seeds=2)
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     later = {"state": "done", "started": "2026-05-06T01:00:00+00:00", "duration_s": 3587.5}
-    write(tmp_path / planned[1].run_id / "status.json", later)
-    write(tmp_path / planned[1].run_id / "environment.json", {"device": "cuda", "packages": {"torch": "2.10.0"}})
+    write_json(tmp_path / planned[1].run_id / "status.json", later)
+    write_json(tmp_path / planned[1].run_id / "environment.json", {"device": "cuda", "packages": {"torch": "2.10.0"}})
     found = provenance_of(collect(tmp_path, planned))
     assert found["Device"] == "cpu, cuda" and found["Precision"] == "fp32" and found["Seeds"] == "0, 1"
     assert found["Packages"] == "numpy 2.3, torch 2.10.0 and 2.9.0"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fabricate import TASKS, claim, do, plan, split_in_two
+from fabricate import TASKS, claim, make_done_run, plan_runs, split_in_two
 
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.stats import Difference
@@ -25,9 +25,9 @@ def spec(claims: list[ClaimSpec], arms: list[Arm] | None = None) -> StudySpec:
 
 
 def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
+    planned = plan_runs({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
     for run in planned:
-        split_in_two(do(tmp_path, run))
+        split_in_two(make_done_run(tmp_path, run))
     claims = [claim("lower", "1-bit", "2-bit", 0.02)]  # not against the reference, so not in the figure
     differences = {"2-bit": found(-0.01), "1-bit": found(-0.03)}
     figures = StudyFigures(collect(tmp_path, planned), spec(claims), lambda: differences)
@@ -47,9 +47,9 @@ def test_one_difference_is_both_ends() -> None:
 
 
 def test_a_figure_is_drawn_when_it_is_asked_for_and_once(tmp_path: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1}, seeds=2)
+    planned = plan_runs({"32-bit": 32, "1-bit": 1}, seeds=2)
     for run in planned:
-        do(tmp_path, run)
+        make_done_run(tmp_path, run)
     asked = []
 
     def differences() -> dict[str, Difference]:
@@ -62,7 +62,9 @@ def test_a_figure_is_drawn_when_it_is_asked_for_and_once(tmp_path: Path) -> None
 
 
 def test_a_figure_that_has_nothing_to_show_is_not_listed_and_says_what_is_missing(tmp_path: Path) -> None:
-    nothing = StudyFigures(collect(tmp_path, plan({"32-bit": 32})), spec([claim("lower", "1-bit", "32-bit")]), dict)
+    nothing = StudyFigures(
+        collect(tmp_path, plan_runs({"32-bit": 32})), spec([claim("lower", "1-bit", "32-bit")]), dict
+    )
     assert list(nothing) == [] and len(nothing) == 0 and "seeds" not in nothing
     assert "A difference needs a seed that 32-bit and another arm have done" in nothing["differences"].alt
     assert "No run of this study is done yet" in nothing["seeds"].alt and nothing["seeds"].caption == ""

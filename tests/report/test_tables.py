@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, make_done_run, plan_runs
 
 from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.score_tables import arm_table, run_table, task_table
@@ -35,9 +35,9 @@ FOUND = Difference(-0.0123, -0.02, 0.001, n_seeds=3, n_examples=400, resamples=2
 
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[Path, list[PlannedRun]]:
-    planned = plan({"1-bit": 1, "32-bit": 32})
+    planned = plan_runs({"1-bit": 1, "32-bit": 32})
     for run in planned:
-        do(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.8)
+        make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.8)
     return tmp_path, planned
 
 
@@ -138,7 +138,7 @@ def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:
 
 
 def test_empty_frames_give_empty_tables(tmp_path: Path) -> None:
-    frame = collect(tmp_path, plan())
+    frame = collect(tmp_path, plan_runs())
     assert arm_table(frame, "32-bit").empty and task_table(frame, "32-bit").empty
     assert arm_text(arm_table(frame, "32-bit"), "32-bit").empty and task_text(task_table(frame, "32-bit")).empty
 

@@ -11,7 +11,7 @@ import pytest
 
 from xtc_study.chain import Step, chain
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, StepTime, StepTimes
 
@@ -49,7 +49,7 @@ def whole(root: Path, recipe: Recipe, *seconds: float, **fields: Any) -> None:
 
 
 def to_do(root: Path, *recipes: Recipe, **known: Any) -> float | None:
-    return account(recipes, StepStore(root), **known).seconds_to_do
+    return cost(recipes, StepStore(root), **known).seconds_to_do
 
 
 def times(model: str, seconds: float) -> StepTimes:
@@ -59,23 +59,23 @@ def times(model: str, seconds: float) -> StepTimes:
 
 
 def test_nothing_is_known_before_anything_was_trained(tmp_path: Path) -> None:
-    costs = account([ONE_BIT, TWO_BIT], StepStore(tmp_path))
+    costs = cost([ONE_BIT, TWO_BIT], StepStore(tmp_path))
     assert (costs.steps_alone, costs.steps_shared, costs.steps_to_do) == (6, 4, 4)
     assert costs.seconds_alone is costs.seconds_shared is costs.seconds_to_do is costs.share is None
 
 
 def test_two_arms_share_teacher_and_reduction(tmp_path: Path) -> None:
     whole(tmp_path, ONE_BIT, 10.0, 20.0, 30.0)
-    costs = account([ONE_BIT, TWO_BIT], StepStore(tmp_path))
+    costs = cost([ONE_BIT, TWO_BIT], StepStore(tmp_path))
     assert costs.steps_to_do == 1
     assert costs.seconds_alone == 120.0 and costs.seconds_shared == 90.0 and costs.seconds_to_do == 30.0
     assert costs.share == pytest.approx(0.75) and not costs.measured
 
 
-def test_an_estimate_goes_by_the_epochs_and_by_the_task_where_it_is_known(tmp_path: Path) -> None:
+def test_estimate_scales_with_epochs_and_task_rows(tmp_path: Path) -> None:
     whole(tmp_path, Recipe.of(task="cola", teacher_epochs=2, epochs=1, seed=5), 10.0, 7.0)  # 5 and 7 s an epoch
     assert to_do(tmp_path, Recipe.of(task="cola", teacher_epochs=3, weight_bits=2, epochs=2)) == pytest.approx(29)
-    # SST-2 has 67,349 rows of 17 word pieces, CoLA 8,551 of 13.
+    # SST-2 has 67,349 rows of 17 tokens, CoLA 8,551 of 13.
     other, ratio = Recipe.of(task="sst2", teacher_epochs=3, epochs=2), 67_349 / 8_551 * 17 / 13
     assert to_do(tmp_path, other) == pytest.approx(29 * ratio)
     trained(tmp_path, chain(Recipe.of(task="sst2", teacher_epochs=1, seed=9))[0], 50.0)
@@ -131,8 +131,8 @@ def test_a_depth_that_is_not_known_is_only_compared_with_the_same(tmp_path: Path
     assert to_do(tmp_path, Recipe.of(task="cola", layers=3, epochs=2)) is None
 
 
-def test_lengths_scale_where_they_are_similar_and_say_nothing_beyond(tmp_path: Path) -> None:
-    """CoLA's rows have 13 word pieces: 8 and 12 cut them. MRPC's have 58."""
+def test_estimate_scales_with_length_up_to_a_factor_of_two(tmp_path: Path) -> None:
+    """CoLA's rows have 13 tokens: 8 and 12 cut them. MRPC's have 58."""
     whole(tmp_path, Recipe.of(task="cola", max_length=8), 3.0, 3.0)
     assert to_do(tmp_path, Recipe.of(task="cola", max_length=12)) == pytest.approx(9.0)
     assert to_do(tmp_path, Recipe.of(task="mrpc", max_length=58)) is None
@@ -160,4 +160,4 @@ def test_damaged_records_are_left_out(tmp_path: Path) -> None:
     ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "step.json").write_text(text)
-    assert account([ONE_BIT], StepStore(tmp_path)).seconds_to_do is None
+    assert cost([ONE_BIT], StepStore(tmp_path)).seconds_to_do is None

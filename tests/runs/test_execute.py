@@ -55,7 +55,7 @@ def test_a_run_ends_done_with_its_notebook_and_is_not_repeated(tmp_path: Path) -
     assert execute_run(job(tmp_path, template))["state"] == "skipped"
 
 
-def test_a_failing_cell_is_a_failed_run_that_says_why_and_can_be_tried_again(tmp_path: Path) -> None:
+def test_failing_cell_fails_the_run_with_its_error_and_can_be_retried(tmp_path: Path) -> None:
     outcome = execute_run(job(tmp_path, notebook(tmp_path, RECORD, "raise FloatingPointError('loss is <nan>')")))
     folder = tmp_path / "runs" / RECIPE.run_id
     assert outcome["state"] == "failed"
@@ -99,9 +99,7 @@ def test_other_ends_are_failures_too(
     assert outcome["state"] == "failed" and message in outcome["error"]["message"]
 
 
-def test_an_interrupted_run_gives_its_claim_up_and_is_not_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_run_releases_its_lease_and_is_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*words: Any) -> None:
         raise KeyboardInterrupt
 
@@ -111,7 +109,7 @@ def test_an_interrupted_run_gives_its_claim_up_and_is_not_failed(
     assert state_of(tmp_path / "runs" / RECIPE.run_id) == ("missing", "")
 
 
-def test_a_cell_that_takes_too_long_is_a_failure_and_what_it_printed_is_kept(tmp_path: Path) -> None:
+def test_cell_timeout_fails_the_run_and_keeps_its_output(tmp_path: Path) -> None:
     """The limit holds for every cell, so the others do nothing that could take so long on a busy machine."""
     template = notebook(tmp_path, "import time\nprint('step 1 of 9', flush=True)\ntime.sleep(3600)", FINISH)
     outcome = execute_run(job(tmp_path, template, timeout=5))

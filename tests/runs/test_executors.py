@@ -65,7 +65,7 @@ def runs(folder: Path, count: int) -> list[RunFolder]:
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_runners_on_one_folder_share_the_work_and_repeat_nothing(folder: Path, count: int) -> None:
+def test_runners_on_one_folder_share_the_runs(folder: Path, count: int) -> None:
     runners = [start(folder, 6) for _ in range(count)]
     said = [line for runner in runners for line in runner.communicate(timeout=HANG_SECONDS)[0].splitlines()]
     states = Counter(line.split()[0] for line in said)
@@ -83,7 +83,7 @@ def test_a_killed_worker_is_replaced_and_its_run_done(folder: Path) -> None:
     assert all(run.is_done() for run in runs(folder, 4))
 
 
-def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder: Path) -> None:
+def test_killed_runner_leaves_no_process_and_another_takes_over(folder: Path) -> None:
     runner = start(folder, 4)
     wait_for(lambda: len(_claimers(folder)) == 2)
     family = psutil.Process(runner.pid).children(recursive=True)
@@ -95,7 +95,7 @@ def test_a_killed_runner_leaves_no_process_behind_and_another_takes_over(folder:
     assert all(run.is_done() for run in runs(folder, 4))
 
 
-def test_one_ctrl_c_stops_the_runner_its_workers_and_their_kernels(folder: Path) -> None:
+def test_ctrl_c_stops_runner_workers_and_kernels(folder: Path) -> None:
     """As a terminal sends it: to the whole process group. Neither is a run failed by it, nor the next one begun."""
     template = nbformat.read(folder / "template.ipynb", 4)
     template.cells[-1].source += "\ntime.sleep(3600)"
@@ -113,7 +113,7 @@ def test_one_ctrl_c_stops_the_runner_its_workers_and_their_kernels(folder: Path)
     assert not list((folder / "results").glob("runs/*/status.json"))
 
 
-def test_a_run_that_kills_every_worker_is_given_up_and_the_others_are_done(folder: Path) -> None:
+def test_run_that_kills_its_workers_fails_and_others_are_done(folder: Path) -> None:
     template = nbformat.read(folder / "template.ipynb", 4)
     template.cells[-1].source = (
         "import os, psutil, signal\n"
@@ -130,9 +130,9 @@ WATCHER = """
 import sys
 from pathlib import Path
 from xtc_study.recipe import Recipe
-from xtc_study.runs import claims, executors
+from xtc_study.runs import executors, lease
 if __name__ == "__main__":  # so that workers keep their 90 seconds
-    claims.STALE_SECONDS, executors.POLL_SECONDS = 0.5, 0.1
+    lease.STALE_SECONDS, executors.POLL_SECONDS = 0.5, 0.1
     folder = Path(sys.argv[1])
     recipe = Recipe.of(task="cola")
     for outcome in executors.run_recipes([recipe], folder / "results", folder / "template.ipynb", {}, workers=1):
@@ -140,7 +140,7 @@ if __name__ == "__main__":  # so that workers keep their 90 seconds
 """
 
 
-def test_the_run_of_a_dead_machine_is_taken_over_by_new_workers(folder: Path) -> None:
+def test_workers_take_over_the_run_of_a_dead_machine(folder: Path) -> None:
     (run,) = runs(folder, 1)
     run.path.mkdir(parents=True)
     (run.path / "claim.json").write_text('{"token": "t", "host": "a-dead-machine", "pid": 1}')
@@ -182,7 +182,7 @@ def test_cores_are_those_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -
         ({"OMP_NUM_THREADS": ""}, 2, 9, (2, 4, "", None)),
     ],
 )
-def test_threads_are_those_the_environment_says_or_a_share_of_the_cores(
+def test_threads_by_environment_or_share_of_cores(
     environment: dict[str, str],
     workers: int | None,
     runs: int,

@@ -83,7 +83,7 @@ def test_a_corrupt_file_is_a_state_of_that_run_alone(
     assert states(runs, planned)["state"].tolist() == ["done", "corrupt", "done"]
     assert len(collect(runs, planned)) == 0  # these runs have no rows; none of them is a crash either
     assert [RunFolder(runs, recipe).is_done() for recipe in RECIPES] == [True, False, True]
-    assert RunFolder(runs, RECIPES[1]).claim() is not None, "running again repairs it"
+    assert RunFolder(runs, RECIPES[1]).acquire() is not None, "running again repairs it"
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def test_by_id(tmp_path: Path) -> None:
         find_run(tmp_path, "another")
 
 
-def test_a_mistyped_id_gets_a_few_near_ones_and_never_the_whole_list(tmp_path: Path) -> None:
+def test_mistyped_run_id_suggests_a_few_near_ones(tmp_path: Path) -> None:
     ids = [made_up(tmp_path, 0.9, 900, seed=seed) for seed in range(12)]
     with pytest.raises(FindError, match=r"did you mean (?P<near>.*)\?$") as said:
         find_run(tmp_path, ids[0].replace("toy", "toi"))

@@ -17,7 +17,7 @@ import pytest
 from patience import wait_for
 
 from xtc_study.runs import lease
-from xtc_study.runs.lease import STALE_SECONDS, Claim, held, holder, is_held, lapsed, take, watch
+from xtc_study.runs.lease import STALE_SECONDS, Lease, held, holder, is_held, lapsed, take, watch
 
 PROGRAM = """
 import sys
@@ -26,8 +26,8 @@ from xtc_study.runs.lease import take
 folder = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
-claim = take(folder)
-print(claim.token if claim else "", flush=True)
+lease = take(folder)
+print(lease.token if lease else "", flush=True)
 sys.stdin.readline()
 """
 
@@ -70,8 +70,8 @@ def another(tmp_path: Path) -> Iterator[Callable[[], Another]]:
 @pytest.fixture(autouse=True)
 def nothing_held() -> Iterator[None]:
     yield
-    for claim in list(lease._held.values()):
-        claim.release()
+    for ours in list(lease._held.values()):
+        ours.release()
 
 
 def elsewhere(folder: Path, beat: str = "t 1") -> None:
@@ -80,11 +80,11 @@ def elsewhere(folder: Path, beat: str = "t 1") -> None:
 
 
 def test_a_claim_is_held_once_and_can_be_given_up(tmp_path: Path) -> None:
-    claim = take(tmp_path)
-    assert claim is not None and held(tmp_path) is claim and holder(tmp_path)["token"] == claim.token
+    ours = take(tmp_path)
+    assert ours is not None and held(tmp_path) is ours and holder(tmp_path)["token"] == ours.token
     assert is_held(tmp_path) and take(tmp_path) is None
     renewed = take(tmp_path, again=True)
-    assert renewed is not None and renewed.token != claim.token == claim.token and is_held(tmp_path)
+    assert renewed is not None and renewed.token != ours.token == ours.token and is_held(tmp_path)
     renewed.release()
     assert not is_held(tmp_path) and held(tmp_path) is None and holder(tmp_path) == {}
     assert take(tmp_path) is not None
@@ -98,8 +98,8 @@ def test_what_another_process_holds_is_free_when_it_is_killed(tmp_path: Path, an
     assert is_held(tmp_path) and take(tmp_path) is None and take(tmp_path, again=True) is None
     rival.kill()
     assert not is_held(tmp_path)
-    claim = take(tmp_path)
-    assert claim is not None and holder(tmp_path)["token"] == claim.token
+    ours = take(tmp_path)
+    assert ours is not None and holder(tmp_path)["token"] == ours.token
 
 
 def test_of_processes_at_once_one_gets_it(tmp_path: Path, another: Callable[[], Another]) -> None:
@@ -114,18 +114,18 @@ def test_of_threads_at_once_one_gets_it(tmp_path: Path) -> None:
     """An executor may be a pool of threads."""
     barrier = Barrier(8)
 
-    def claim(_: int) -> str | None:
+    def take_it(_: int) -> str | None:
         barrier.wait()
         got = take(tmp_path)
         return got.token if got else None
 
     with ThreadPoolExecutor(8) as pool:
-        winners = [token for token in pool.map(claim, range(8)) if token]
+        winners = [token for token in pool.map(take_it, range(8)) if token]
     assert winners == [holder(tmp_path)["token"]]
 
 
 @pytest.mark.parametrize("content", ['{"token": "th', "null", "[]", '{"host": 3}', ""])
-def test_a_damaged_claim_holds_nobody_up(tmp_path: Path, content: str) -> None:
+def test_damaged_claim_file_does_not_block(tmp_path: Path, content: str) -> None:
     (tmp_path / "claim.json").write_text(content)
     assert take(tmp_path) is not None
 
@@ -167,9 +167,7 @@ def test_what_one_process_found_dead_another_takes_at_once(tmp_path: Path, monke
     assert take(tmp_path, dead=dead) is not None
 
 
-def test_a_watch_ends_with_a_heartbeat_or_without_one_for_long_enough(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_watch_ends_with_a_heartbeat_or_after_stale_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, looks, said = [1000.0], [0], []
     alive, dead = tmp_path / "alive", tmp_path / "dead"
 
@@ -194,15 +192,13 @@ def test_a_watch_ends_with_a_heartbeat_or_without_one_for_long_enough(
     )
 
 
-def test_who_was_taken_over_neither_beats_nor_ends_the_new_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_process_that_lost_its_lease_leaves_the_new_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
     turns: list[int] = []
-    is_ours = Claim.is_ours
-    monkeypatch.setattr(Claim, "is_ours", lambda claim: (turns.append(1), is_ours(claim))[1])
-    claim = take(tmp_path)
-    assert claim is not None
+    is_ours = Lease.is_ours
+    monkeypatch.setattr(Lease, "is_ours", lambda ours: (turns.append(1), is_ours(ours))[1])
+    ours = take(tmp_path)
+    assert ours is not None
 
     def two_turns() -> None:
         """A beat that was on its way when this began has then been written, and one more has not."""
@@ -213,8 +209,8 @@ def test_who_was_taken_over_neither_beats_nor_ends_the_new_claim(
     two_turns()
     elsewhere(tmp_path, "t 8")
     two_turns()
-    assert (tmp_path / "heartbeat").read_text() == "t 8" and not claim.is_ours()
-    claim.release()
+    assert (tmp_path / "heartbeat").read_text() == "t 8" and not ours.is_ours()
+    ours.release()
     assert holder(tmp_path)["token"] == "t" and (tmp_path / "heartbeat").read_text() == "t 8"
     assert held(tmp_path) is None
 
@@ -233,13 +229,13 @@ def test_a_clock_that_jumps_frees_nothing_and_holds_nothing_up(
     assert not is_held(tmp_path) and take(tmp_path) is not None
 
 
-def test_the_heart_beats_while_the_claim_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_counts_while_the_lease_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.01)
-    claim = take(tmp_path)
-    assert claim is not None
+    ours = take(tmp_path)
+    assert ours is not None
     wait_for((tmp_path / "heartbeat").exists)
     token, count = (tmp_path / "heartbeat").read_text().split()
-    assert token == claim.token and int(count) >= 1
+    assert token == ours.token and int(count) >= 1
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_and_nothing_is_held(tmp_path: Path) -> None:

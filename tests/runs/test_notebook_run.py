@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs import lease
-from xtc_study.runs.lease import ClaimError
+from xtc_study.runs.lease import LeaseError
 from xtc_study.runs.notebook_run import NotebookRun
 from xtc_study.runs.store import RunFolder
 
@@ -69,7 +69,7 @@ def test_the_model_of_a_run_done_before_is_left_as_it_is(tmp_path: Path) -> None
     assert run.model_folder() != run.path / "model", "a cell that is run again after the run was recorded"
 
 
-def test_by_hand_a_dead_machine_s_run_is_taken_over_after_a_watch(
+def test_by_hand_a_dead_machines_run_is_taken_over_after_a_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lease, "STALE_SECONDS", 0.2)
@@ -86,7 +86,7 @@ def test_by_hand_a_run_taken_over_meanwhile_writes_nothing(tmp_path: Path) -> No
     run = NotebookRun(tmp_path, RECIPE)
     (run.path / "claim.json").write_text('{"token": "theirs", "host": "another-machine", "pid": 1}')
     for writes in (run.model_folder, lambda: record(run)):
-        with pytest.raises(ClaimError, match="the claim of this notebook is not the one in its folder"):
+        with pytest.raises(LeaseError, match="the claim of this notebook is not the one in its folder"):
             writes()
     assert not (run.path / "metrics.json").exists()
 
@@ -96,23 +96,23 @@ def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     with (
         FileLock(folder / "claim.lock"),
-        pytest.raises(ClaimError, match=f"run {RECIPE.run_id}: another process is at it"),
+        pytest.raises(LeaseError, match=f"run {RECIPE.run_id}: another process works on it"),
     ):
         NotebookRun(tmp_path, RECIPE)
 
 
 def test_a_run_taken_over_meanwhile_records_nothing(tmp_path: Path) -> None:
-    token = RunFolder(tmp_path / "runs", RECIPE).claim()
+    token = RunFolder(tmp_path / "runs", RECIPE).acquire()
     assert token
     run = NotebookRun(tmp_path, RECIPE, token)
     (run.path / "claim.json").write_text('{"token": "theirs"}')
-    with pytest.raises(ClaimError, match="not the one in its folder"):
+    with pytest.raises(LeaseError, match="not the one in its folder"):
         record(run)
     assert not (run.path / "metrics.json").exists()
 
 
 def test_for_a_caller_it_leaves_the_status_to_the_caller(tmp_path: Path) -> None:
-    token = RunFolder(tmp_path / "runs", RECIPE).claim()
+    token = RunFolder(tmp_path / "runs", RECIPE).acquire()
     assert token
     run = NotebookRun(tmp_path, RECIPE, token)
     assert not run.by_hand
@@ -128,5 +128,5 @@ def test_a_claim_that_is_not_the_one_passed_on(tmp_path: Path, content: str | No
     folder.mkdir(parents=True)
     if content is not None:
         (folder / "claim.json").write_text(content)
-    with pytest.raises(ClaimError, match="the claim passed on is not the one in its folder"):
+    with pytest.raises(LeaseError, match="the claim passed on is not the one in its folder"):
         NotebookRun(tmp_path, RECIPE, "mine")

@@ -51,7 +51,7 @@ def test_the_folder_it_fills_is_empty_and_not_yet_the_steps(store: StepStore) ->
     assert store.once("a", make)[1]
 
 
-def test_a_failure_leaves_nothing_and_the_next_caller_tries_again(store: StepStore) -> None:
+def test_failed_step_leaves_nothing_and_the_next_caller_retries(store: StepStore) -> None:
     def fail(folder: Path) -> dict[str, Any]:
         (folder / "model.bin").write_text("half")
         raise FloatingPointError("the loss is nan")
@@ -64,7 +64,7 @@ def test_a_failure_leaves_nothing_and_the_next_caller_tries_again(store: StepSto
     assert sorted(path.name for path in store.folder("a").iterdir()) == ["model.bin", "step.json"]
 
 
-def test_a_step_that_cannot_be_read_back_is_kept_and_never_made_again(store: StepStore) -> None:
+def test_unreadable_step_is_kept_and_not_trained_again(store: StepStore) -> None:
     def unreadable(folder: Path) -> dict[str, Any]:
         (folder / "model.bin").write_text("evidence")
         store.checkpoints("a").mkdir()

@@ -6,12 +6,12 @@ import pytest
 
 from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
-from xtc_study.runs.cost import account
+from xtc_study.runs.cost import cost
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, StepTime, StepTimes, read_step_times, step_times_file, write_step_times
 
 SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
-"""At 32 and 128 word pieces a row of a batch of 32: all in proportion to length."""
+"""At 32 and 128 tokens a row of a batch of 32: all in proportion to length."""
 
 
 def times(depth: int = 12) -> StepTimes:
@@ -29,11 +29,11 @@ def seconds_of(**fields: object) -> list[float | None]:
 
 
 def test_by_hand() -> None:
-    """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 word pieces, twice the shortest measured."""
+    """RTE: 2,490 rows are 78 steps of 32; its rows are cut at 64 tokens, twice the shortest measured."""
     assert seconds_of() == pytest.approx([78 * 6, 78 * 10])
     assert seconds_of(weight_bits=32, activation_bits=32) == pytest.approx([78 * 6, 78 * 8])
     assert seconds_of(stages=0) == pytest.approx([78 * 6, 78 * 8]), "on labels alone no teacher is asked"
-    assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the word pieces, twice the steps"
+    assert seconds_of(batch_size=16) == pytest.approx([156 * 3, 156 * 5]), "half the tokens, twice the steps"
 
 
 def test_a_shallow_student_costs_its_share_but_the_teacher_all() -> None:
@@ -49,7 +49,7 @@ def test_a_shallow_teacher_costs_its_share_and_its_students_theirs_of_it() -> No
     assert seconds_of(teacher_layers=6, layers=3) == pytest.approx(seconds_of(teacher_layers="1/2", layers="1/2"))
 
 
-def test_a_measurement_is_kept_by_model_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+def test_measurement_is_kept_by_model_and_a_damaged_one_is_ignored(tmp_path: Path) -> None:
     assert read_step_times(tmp_path, "m/x") is None
     path = write_step_times(tmp_path, times())
     assert read_step_times(tmp_path, "m/x") == times() and read_step_times(tmp_path, "other") is None
@@ -65,8 +65,8 @@ def test_an_cost_together_steps_nobody_trained(tmp_path: Path) -> None:
         Recipe.of(task="rte", model="m/x", max_length=64, teacher_epochs=1, epochs=1, weight_bits=bits)
         for bits in (1, 2)
     ]
-    assert account(recipes, StepStore(tmp_path)).seconds_to_do is None
-    costs = account(recipes, StepStore(tmp_path), {"m/x": times()})
+    assert cost(recipes, StepStore(tmp_path)).seconds_to_do is None
+    costs = cost(recipes, StepStore(tmp_path), {"m/x": times()})
     assert costs.seconds_alone == pytest.approx(78 * (6 + 10) * 2)
     assert costs.seconds_to_do == costs.seconds_shared == pytest.approx(78 * (6 + 10 + 10))
     assert costs.share == pytest.approx(26 / 32)

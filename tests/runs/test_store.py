@@ -15,7 +15,7 @@ import pytest
 
 from xtc_study.analysis.collect import states
 from xtc_study.recipe import Recipe
-from xtc_study.runs.lease import ClaimError, held
+from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.store import LATENCY, RESULT_FILES, RunFolder, now, write_json
 from xtc_study.studies import PlannedRun
 
@@ -40,7 +40,7 @@ def finish(run: RunFolder, state: str = "done") -> None:
 
 
 def test_a_claim_says_who_and_what(run: RunFolder) -> None:
-    token = run.claim()
+    token = run.acquire()
     assert token
     claim, params = read(run, "claim.json"), read(run, "params.json")
     assert (claim["token"], claim["host"], claim["pid"]) == (token, socket.gethostname(), os.getpid())
@@ -58,7 +58,7 @@ from xtc_study.runs.store import RunFolder, now
 run = RunFolder(Path(sys.argv[1]), Recipe.of(task="cola", weight_bits=2))
 print("ready", flush=True)
 what = sys.stdin.readline().strip()
-token = run.claim()
+token = run.acquire()
 if what == "finish" and token:
     metrics = {"rows": [], "size_bytes": 2, "size_bytes_paper": 2, "teacher_size_bytes": 2}
     run.write_results(metrics, pd.DataFrame({"idx": [0]}), [], {})
@@ -121,7 +121,7 @@ def test_a_run_finished_while_it_is_claimed_keeps_its_results(run: RunFolder, an
                 rival.answers(1)
             return done
 
-    ours, theirs = Slow(run.path.parent, RECIPE).claim(), rival.token()
+    ours, theirs = Slow(run.path.parent, RECIPE).acquire(), rival.token()
     if theirs:
         assert ours is None
         assert run.is_done()
@@ -131,7 +131,7 @@ def test_a_run_finished_while_it_is_claimed_keeps_its_results(run: RunFolder, an
 
 
 def test_a_run_from_claim_to_done(run: RunFolder) -> None:
-    run.claim()
+    run.acquire()
     finish(run)
     assert run.is_done()
     assert not (run.path / "claim.json").exists()
@@ -143,12 +143,12 @@ def test_a_run_from_claim_to_done(run: RunFolder) -> None:
     assert (status["state"], status["duration_s"]) == ("done", 1.25)
     assert status["started"] <= status["ended"]
     assert not list(run.path.glob("*.partial"))
-    assert run.claim() is None, "a done run is not claimed again"
+    assert run.acquire() is None, "a done run is not claimed again"
     assert run.is_done()
 
 
 def test_results_alone_are_not_done(run: RunFolder) -> None:
-    run.claim()
+    run.acquire()
     run.write_results({}, PREDICTIONS, CURVE, {})
     assert not run.is_done()
     assert not (run.path / "status.json").exists()
@@ -164,7 +164,7 @@ def test_the_status_is_written_last(run: RunFolder, monkeypatch: pytest.MonkeyPa
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", record)
-    run.claim()
+    run.acquire()
     run.write_results({}, PREDICTIONS, CURVE, {})
     run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
     assert written[0] == "params.json"
@@ -173,30 +173,30 @@ def test_the_status_is_written_last(run: RunFolder, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_failed_run_is_claimed_again_without_its_old_results(run: RunFolder) -> None:
-    run.claim()
+    run.acquire()
     run.write_results({}, PREDICTIONS, CURVE, {})
     run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
     assert not run.is_done()
     assert read(run, "error.json")["message"] == "m"
     write_json(run.path / LATENCY, {"ms": 1.0})  # the time of the old file
-    assert run.claim() is not None
+    assert run.acquire() is not None
     assert (run.path / "claim.json").is_file()
     assert not [name for name in (*RESULT_FILES, LATENCY) if (run.path / name).exists()]
 
 
 @pytest.mark.parametrize("content", [b"", b'{"state": "do', b"[]", b'"done"', b'{"state": "failed"}', b"\xff\xfe"])
 def test_a_corrupt_status_is_not_done(run: RunFolder, content: bytes) -> None:
-    run.claim()
+    run.acquire()
     finish(run)
     (run.path / "status.json").write_bytes(content)
     assert not run.is_done()
-    assert run.claim() is not None
+    assert run.acquire() is not None
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet"])
-def test_done_is_what_reports_call_done_and_the_rest_is_carried_out_again(name: str, run: RunFolder) -> None:
+def test_done_as_in_reports_and_others_are_run_again(name: str, run: RunFolder) -> None:
     planned = [PlannedRun("study", RECIPE.run_id, "arm", RECIPE)]
-    run.claim()
+    run.acquire()
     finish(run)
     assert states(run.path.parent, planned)["state"].item() == "done" and run.is_done()
     (run.path / name).unlink()
@@ -204,15 +204,15 @@ def test_done_is_what_reports_call_done_and_the_rest_is_carried_out_again(name: 
         write_json(run.path / name, {"rows": []})
     said = states(run.path.parent, planned).iloc[0]
     assert said["state"] == "corrupt" and name in said["error"]
-    assert not run.is_done() and run.claim() is not None
+    assert not run.is_done() and run.acquire() is not None
 
 
 def test_who_was_taken_over_leaves_the_run_to_its_new_holder(run: RunFolder) -> None:
-    run.claim()
+    run.acquire()
     theirs = {"token": "theirs", "host": "another-machine", "pid": 1}
     write_json(run.path / "claim.json", theirs)
     (run.path / "heartbeat").write_text("theirs 1")
-    with pytest.raises(ClaimError, match="another machine took it over"):
+    with pytest.raises(LeaseError, match="another machine took it over"):
         run.finish("failed", now(), 1.0, {"type": "ValueError", "message": "m"})
     assert read(run, "claim.json") == theirs and (run.path / "heartbeat").read_text() == "theirs 1"
     assert not (run.path / "status.json").exists() and not (run.path / "error.json").exists()

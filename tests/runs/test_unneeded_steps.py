@@ -11,6 +11,7 @@ from filelock import FileLock
 from xtc_study.chain import chain
 from xtc_study.recipe import Recipe
 from xtc_study.runs import unneeded_steps
+from xtc_study.runs.records import RunState
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.unneeded_steps import bytes_of, remove_steps, surplus_steps
 
@@ -29,7 +30,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (folder / "model.safetensors").write_bytes(b"x" * 100)
     (tmp_path / "steps" / "tokens-1").mkdir()
     (tmp_path / "steps" / "tokens-1" / "step.json").write_text('{"phase": "tokens"}')
-    states = {True: ("done", ""), False: ("failed", "")}
+    states = {True: RunState("done"), False: RunState("failed")}
     monkeypatch.setattr(unneeded_steps, "state_of", lambda folder: states[(folder / "done").exists()])
     return tmp_path
 
@@ -86,7 +87,7 @@ def test_steps_of_a_synonym_table_of_your_own_stay_without_naming_it(results: Pa
     assert names(surplus_steps(results, []).unused) - addresses(OTHER, ONE, TWO, FOUR) == {"odd"}
 
 
-def test_nothing_may_go_while_a_run_in_progress_does_not_say_what_it_needs(results: Path) -> None:
+def test_no_step_is_surplus_while_a_running_runs_recipe_is_unknown(results: Path) -> None:
     folder = run(results, ONE, done=False)
     (folder / "params.json").write_text("{")
     assert names(surplus_steps(results, []).unused) == addresses(ONE, TWO, FOUR, OTHER)

@@ -11,6 +11,7 @@ import pytest
 from datasets import DatasetDict
 from transformers import BertForMaskedLM, BertModel
 
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import DamagedStepError
@@ -19,7 +20,7 @@ from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError, load_encoder, load_tokenizer
+from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "epochs": 1, "augmentation_copies": 4}
 
@@ -52,17 +53,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_student_takes_as_many_steps_on_more_rows(tmp_path: Path) -> None:
     plain = Pipeline(recipe(augmentation="none"), Places(tmp_path))
-    lesson = Pipeline(recipe(), Places(tmp_path))
-    assert plain.teacher().reused == 0 and lesson.teacher().reused == 1, "the teacher learns from the plain rows"
-    ends = [max(point["step"] for point in each.student().curve) for each in (plain, lesson)]
+    pipeline = Pipeline(recipe(), Places(tmp_path))
+    assert plain.teacher().reused == 0 and pipeline.teacher().reused == 1, "the teacher learns from the plain rows"
+    ends = [max(point["step"] for point in each.student().curve) for each in (plain, pipeline)]
     assert ends == [4, 4]
-    assert lesson.pool is not None
-    rows, record = lesson.pool.rows(), lesson.pool.record()
+    assert pipeline.pool is not None
+    rows, record = pipeline.pool.rows(), pipeline.pool.record()
     assert 64 < len(rows) == record["rows"] <= 64 * 5 and record["plain_rows"] == 64
     plain_ids = set(map(tuple, plain.train_rows["input_ids"][:]))
     assert plain_ids < set(map(tuple, rows["input_ids"][:]))
     assert rows.column_names == plain.train_rows.column_names and rows.features == plain.train_rows.features
-    step = json.loads((tmp_path / "steps" / lesson.steps[-1].address / "step.json").read_text())
+    step = json.loads((tmp_path / "steps" / pipeline.steps[-1].address / "step.json").read_text())
     assert step["params"]["augmentation"] == "synonyms" and step["params"]["augmentation_copies"] == 4
 
 
@@ -90,11 +91,11 @@ def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) 
 def test_a_table_is_recorded_by_its_hash(tmp_path: Path) -> None:
     table = tmp_path / "table.tsv"
     table.write_text("food\tn\tsoup\n")
-    lesson = Pipeline(recipe(), Places(tmp_path, synonyms=table))
-    assert lesson.pool is not None
-    record = lesson.pool.record()
-    assert record["synonyms"] == lesson.steps[-1].params["synonyms"] and len(record["synonyms"]) == 64
-    changed = {len(row["sentence"].split()) for path in lesson.pool.files() for row in _text(path) if row["variant"]}
+    pipeline = Pipeline(recipe(), Places(tmp_path, synonyms=table))
+    assert pipeline.pool is not None
+    record = pipeline.pool.record()
+    assert record["synonyms"] == pipeline.steps[-1].params["synonyms"] and len(record["synonyms"]) == 64
+    changed = {len(row["sentence"].split()) for path in pipeline.pool.files() for row in _text(path) if row["variant"]}
     assert changed, "food became soup somewhere"
 
 
@@ -107,12 +108,12 @@ def _text(path: Path) -> list[dict[str, Any]]:
 
 def test_a_masked_lm_fills_the_rows_with_words_of_its_vocabulary(tmp_path: Path, models: Path) -> None:
     places = Places(tmp_path, models_dir=models)
-    lesson = Pipeline(recipe(model="mlm", augmentation="masked-lm"), places)
-    assert lesson.student().model is not None and lesson.pool is not None
-    rows = [row for path in lesson.pool.files() for row in _text(path)]
+    pipeline = Pipeline(recipe(model="mlm", augmentation="masked-lm"), places)
+    assert pipeline.student().model is not None and pipeline.pool is not None
+    rows = [row for path in pipeline.pool.files() for row in _text(path)]
     assert sum(row["variant"] == 0 for row in rows) == 64 and len(rows) > 200
-    unknown = lesson.tokenizer.unk_token_id
-    assert not any(unknown in ids for ids in lesson.pool.rows()["input_ids"][:])
+    unknown = pipeline.tokenizer.unk_token_id
+    assert not any(unknown in ids for ids in pipeline.pool.rows()["input_ids"][:])
 
 
 def test_a_killed_augmentation_goes_on_from_its_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,7 @@ def test_a_table_that_knows_no_word_of_the_task_is_refused(tmp_path: Path) -> No
 
 
 def test_an_augmented_row_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
-    lesson = Pipeline(recipe(max_length=128), Places(tmp_path))
-    assert lesson.pool is not None and lesson.pool.longest == 64
-    lesson.pool.longest = 8  # as if the model read no more
-    assert max(lesson.pool.rows()["length"]) == 8
+    pipeline = Pipeline(recipe(max_length=128), Places(tmp_path))
+    assert pipeline.pool is not None and pipeline.pool.longest == 64
+    pipeline.pool.longest = 8  # as if the model read no more
+    assert max(pipeline.pool.rows()["length"]) == 8

@@ -7,14 +7,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtc_study.training.batch_order import WINDOW, LikeLengths
+from xtc_study.training.batch_order import WINDOW, LengthGroupedSampler
 
 LENGTHS = st.lists(st.integers(1, 128), min_size=1, max_size=400)
 
 
 @given(LENGTHS, st.integers(1, 16), st.integers(0, 5))
 def test_every_row_once_an_epoch(lengths: list[int], batch: int, seed: int) -> None:
-    order = LikeLengths(lengths, batch, seed)
+    order = LengthGroupedSampler(lengths, batch, seed)
     assert len(order) == len(lengths)
     for _ in range(2):
         assert sorted(order) == list(range(len(lengths)))
@@ -22,7 +22,7 @@ def test_every_row_once_an_epoch(lengths: list[int], batch: int, seed: int) -> N
 
 @given(LENGTHS, st.integers(1, 16))
 def test_inside_a_window_no_batch_straddles_another_in_length(lengths: list[int], batch: int) -> None:
-    rows = list(LikeLengths(lengths, batch, 0))
+    rows = list(LengthGroupedSampler(lengths, batch, 0))
     window = rows[: WINDOW * batch]
     batches = [[lengths[row] for row in window[at : at + batch]] for at in range(0, len(window), batch)]
     ranges = sorted((min(part), max(part)) for part in batches)
@@ -31,9 +31,9 @@ def test_inside_a_window_no_batch_straddles_another_in_length(lengths: list[int]
 
 def test_epochs_differ_and_the_seed_decides() -> None:
     lengths = [5, 9] * 200
-    order = LikeLengths(lengths, 8, seed=1)
+    order = LengthGroupedSampler(lengths, 8, seed=1)
     first, second = list(order), list(order)
-    again, other = LikeLengths(lengths, 8, seed=1), LikeLengths(lengths, 8, seed=2)
+    again, other = LengthGroupedSampler(lengths, 8, seed=1), LengthGroupedSampler(lengths, 8, seed=2)
     assert first != second and [list(again), list(again)] == [first, second] and list(other) != first
 
 
@@ -41,7 +41,7 @@ def test_it_pads_much_less_than_a_random_order() -> None:
     lengths = [4 + (37 * row) % 60 for row in range(2000)]
     padded = sum(
         max(lengths[row] for row in part) * len(part)
-        for rows in [list(LikeLengths(lengths, 32, 0))]
+        for rows in [list(LengthGroupedSampler(lengths, 32, 0))]
         for part in (rows[at : at + 32] for at in range(0, len(rows), 32))
     )
     assert sum(lengths) / padded > 0.85  # a random order: 0.54

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import transformers
 
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import VOCABULARY, toy_tokenizer
-from xtc_study.training.checks import rehearse
+from xtc_study.training.checks import dry_run_on_meta
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError
-from xtc_study.training.untrained import write_fresh_encoder
+from xtc_study.training.untrained import write_untrained_encoder
 
 SHAPE = {
     "vocab_size": len(VOCABULARY),
@@ -42,9 +42,9 @@ def model(family: str, **shape: Any) -> Any:
         ("ViT", VIT, {}, "vit is not a text encoder"),
         ("Albert", {**SHAPE, "embedding_size": 32}, {}, "expected one stack of 2 layers, found 0"),
         ("ModernBert", {**SHAPE, "pad_token_id": 0}, {"layers": [1]}, r"layers \[1\] of this encoder make no encoder"),
-        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives word piece 217, the encoder knows 50 of them"),
-        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 word pieces, a row of .* has 22"),
-        ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 word pieces"),
+        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives token 217, the encoder knows 50 of them"),
+        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 tokens, a row of .* has 22"),
+        ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 tokens"),
         ("FNet", FNET, {}, "the configuration of fnet has no num_attention_heads"),
         ("MPNet", SHAPE, {}, "mpnet computes attention by code of its own.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
         ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet computes attention by code of its own"),
@@ -100,9 +100,9 @@ def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> Non
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv, dev: dev.csv}, text: text, label: label}")
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
     texts = [f"word {number}" for number in range(8)]
-    encoder = write_fresh_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
+    encoder = write_untrained_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
     places = Places(tmp_path, task_files=tuple(files))
-    with pytest.raises(ModelError, match=r"reads at most 16 word pieces, a row of .* \(dev\) has 33; lower"):
+    with pytest.raises(ModelError, match=r"reads at most 16 tokens, a row of .* \(dev\) has 33; lower"):
         Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
 
@@ -114,25 +114,25 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: text, label: label}")
     (name,), files = chosen_tasks([str(tmp_path / "my.yml")])
     places = Places(tmp_path, task_files=tuple(files))
-    with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the word pieces of task 'own-n-.*unknown"):
+    with pytest.raises(ModelError, match=r"model='builtin:tiny': \d+% of the tokens of task 'own-n-.*unknown"):
         Pipeline(Recipe.of(task=name), places)
-    encoder = write_fresh_encoder(tmp_path / "fresh", english)
+    encoder = write_untrained_encoder(tmp_path / "fresh", english)
     pipeline = Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert pipeline.tokenizer.decode(pipeline.train_rows[0]["input_ids"]).startswith(
         "[CLS] quantisation reduces memory"
     )
 
 
-def test_a_fresh_encoder_is_written_once(tmp_path: Path) -> None:
-    folder = write_fresh_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
+def test_an_untrained_encoder_is_written_once(tmp_path: Path) -> None:
+    folder = write_untrained_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
     assert transformers.AutoConfig.from_pretrained(folder).hidden_size == 32
     with pytest.raises(ValueError, match="is there already"):
-        write_fresh_encoder(folder, ["some words"])
+        write_untrained_encoder(folder, ["some words"])
     with pytest.raises(ValueError, match="no text"):
-        write_fresh_encoder(tmp_path / "other", [])
+        write_untrained_encoder(tmp_path / "other", [])
 
 
 def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
     model("MPNet", **SHAPE).save_pretrained(tmp_path)
     recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
-    assert rehearse(recipe, (0, 1), (1,)).config.model_type == "mpnet"
+    assert dry_run_on_meta(recipe, (0, 1), (1,)).config.model_type == "mpnet"

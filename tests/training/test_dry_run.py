@@ -15,6 +15,7 @@ from datasets import DatasetDict
 from safetensors import SafetensorError
 
 from xtc_study.deploy.evaluate import measure
+from xtc_study.model_source import ModelError
 from xtc_study.packed import checkpoint
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
@@ -25,7 +26,6 @@ from xtc_study.training import dry_run, step_files
 from xtc_study.training import pipeline as module
 from xtc_study.training.pipeline import Pipeline
 from xtc_study.training.predict import predict
-from xtc_study.training.pretrained import ModelError
 from xtc_study.training.step_files import WrittenOtherwiseError
 
 SHAPE = {
@@ -130,17 +130,17 @@ def test_carried_out_and_reused(
 ) -> None:
     chosen = recipe(model=folder(kind, **shape), **fields)
     first = Pipeline(chosen, Places(tmp_path))
-    outcome = measure(first, first.teacher(), first.student(), tmp_path / "file")
-    assert outcome.metrics["steps_reused"] == 0 and outcome.metrics["reload_difference"] == 0.0
+    evaluation = measure(first, first.teacher(), first.student(), tmp_path / "file")
+    assert evaluation.metrics["steps_reused"] == 0 and evaluation.metrics["reload_difference"] == 0.0
     again = Pipeline(chosen, Places(tmp_path))
     assert again.teacher().reused + again.student().reused == len(again.steps)
 
 
-def test_a_trial_leaves_random_numbers_as_they_were_and_is_left_out_when_all_is_there(
+def test_dry_run_keeps_the_random_state_and_is_skipped_for_trained_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried = []
-    real = module.try_lessons
+    real = module.dry_run
 
     def watched(*words: Any) -> None:
         torch.manual_seed(5)
@@ -148,7 +148,7 @@ def test_a_trial_leaves_random_numbers_as_they_were_and_is_left_out_when_all_is_
         real(*words)
         tried.append(torch.equal(before, torch.get_rng_state()))
 
-    monkeypatch.setattr(module, "try_lessons", watched)
+    monkeypatch.setattr(module, "dry_run", watched)
     Pipeline(recipe(), Places(tmp_path)).student()
     Pipeline(recipe(), Places(tmp_path)).student()
     assert tried == [True]
@@ -196,13 +196,13 @@ def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeyp
         raise AssertionError("trained again")
 
     monkeypatch.setattr(module, "check_written", otherwise)
-    lesson = Pipeline(recipe(), Places(tmp_path))
+    pipeline = Pipeline(recipe(), Places(tmp_path))
     message = r"teacher of bert: classifier\.weight has other numbers.*It is not made again.*\.unreadable"
     with pytest.raises(UnreadableStepError, match=message):
-        lesson.teacher()
+        pipeline.teacher()
     monkeypatch.setattr(module, "train", never)
     with pytest.raises(UnreadableStepError, match=message):
-        lesson.teacher()
+        pipeline.teacher()
     with pytest.raises(UnreadableStepError, match=message):
         Pipeline(recipe(), Places(tmp_path))
     assert [path.name for path in tmp_path.glob("steps/*.unreadable/model.safetensors")] == ["model.safetensors"]
@@ -212,27 +212,27 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", {0: "Positive", 1: "negative"})
-    lesson = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path))
-    teacher = lesson.teacher()
+    pipeline = Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path))
+    teacher = pipeline.teacher()
     assert teacher.seconds == 0.0 and teacher.curve == []
     plain = transformers.AutoModelForSequenceClassification.from_pretrained(name)
-    rows = lesson.dev["dev"]
-    found, expected = predict(teacher.model, rows, lesson.padding), predict(plain, rows, lesson.padding)
+    rows = pipeline.dev["dev"]
+    found, expected = predict(teacher.model, rows, pipeline.padding), predict(plain, rows, pipeline.padding)
     assert np.array_equal(found, expected[:, ::-1])
-    outcome = measure(lesson, teacher, lesson.student(), tmp_path / "file")
-    assert outcome.metrics["heads"] == {
+    evaluation = measure(pipeline, teacher, pipeline.student(), tmp_path / "file")
+    assert evaluation.metrics["heads"] == {
         "model": "the checkpoint's head knows the task's classes by name (negative, positive), its rows put into the "
         "task's order from Positive, negative"
     }
 
 
-def test_a_head_that_is_not_used_is_said_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
+def test_unused_head_is_warned_of_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
     chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
-    lesson = Pipeline(chosen, Places(tmp_path))
+    pipeline = Pipeline(chosen, Places(tmp_path))
     said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"
     with pytest.warns(UserWarning, match=f"model='.*bert': {said}"):
-        lesson.teacher()
-    lesson.student()
+        pipeline.teacher()
+    pipeline.student()
     assert Pipeline(chosen, Places(tmp_path)).head_notes() == {"model": said}
 
 

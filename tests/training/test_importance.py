@@ -66,7 +66,7 @@ def test_a_unit_that_gives_nothing_has_none(tiny: Callable[..., Any]) -> None:
     assert found[1][5] == 0 and (found[1] > 0).sum() > 60
 
 
-def test_the_model_is_left_as_it_was_and_few_rows_are_looked_at(
+def test_importances_leave_the_model_unchanged_and_read_few_rows(
     tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny("bert").train()

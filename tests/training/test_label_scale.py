@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from xtc_study.deploy.evaluate import Outcome, measure
-from xtc_study.deploy.predict import answers
+from xtc_study.deploy.evaluate import Evaluation, measure
+from xtc_study.deploy.predict import predict_texts
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks, find_task, load_task
 from xtc_study.tasks.generated.toy import load_toy
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError
 
 SENTENCES = load_toy("toy-sentiment")["train"].select(range(320))
 NUMBERS = [(len(text.split()) - 6) / 16 for text in SENTENCES["sentence"]]
@@ -45,12 +45,12 @@ def pipeline(folder: Path, unit: float, least: float, **fields: Any) -> Pipeline
     return Pipeline(recipe, Places(folder, task_files=tuple(files)))
 
 
-def scores(outcome: Outcome) -> dict[str, tuple[float, float]]:
-    return {row["metric"]: (row["value"], row["teacher_value"]) for row in outcome.metrics["rows"]}
+def scores(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
+    return {row["metric"]: (row["value"], row["teacher_value"]) for row in evaluation.metrics["rows"]}
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeline, Outcome, Path]]:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeline, Evaluation, Path]]:
     """The same numbers from about 0 to 1, and in a unit of 300,000 from 100,000 on."""
     folder, found = tmp_path_factory.mktemp("scales"), {}
     for name, unit, least in (("plain", 1, 0), ("money", MONEY, 100_000)):
@@ -59,7 +59,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeli
     return found
 
 
-def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
+def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pipeline, Evaluation, Path]]) -> None:
     small, large = scores(measured["plain"][1]), scores(measured["money"][1])
     # Equal labels but for their last bit; low-bit students round in steps, so that a bit may grow.
     for who, near in ((1, 0.02), (0, 0.1)):
@@ -73,21 +73,21 @@ def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pip
 
 
 def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
-    measured: dict[str, tuple[Pipeline, Outcome, Path]], tmp_path: Path
+    measured: dict[str, tuple[Pipeline, Evaluation, Path]], tmp_path: Path
 ) -> None:
-    made, outcome, folder = measured["money"]
+    made, evaluation, folder = measured["money"]
     made.teacher().model.save_pretrained(tmp_path / "elsewhere")
     made.tokenizer.save_pretrained(tmp_path / "elsewhere")
     recipe = Recipe.of(**{**made.recipe.scientific(), "model": str(tmp_path / "elsewhere"), "teacher_epochs": 0})
     other = Pipeline(recipe, Places(tmp_path, task_files=(folder / "my.yml",)))
     found = other.scores(other.teacher().model)["dev"]
-    assert found["rmse"] == pytest.approx(scores(outcome)["rmse"][1], rel=1e-3), "in the unit of the labels"
-    assert found["pearson"] == pytest.approx(scores(outcome)["pearson"][1], abs=1e-4)
+    assert found["rmse"] == pytest.approx(scores(evaluation)["rmse"][1], rel=1e-3), "in the unit of the labels"
+    assert found["pearson"] == pytest.approx(scores(evaluation)["pearson"][1], abs=1e-4)
 
 
 @pytest.mark.parametrize("field", ["model", "start"])
 def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
-    field: str, measured: dict[str, tuple[Pipeline, Outcome, Path]], tmp_path: Path
+    field: str, measured: dict[str, tuple[Pipeline, Evaluation, Path]], tmp_path: Path
 ) -> None:
     """Of labels from 0 to 5 say, where the task's are 100,000 to 400,000: unfolded it would answer -1.9 for all."""
     made, _, folder = measured["money"]
@@ -112,25 +112,25 @@ def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
         assert float(used.bias.detach()) == pytest.approx((2.5 - scale.mean) / scale.deviation)
 
 
-def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Outcome, Path]]) -> None:
-    _, outcome, folder = measured["money"]
-    labels, predictions = outcome.predictions["label"], outcome.predictions["prediction"]
+def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Evaluation, Path]]) -> None:
+    _, evaluation, folder = measured["money"]
+    labels, predictions = evaluation.predictions["label"], evaluation.predictions["prediction"]
     assert labels.min() > 50_000 and labels.max() > 300_000
     assert float((labels - predictions).mean()) == pytest.approx(0, abs=0.2 * MONEY)
     text = load_task(measured["money"][0].task.name, None, [folder / "my.yml"])["dev"]["sentence"][:4]
-    told = [answer["value"] for answer in answers(folder / "model", text)]
+    told = [answer["value"] for answer in predict_texts(folder / "model", text)]
     assert told == pytest.approx(predictions[:4].tolist(), rel=1e-4)
 
 
 def test_the_constants_stand_with_the_steps_and_in_the_file(
-    measured: dict[str, tuple[Pipeline, Outcome, Path]],
+    measured: dict[str, tuple[Pipeline, Evaluation, Path]],
 ) -> None:
-    made, outcome, folder = measured["money"]
+    made, evaluation, folder = measured["money"]
     labels = np.array(made.text["train"]["label"][:], dtype=np.float64)
     constants = {"xtc_label_mean": labels.mean(), "xtc_label_deviation": labels.std()}
     config = json.loads((folder / "model" / "config.json").read_text())
     assert {field: config[field] for field in constants} == pytest.approx(constants)
-    for address in outcome.metrics["steps"]:
+    for address in evaluation.metrics["steps"]:
         record = made.store.record(address)
         assert {field: record[field] for field in constants} == pytest.approx(constants)
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from xtc_study.model_source import BUILTIN, ModelError
 from xtc_study.runs.step_times import KINDS, read_step_times, write_step_times
 from xtc_study.training import measure_steps
 from xtc_study.training.measure_steps import measure_step_times
-from xtc_study.training.pretrained import BUILTIN, ModelError, untrained_encoder
+from xtc_study.training.pretrained import untrained_encoder
 
 
 def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
 def test_steps_are_measured_as_they_are_trained(
     tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RoBERTa's 40 positions hold 38 word pieces; weights in half precision are trained in float32; only a student
+    """RoBERTa's 40 positions hold 38 tokens; weights in half precision are trained in float32; only a student
     that is distilled gives its attention scores; its dropout is the one of trainings."""
     tiny("roberta", layers=1).half().save_pretrained(tmp_path)
     seen = []
@@ -58,7 +59,7 @@ def test_steps_are_measured_as_they_are_trained(
     monkeypatch.setattr(measure_steps, "_step", watched)
     times = measure_step_times(str(tmp_path), device="cpu", batch_size=2, lengths=(4, 10_000))
     assert {point.length for point in times.points} == {4, 38}
-    assert {taught: name == "xtc_scores" for taught, name, *_ in seen} == {False: False, True: True}
+    assert {teacher_outputs: name == "xtc_scores" for teacher_outputs, name, *_ in seen} == {False: False, True: True}
     assert all(rest == [torch.float32, {"_Dropout"}] for _, _, *rest in seen)
 
 

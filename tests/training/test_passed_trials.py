@@ -1,4 +1,4 @@
-"""One trial serves every seed, and its note is no step."""
+"""One dry run serves every seed, and its note is no step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xtc_study.runs.cleanup import leftovers
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.unneeded_steps import surplus_steps
 from xtc_study.training import dry_run, passed_trials
-from xtc_study.training.passed_trials import about, trial
+from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
 from xtc_study.training.pipeline import Pipeline
 
 FILES = {"model": "a" * 64}
@@ -28,22 +28,22 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def is_made(steps: Path, what: dict[str, Any]) -> bool:
-    """Whether a trial is made now, and not known to be passed."""
-    with trial(steps, what) as room:
-        if room is not None:
-            (room / "model").write_text("x")
-        return room is not None
+    """Whether a dry run is made now, and not known to be passed."""
+    with dry_run_folder(steps, what) as workdir:
+        if workdir is not None:
+            (workdir / "model").write_text("x")
+        return workdir is not None
 
 
-def test_one_trial_serves_every_seed_and_length_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_dry_run_serves_every_seed_and_length_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    real = dry_run._drawn
+    real = dry_run._random_encoder
 
     def watched(name: str, *words: Any) -> Any:
         made.append(name)
         return real(name, *words)
 
-    monkeypatch.setattr(dry_run, "_drawn", watched)
+    monkeypatch.setattr(dry_run, "_random_encoder", watched)
     for fields in ({}, {"seed": 1}, {"seed": 2, "learning_rate": 1e-3, "epochs": 1, "teacher_epochs": 5}):
         Pipeline(recipe(**fields), Places(tmp_path))
     assert len(made) == 1
@@ -64,20 +64,24 @@ def test_one_trial_serves_every_seed_and_length_of_training(tmp_path: Path, monk
     ids=str,
 )
 def test_what_a_trial_depends_on(fields: dict[str, Any], tmp_path: Path) -> None:
-    assert is_made(tmp_path, about(recipe(), FILES)) and not is_made(tmp_path, about(recipe(seed=3), FILES))
-    assert is_made(tmp_path, about(recipe(**fields), FILES))
+    assert is_made(tmp_path, dry_run_inputs(recipe(), FILES)) and not is_made(
+        tmp_path, dry_run_inputs(recipe(seed=3), FILES)
+    )
+    assert is_made(tmp_path, dry_run_inputs(recipe(**fields), FILES))
 
 
 def test_other_files_or_versions_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_made(tmp_path, about(recipe(), FILES))
-    assert is_made(tmp_path, about(recipe(), {"model": "b" * 64})) and is_made(tmp_path, about(recipe(), HUB))
+    assert is_made(tmp_path, dry_run_inputs(recipe(), FILES))
+    assert is_made(tmp_path, dry_run_inputs(recipe(), {"model": "b" * 64})) and is_made(
+        tmp_path, dry_run_inputs(recipe(), HUB)
+    )
     monkeypatch.setattr(passed_trials, "version", {"transformers": "99.0"}.get)
-    assert is_made(tmp_path, about(recipe(), FILES))
+    assert is_made(tmp_path, dry_run_inputs(recipe(), FILES))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"recipe": NaN}', None])
 def test_a_note_that_cannot_be_read_means_that_it_is_tried(content: bytes | None, tmp_path: Path) -> None:
-    what = about(recipe(), FILES)
+    what = dry_run_inputs(recipe(), FILES)
     assert is_made(tmp_path, what) and not is_made(tmp_path, what)
     (note,) = (tmp_path / passed_trials.FOLDER).iterdir()
     if content is None:
@@ -90,43 +94,46 @@ def test_a_note_that_cannot_be_read_means_that_it_is_tried(content: bytes | None
 
 def test_a_note_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / passed_trials.FOLDER).touch()
-    what = about(recipe(), FILES)
+    what = dry_run_inputs(recipe(), FILES)
     assert is_made(tmp_path, what) and is_made(tmp_path, what)
 
 
 def test_a_refusal_leaves_nothing_and_is_no_pass(tmp_path: Path) -> None:
-    what = about(recipe(), FILES)
-    with pytest.raises(RuntimeError, match="no"), trial(tmp_path / "new" / "steps", what):
+    what = dry_run_inputs(recipe(), FILES)
+    with pytest.raises(RuntimeError, match="no"), dry_run_folder(tmp_path / "new" / "steps", what):
         raise RuntimeError("no")
     assert not (tmp_path / "new" / "steps").exists()
     assert is_made(tmp_path / "new" / "steps", what)
-    with pytest.raises(RuntimeError, match="no"), trial(tmp_path / "new" / "steps", about(recipe(layers=1), FILES)):
+    with (
+        pytest.raises(RuntimeError, match="no"),
+        dry_run_folder(tmp_path / "new" / "steps", dry_run_inputs(recipe(layers=1), FILES)),
+    ):
         raise RuntimeError("no")
     assert not is_made(tmp_path / "new" / "steps", what), "what is there stays"
 
 
-def test_a_note_is_no_step_and_what_a_killed_trial_leaves_is_found(tmp_path: Path) -> None:
-    steps, what = tmp_path / "steps", about(recipe(), FILES)
+def test_note_is_no_step_and_clean_finds_a_killed_dry_run(tmp_path: Path) -> None:
+    steps, what = tmp_path / "steps", dry_run_inputs(recipe(), FILES)
     assert is_made(steps, what)
     assert StepStore(steps).records() == {} and surplus_steps(tmp_path, []) == ([], [])
     assert leftovers(tmp_path, []) == []
-    with trial(steps, about(recipe(layers=2), FILES)) as room:
-        assert room is not None and room.suffix == ".partial" and os.listdir(room) == []
+    with dry_run_folder(steps, dry_run_inputs(recipe(layers=2), FILES)) as workdir:
+        assert workdir is not None and workdir.suffix == ".partial" and os.listdir(workdir) == []
         assert leftovers(tmp_path, []) == [], "a process is at it"
-    room.mkdir()
-    (room / "model").touch()
-    assert leftovers(tmp_path, []) == [room]
+    workdir.mkdir()
+    (workdir / "model").touch()
+    assert leftovers(tmp_path, []) == [workdir]
     assert StepStore(steps).records() == {}
-    (steps / passed_trials.FOLDER / f"{room.stem.removeprefix('trial-')}.json").unlink()
-    with trial(steps, about(recipe(layers=2), FILES)) as again:
-        assert again == room and os.listdir(room) == [], "begun from an empty folder"
+    (steps / passed_trials.FOLDER / f"{workdir.stem.removeprefix('trial-')}.json").unlink()
+    with dry_run_folder(steps, dry_run_inputs(recipe(layers=2), FILES)) as again:
+        assert again == workdir and os.listdir(workdir) == [], "begun from an empty folder"
 
 
 def test_who_waited_for_the_same_trial_does_not_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    what = about(recipe(), FILES)
+    what = dry_run_inputs(recipe(), FILES)
 
     class Waiting(FileLock):
-        """While this process waits, another one makes the trial."""
+        """While this process waits, another one makes the dry run."""
 
         def __enter__(self) -> Any:
             monkeypatch.setattr(passed_trials, "FileLock", FileLock)

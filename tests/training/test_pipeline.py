@@ -12,6 +12,7 @@ import torch
 from datasets import DatasetDict
 
 from xtc_study.compress.quantization.layers import LowBitLinear
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import DamagedStepError
@@ -19,7 +20,7 @@ from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training import pipeline as module
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError, load_encoder, load_tokenizer
+from xtc_study.training.pretrained import load_encoder, load_tokenizer
 
 QUICK = {"batch_size": 16, "max_length": 32, "teacher_epochs": 1, "reduce_epochs": 1, "epochs": 1}
 
@@ -41,9 +42,9 @@ def recipe(**fields: Any) -> Recipe:
 
 @pytest.mark.usefixtures("little")
 def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_path: Path) -> None:
-    lesson = Pipeline(recipe(layers=2, stages=2), Places(tmp_path))
-    assert [step.title for step in lesson.steps] == ["teacher", "reduce", "quantise 1/2", "quantise 2/2"]
-    teacher, student = lesson.teacher(), lesson.student()
+    pipeline = Pipeline(recipe(layers=2, stages=2), Places(tmp_path))
+    assert [step.title for step in pipeline.steps] == ["teacher", "reduce", "quantise 1/2", "quantise 2/2"]
+    teacher, student = pipeline.teacher(), pipeline.student()
     assert student.reused == 0 and student.seconds > 0
     assert teacher.model.config.num_hidden_layers == 4 and student.model.config.num_hidden_layers == 2
     linears = [part for part in student.model.modules() if isinstance(part, LowBitLinear)]
@@ -80,26 +81,26 @@ def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_p
     ],
 )
 def test_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path) -> None:
-    lesson = Pipeline(recipe(**fields), Places(tmp_path))
-    student = lesson.student()
-    assert [step.phase for step in lesson.steps] == ["teacher", *phases]
-    width = {None: 256, "1/4": 64, "1/3": 85}[lesson.recipe.ffn]
+    pipeline = Pipeline(recipe(**fields), Places(tmp_path))
+    student = pipeline.student()
+    assert [step.phase for step in pipeline.steps] == ["teacher", *phases]
+    width = {None: 256, "1/4": 64, "1/3": 85}[pipeline.recipe.ffn]
     assert student.model.config.intermediate_size == width
-    scores = lesson.scores(student.model)["dev"]
-    assert set(scores) == set(lesson.task.metrics) and all(-1 <= value <= 1 for value in scores.values())
+    scores = pipeline.scores(student.model)["dev"]
+    assert set(scores) == set(pipeline.task.metrics) and all(-1 <= value <= 1 for value in scores.values())
 
 
 @pytest.mark.usefixtures("little")
 def test_a_shallow_teacher_is_cut_before_it_is_trained(tmp_path: Path) -> None:
-    lesson = Pipeline(
+    pipeline = Pipeline(
         recipe(teacher_layers="1/2", teacher_epochs=0.01, warmup=0.9, start="pretrained"), Places(tmp_path)
     )
-    teacher, whole = lesson.teacher().model, load_encoder("builtin:tiny", lesson.task, 0)
-    assert teacher.config.num_hidden_layers == 2 and lesson.depth == 2
+    teacher, whole = pipeline.teacher().model, load_encoder("builtin:tiny", pipeline.task, 0)
+    assert teacher.config.num_hidden_layers == 2 and pipeline.depth == 2
     for mine, theirs in ((0, 1), (1, 3)):  # one step at a rate of almost nothing: still recognisable
         layer, other = teacher.bert.encoder.layer[mine], whole.bert.encoder.layer[theirs]
         assert torch.allclose(layer.output.dense.weight, other.output.dense.weight, atol=1e-3)
-    assert lesson.student().model.config.num_hidden_layers == 2
+    assert pipeline.student().model.config.num_hidden_layers == 2
 
 
 @pytest.mark.usefixtures("little")
@@ -204,9 +205,9 @@ def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path)
         shape = {"dim": 32, "n_layers": 4, "n_heads": 4, "hidden_dim": 64}
         model = transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(**common, **shape))
     model.save_pretrained(tmp_path / family)
-    lesson = Pipeline(recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path))
-    student = lesson.student()
-    assert [step.phase for step in lesson.steps] == ["teacher", "reduce", "quantise"]
+    pipeline = Pipeline(recipe(task="toy-inference", model=str(tmp_path / family), layers=2), Places(tmp_path))
+    student = pipeline.student()
+    assert [step.phase for step in pipeline.steps] == ["teacher", "reduce", "quantise"]
     assert type(student.model) is type(model) and student.model.config.num_hidden_layers == 2
     assert {part.weight_format.bits for part in student.model.modules() if isinstance(part, LowBitLinear)} == {1}
     assert {point["term"] for point in student.curve} >= {"attention", "hidden", "logits"}
@@ -231,8 +232,8 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
 
 @pytest.mark.usefixtures("little")
 def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
-    lesson = Pipeline(recipe(), Places(tmp_path))
-    folder = tmp_path / "steps" / lesson.teacher().step.address
+    pipeline = Pipeline(recipe(), Places(tmp_path))
+    folder = tmp_path / "steps" / pipeline.teacher().step.address
     whole = {file: file.read_bytes() for file in folder.iterdir()}
     for file, content in [
         *(("config.json", b"{"), ("config.json", b'{"model_type": "bert", "hidden_size": "x"}')),
@@ -240,22 +241,22 @@ def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
     ]:
         (folder / file).write_bytes(content)
         with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
-            lesson.teacher()
-        assert not lesson.store.is_done(folder.name)
+            pipeline.teacher()
+        assert not pipeline.store.is_done(folder.name)
         for path, before in whole.items():
             path.write_bytes(before)
-    assert lesson.teacher().reused == 1
+    assert pipeline.teacher().reused == 1
 
 
 @pytest.mark.usefixtures("little")
 def test_a_checkpoint_whose_weights_are_damaged_fails_once_and_is_gone(tmp_path: Path) -> None:
-    lesson = Pipeline(recipe(), Places(tmp_path))
-    checkpoint = lesson.store.checkpoints(lesson.steps[0].address) / "checkpoint-2"
+    pipeline = Pipeline(recipe(), Places(tmp_path))
+    checkpoint = pipeline.store.checkpoints(pipeline.steps[0].address) / "checkpoint-2"
     checkpoint.mkdir(parents=True)
     (checkpoint / "so_far.json").write_text('{"curve": [], "seconds": 1.0}')
     (checkpoint / "trainer_state.json").write_text("{")
     (checkpoint / "model.safetensors").write_bytes(b"half")
     with pytest.raises(Exception, match=r"(?i)header|safetensors|json|expecting"):
-        lesson.teacher()
+        pipeline.teacher()
     assert not checkpoint.exists()
     assert Pipeline(recipe(), Places(tmp_path)).teacher().reused == 0

@@ -10,17 +10,11 @@ import torch
 import transformers
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.model_source import BUILTIN, ModelError, resolve_model
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
-from xtc_study.training.pretrained import (
-    BUILTIN,
-    ModelError,
-    encoder_shape,
-    load_encoder,
-    load_tokenizer,
-    resolve_model,
-)
+from xtc_study.training.pretrained import encoder_shape, load_encoder, load_tokenizer
 
 CLASSES = Task("t", "?", ("sentence",), ("a", "b", "c"), ("accuracy",))
 REGRESSION = Task("t", "?", ("sentence",), (), ("pearson",))
@@ -43,45 +37,6 @@ def test_a_model_by_its_own_folder(models: Path) -> None:
     folder = str(models / "org" / "small")
     assert resolve_model(folder) == folder
     assert encoder_shape(folder).num_hidden_layers == 3
-
-
-def test_a_linked_model_below_the_models_folder(models: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    (models / "org" / "small").rename(elsewhere)
-    (models / "org" / "small").symlink_to(elsewhere)
-    assert Path(resolve_model("org/small", models)).resolve() == elsewhere.resolve()
-
-
-def test_a_name_that_is_no_folder_is_left_to_the_hub(models: Path) -> None:
-    assert resolve_model("org/other", models) == "org/other"
-    assert resolve_model(BUILTIN, models) == BUILTIN
-
-
-def test_a_name_cannot_lead_out_of_the_models_folder(models: Path) -> None:
-    (models / "inner").mkdir()
-    assert resolve_model("x/../../org/small", models / "inner") == "x/../../org/small"
-
-
-@pytest.mark.parametrize("name", ["/no/such/folder", "./none", "../none"])
-def test_a_path_that_is_not_there(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="no such folder"):
-        resolve_model(name)
-
-
-def test_folders_that_hold_no_model(models: Path) -> None:
-    folder = models / "org" / "small"
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"model='org/small': .* no weights .*pickled weights .*never read"):
-        resolve_model("org/small", models)
-    (folder / "config.json").unlink()
-    with pytest.raises(ModelError, match=r"no config\.json"):
-        resolve_model("org/small", models)
-
-
-def test_another_builtin() -> None:
-    with pytest.raises(ModelError, match="the only built-in encoder is 'builtin:tiny'"):
-        resolve_model("builtin:huge")
 
 
 def test_a_hub_name_without_a_network() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,18 +14,20 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from xtc_study import atomic
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.model_source import BUILTIN_CONFIG
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
-from xtc_study.training import stage
-from xtc_study.training.precision import Arithmetic
-from xtc_study.training.pretrained import BUILTIN_CONFIG, load_encoder
-from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training import checkpoints, stage
+from xtc_study.training.precision import Precision
+from xtc_study.training.pretrained import load_encoder
+from xtc_study.training.stage import Objective, Schedule, train
 
 TASK = find_task("toy-sentiment")
-CPU = Arithmetic("cpu", "fp32")
+CPU = Precision("cpu", "fp32")
 PADDING = Padding(toy_tokenizer(), TASK)
 LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
@@ -42,8 +45,8 @@ def encoder(seed: int) -> Any:
     return load_encoder("builtin:tiny", TASK, seed)
 
 
-def fit(model: Any, rows: Any, lesson: Lesson, folder: Path, **changed: Any) -> list[dict[str, Any]]:
-    return train(model, rows, PADDING, lesson, schedule(**changed), CPU, folder, lambda student: 0.5).curve
+def fit(model: Any, rows: Any, objective: Objective, folder: Path, **changed: Any) -> list[dict[str, Any]]:
+    return train(model, rows, PADDING, objective, schedule(**changed), CPU, folder, lambda student: 0.5).curve
 
 
 @pytest.mark.parametrize(
@@ -53,8 +56,8 @@ def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], row
     student, teacher = encoder(0), encoder(1)
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     frozen = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
-    lesson = Lesson(terms, None if terms == ("labels",) else teacher, LAYERS)
-    curve = fit(student, rows, lesson, tmp_path)
+    objective = Objective(terms, None if terms == ("labels",) else teacher, LAYERS)
+    curve = fit(student, rows, objective, tmp_path)
     assert {point["term"] for point in curve} == {*terms, "learning rate", "dev score"}
     assert max(point["step"] for point in curve) == 6
     assert any(not torch.equal(tensor, before[name]) for name, tensor in student.state_dict().items())
@@ -63,30 +66,30 @@ def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], row
 
 
 def test_distillation_brings_the_student_closer(rows: Any, tmp_path: Path) -> None:
-    curve = fit(encoder(0), rows, Lesson(("attention", "hidden", "logits"), encoder(1), LAYERS), tmp_path, steps=40)
+    curve = fit(encoder(0), rows, Objective(("attention", "hidden", "logits"), encoder(1), LAYERS), tmp_path, steps=40)
     hidden = [point["value"] for point in curve if point["term"] == "hidden"]
     assert hidden[-1] < 0.5 * hidden[0]
 
 
-def test_a_student_that_equals_its_teacher_has_nothing_to_learn_from_hidden_states(rows: Any, tmp_path: Path) -> None:
-    lesson = Lesson(("attention", "hidden"), encoder(0), LAYERS)
-    curve = fit(encoder(0), rows, lesson, tmp_path, steps=1)
-    assert [point["value"] for point in curve if point["term"] in lesson.terms] == [0.0, 0.0]
+def test_distillation_losses_are_zero_for_a_student_equal_to_its_teacher(rows: Any, tmp_path: Path) -> None:
+    objective = Objective(("attention", "hidden"), encoder(0), LAYERS)
+    curve = fit(encoder(0), rows, objective, tmp_path, steps=1)
+    assert [point["value"] for point in curve if point["term"] in objective.terms] == [0.0, 0.0]
 
 
 def test_the_same_seed_gives_the_same_student(rows: Any, tmp_path: Path) -> None:
     first, second = encoder(0), encoder(0)
     for model in (first, second):
-        fit(model, rows, Lesson(("labels",)), tmp_path)
+        fit(model, rows, Objective(("labels",)), tmp_path)
     assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
 
 
-def test_a_loss_that_is_not_finite_stops_the_training_and_says_so(rows: Any, tmp_path: Path) -> None:
+def test_loss_that_is_not_finite_raises(rows: Any, tmp_path: Path) -> None:
     model = encoder(0)
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="the labels loss is nan at step 1: lower the learning rate"):
-        fit(model, rows, Lesson(("labels",)), tmp_path)
+        fit(model, rows, Objective(("labels",)), tmp_path)
 
 
 def nomic() -> Any:
@@ -102,7 +105,7 @@ def nomic() -> Any:
     [(False, lambda: encoder(0)), (True, lambda: encoder(0)), (False, nomic)],
     ids=["teacher", "1-bit student", "names of its own"],
 )
-def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
+def test_interrupted_training_resumes_bit_for_bit(
     low_bit: bool, start: Callable[[], Any], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
@@ -118,14 +121,14 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
         return made
 
     monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
-    monkeypatch.setattr(stage, "POINTS", 4)  # each of three steps
+    monkeypatch.setattr(stage, "CURVE_POINTS", 4)  # each of three steps
     terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
-    lesson = Lesson(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
+    objective = Objective(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
     torch.manual_seed(0)
-    curve = fit(whole, rows, lesson, tmp_path / "whole", steps=12)
+    curve = fit(whole, rows, objective, tmp_path / "whole", steps=12)
 
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     calls = []
 
     def cut_off(student: Any) -> float:
@@ -136,24 +139,22 @@ def test_a_training_cut_off_goes_on_and_ends_as_if_it_never_was(
 
     torch.manual_seed(0)
     with pytest.raises(KeyboardInterrupt):
-        train(model(), rows, PADDING, lesson, schedule(12), CPU, tmp_path / "cut", cut_off)
+        train(model(), rows, PADDING, objective, schedule(12), CPU, tmp_path / "cut", cut_off)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-7"]
     checkpoint = tmp_path / "cut" / "checkpoint-7" / "so_far.json"
     checkpoint.write_text(json.dumps({**json.loads(checkpoint.read_text()), "seconds": 1000.0}))
     resumed = model()
     torch.manual_seed(99)  # what the new process draws before must not matter
-    again, seconds = train(resumed, rows, PADDING, lesson, schedule(12), CPU, tmp_path / "cut", lambda student: 0.5)
+    again, seconds = train(resumed, rows, PADDING, objective, schedule(12), CPU, tmp_path / "cut", lambda student: 0.5)
     assert 1000 < seconds < 1500, "what was spent before counts"
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
     assert again == curve
 
 
-def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
-    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
-    replace = stage.os.replace
+def test_killed_save_keeps_the_previous_checkpoint(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    replace = os.replace
     saved: list[int] = []
 
     def killed(partial: Path, target: Path) -> None:
@@ -162,20 +163,20 @@ def test_a_kill_while_a_checkpoint_is_saved_leaves_the_one_before(
             raise KeyboardInterrupt
         replace(partial, target)
 
-    monkeypatch.setattr(stage, "os", SimpleNamespace(replace=killed))
+    monkeypatch.setattr(atomic, "os", SimpleNamespace(replace=killed))
     with pytest.raises(KeyboardInterrupt):
-        fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
+        fit(encoder(0), rows, Objective(("labels",)), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "checkpoint-3"]
-    path, course, _, _ = stage._last_checkpoint(tmp_path)
-    assert path == str(tmp_path / "checkpoint-2") and course.seconds > 0
+    last = checkpoints.last_checkpoint(tmp_path)
+    assert last.path == str(tmp_path / "checkpoint-2") and last.history.seconds > 0
     so_far = tmp_path / "checkpoint-2" / "so_far.json"
     so_far.write_text('{"curve": [], "seconds": 2.0}')  # of an earlier version
-    assert stage._last_checkpoint(tmp_path) == (path, stage.Course([], 2.0), {}, 0)
+    assert checkpoints.last_checkpoint(tmp_path) == (last.path, checkpoints.History([], 2.0), {}, 0)
 
 
 def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    arguments = stage._arguments(schedule(), Arithmetic("cuda", "fp32"), tmp_path)
+    arguments = stage._arguments(schedule(), Precision("cuda", "fp32"), tmp_path)
     assert (arguments.n_gpu, arguments.train_batch_size) == (1, 16)
     assert stage._arguments(schedule(), CPU, tmp_path).n_gpu == 0
 
@@ -187,25 +188,25 @@ def test_when_the_dev_split_is_scored(steps: int, at: list[int]) -> None:
 
 
 @pytest.mark.parametrize("so_far", [None, b"[{", b'{"curve": []}'], ids=["cut off before its end", "damaged", "other"])
-def test_a_checkpoint_that_is_not_whole_is_not_used(so_far: bytes | None, rows: Any, tmp_path: Path) -> None:
+def test_incomplete_checkpoint_is_not_used(so_far: bytes | None, rows: Any, tmp_path: Path) -> None:
     whole, again = encoder(0), encoder(0)
-    fit(whole, rows, Lesson(("labels",)), tmp_path / "whole")
+    fit(whole, rows, Objective(("labels",)), tmp_path / "whole")
     (tmp_path / "cut" / "checkpoint-3").mkdir(parents=True)
     (tmp_path / "cut" / "checkpoint-3" / "model.safetensors").write_bytes(b"half")
     if so_far is not None:
         (tmp_path / "cut" / "checkpoint-3" / "so_far.json").write_bytes(so_far)
-    fit(again, rows, Lesson(("labels",)), tmp_path / "cut")
+    fit(again, rows, Objective(("labels",)), tmp_path / "cut")
     assert all(torch.equal(tensor, whole.state_dict()[name]) for name, tensor in again.state_dict().items())
 
 
-def test_a_checkpoint_that_lacks_tensors_is_not_gone_on_with(
+def test_resume_refuses_a_checkpoint_that_lacks_tensors(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "CHECKPOINT_SECONDS", 0.0)
-    fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    fit(encoder(0), rows, Objective(("labels",)), tmp_path)
     (file,) = tmp_path.glob("*/model.safetensors")
     tensors = load_file(file)
     del tensors["classifier.bias"]
     save_file(tensors, file, metadata={"format": "pt"})
     with pytest.raises(RuntimeError, match=r"a checkpoint lacks 1 tensors \(classifier\.bias"):
-        fit(encoder(0), rows, Lesson(("labels",)), tmp_path)
+        fit(encoder(0), rows, Objective(("labels",)), tmp_path)

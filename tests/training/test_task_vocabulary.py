@@ -11,15 +11,16 @@ import torch
 from datasets import Dataset, DatasetDict
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from xtc_study.deploy.evaluate import Outcome, measure
+from xtc_study.deploy.evaluate import Evaluation, measure
 from xtc_study.deploy.export.folder import rescored
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.tasks.generated.vocabulary import VOCABULARY
 from xtc_study.training import pipeline as pipeline_module
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import ModelError, untrained_encoder
+from xtc_study.training.pretrained import untrained_encoder
 from xtc_study.training.task_vocabulary import TaskVocabulary
 
 
@@ -28,7 +29,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("steps")
 
 
-def carried_out(vocabulary: str, rest: str, rows: int, steps: Path, folder: Path) -> tuple[Pipeline, Outcome]:
+def carried_out(vocabulary: str, rest: str, rows: int, steps: Path, folder: Path) -> tuple[Pipeline, Evaluation]:
     text = load_task("toy-inference")
     little = DatasetDict({"train": text["train"].select(range(rows)), "dev": text["dev"].select(range(48))})
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A teacher's kept outputs are those it would give again, and the lesson from them is the same."""
+"""A teacher's kept outputs are those it would give again, and a training on them is the same."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import distillation_terms
 from xtc_study.tasks.batches import ROW, Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
-from xtc_study.training.stage import Lesson, Schedule, train
+from xtc_study.training.stage import Objective, Schedule, train
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
 
 TASK = find_task("toy-sentiment")
-CPU = Arithmetic("cpu", "fp32")
+CPU = Precision("cpu", "fp32")
 LAYERS, STATES = (1, 3), (0, 2, 4)
 NUMBERS = [5, 0, 17, 30, 9]
 EVERY = ("attention", "hidden", "logits")
@@ -49,14 +49,12 @@ def batch_of(rows: Any, padding: Padding, numbers: list[int]) -> dict[str, torch
 
 
 @pytest.mark.parametrize("terms", [EVERY, ("attention", "hidden"), ("hidden",), ("attention",), ("logits",)])
-def test_what_was_kept_is_what_the_teacher_says_of_another_batch(
-    terms: tuple[str, ...], rows: Any, padding: Padding
-) -> None:
+def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
     teacher = load_encoder("builtin:tiny", TASK, 0).eval()
     batch = batch_of(rows, padding, NUMBERS)
     mask = batch["attention_mask"]
     assert not mask.bool().all(), "some of it must be padding"
-    with tapped(teacher):
+    with hook_attention_scores(teacher):
         kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
         expected = asked_anew(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
@@ -75,7 +73,7 @@ def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
     batch = batch_of(rows, padding, NUMBERS)
     mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
     found = []
-    with tapped(teacher, student):
+    with hook_attention_scores(teacher, student):
         kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
         for said in (kept, asked_anew(teacher, batch)):
             student.zero_grad()
@@ -94,7 +92,7 @@ def count_calls(model: Any) -> list[int]:
     return calls
 
 
-def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[str, Any]], int]:
+def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dict[str, Any]], int]:
     """The curve, and how often the teacher was asked."""
     teacher = load_encoder("builtin:tiny", TASK, 1)
     calls = count_calls(teacher)
@@ -103,7 +101,7 @@ def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[s
         load_encoder("builtin:tiny", TASK, 0),
         rows,
         Padding(toy_tokenizer(), TASK),
-        Lesson(EVERY, teacher, (0, 1, 2, 3), **lesson),
+        Objective(EVERY, teacher, (0, 1, 2, 3), **objective),
         schedule,
         CPU,
         folder,
@@ -112,7 +110,7 @@ def fit(rows: Any, folder: Path, steps: int, **lesson: Any) -> tuple[list[dict[s
     return curve, len(calls)
 
 
-def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
+def test_kept_teacher_outputs_train_the_same_student(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, asked = fit(rows, tmp_path, 9)
@@ -124,12 +122,12 @@ def test_a_training_of_many_epochs_asks_once_and_learns_the_same(
 
 
 @pytest.mark.parametrize(
-    ("steps", "lesson"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
+    ("steps", "objective"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
-def test_a_teacher_is_asked_anew_where_that_is_cheaper_or_what_it_says_changes(
-    steps: int, lesson: dict[str, bool], rows: Any, tmp_path: Path
+def test_teacher_runs_each_batch_where_cheaper_or_its_outputs_change(
+    steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path
 ) -> None:
-    assert fit(rows, tmp_path, steps, **lesson)[1] == steps
+    assert fit(rows, tmp_path, steps, **objective)[1] == steps
 
 
 def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:

@@ -11,13 +11,13 @@ import pytest
 import transformers
 from transformers import BertTokenizer, RobertaTokenizer
 
+from xtc_study.model_source import BUILTIN, ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.catalogue import chosen_tasks
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.tasks.lengths import lengths_of
 from xtc_study.training.pipeline import Pipeline
-from xtc_study.training.pretrained import BUILTIN, ModelError
 from xtc_study.training.text_check import Reader, reader_at_hand, reader_of, sampled, unsuited
 
 CHINESE = ["这个产品的质量非常好我很喜欢下次还会再来购买物流也很快", "包装破损客服态度差等了两个星期才收到非常失望"]
@@ -60,7 +60,7 @@ def test_chinese_spelled_in_bytes_is_refused_with_the_numbers(tmp_path: Path) ->
     with pytest.raises(ModelError) as caught:
         Pipeline(Recipe.of(task=task, model=model, max_length=48), places)
     message = str(caught.value)
-    assert "its tokenizer makes 2.9 word pieces of each character of this text" in message
+    assert "its tokenizer makes 2.9 tokens of each character of this text" in message
     assert "and 100% of the rows are cut at max_length=48" in message and "choose a model of this language" in message
     assert not (tmp_path / "steps").exists()
 
@@ -72,13 +72,13 @@ def test_what_a_tokenizer_was_made_for_is_not_refused(tmp_path: Path) -> None:
         assert not unsuited([texts], rows, reader, lengths_of(list(map(len, rows)), 48))
     reader = reader_of(chinese_characters())
     rows = reader.encode([ENGLISH])
-    assert "of the word pieces of this text are unknown to its tokenizer" in unsuited(
+    assert "of the tokens of this text are unknown to its tokenizer" in unsuited(
         [ENGLISH], rows, reader, lengths_of([9, 9], 48)
     )
 
 
 def test_rows_that_are_cut_are_named_before_training(tmp_path: Path) -> None:
-    """Texts of 101 to 117 word pieces, of which 48 are read."""
+    """Texts of 101 to 117 tokens, of which 48 are read."""
     words = ["the", "soup", "was", "good", "and", "the", "room", "was", "bad"]
     lines = [" ".join(words[place % len(words)] for place in range(99 + number % 17)) for number in range(34)]
     rows = (json.dumps({"t": f"{text} ", "y": "ab"[number % 2]}) for number, text in enumerate(lines))

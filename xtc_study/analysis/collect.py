@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pandas as pd
 
+from xtc_study.errors import first_line
 from xtc_study.recipe import Recipe
 from xtc_study.runs.lease import is_held
 from xtc_study.runs.records import (
@@ -104,7 +105,7 @@ def predictions(runs_folder: Path, run_id: str) -> pd.DataFrame:
     try:
         frame = pd.read_parquet(path, columns=list(PREDICTION_COLUMNS))
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors and OSErrors
-        raise RunFileError(f"{run_id}/predictions.parquet: {_first_line(error)}") from error
+        raise RunFileError(f"{run_id}/predictions.parquet: {first_line(error)}") from error
     if frame.duplicated(["split", "idx"]).any():
         raise RunFileError(f"{run_id}/predictions.parquet: an example (split, idx) occurs twice")
     return frame.sort_values(["split", "idx"], ignore_index=True)
@@ -131,7 +132,7 @@ def shape_words(run: pd.Series) -> str:
 
 def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     folder = runs_folder / run.run_id
-    if state_of(folder)[0] != "done":
+    if state_of(folder).state != "done":
         return
     status, metrics = read_record(folder, "status.json", Status), read_record(folder, "metrics.json", Metrics)
     environment = read_record(folder, "environment.json", Environment)
@@ -176,10 +177,6 @@ def _latency(folder: Path) -> dict[str, Any]:
     threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
     setting = f"{found.batch}, {threads}, {found.engine} engine, {found.processor}"
     return {"latency_ms": found.ms, "latency_of": setting}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _kinds(annotation: Any) -> set[type]:

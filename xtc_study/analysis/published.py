@@ -14,6 +14,7 @@ from io import StringIO
 import pandas as pd
 
 from xtc_study.analysis.glue_average import average_of, glue_averages
+from xtc_study.share import Share
 
 ENCODER = "bert-base-uncased"
 """Every published figure is of this encoder, or of one made from it."""
@@ -111,8 +112,7 @@ def _depth(layers: str) -> int:
     if layers == "all":
         return DEPTH
     if "/" in layers:
-        part, whole = map(int, layers.split("/"))
-        return max(round(DEPTH * part / whole), 1)
+        return Share.parse(layers).of(DEPTH)
     return len(layers.strip(".").split(".")) if "." in layers else int(layers)
 
 

@@ -17,11 +17,12 @@ from xtc_study.cli.console import err, out, say
 from xtc_study.cli.options import (
     Selection,
 )
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.nearest import did_you_mean
 
 RUNTIMES = ("packed", "onnx", "openvino")
 Folder = Annotated[Path, typer.Argument(help="A packed folder: a run's model folder, or an exported one.")]
-EngineName = Annotated[str, typer.Option(help="auto, torch, numba or native.")]
+EngineName = Annotated[str, typer.Option(metavar="auto|torch|numba|native", help="What computes the packed layers.")]
 Force = Annotated[bool, typer.Option("--force", help="Write the times even if the machine is busy.")]
 
 
@@ -88,9 +89,12 @@ def export_model(
     ] = None,
     profile: Annotated[str, typer.Option(help="The scale: smoke, mini or paper.")] = "smoke",
     results: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/<profile>.")] = None,
-    to: Annotated[str, typer.Option(help="packed, onnx (int8) or openvino (u2).")] = "packed",
+    to: Annotated[
+        str, typer.Option(metavar="|".join(RUNTIMES), help="Which file: packed, int8 for ONNX, or u2 for OpenVINO.")
+    ] = "packed",
     rest: Annotated[
-        str | None, typer.Option(help="Store what is not packed as fp32, fp16 or 8bit; the file is scored again.")
+        str | None,
+        typer.Option(metavar="fp32|fp16|8bit", help="How to store what is not packed; the file is scored again."),
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="A folder in the GLUE download layout, for the rows to score on.")
@@ -163,7 +167,7 @@ def predict_texts(
     engine: EngineName = "auto",
 ) -> None:
     """Answer sentences with a packed folder, one line of JSON each; a blank line of input gets a line that says so."""
-    from xtc_study.deploy.predict import answers
+    from xtc_study.deploy.predict import predict_texts
 
     _check_packed(folder)
     if texts:
@@ -174,7 +178,7 @@ def predict_texts(
         raise ValueError("no text: give sentences as arguments or on standard input")
     if texts and not all(line.strip() for line in lines):
         raise ValueError("an empty text: expected a sentence in each argument")
-    for answer in answers(folder, lines, engine):
+    for answer in predict_texts(folder, lines, engine):
         typer.echo(json.dumps(answer, ensure_ascii=False))
 
 
@@ -194,8 +198,9 @@ def bench_folder(
 ) -> None:
     """Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes. Times of a
     busy machine are shown, not written."""
-    from xtc_study.deploy.bench.benchmark import bench, contenders, cpu_name
+    from xtc_study.deploy.bench.benchmark import bench, contenders
     from xtc_study.deploy.bench.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
+    from xtc_study.hardware import cpu_name
     from xtc_study.packed.engines.native_build import is_built
     from xtc_study.packed.loading import load
     from xtc_study.packed.text_length import longest_text
@@ -212,9 +217,9 @@ def bench_folder(
     if not kept:
         raise ValueError(f"--shapes {shapes}: the model reads at most {longest} word pieces; give a shorter shape")
     in_use = cores_in_use()
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as workdir:
         say("exporting to the runtimes that are installed")
-        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(room))
+        found, differences = contenders(folder, chosen or _teacher_of(folder), Path(workdir))
         frame = bench(found, kept, counts, seconds, passes, say)
     table = Table("runtime", "threads", "batch", "MB on disk", "MB loaded", "MB peak", "ms", title=cpu_name())
     for row in frame.to_dict("records"):
@@ -255,7 +260,7 @@ def _teacher_of(folder: Path) -> Path | None:
         teacher = folder.absolute().parents[2] / "steps" / Path(str(first)).name
     except (OSError, ValueError, LookupError, TypeError):  # no run's folder, or one that says something else
         return None
-    return teacher if (teacher / "model.safetensors").is_file() else None
+    return teacher if (teacher / WEIGHTS).is_file() else None
 
 
 def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
@@ -274,7 +279,7 @@ def batch_shapes(text: str, option: str) -> list[tuple[int, int]]:
 
 
 def _check_packed(folder: Path) -> None:
-    if not (folder / "config.json").is_file() and (folder / "model" / "config.json").is_file():
+    if not (folder / CONFIG).is_file() and (folder / "model" / CONFIG).is_file():
         raise ValueError(f"{folder}: the folder of a run; its packed folder is {folder / 'model'}")
     for file in ("model.onnx", "model.xml"):
         if (folder / file).is_file():

@@ -55,8 +55,8 @@ DataDir = Annotated[
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="FOLDER", help="A folder that holds models by name.")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="Device of the training: auto, cpu, cuda or mps.")]
-Precision = Annotated[str, typer.Option(metavar="NAME", help="Precision of the training: auto, fp32 or bf16.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Device of the training.")]
+Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="Precision of the training.")]
 Synonyms = Annotated[
     Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
 ]

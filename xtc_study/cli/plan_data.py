@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xtc_study.tasks.glue import FILES, SOURCES
+from xtc_study.tasks.glue_tsv import read_tsv
 from xtc_study.tasks.lengths import lengths_of
 from xtc_study.tasks.metric_names import in_words
 from xtc_study.tasks.task import DataError
-from xtc_study.tasks.tsv import read_tsv
 from xtc_study.tasks.user.dataset import OwnData, read_own
 from xtc_study.training.text_check import Columns, reader_at_hand, sampled, unsuited
 

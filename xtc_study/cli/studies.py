@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class RunChoice:
     """Which of the studies' runs are carried out."""
 
-    only: Annotated[str | None, typer.Option(help="With 'failed': only runs that failed before.")] = None
+    only: Annotated[str | None, typer.Option(metavar="failed", help="Only runs that failed before.")] = None
     arm: Annotated[list[str] | None, typer.Option("--arm", help="Run only this arm; repeat for several.")] = None
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Carry out at most N runs of each study.")] = (
         None
@@ -125,7 +125,9 @@ def collect_results(
 def write_report(
     selection: ReportSelection,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; by default reports/<profile>.")] = None,
-    format: Annotated[str, typer.Option(help="html, or html with md or pdf beside it.")] = "html",
+    format: Annotated[
+        str, typer.Option(metavar="html|md|pdf", help="html alone, or with md or pdf beside it.")
+    ] = "html",
     runs: Annotated[
         bool, typer.Option("--runs/--no-runs", help="Write a page for each run; pages of unchanged runs are kept.")
     ] = True,

@@ -20,7 +20,7 @@ from xtc_study.cli.run_log import EveryMinute, RunLog
 if TYPE_CHECKING:
     from xtc_study.places import Compute
     from xtc_study.runs.carry_out import RunFilter
-    from xtc_study.runs.cost import Account
+    from xtc_study.runs.cost import Cost
     from xtc_study.runs.step_times import StepTimes
     from xtc_study.study import Study
 
@@ -133,7 +133,7 @@ def measure_models(studies: Sequence[Study], compute: Compute, out: Console) -> 
         out.print(f"kept in {write_step_times(studies[0].places.results, times)}", markup=False)
 
 
-def cost_text(costs: Account, times: StepTimes | None) -> str:
+def cost_text(costs: Cost, times: StepTimes | None) -> str:
     """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
     text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
     if costs.steps_to_do and costs.seconds_to_do is not None:

@@ -1,1 +1,1 @@
-"""The method: quantizers, low-bit layers, layer reduction, distillation taps and losses."""
+"""The method: quantizers, low-bit layers, layer reduction, attention scores and losses of distillation."""

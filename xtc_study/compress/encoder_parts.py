@@ -41,23 +41,27 @@ def encoder_parts(model: Any) -> EncoderParts:
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == depth and any(_linears(module))
     ]
+
     # An outer list may hold inner ones of the same length; the stack is the outermost.
     stacks = [name for name in stacks if not any(name.startswith(f"{other}.") for other in stacks)]
     if len(stacks) != 1:
         raise EncoderError(f"{family}: expected one stack of {depth} layers, found {len(stacks)} {stacks}")
+
+    # Linears in the order of the modules: the last one outside the stack is the classifier.
     stack = stacks[0]
     linears = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     inside = tuple(name for name in linears if name.startswith(f"{stack}."))
     outside = [name for name in linears if not name.startswith(f"{stack}.")]
     if not outside or model.get_submodule(outside[-1]).out_features != model.config.num_labels:
         raise EncoderError(f"{family}: expected a last linear with {model.config.num_labels} outputs (the classifier)")
+
     table = model.get_input_embeddings()
     word_embeddings = next(name for name, module in model.named_modules() if module is table)
     return EncoderParts(stack, inside, tuple(outside[:-1]), outside[-1], word_embeddings)
 
 
 def positions(model: Any) -> int:
-    """Word pieces the position table has room for; RoBERTa's begins after its padding."""
+    """Tokens the position table has room for; RoBERTa's begins after its padding."""
     tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
     if not tables or not hasattr(tables[0], "num_embeddings"):
         return int(getattr(model.config, "max_position_embeddings", 10**9))

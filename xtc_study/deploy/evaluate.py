@@ -1,4 +1,4 @@
-"""What a finished run has to say: scores, real bytes, predictions; measured on the packed file, loaded again."""
+"""The results of a run: scores, real bytes and predictions, measured on the reloaded packed file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pandas as pd
 from xtc_study.compress.quantization.freeze import freeze
 from xtc_study.compress.sizes import paper_size_bytes
 from xtc_study.deploy.model_card import write_card
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.packed.as_stored import rounded_student
 from xtc_study.packed.checkpoint import save_packed
-from xtc_study.packed.checksums import WEIGHTS
 from xtc_study.packed.loading import load
 from xtc_study.tasks.metric_names import higher_is_better, in_words
 from xtc_study.tasks.metrics import answers_one_class, score
@@ -28,7 +28,7 @@ class ReloadError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Evaluation:
     """The content of metrics.json, predictions.parquet and curve.csv, and the loaded model."""
 
     model: Any
@@ -46,8 +46,8 @@ class Outcome:
         )
 
 
-def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Outcome:
-    """Packs the student into ``folder``, loads it again, and scores what was loaded.
+def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Evaluation:
+    """Packs the student into ``folder``, reloads it, and scores what was loaded.
 
     The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
     then read one set of integers and scales. They always come from the latent weights of its last step, so a run that
@@ -60,17 +60,23 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         ValueError: weights that no file can hold; the message names the module.
     """
     freeze(student.model)
+
+    # The config tells transformers' pipeline what the outputs are.
     names, config = dict(enumerate(pipeline.task.labels)), student.model.config
     config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
     if names:  # so that a prediction is a word
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
     else:
         config.problem_type = "regression"  # or transformers' pipeline puts the value through a sigmoid
+
+    # The file, and what it is loaded as.
     filed = pipeline.filed(student.model)
     size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
     # The engine that works on every device; the others give the same integers (tests/packed/engines/test_engines.py).
-    loaded = load(folder, "torch").to(pipeline.arithmetic.device)
+    loaded = load(folder, "torch").to(pipeline.precision.device)
     as_stored = rounded_student(filed.model, pipeline.recipe.rest)
+
+    # The loaded model must give the student's logits bit for bit on every dev row.
     rows: list[dict[str, Any]] = []
     parts = []
     for split, encoded in filed.dev.items():
@@ -78,6 +84,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         difference = float(np.abs(logits - predict(as_stored, encoded, filed.padding)).max())
         if difference != 0.0:
             raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
+
         part = pd.DataFrame(
             {
                 "split": split,
@@ -91,6 +98,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         )
         parts.append(part)
         rows += [_row(pipeline, part, split, metric, student) for metric in pipeline.task.metrics]
+
     metrics = {
         "rows": rows,
         "size_bytes": size,
@@ -105,12 +113,13 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
         "vocabulary": filed.vocabulary,
         "heads": pipeline.head_notes(),
-        "lengths": {split: found.record() for split, found in pipeline.lengths.items()},
+        "lengths": {split: lengths.record() for split, lengths in pipeline.lengths.items()},
         "one_answer": _one_answer(parts, pipeline.task, "prediction"),
         "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }
+
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
-    return Outcome(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
+    return Evaluation(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
 
 
 def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, student: Trained) -> dict[str, Any]:
@@ -134,18 +143,18 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
 
 def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str, str]:
     """By split, the class or number that a model answers for every row; without splits where it tells rows apart."""
-    found = {}
+    answers = {}
     for part in parts:
         if answers_one_class(part[column].to_numpy()):
             answer = part[column].iloc[0]
-            found[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
-    return found
+            answers[str(part["split"].iloc[0])] = task.labels[int(answer)] if task.labels else f"{answer:g}"
+    return answers
 
 
-def wrong_examples(pipeline: Pipeline, outcome: Outcome, count: int = 8) -> pd.DataFrame:
+def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -> pd.DataFrame:
     """Dev examples the student gets wrong, those its teacher gets right first; for regression, the farthest off."""
     split = pipeline.task.eval_splits[0]
-    frame = outcome.predictions[outcome.predictions["split"] == split].reset_index(drop=True)
+    frame = evaluation.predictions[evaluation.predictions["split"] == split].reset_index(drop=True)
     texts = pipeline.text[split].to_pandas()[list(pipeline.task.text_fields)].reset_index(drop=True)
     frame = pd.concat([texts, frame.drop(columns=["split"])], axis=1)
     frame["off"] = (frame["prediction"] - frame["label"]).abs()

@@ -57,6 +57,7 @@ def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: st
         }
         for row in sorted(rows, key=lambda row: row["metric"] != primary_metric)
     ]
+
     fields: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
@@ -103,12 +104,15 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
         "",
     ]
+
     if cut := metrics.get("vocabulary"):
         lines += [
-            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} word pieces: those of its training text and "
+            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} tokens: those of its training text and "
             "single characters. Other words are spelled by smaller pieces, which it did not learn to read.",
             "",
         ]
+
+    # Paths of this machine are shortened to names: the card may be published.
     fields = recipe.scientific()
     fields |= {field: public(fields[field]) for field in ("model", "start") if field in fields}
     recipe_json = json.dumps(fields, indent=1, sort_keys=True)
@@ -139,9 +143,9 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
                 "its correlation with the labels, is 0 there, however high the other scores are.",
                 "",
             ]
-    for split, found in (metrics.get("lengths") or {}).items():
-        if found["cut"]:
-            said = Lengths(**found).in_words(f"rows of {plain(split)}")
+    for split, lengths in (metrics.get("lengths") or {}).items():
+        if lengths["cut"]:
+            said = Lengths(**lengths).in_words(f"rows of {plain(split)}")
             lines += [f"{said[0].upper()}{said[1:]}.", ""]
     for field, text in (metrics.get("heads") or {}).items():
         if "brings no classification head" not in text:

@@ -1,4 +1,4 @@
-"""Text in, answers out: what ``xtc-study predict`` does with a packed folder."""
+"""Text in, predictions out: what ``xtc-study predict`` does with a packed folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,21 @@ WINDOW = 2**16
 BLANK = "a blank line holds no text, and training accepts none"
 
 
-def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
-    """One answer a text: label and probability, or value for regression. A tab parts the sentences of a pair.
+def predict_texts(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterator[dict[str, Any]]:
+    """One prediction a text: label and probability, or value for regression. A TAB separates the sentences of a pair.
 
     Texts are cut, put into batches and padded as for a run's metrics.json, so that its dev split gives its score to
-    the last digit. A blank text gets an answer too, which says under ``error`` that there is none.
+    the last digit. A blank text gets a row too, with the reason under ``error``.
+
+    Args:
+        folder: packed, with its tokenizer.
+        texts: one or two sentences each.
+        engine: as for ``load``.
 
     Raises:
         CheckpointError: no sound packed folder.
-        ValueError: a text of as many sentences as the folder's task has not, or with nothing beside its tab; no
-            tokenizer beside the weights.
+        ValueError: another number of sentences than the folder's task has, or an empty one; no tokenizer beside the
+            weights.
     """
     from transformers import AutoTokenizer
 
@@ -36,20 +41,25 @@ def answers(folder: Path, texts: Sequence[str], engine: str = "auto") -> Iterato
     for number, pair in pairs.items():
         if not all(part.strip() for part in pair):
             raise ValueError(f"text {number + 1}, {texts[number]!r}: empty beside the tab; write a sentence")
+
     model = load(folder, engine)
     _check_count(next(iter(pairs.values()), []), model.config)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no tokenizer beside the weights ({error})") from None
+
+    # Batches within a window are of like length; predictions come in the order of the texts.
     longest = longest_text(folder, model, tokenizer)
     for start in range(0, len(texts), WINDOW):
         numbers = [number for number in range(start, min(start + WINDOW, len(texts))) if number in pairs]
-        found = _logits(model, tokenizer, [pairs[number] for number in numbers], longest) if numbers else []
-        rows = dict(zip(numbers, found, strict=True))
+        logits = _logits(model, tokenizer, [pairs[number] for number in numbers], longest) if numbers else []
+        rows = dict(zip(numbers, logits, strict=True))
         for number, text in enumerate(texts[start : start + WINDOW], start):
-            answer = _answer(torch.from_numpy(rows[number]), model.config) if number in rows else {"error": BLANK}
-            yield {"text": text} | answer
+            prediction = (
+                _prediction(torch.from_numpy(rows[number]), model.config) if number in rows else {"error": BLANK}
+            )
+            yield {"text": text} | prediction
 
 
 def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest: int) -> Any:
@@ -65,16 +75,16 @@ def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest:
 
 
 def _check_count(pair: Sequence[str], config: Any) -> None:
-    """A folder says how many texts a row of its task has; earlier ones do not."""
+    """Checks that a text has as many sentences as the task's rows; older folders do not record how many."""
     expected = getattr(config, "xtc_texts", None)
     if expected in (1, 2) and pair and len(pair) != expected:
         wanted = "two texts, separated by a TAB" if expected == 2 else "one text, without a TAB"
-        found = "one text" if len(pair) == 1 else "two"
+        given = "one text" if len(pair) == 1 else "two"
         task = getattr(config, "xtc_task", "of this folder")
-        raise ValueError(f"text {chr(9).join(pair)!r}: {found}; task {task} expects {wanted}, on every line")
+        raise ValueError(f"text {chr(9).join(pair)!r}: {given}; task {task} expects {wanted}, on every line")
 
 
-def _answer(logits: torch.Tensor, config: Any) -> dict[str, Any]:
+def _prediction(logits: torch.Tensor, config: Any) -> dict[str, Any]:
     if len(logits) == 1:
         return {"value": float(logits[0])}
     chances = logits.softmax(-1)

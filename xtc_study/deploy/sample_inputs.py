@@ -26,7 +26,7 @@ BATCHES = (1, 3, 8, 32)
 
 
 def input_names(model: Any, tokenizer: Any = None) -> list[str]:
-    """What an exported file is fed with: what the tokenizer gives and the model uses.
+    """Names of an exported file's inputs: those that the tokenizer gives and the model uses.
 
     Token types are among it where the model knows two or more of them; where it knows one, if its tokenizer gives it.
 
@@ -40,7 +40,7 @@ def input_names(model: Any, tokenizer: Any = None) -> list[str]:
     return [*names, TYPES] if takes and gives and kinds > (tokenizer is None) else names
 
 
-def probe_inputs(config: Any, batch: int, length: int, padded: bool = False) -> Batch:
+def sample_inputs(config: Any, batch: int, length: int, padded: bool = False) -> Batch:
     """Random pairs, (batch, length) int64: ids, attention mask, and token types where the configuration has two.
 
     The second half of each text has type 1; with ``padded`` each text is shorter than the last.
@@ -61,7 +61,7 @@ def made_up(model: Any, names: Sequence[str]) -> list[Batch]:
     """Batches of random pairs of several lengths, up to what the model reads, for a model without data."""
     longest = min(64, longest_text(Path(str(model.name_or_path)), model))
     shapes = [(rows, max(longest * part // 4, 4)) for rows, part in zip(BATCHES, (4, 1, 3, 2), strict=True)]
-    batches = [probe_inputs(model.config, *shape, padded=True) for shape in shapes]
+    batches = [sample_inputs(model.config, *shape, padded=True) for shape in shapes]
     return [only(batch, names) for batch in batches]
 
 

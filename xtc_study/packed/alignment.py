@@ -19,7 +19,7 @@ CACHE_LINE = 64
 
 @torch.no_grad()
 def align(model: Any) -> None:
-    """Moves the floating-point weights of plain linears to where torch allocates, in place; the numbers stay."""
+    """Copies unaligned weights of plain linears to memory of torch's own, in place; their values stay."""
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight.data_ptr() % CACHE_LINE:
             module.weight.data = module.weight.data.clone()

@@ -1,4 +1,4 @@
-"""The trained student with its rest rounded as a file stores it: what the loaded file is compared with, bit for bit.
+"""The trained student with its unpacked tensors rounded as in a file: the loaded file must equal it, bit for bit.
 
 A scale is no parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
 rounded student holds each low-bit layer's integers with the rounded scale, and computes as the training layers do,
@@ -21,16 +21,16 @@ from xtc_study.packed.unpacked import rounded
 
 
 class _RoundedLinear(nn.Module):
-    def __init__(self, layer: LowBitLinear, rest: str) -> None:
+    def __init__(self, layer: LowBitLinear, fmt: str) -> None:
         super().__init__()
         self.layer = layer
         integers, scale = layer.quantized_weight() if layer.weight_format is None else layer.stored_weight()
         if layer.weight_format is None:
-            integers = rounded(integers.reshape(-1), rest).reshape(integers.shape)
+            integers = rounded(integers.reshape(-1), fmt).reshape(integers.shape)
         else:
-            scale = rounded(scale, rest)
+            scale = rounded(scale, fmt)
         self.quantized = Quantized(integers.float(), scale)
-        self.bias = None if layer.bias is None else rounded(layer.bias, rest)
+        self.bias = None if layer.bias is None else rounded(layer.bias, fmt)
 
     def forward(self, x: Tensor) -> Tensor:
         inputs = self.layer.quantized_input(x)
@@ -40,31 +40,35 @@ class _RoundedLinear(nn.Module):
 
 
 class _RoundedEmbedding(nn.Module):
-    def __init__(self, table: LowBitEmbedding, rest: str) -> None:
+    def __init__(self, table: LowBitEmbedding, fmt: str) -> None:
         super().__init__()
         integers, scale = table.stored_weight()
-        self.rows = dequantize(Quantized(integers.float(), rounded(scale, rest)))
+        self.rows = dequantize(Quantized(integers.float(), rounded(scale, fmt)))
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.rows[ids]
 
 
 @torch.no_grad()
-def rounded_student(model: Any, rest: str) -> Any:
-    """The student as a file with this ``rest`` stores it; the student itself for fp32, else a copy of it.
+def rounded_student(model: Any, fmt: str) -> Any:
+    """The student as a file stores it; the student itself for fp32, else a copy of it.
+
+    Args:
+        model: a trained student.
+        fmt: of the unpacked tensors, the recipe's ``rest``: fp32, fp16 or 8bit.
 
     Raises:
-        ValueError: a number that ``rest`` cannot hold.
+        ValueError: a number that this format cannot hold.
     """
-    if rest == "fp32":
+    if fmt == "fp32":
         return model
     model = copy.deepcopy(model)
     for name, module in list(model.named_modules()):
         if isinstance(module, LowBitLinear):
-            replace(model, name, _RoundedLinear(module, rest))
+            replace(model, name, _RoundedLinear(module, fmt))
         elif isinstance(module, LowBitEmbedding):
-            replace(model, name, _RoundedEmbedding(module, rest))
+            replace(model, name, _RoundedEmbedding(module, fmt))
         else:
             for parameter in module.parameters(recurse=False):
-                parameter.copy_(rounded(parameter, rest))
+                parameter.copy_(rounded(parameter, fmt))
     return model

@@ -1,15 +1,15 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
-docs/format.md describes it byte by byte. ``config.json`` says under ``quantization_config`` how each packed module is
+docs/format.md describes it byte by byte. ``config.json`` has under ``quantization_config`` how each packed module is
 stored. ``model.safetensors`` holds its bits as ``<module>.weight`` (uint8, one dimension: rows of whole bytes end to
-end), ``<module>.weight_scale``, and every other tensor as ``rest`` says. One dimension on purpose: a loader that does
-not know the format meets a shape it cannot use and says so, where another name would let it draw new weights.
+end), ``<module>.weight_scale``, and every other tensor in the format ``rest``. One dimension on purpose: a loader that
+does not know the format meets a shape it cannot use and raises, where another name would let it draw new weights.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,13 +17,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from xtc_study.compress.quantization.freeze import Freezable
-from xtc_study.packed.checksums import OTHER_FILES, WEIGHTS, CheckpointError, read_config, verify, write_config
-from xtc_study.packed.module_format import Entry
+from xtc_study.model_folder import CONFIG, METHOD, WEIGHTS
+from xtc_study.packed.checksums import OTHER_FILES, CheckpointError, read_config, verify, write_config
+from xtc_study.packed.module_format import ModuleFormat
 from xtc_study.packed.text_length import FIELD, write_length
 from xtc_study.packed.unpacked import decode, encode
 from xtc_study.recipe import REST_FORMATS
 
-METHOD = "xtc"
 FORMAT_VERSION = 2
 
 
@@ -36,9 +36,10 @@ def save_packed(
         model: a sequence classifier with low-bit layers; of frozen ones the frozen integers and scales are written, of
             others what their forward pass computes now, on the model's own device. Without any, and ``rest='fp32'``, a
             plain checkpoint is written.
+        folder: made if it is not there.
         tokenizer: saved beside it, so that the folder is all one needs to predict.
-        rest: how the tensors that are not packed are stored: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
-        max_length: word pieces of the longest text that was trained and scored; every reader cuts there.
+        rest: format of the unpacked tensors: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
+        max_length: tokens of the longest text that was trained and scored; every reader cuts there.
 
     Raises:
         ValueError: a tensor that this format cannot hold; the message names it, and nothing has been written.
@@ -46,13 +47,15 @@ def save_packed(
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     modules: dict[str, Any] = {}
     packed = {}
+
+    # Each low-bit module: its format, its packed bits and its scale.
     for name, module in model.named_modules():
-        entry = Entry.of(module)
-        if entry is None:
+        module_format = ModuleFormat.of(module)
+        if module_format is None:
             continue
-        modules[name] = entry.json()
+        modules[name] = module_format.json()
         weight = tensors.pop(f"{name}.weight")
-        if entry.weight is None:
+        if module_format.weight is None:
             tensors[f"{name}.weight"] = weight.reshape(-1)
         else:
             assert isinstance(module, Freezable)
@@ -60,7 +63,8 @@ def save_packed(
                 integers, scale = module.stored_weight()
             except ValueError as error:
                 raise ValueError(f"module {name!r}: {error}") from None
-            packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = entry.pack(integers), scale.cpu()
+            packed[f"{name}.weight"], tensors[f"{name}.weight_scale"] = module_format.pack(integers), scale.cpu()
+
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = [type(model).__name__], "float32"
     if max_length is not None:
@@ -71,7 +75,7 @@ def save_packed(
 def repack(source: Path, folder: Path, rest: str) -> int:
     """Writes a packed folder's weights again with another ``rest``, and returns the bytes of the new weight file.
 
-    The packed bits stay as they are; the logits change by the rounding, so the score must be measured anew.
+    The packed bits stay as they are; the logits change by the rounding, so the score must be measured again.
 
     Raises:
         CheckpointError: ``source`` is no sound packed folder.
@@ -88,8 +92,8 @@ def repack(source: Path, folder: Path, rest: str) -> int:
         else:
             shape = tuple(shapes.get(name, stored.shape))
             tensors[name] = decode(stored, shape) if stored.is_floating_point() or name in shapes else stored
-    entries = {name: entry.json() for name, entry in modules.items()}
-    return _write(folder, config, entries, packed, tensors, rest)
+    formats = {name: module_format.json() for name, module_format in modules.items()}
+    return _write(folder, config, formats, packed, tensors, rest)
 
 
 def _write(
@@ -97,12 +101,12 @@ def _write(
     config: dict[str, Any],
     modules: dict[str, Any],
     packed: dict[str, Tensor],
-    rest_tensors: dict[str, Tensor],
+    unpacked: dict[str, Tensor],
     rest: str,
     tokenizer: Any = None,
 ) -> int:
     tensors, shapes = dict(packed), {}
-    for name, tensor in rest_tensors.items():
+    for name, tensor in unpacked.items():
         try:
             stored = encode(tensor, rest)
         except ValueError as error:
@@ -110,6 +114,7 @@ def _write(
         if stored.shape != tensor.shape:
             shapes[name] = list(tensor.shape)
         tensors[name] = stored.contiguous()
+
     # _name_or_path is a folder of the machine that trained the student; the file may be published.
     left_out = ("quantization_config", "_name_or_path", *OTHER_FILES)
     config = {key: value for key, value in config.items() if key not in left_out}
@@ -121,6 +126,8 @@ def _write(
             "rest": rest,
             "shapes": shapes,
         }
+
+    # The config last: it holds the other files' checksums.
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
@@ -131,13 +138,13 @@ def _write(
     return (folder / WEIGHTS).stat().st_size
 
 
-def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entry], dict[str, tuple[int, ...]]]:
+def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, ModuleFormat], dict[str, tuple[int, ...]]]:
     """The packed modules by name, and the shapes of the tensors stored as bytes.
 
     Raises:
-        CheckpointError: another method or version, or an entry no file has.
+        CheckpointError: another method or version, or a module format that no file has.
     """
-    path = folder / "config.json"
+    path = folder / CONFIG
     packing = config.get("quantization_config")
     if packing is None:
         return {}, {}
@@ -149,6 +156,8 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entr
         raise CheckpointError(
             f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads {FORMAT_VERSION}"
         )
+
+    # The fields of the format.
     modules, shapes = packing.get("modules"), packing.get("shapes")
     if not isinstance(modules, dict) or not isinstance(shapes, dict):
         raise CheckpointError(f"{path}: quantization_config has no mappings 'modules' and 'shapes'")
@@ -156,16 +165,17 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Entr
         raise CheckpointError(
             f"{path}: quantization_config has rest {packing.get('rest')!r}, expected one of {', '.join(REST_FORMATS)}"
         )
-    entries = {}
+
+    formats = {}
     for name, fields in modules.items():
         try:
-            entries[name] = Entry.read(fields)
+            formats[name] = ModuleFormat.read(fields)
         except ValueError as error:
             raise CheckpointError(f"{path}: module {name!r}: {error}") from None
     for name, shape in shapes.items():
         if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**40 for n in shape):
             raise CheckpointError(f"{path}: tensor {name!r}: shape {shape!r}")
-    return entries, {name: tuple(shape) for name, shape in shapes.items()}
+    return formats, {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -182,8 +192,16 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def stored_shapes(folder: Path) -> dict[str, tuple[torch.dtype | str, tuple[int, ...]]]:
-    """dtype (the file's own name for one we never write) and shape of every tensor, read from the header alone.
+class StoredTensor(NamedTuple):
+    """A tensor of the weight file, by its header."""
+
+    dtype: torch.dtype | str
+    """The file's own name for one that is never written here."""
+    shape: tuple[int, ...]
+
+
+def stored_shapes(folder: Path) -> dict[str, StoredTensor]:
+    """dtype and shape of every tensor, read from the header alone.
 
     Raises:
         CheckpointError: no readable safetensors file.
@@ -193,7 +211,7 @@ def stored_shapes(folder: Path) -> dict[str, tuple[torch.dtype | str, tuple[int,
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             kinds = {name: _DTYPES.get(part.get_dtype(), part.get_dtype()) for name, part in slices.items()}
-            return {name: (kinds[name], tuple(part.get_shape())) for name, part in slices.items()}
+            return {name: StoredTensor(kinds[name], tuple(part.get_shape())) for name, part in slices.items()}
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from None
 

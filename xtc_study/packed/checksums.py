@@ -1,6 +1,6 @@
-"""Checksums of a packed folder, so that a flipped bit is an error and never another answer.
+"""Checksums of a packed folder, so that a flipped bit raises an error and never changes a prediction.
 
-``config.json`` says under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
+``config.json`` has under ``xtc_checksums`` the sha256 of the whole weight file, and of itself: of its content as JSON
 with sorted keys and no spaces, without this entry and without what transformers itself rewrites. Of a tokenizer it has
 the sha256 of each file; earlier folders have none of these, and load without.
 """
@@ -13,8 +13,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from xtc_study.model_folder import CONFIG, WEIGHTS
+
 CHECKSUMS = "xtc_checksums"
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OTHER_FILES = ("transformers_weights", "configuration_files", "attribute_map")
 """Fields of config.json that make transformers read other files than these two; the last renames the others."""
 NOT_COVERED = (CHECKSUMS, "transformers_version", "_name_or_path")
@@ -35,7 +36,7 @@ def write_config(folder: Path, config: dict[str, Any]) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of config.json; ``verify`` says whether it is what was written.
+    """The content of config.json; ``verify`` checks that it is what was written.
 
     Raises:
         CheckpointError: the file is missing or holds no JSON mapping.
@@ -109,7 +110,7 @@ def tokenizer_files(folder: Path) -> list[str]:
 
 
 def _verify_tokenizer(folder: Path, written: dict[str, Any]) -> None:
-    """A file too many is as bad as a changed one: transformers reads what is there, and answers otherwise."""
+    """Checks the tokenizer's files; an extra one is an error too, for transformers would read it."""
     listed = sorted(set(written) - {CONFIG, WEIGHTS})
     for name in listed:
         if Path(name).name != name or not (folder / name).is_file():

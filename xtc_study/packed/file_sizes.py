@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.packed.checkpoint import packed_modules, read_tensors
-from xtc_study.packed.checksums import WEIGHTS, read_config
+from xtc_study.packed.checksums import read_config
 
 
 def bytes_by_part(folder: Path) -> dict[str, int]:

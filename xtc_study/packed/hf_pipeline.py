@@ -2,7 +2,7 @@
 
 It hands texts to the tokenizer as they are: one longer than the model reads ends in an error about sizes, and one
 longer than was trained is answered without a word. No setting of a folder changes that, so ``import xtc_study`` gives
-the pipeline another default, for models from packed folders alone. What the caller says (``truncation``,
+the pipeline another default, for models from packed folders alone. What the caller sets (``truncation``,
 ``max_length``) counts before it.
 """
 

@@ -1,15 +1,21 @@
 """The format as a quantizer of transformers, so that ``from_pretrained`` of a packed folder works.
 
 transformers has no plug-in entry point: a quantizer is known once its module has registered it. ``import xtc_study``
-sees to that (``xtc_study.registration``).
+registers this one (``xtc_study.registration``). transformers then calls ``prepare`` before it reads the weights, where
+packed layers without weights take the places of the plain ones, and ``complete`` afterwards, where tensors stored in
+fewer bits become float32 and the engine takes the packed bits.
+
+What imports transformers' model code is imported in functions: this module is registered while that code is still
+being imported.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
 from transformers.quantizers.auto import (
     AUTO_QUANTIZER_MAPPING,
     register_quantization_config,
@@ -18,10 +24,15 @@ from transformers.quantizers.auto import (
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
+from xtc_study.model_folder import CONFIG, METHOD, WEIGHTS
 from xtc_study.packed.alignment import align
-from xtc_study.packed.checksums import CONFIG, WEIGHTS, CheckpointError
+from xtc_study.packed.checkpoint import StoredTensor, packed_modules, stored_shapes
+from xtc_study.packed.checksums import CheckpointError, read_config, verify
+from xtc_study.packed.engines import chosen_engine, make_engine
+from xtc_study.packed.layers import PackedEmbedding, PackedLinear
+from xtc_study.packed.module_format import KINDS, ModuleFormat
+from xtc_study.packed.unpacked import decode, encoded_length
 
-METHOD = "xtc"
 MOST_LAYERS = 1000
 """More than any encoder has; a file's packed modules, of which each layer has several, may be more."""
 
@@ -45,9 +56,7 @@ class XtcQuantizer(HfQuantizer):
         self.folder: Path | None = None
 
     def update_attn_implementation(self, config: Any) -> Any:
-        """The first that is asked with the model's configuration, before a layer is built."""
-        from xtc_study.packed.loading import check_depth
-
+        """Checks the depth: of all hooks this one gets the model's configuration first, before a layer is built."""
         fields = getattr(self.quantization_config, "fields", {})
         modules = fields.get("modules")
         most = max(len(modules) if isinstance(modules, dict) else 0, MOST_LAYERS)
@@ -60,8 +69,6 @@ class XtcQuantizer(HfQuantizer):
     def _process_model_before_weight_loading(
         self, model: Any, checkpoint_files: list[str] | None = None, **kwargs: Any
     ) -> None:
-        from xtc_study.packed.loading import prepare
-
         if [Path(file).name for file in checkpoint_files or []] != [WEIGHTS]:
             raise CheckpointError(f"weights {checkpoint_files}: a packed folder has one {WEIGHTS}, and no other")
         assert checkpoint_files is not None
@@ -69,8 +76,6 @@ class XtcQuantizer(HfQuantizer):
         prepare(model, self.folder)
 
     def _process_model_after_weight_loading(self, model: Any, **kwargs: Any) -> Any:
-        from xtc_study.packed.loading import complete
-
         assert self.folder is not None
         complete(model, self.folder)
         align(model)
@@ -84,6 +89,228 @@ class XtcQuantizer(HfQuantizer):
     @property
     def is_trainable(self) -> bool:
         return False
+
+
+class _Expected(NamedTuple):
+    """What a tensor of the file must be."""
+
+    packed: bool
+    """Whether it holds packed weights."""
+    shape: tuple[int, ...]
+    """Of the packed bytes, or of the float tensor."""
+
+
+def prepare(model: Any, folder: Path) -> None:
+    """Puts empty packed layers into a model on the meta device, after checking that the file fits it.
+
+    Args:
+        model: plain, as the folder's config describes it.
+        folder: packed.
+
+    Raises:
+        CheckpointError: damaged files, or tensors that do not fit the architecture.
+    """
+    from xtc_study.compress.quantization.attention import restore_attention
+
+    config = read_config(folder)
+    verify(folder, config)
+    formats, shapes = packed_modules(folder, config)
+    check_attention(folder, config)
+    restore_attention(model)
+    stored = stored_shapes(folder)
+
+    for name, module_format in formats.items():
+        _replace_layer(model, name, module_format, folder)
+    expected = _expected_tensors(model, formats)
+    _reserve_tensors(model, expected, stored, shapes, folder)
+
+    # For ``complete``: the shapes of what is stored in one dimension of bytes.
+    model.xtc_shapes = {name: tensor.shape for name, tensor in expected.items() if not tensor.packed}
+
+
+def complete(model: Any, folder: Path) -> None:
+    """Turns the tensors that were read into what computes: float32, and an engine for each packed linear.
+
+    Args:
+        model: from ``prepare``, its tensors read.
+        folder: for messages.
+
+    Raises:
+        CheckpointError: bytes that stand for no weight.
+    """
+    for name, shape in model.__dict__.pop("xtc_shapes").items():
+        module, leaf = _owner(model, name)
+        try:
+            value = decode(getattr(module, leaf), shape)
+        except ValueError as error:
+            raise CheckpointError(f"{folder / WEIGHTS}: {name} {error}") from None
+        _put(module, leaf, value)
+
+    engine = make_engine(chosen_engine())
+    for name, module in model.named_modules():
+        try:
+            if isinstance(module, PackedLinear):
+                _fill(module)
+                module.engine = engine
+                engine.prepare(module)
+            elif isinstance(module, PackedEmbedding):
+                module.weight = module.weight.reshape(module.format.shape[0], -1)
+                _check_rows(module)
+        except ValueError as error:
+            raise CheckpointError(f"{folder / WEIGHTS}: module {name!r}: {error}") from None
+
+
+def _replace_layer(model: Any, name: str, module_format: ModuleFormat, folder: Path) -> None:
+    """Puts an empty packed layer in the place of a plain one of the same kind and shape."""
+    from xtc_study.compress.quantization.lowbit import replace
+
+    try:
+        module = model.get_submodule(name)
+    except AttributeError:
+        raise CheckpointError(f"{folder / CONFIG}: no module {name!r} in this architecture") from None
+    _check_kind(folder, name, module_format, module)
+    with torch.device("meta"):
+        if module_format.kind == "embedding":
+            replace(model, name, PackedEmbedding(module_format))
+        else:
+            replace(model, name, PackedLinear(module_format, bias=getattr(module, "bias", None) is not None))
+
+
+def _reserve_tensors(
+    model: Any,
+    expected: dict[str, _Expected],
+    stored: dict[str, StoredTensor],
+    shapes: dict[str, tuple[int, ...]],
+    folder: Path,
+) -> None:
+    """Makes places of the file's dtypes and shapes, after checking that the file has what the model expects."""
+    missing, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
+    if missing or surplus:
+        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
+
+    for name, (packed, shape) in expected.items():
+        dtype, stored_shape = stored[name]
+        if name in shapes and not packed:  # 8bit: bytes of one dimension
+            fits = dtype == torch.uint8 and shapes[name] == shape and stored_shape == (encoded_length(shape),)
+        elif packed:
+            fits = dtype == torch.uint8 and stored_shape == shape
+        else:
+            fits = dtype in (torch.float32, torch.float16) and stored_shape == shape
+        if not fits:
+            what = "packed uint8" if packed else "float32, float16 or 8bit"
+            raise CheckpointError(
+                f"{folder / WEIGHTS}: {name} is {dtype} {list(stored_shape)}, expected {what} {list(shape)}"
+            )
+        assert isinstance(dtype, torch.dtype)
+        _reserve(model, name, dtype, stored_shape)
+
+
+def _expected_tensors(model: nn.Module, formats: dict[str, ModuleFormat]) -> dict[str, _Expected]:
+    """What each tensor of the file must be, by name."""
+    expected: dict[str, _Expected] = {}
+    for name, tensor in model.state_dict().items():
+        module, _, leaf = name.rpartition(".")
+        module_format = formats.get(module)
+        if module_format is None or leaf not in ("weight", "weight_scale", "bias"):
+            expected[name] = _Expected(False, tuple(tensor.shape))
+            continue
+
+        rows, columns = module_format.shape
+        if leaf == "weight" and module_format.weight is not None:
+            expected[name] = _Expected(True, (rows * module_format.row_bytes,))
+        elif leaf == "weight":
+            expected[name] = _Expected(False, (rows * columns,))
+        elif leaf == "bias":
+            expected[name] = _Expected(False, (rows,))
+        elif module_format.weight is not None:
+            expected[name] = _Expected(False, module_format.scale_shape)
+    return expected
+
+
+def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
+    """Checks that no field of ``config`` counts more layers than a file can have.
+
+    An absurd depth would build layers for hours before the tensors are found missing.
+
+    Args:
+        where: the config's path, for the message.
+        config: fields of config.json.
+        most: what the file has, or layers at most.
+        what: ``most`` counts, for the message.
+
+    Raises:
+        CheckpointError: a field that counts layers is above ``most``.
+    """
+    for field, depth in config.items():  # num_hidden_layers, n_layer, decoder_layers, as the family calls it
+        if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > most:
+            raise CheckpointError(f"{where}: {field} is {depth}, but the file has {most} {what}")
+
+
+def check_attention(folder: Path, config: dict[str, Any]) -> None:
+    """Checks that the config's attention bits are a number that a file may have.
+
+    Raises:
+        CheckpointError: they are not.
+    """
+    from xtc_study.compress.quantization.attention import FIELD
+
+    bits = config.get(FIELD)
+    if bits is not None and (type(bits) is not int or not 2 <= bits <= 8):
+        raise CheckpointError(f"{folder / CONFIG}: {FIELD} is {bits!r}, expected a whole number from 2 to 8")
+
+
+def _check_kind(folder: Path, name: str, module_format: ModuleFormat, module: nn.Module) -> None:
+    if not isinstance(module, KINDS[module_format.kind]):
+        reason = f"kind {module_format.kind!r}, but the architecture has a {type(module).__name__}"
+    elif tuple(module.weight.shape) != module_format.shape:  # type: ignore[arg-type]
+        reason = f"shape {list(module_format.shape)}, but the architecture has {list(module.weight.shape)}"  # type: ignore[arg-type]
+    else:
+        return
+    raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {reason}")
+
+
+def _reserve(model: nn.Module, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """A place of the stored dtype and shape, for transformers' loader to fill."""
+    owner, leaf = _owner(model, name)
+    if dtype == torch.uint8 or isinstance(owner, PackedLinear | PackedEmbedding):
+        _put(owner, leaf, torch.empty(shape, dtype=dtype, device="meta"))
+
+
+def _put(owner: nn.Module, leaf: str, value: Tensor) -> None:
+    """Sets a tensor of a module; a parameter stays one, without gradients.
+
+    Why not ``setattr``: an 8bit parameter is read as bytes, and torch refuses a parameter of integers. It is a buffer
+    until its float32 values are decoded; ``_xtc_parameters`` remembers that it was a parameter, as users, optimisers
+    and ``state_dict`` of a loaded model expect.
+    """
+    was_parameter = leaf in owner._parameters or leaf in getattr(owner, "_xtc_parameters", ())
+    owner._parameters.pop(leaf, None)
+    if was_parameter and value.is_floating_point():
+        owner._buffers.pop(leaf, None)
+        owner.register_parameter(leaf, nn.Parameter(value, requires_grad=False))
+        return
+    if was_parameter:
+        owner._xtc_parameters = {leaf, *getattr(owner, "_xtc_parameters", ())}  # type: ignore[assignment]
+    owner._buffers.pop(leaf, None)
+    owner.register_buffer(leaf, value)
+
+
+def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    module, _, leaf = name.rpartition(".")
+    return model.get_submodule(module), leaf
+
+
+def _fill(layer: PackedLinear) -> None:
+    if layer.format.weight is None and layer.weight is not None:
+        layer.weight = layer.weight.reshape(layer.format.shape)
+    if layer.input_range is not None and not layer.input_range.limit >= 0:
+        raise ValueError(f"input_range.limit is {float(layer.input_range.limit)}, expected 0 or more")
+
+
+def _check_rows(table: PackedEmbedding) -> None:
+    """Every row must stand for weights; a few at a time, so that the table is never in memory unpacked."""
+    for rows in table.weight.split(1024):
+        table.format.unpack(rows)
 
 
 if METHOD not in AUTO_QUANTIZER_MAPPING:

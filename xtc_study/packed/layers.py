@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xtc_study.compress.quantization.activations import StaticRange
 from xtc_study.compress.quantization.quantizers import Quantized, dequantize
 from xtc_study.packed import base3
-from xtc_study.packed.module_format import Entry
+from xtc_study.packed.module_format import ModuleFormat
 
 
 class PackedLinear(nn.Module):
@@ -30,14 +30,14 @@ class PackedLinear(nn.Module):
     integers: Tensor | None
     """int8 (out, in), for engines that keep it."""
 
-    def __init__(self, entry: Entry, bias: bool) -> None:
+    def __init__(self, module_format: ModuleFormat, bias: bool) -> None:
         super().__init__()
-        self.entry = entry
+        self.format = module_format
         self.register_buffer("weight", torch.empty(0))
-        self.register_buffer("weight_scale", torch.empty(0) if entry.weight is not None else None)
+        self.register_buffer("weight_scale", torch.empty(0) if module_format.weight is not None else None)
         self.register_buffer("bias", torch.empty(0) if bias else None)
         self.register_buffer("integers", None, persistent=False)
-        static = entry.activation is not None and entry.activation.static
+        static = module_format.activation is not None and module_format.activation.static
         self.input_range = StaticRange() if static else None
         self.engine: Any = None
 
@@ -48,7 +48,7 @@ class PackedLinear(nn.Module):
         return result
 
     def extra_repr(self) -> str:
-        return f"{self.entry}, engine={getattr(self.engine, 'name', None)}"
+        return f"{self.format}, engine={getattr(self.engine, 'name', None)}"
 
 
 class PackedEmbedding(nn.Module):
@@ -57,9 +57,9 @@ class PackedEmbedding(nn.Module):
     weight: Tensor
     weight_scale: Tensor
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, module_format: ModuleFormat) -> None:
         super().__init__()
-        self.entry = entry
+        self.format = module_format
         self.register_buffer("weight", torch.empty(0))
         self.register_buffer("weight_scale", torch.empty(0))
 
@@ -67,14 +67,14 @@ class PackedEmbedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """ids (...) to (..., width)."""
         flat = ids.reshape(-1)
-        rows = dequantize(Quantized(unpacked_rows(self.weight[flat], self.entry).float(), self.weight_scale[flat]))
+        rows = dequantize(Quantized(unpacked_rows(self.weight[flat], self.format).float(), self.weight_scale[flat]))
         return rows.reshape(*ids.shape, -1)
 
 
-def unpacked_rows(codes: Tensor, entry: Entry) -> Tensor:
+def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
     """uint8 (rows, bytes a row) to int8 (rows, columns), on any device."""
-    assert entry.weight is not None
-    bits, columns = entry.weight.bits, entry.shape[1]
+    assert module_format.weight is not None
+    bits, columns = module_format.weight.bits, module_format.shape[1]
     if bits == 2:
         table = torch.from_numpy(base3.table()).to(codes.device)
         return table[codes.int()].flatten(1)[:, :columns]
@@ -87,4 +87,4 @@ def unpacked_rows(codes: Tensor, entry: Entry) -> Tensor:
     digits = stream.reshape(len(codes), columns, bits).to(torch.int8)
     values = sum(digits[:, :, bit] << bit for bit in range(bits))
     assert isinstance(values, Tensor)
-    return values - entry.weight.largest
+    return values - module_format.weight.largest

@@ -1,8 +1,6 @@
 """Packed folder in, model out. ``load`` checks and chooses an engine; transformers' own loader does the rest.
 
-``prepare`` and ``complete`` are the two halves that ``xtc_study.packed.hf_quantizer`` plugs into ``from_pretrained``:
-before the weights are read, packed layers without weights take the places of the plain ones; afterwards what was
-stored in fewer bits becomes float32, and the engine takes the packed bits.
+Through ``xtc_study.packed.hf_quantizer`` that loader puts packed layers into the model and fills them.
 """
 
 from __future__ import annotations
@@ -10,26 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from xtc_study.compress.quantization.attention import FIELD as ATTENTION_BITS
 from xtc_study.compress.quantization.attention import restore_attention
-from xtc_study.compress.quantization.lowbit import replace
+from xtc_study.errors import first_line
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.packed.alignment import align
 from xtc_study.packed.checkpoint import packed_modules, stored_shapes
-from xtc_study.packed.checksums import CONFIG, WEIGHTS, CheckpointError, check_alone, read_config, verify
+from xtc_study.packed.checksums import CheckpointError, check_alone, read_config, verify
 from xtc_study.packed.engines import engine_for_loading, make_engine
-from xtc_study.packed.layers import PackedEmbedding, PackedLinear
-from xtc_study.packed.module_format import KINDS, Entry
-from xtc_study.packed.quiet import without_bars
-from xtc_study.packed.unpacked import decode, encoded_length
+from xtc_study.packed.hf_quantizer import check_attention, check_depth
+from xtc_study.packed.quiet import quiet_loading
 
 
 def load(folder: str | Path, engine: str = "auto") -> Any:
     """The model of a packed folder, in evaluation mode, with the logits of the student that was saved.
 
     Args:
+        folder: packed.
         engine: auto, torch, numba or native (``xtc_study.packed.engines``).
 
     Raises:
@@ -38,8 +32,7 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     """
     from transformers import AutoModelForSequenceClassification
 
-    import xtc_study.packed.hf_quantizer  # noqa: F401  (registers itself)
-
+    # What a reader can get wrong is found before transformers starts, which checks little of a configuration.
     make_engine(engine)
     folder = Path(folder)
     config = read_config(folder)
@@ -47,177 +40,24 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
     check_alone(folder, config)
     packed_modules(folder, config)
     check_depth(str(folder / CONFIG), config, len(stored_shapes(folder)), "tensors")
-    _check_attention(folder, config)
+    check_attention(folder, config)
+
     try:
-        with engine_for_loading(engine), without_bars():
+        with engine_for_loading(engine), quiet_loading():
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
             )
     except CheckpointError:
         raise
-    except Exception as error:  # transformers checks little of a configuration: anything may come of a wrong one
-        reason = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(f"{folder / CONFIG}: describes no model that fits its weights ({reason})") from error
+    except Exception as error:  # anything may come of a wrong configuration
+        raise CheckpointError(
+            f"{folder / CONFIG}: describes no model that fits its weights ({first_line(error)})"
+        ) from error
+
     missing, surplus = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing or surplus or report["mismatched_keys"]:
         raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
-    if "quantization_config" not in config:
+    if "quantization_config" not in config:  # a plain checkpoint: no quantizer was called for it
         restore_attention(model)
         align(model)
     return model.eval()
-
-
-def prepare(model: Any, folder: Path) -> None:
-    """Puts empty packed layers into a model on the meta device, after checking that the file fits it.
-
-    Raises:
-        CheckpointError: damaged files, or tensors that do not fit the architecture.
-    """
-    config = read_config(folder)
-    verify(folder, config)
-    entries, shapes = packed_modules(folder, config)
-    _check_attention(folder, config)
-    restore_attention(model)
-    stored = stored_shapes(folder)
-    for name, entry in entries.items():
-        try:
-            module = model.get_submodule(name)
-        except AttributeError:
-            raise CheckpointError(f"{folder / CONFIG}: no module {name!r} in this architecture") from None
-        _check_kind(folder, name, entry, module)
-        with torch.device("meta"):
-            if entry.kind == "embedding":
-                replace(model, name, PackedEmbedding(entry))
-            else:
-                replace(model, name, PackedLinear(entry, bias=getattr(module, "bias", None) is not None))
-    expected = _expected(model, entries)
-    missing, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
-    if missing or surplus:
-        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
-    for name, (packed, shape) in expected.items():
-        dtype, found = stored[name]
-        if name in shapes and not packed:
-            fits = dtype == torch.uint8 and shapes[name] == shape and found == (encoded_length(shape),)
-        else:
-            fits = found == shape and (dtype == torch.uint8 if packed else dtype in (torch.float32, torch.float16))
-        if not fits:
-            what = "packed uint8" if packed else "float32, float16 or 8bit"
-            raise CheckpointError(
-                f"{folder / WEIGHTS}: {name} is {dtype} {list(found)}, expected {what} {list(shape)}"
-            )
-        assert isinstance(dtype, torch.dtype)
-        _reserve(model, name, dtype, found)
-    model.xtc_shapes = {name: shape for name, (packed, shape) in expected.items() if not packed}
-
-
-def complete(model: Any, folder: Path) -> None:
-    """Turns what was read into what computes.
-
-    Raises:
-        CheckpointError: bytes that stand for no weight.
-    """
-    from xtc_study.packed.engines import chosen_engine
-
-    for name, shape in model.__dict__.pop("xtc_shapes").items():
-        owner, leaf = _owner(model, name)
-        try:
-            value = decode(getattr(owner, leaf), shape)
-        except ValueError as error:
-            raise CheckpointError(f"{folder / WEIGHTS}: {name} {error}") from None
-        _put(owner, leaf, value)
-    engine = make_engine(chosen_engine())
-    for name, module in model.named_modules():
-        try:
-            if isinstance(module, PackedLinear):
-                _fill(module)
-                module.engine = engine
-                engine.prepare(module)
-            elif isinstance(module, PackedEmbedding):
-                module.weight = module.weight.reshape(module.entry.shape[0], -1)
-                _check_rows(module)
-        except ValueError as error:
-            raise CheckpointError(f"{folder / WEIGHTS}: module {name!r}: {error}") from None
-
-
-def _fill(layer: PackedLinear) -> None:
-    if layer.entry.weight is None and layer.weight is not None:
-        layer.weight = layer.weight.reshape(layer.entry.shape)
-    if layer.input_range is not None and not layer.input_range.limit >= 0:
-        raise ValueError(f"input_range.limit is {float(layer.input_range.limit)}, expected 0 or more")
-
-
-def _check_rows(table: PackedEmbedding) -> None:
-    """Every row must stand for weights; a few at a time, so that the table is never in memory unpacked."""
-    for rows in table.weight.split(1024):
-        table.entry.unpack(rows)
-
-
-def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
-    """An absurd depth would build layers for hours before the tensors are found missing.
-
-    Raises:
-        CheckpointError: a field of ``config`` that counts layers says more than ``most``, the number of ``what``.
-    """
-    for field, depth in config.items():  # num_hidden_layers, n_layer, decoder_layers, as the family calls it
-        if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > most:
-            raise CheckpointError(f"{where}: {field} is {depth}, but the file has {most} {what}")
-
-
-def _check_attention(folder: Path, config: dict[str, Any]) -> None:
-    bits = config.get(ATTENTION_BITS)
-    if bits is not None and (type(bits) is not int or not 2 <= bits <= 8):
-        raise CheckpointError(f"{folder / CONFIG}: {ATTENTION_BITS} is {bits!r}, expected a whole number from 2 to 8")
-
-
-def _check_kind(folder: Path, name: str, entry: Entry, module: nn.Module) -> None:
-    if not isinstance(module, KINDS[entry.kind]):
-        reason = f"kind {entry.kind!r}, but the architecture has a {type(module).__name__}"
-    elif tuple(module.weight.shape) != entry.shape:  # type: ignore[arg-type]
-        reason = f"shape {list(entry.shape)}, but the architecture has {list(module.weight.shape)}"  # type: ignore[arg-type]
-    else:
-        return
-    raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {reason}")
-
-
-def _expected(model: nn.Module, entries: dict[str, Entry]) -> dict[str, tuple[bool, tuple[int, ...]]]:
-    """Of each tensor in the file: whether it is packed weights, and the shape of these, or of the float tensor."""
-    expected = {}
-    for name, tensor in model.state_dict().items():
-        module, _, leaf = name.rpartition(".")
-        entry = entries.get(module)
-        if entry is None or leaf not in ("weight", "weight_scale", "bias"):
-            expected[name] = (False, tuple(tensor.shape))
-        elif leaf == "weight":
-            rows, columns = entry.shape
-            expected[name] = (True, (rows * entry.row_bytes,)) if entry.weight else (False, (rows * columns,))
-        elif leaf == "bias":
-            expected[name] = (False, (entry.shape[0],))
-        elif entry.weight is not None:
-            expected[name] = (False, entry.scale_shape)
-    return expected
-
-
-def _reserve(model: nn.Module, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    """A place of the stored dtype and shape, for transformers' loader to fill."""
-    owner, leaf = _owner(model, name)
-    if dtype == torch.uint8 or isinstance(owner, PackedLinear | PackedEmbedding):
-        _put(owner, leaf, torch.empty(shape, dtype=dtype, device="meta"))
-
-
-def _put(owner: nn.Module, leaf: str, value: Tensor) -> None:
-    """Parameters stay parameters, without gradients; bytes on their way to one are a buffer."""
-    was_parameter = leaf in owner._parameters or leaf in getattr(owner, "_xtc_parameters", ())
-    owner._parameters.pop(leaf, None)
-    if was_parameter and value.is_floating_point():
-        owner._buffers.pop(leaf, None)
-        owner.register_parameter(leaf, nn.Parameter(value, requires_grad=False))
-        return
-    if was_parameter:
-        owner._xtc_parameters = {leaf, *getattr(owner, "_xtc_parameters", ())}  # type: ignore[assignment]
-    owner._buffers.pop(leaf, None)
-    owner.register_buffer(leaf, value)
-
-
-def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
-    module, _, leaf = name.rpartition(".")
-    return model.get_submodule(module), leaf

@@ -1,4 +1,4 @@
-"""What ``config.json`` says of one packed module: its kind, shape, bits, packing, scales and the input's format."""
+"""The format of one packed module, as in ``config.json``: its kind, shape, bits, packing, scales and input format."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from torch import Tensor, nn
 from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.granularity import Granularity
 from xtc_study.packed import base3, packing
 
 KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedding}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One packed module.
-
-    weight: None where only the input is quantised; the weight is then stored like the rest, in one dimension.
-    """
+class ModuleFormat:
+    """How one module is packed."""
 
     kind: str
+    """linear or embedding."""
     shape: tuple[int, int]
+    """(rows, columns) of its weight."""
     weight: WeightFormat | None = None
+    """None where only the input is quantised; the weight is then an unpacked tensor, in one dimension."""
     activation: ActivationFormat | None = None
+    """Of a linear's input; None where it is not quantised."""
 
     @classmethod
-    def of(cls, module: nn.Module) -> Entry | None:
-        """The entry of a low-bit layer of a trained student; None for any other module."""
+    def of(cls, module: nn.Module) -> ModuleFormat | None:
+        """The format of a low-bit layer of a trained student; None for any other module."""
         if isinstance(module, LowBitLinear):
             rows, columns = module.weight.shape
             return cls("linear", (rows, columns), module.weight_format, module.activation_format)
@@ -41,8 +43,8 @@ class Entry:
         return None
 
     @classmethod
-    def read(cls, fields: Any) -> Entry:
-        """The entry from its JSON.
+    def read(cls, fields: Any) -> ModuleFormat:
+        """The format from its JSON.
 
         Raises:
             ValueError: a field is missing, unknown, or has a value that no file has.
@@ -57,6 +59,7 @@ class Entry:
             raise ValueError(f"kind {kind!r}, expected one of {', '.join(KINDS)}")
         if not isinstance(shape, list) or len(shape) != 2 or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"shape {shape!r}, expected [rows, columns]")
+
         weight = _weight_format(fields, shape[1])
         activation = fields.get("activation")
         if activation is not None:
@@ -66,6 +69,7 @@ class Entry:
             if not known or type(activation["static"]) is not bool or kind != "linear":
                 raise ValueError(f"activation {activation!r}: not a known format of a linear's input")
             activation = ActivationFormat(activation["bits"], activation["scale"], activation["static"])
+
         return cls(kind, (shape[0], shape[1]), weight, activation)
 
     def json(self) -> dict[str, Any]:
@@ -73,8 +77,8 @@ class Entry:
         if self.weight is not None:
             fields |= {"bits": self.weight.bits, "packing": self.packing, "granularity": self.weight.granularity}
         if self.activation is not None:
-            form = self.activation
-            fields["activation"] = {"bits": form.bits, "scale": form.scale, "static": form.static}
+            fmt = self.activation
+            fields["activation"] = {"bits": fmt.bits, "scale": fmt.scale, "static": fmt.static}
         return fields
 
     @property
@@ -94,12 +98,7 @@ class Entry:
     def scale_shape(self) -> tuple[int, int]:
         """(1 or rows, groups a row)."""
         assert self.weight is not None
-        rows, columns = self.shape
-        if self.weight.granularity == "tensor":
-            return 1, 1
-        if self.weight.granularity == "row":
-            return rows, 1
-        return rows, columns // int(self.weight.granularity.removeprefix("group:"))
+        return Granularity.parse(self.weight.granularity).scale_shape(*self.shape)
 
     def pack(self, integers: Tensor) -> Tensor:
         """(rows, columns) whole numbers to the uint8 of the file, one dimension."""
@@ -131,16 +130,14 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
         return None
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
-    form = WeightFormat(bits, str(granularity))
-    if granularity not in ("tensor", "row"):
-        size = str(granularity).removeprefix("group:")
-        if not str(granularity).startswith("group:") or not (size.isascii() and size.isdigit()) or int(size) == 0:
-            raise ValueError(f"granularity {granularity!r}, expected 'tensor', 'row' or 'group:N'")
-        if columns % int(size):
-            raise ValueError(f"granularity {granularity!r} does not divide {columns} columns")
+
+    fmt = WeightFormat(bits, str(granularity))
+    Granularity.parse(granularity).scale_shape(1, columns)
     if fields["kind"] == "embedding" and granularity == "tensor":
         raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
+
+    # Bits decide the packing; the field is checked all the same.
     expected = "base3" if bits == 2 else f"b{bits}-le"
     if packing_name != expected:
         raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")
-    return form
+    return fmt

@@ -9,13 +9,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from xtc_study.compress.quantization.quantizers import largest_integer
+
 Bytes = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int8]
-
-
-def largest_integer(bits: int) -> int:
-    """The largest integer of a format: 1 for binary and ternary, else 2^(bits-1) - 1."""
-    return 1 if bits <= 2 else 2 ** (bits - 1) - 1
 
 
 def bytes_per_row(columns: int, bits: int) -> int:

@@ -1,23 +1,39 @@
-"""transformers without its progress bars and loading reports, for folders of ours that were just checked."""
+"""Other libraries without their progress bars, reports and warnings, where what they report is checked or intended."""
 
 from __future__ import annotations
 
-from contextlib import ContextDecorator
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ContextDecorator, contextmanager
 
 
-class without_bars(ContextDecorator):
+class quiet_loading(ContextDecorator):
     """A block, or a function, in which transformers shows no bar ("Loading weights") and logs errors alone."""
 
     def __enter__(self) -> None:
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
-        self.bar, self.level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        self.bar, self.level = transformers_logging.is_progress_bar_enabled(), transformers_logging.get_verbosity()
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
 
     def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
 
-        logging.set_verbosity(self.level)
+        transformers_logging.set_verbosity(self.level)
         if self.bar:
-            logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def quiet_export() -> Iterator[None]:
+    """A block without warnings: torch's and OpenVINO's exporters warn of what is intended."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

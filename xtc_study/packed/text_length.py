@@ -1,6 +1,6 @@
-"""How many word pieces of a text a packed folder reads: as many as were trained and scored, and no more.
+"""How many tokens of a text a packed folder reads: those that were trained and scored, and no more.
 
-Beyond them a student meets positions it never learned, and its score says nothing. ``config.json`` holds the number as
+Beyond them a student meets positions it never learned, and its score does not hold. ``config.json`` has the number as
 ``xtc_max_length`` and the tokenizer as ``model_max_length``. Older folders have neither; their run or their card does.
 """
 
@@ -18,9 +18,9 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def write_length(folder: Path, max_length: int) -> None:
-    """Tells the tokenizer in ``folder``, if there is one, to cut at ``max_length`` wherever it is asked to cut.
+    """Makes the tokenizer in ``folder``, if there is one, truncate at ``max_length``.
 
-    And to pad on the right, as in training: encoders count positions from the first piece.
+    And to pad on the right, as in training: encoders count positions from the first token.
     """
     path = folder / TOKENIZER_CONFIG
     if path.is_file():
@@ -32,10 +32,10 @@ def write_length(folder: Path, max_length: int) -> None:
 
 
 def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
-    """Word pieces, special ones included, at which a text for this model is cut.
+    """Tokens, special ones included, at which a text for this model is cut.
 
     Args:
-        folder: the model's. What it recorded of its training counts before what its tokenizer says.
+        folder: the model's. What it records of its training counts before its tokenizer's length.
     """
     recorded = _recorded(folder, model.config)
     if recorded is None:
@@ -44,13 +44,13 @@ def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
 
 
 def _recorded(folder: Path, config: Any) -> int | None:
-    found = getattr(config, FIELD, None)
-    if type(found) is int and found > 0:
-        return found
+    recorded = getattr(config, FIELD, None)
+    if type(recorded) is int and recorded > 0:
+        return recorded
     for read in (_of_run, _of_card):
         try:
             return read(folder.absolute())
-        except (OSError, ValueError, LookupError, TypeError):  # not there, or it says something else
+        except (OSError, ValueError, LookupError, TypeError):  # not there, or of other content
             continue
     return None
 

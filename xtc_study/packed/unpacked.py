@@ -1,4 +1,4 @@
-"""How the tensors that are not packed are stored: position table, biases, LayerNorms, scales, classifier.
+"""How unpacked tensors are stored, the recipe's ``rest``: position table, biases, LayerNorms, scales, classifier.
 
 ``fp32`` as they are. ``fp16``: half precision. ``8bit``: one byte a number, ``lowest + code * step``, with the two
 float32 of each row of a table, or of the whole of any other tensor. Tensors of up to 16 numbers stay float32.
@@ -15,26 +15,26 @@ from torch import Tensor
 from xtc_study.recipe import REST_FORMATS
 
 SMALL = 16
-"""Tensors of up to so many numbers, and tables with rows of up to so many, get no ranges of their own."""
+"""Tensors of up to this many numbers stay float32; rows of up to this many share the tensor's range."""
 LEVELS = 255
 
 
-def encode(tensor: Tensor, rest: str) -> Tensor:
+def encode(tensor: Tensor, fmt: str) -> Tensor:
     """What the file holds: float32 or float16 of the same shape, or the uint8 of ``8bit``, one dimension.
 
     Raises:
         ValueError: an unknown format; a number that is not finite, or too large for half precision.
     """
-    if rest not in REST_FORMATS:
-        raise ValueError(f"rest={rest!r}: expected one of {', '.join(REST_FORMATS)}")
+    if fmt not in REST_FORMATS:
+        raise ValueError(f"rest={fmt!r}: expected one of {', '.join(REST_FORMATS)}")
     if not tensor.is_floating_point():
         return tensor
     tensor = tensor.detach().float().cpu().contiguous()
     if not torch.isfinite(tensor).all():
         raise ValueError("holds a number that is not finite")
-    if rest == "fp32" or tensor.numel() <= SMALL:
+    if fmt == "fp32" or tensor.numel() <= SMALL:
         return tensor
-    if rest == "fp16":
+    if fmt == "fp16":
         half = tensor.half()
         if not torch.isfinite(half).all():
             raise ValueError(f"holds {float(tensor.abs().max()):g}, too large for fp16; use rest='fp32'")
@@ -64,9 +64,9 @@ def decode(stored: Tensor, shape: tuple[int, ...]) -> Tensor:
     return (stored[8 * rows :].reshape(rows, columns).float().mul_(step).add_(lowest)).reshape(shape)
 
 
-def rounded(tensor: Tensor, rest: str) -> Tensor:
+def rounded(tensor: Tensor, fmt: str) -> Tensor:
     """The values a reader of the file will see, on the tensor's own device."""
-    return decode(encode(tensor, rest), tuple(tensor.shape)).to(tensor.device)
+    return decode(encode(tensor, fmt), tuple(tensor.shape)).to(tensor.device)
 
 
 def encoded_length(shape: tuple[int, ...]) -> int:

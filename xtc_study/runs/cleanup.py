@@ -1,4 +1,4 @@
-"""What failed runs and killed trainings leave behind, and its removal. Nothing that somebody works on is touched."""
+"""What failed runs and killed trainings leave behind, and its removal. Nothing in use is touched."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from xtc_study.runs.lease import is_held, watch
 
 
 def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
-    """Folders that may go: those of the named runs, half-made steps, steps that cannot be read, and checkpoints of
-    trainings that no process is at.
+    """Folders that may go: of the named runs, of incomplete or unreadable steps, and checkpoints without a process.
 
-    Claims of other machines are watched first, for 90 seconds at most; ``say`` is told.
+    Args:
+        results: the results folder.
+        bad_runs: ids of runs that may go.
+        say: takes a line of text for each lease of another machine, whose heartbeat is watched for up to 90 seconds.
     """
-    found = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
-    watch(found, say)
-    found = [folder for folder in found if not is_held(folder)]
+    folders = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
+    watch(folders, say)
+    folders = [folder for folder in folders if not is_held(folder)]
     for folder in sorted((results / "steps").glob("*")):
         if folder.suffix in (".partial", ".checkpoints", ".unreadable") and not _in_use(folder.with_suffix(".lock")):
-            found.append(folder)
-    return found
+            folders.append(folder)
+    return folders
 
 
 def remove(folders: Sequence[Path]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from xtc_study.chain import Step, chain
 from xtc_study.places import Places
@@ -18,7 +18,7 @@ from xtc_study.tasks.augmentation.synonyms import table_hash
 
 
 @dataclass(frozen=True)
-class Account:
+class Cost:
     """Steps and training seconds of some recipes, were each carried out alone, and shared as they are."""
 
     steps_alone: int
@@ -39,29 +39,32 @@ class Account:
         return self.seconds_shared / self.seconds_alone
 
 
-def cost_of(recipes: Sequence[Recipe], places: Places, device: str = "auto") -> Account:
-    """The account of these recipes in a results folder, with the step times that were measured there (``account``)."""
+def cost_of(recipes: Sequence[Recipe], places: Places, device: str = "auto") -> Cost:
+    """The cost of these recipes in a results folder, with the step times that were measured there."""
     measured = {model: read_step_times(places.results, model) for model in {recipe.model for recipe in recipes}}
-    times = {model: found for model, found in measured.items() if found is not None}
+    times = {model: of_model for model, of_model in measured.items() if of_model is not None}
     synonyms = table_hash(places.synonyms)
-    return account(recipes, StepStore(places.steps), times, synonyms, places.task_files, device)
+    return cost(recipes, StepStore(places.steps), times, synonyms, places.task_files, device)
 
 
-def account(
+def cost(
     recipes: Sequence[Recipe],
     store: StepStore,
     times: Mapping[str, StepTimes] | None = None,
     synonyms: str | None = None,
     task_files: Sequence[Path] = (),
     device: str = "auto",
-) -> Account:
-    """The account of these recipes. A step that was not trained yet is estimated from those that were.
+) -> Cost:
+    """The cost of these recipes. A step that was not trained yet is estimated from those that were.
 
     The estimate comes from trained steps of the same model, kind and task, of like length, on the same device; else
     from ``times``; else from such steps of other tasks. Each is scaled by what it computes (``runs.training_work``).
 
     Args:
-        times: measured steps by model. synonyms: the hash of the synonym table in use (see ``chain``).
+        recipes: of the planned runs.
+        store: of the trained steps.
+        times: measured steps by model.
+        synonyms: the hash of the synonym table in use (see ``chain``).
         task_files: descriptions of data sets of your own among the tasks.
         device: cpu, cuda or mps, or auto: the one that trained the model's newest step.
     """
@@ -69,13 +72,15 @@ def account(
     shared = {step.address: step for step in alone}
     to_do = {address: step for address, step in shared.items() if not store.is_done(address)}
     records = store.records()
+
+    # Seconds of every step: as recorded, or estimated.
     known = {
         address: record["seconds"] for address, record in records.items() if isinstance(record.get("seconds"), float)
     }
     depths = {model: measured.depth for model, measured in (times or {}).items()} | _depths(records)
     estimates = _Estimates(_timed(records, store, depths, task_files, device), times or {}, depths, task_files)
 
-    def cost(steps: Sequence[Step]) -> float | None:
+    def seconds_of(steps: Sequence[Step]) -> float | None:
         total = 0.0
         for step in steps:
             seconds = known.get(step.address)
@@ -86,15 +91,25 @@ def account(
             total += seconds
         return total
 
-    return Account(
+    return Cost(
         steps_alone=len(alone),
         steps_shared=len(shared),
         steps_to_do=len(to_do),
-        seconds_alone=cost(alone),
-        seconds_shared=cost(list(shared.values())),
-        seconds_to_do=cost(list(to_do.values())),
+        seconds_alone=seconds_of(alone),
+        seconds_shared=seconds_of(list(shared.values())),
+        seconds_to_do=seconds_of(list(to_do.values())),
         measured=estimates.measured,
     )
+
+
+class _TimedWork(NamedTuple):
+    """A trained step."""
+
+    work: Work
+    seconds: float
+    device: str
+    when: float
+    """When its record was written."""
 
 
 class _Estimates:
@@ -102,30 +117,30 @@ class _Estimates:
 
     def __init__(
         self,
-        timed: list[tuple[Work, float]],
+        timed: list[_TimedWork],
         times: Mapping[str, StepTimes],
         depths: Mapping[str, int],
         task_files: Sequence[Path],
     ) -> None:
         self.timed, self.times, self.depths, self.task_files = timed, times, depths, task_files
         self.measured = False
-        self.found: dict[str, float | None] = {}
+        self.estimates: dict[str, float | None] = {}
 
     def of(self, step: Step) -> float | None:
-        if step.address not in self.found:
-            self.found[step.address] = self._of(step)
-        return self.found[step.address]
+        if step.address not in self.estimates:
+            self.estimates[step.address] = self._of(step)
+        return self.estimates[step.address]
 
     def _of(self, step: Step) -> float | None:
         if step.epochs == 0:
             return 0.0
         work = work_of_step(step, self.depths, self.task_files)
-        like = [(done, seconds) for done, seconds in self.timed if done.model == work.model]
-        seconds = _scaled(work, [(done, seconds) for done, seconds in like if done.task == work.task])
+        same_model = [one for one in self.timed if one.work.model == work.model]
+        seconds = _scaled(work, [one for one in same_model if one.work.task == work.task])
         if seconds is None and work.model in self.times:
             seconds = self.times[work.model].seconds(step, self.task_files)
             self.measured |= seconds is not None
-        return _scaled(work, like) if seconds is None else seconds
+        return _scaled(work, same_model) if seconds is None else seconds
 
 
 def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -136,10 +151,10 @@ def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def _scaled(work: Work, timed: Sequence[tuple[Work, float]]) -> float | None:
-    """The mean of what each timed work says of this one; None if none says anything."""
-    said = [seconds * ratio for done, seconds in timed if (ratio := work.times(done)) is not None]
-    return mean(said) if said else None
+def _scaled(work: Work, timed: Sequence[_TimedWork]) -> float | None:
+    """The mean of this work's seconds by each timed work; None where none can be compared."""
+    estimates = [one.seconds * ratio for one in timed if (ratio := work.times(one.work)) is not None]
+    return mean(estimates) if estimates else None
 
 
 def _timed(
@@ -148,17 +163,15 @@ def _timed(
     depths: Mapping[str, int],
     task_files: Sequence[Path],
     device: str,
-) -> list[tuple[Work, float]]:
+) -> list[_TimedWork]:
     """What each trained step computed and the seconds it took, of one device for each model."""
-    found: list[tuple[float, str, Work, float]] = []
+    timed: list[_TimedWork] = []
     for address, record in records.items():
         work, seconds = work_of_record(record, records, depths, task_files), record.get("seconds")
         if work is not None and isinstance(seconds, int | float) and seconds > 0:
             when = (store.folder(address) / "step.json").stat().st_mtime
-            found.append((when, str(record.get("device")), work, float(seconds)))
-    chosen = {work.model: computes for _, computes, work, _ in sorted(found, key=lambda item: item[0])}
-    return [
-        (work, seconds)
-        for _, computes, work, seconds in found
-        if computes == (chosen[work.model] if device == "auto" else device)
-    ]
+            timed.append(_TimedWork(work, float(seconds), str(record.get("device")), when))
+
+    # With auto, the device of each model's newest step counts.
+    newest = {one.work.model: one.device for one in sorted(timed, key=lambda one: one.when)}
+    return [one for one in timed if one.device == (newest[one.work.model] if device == "auto" else device)]

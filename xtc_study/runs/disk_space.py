@@ -64,13 +64,17 @@ def disk_needs(
     models_dir: Path | None = None,
     synonyms: str | None = None,
 ) -> DiskNeeds:
-    """What these recipes need that is not there yet.
+    """The disk space of the runs and steps of these recipes that are missing.
 
     A step takes four bytes for each of its parameters, as counted in the encoder's weights; rows that augmentation
     adds are not counted.
 
     Args:
-        done: ids of the runs that are done. synonyms: the hash of the synonym table in use (see ``chain``).
+        recipes: of the planned runs.
+        done: ids of the runs that are done.
+        results: the results folder.
+        models_dir: folder of models; None: the hub's cache.
+        synonyms: the hash of the synonym table in use (see ``chain``).
     """
     store, finished = StepStore(results / "steps"), set(done)
     left = [recipe for recipe in recipes if recipe.run_id not in finished]

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xtc_study.model_folder import WEIGHTS
+from xtc_study.model_source import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
 from xtc_study.tasks.generated.vocabulary import VOCABULARY
-from xtc_study.training.pretrained import BERT_BASE, BUILTIN, BUILTIN_CONFIG, ModelError, resolve_model
 
 LAYER = re.compile(r"(?:^|\.)(?:\w*layers?|blocks?)\.(\d+)\.")
 """The number of a tensor's layer: ``bert.encoder.layer.3.output.dense.weight``."""
@@ -23,7 +24,8 @@ class EncoderSize(NamedTuple):
     """Of the tables and the head."""
 
     def parameters(self, share: float = 1.0, ffn: float = 1.0) -> int:
-        """With a share of the layers, and of the units of their feed-forward parts (two thirds of a layer)."""
+        """How many there are with a share of the layers, and of the units of their feed-forward parts."""
+        # Two thirds of a layer are its feed-forward part.
         return round(self.outside + self.in_layers * share * (1 + 2 * ffn) / 3)
 
 
@@ -51,7 +53,7 @@ def _bert(
     max_position_embeddings: int = 512,
     **other: Any,
 ) -> EncoderSize:
-    """Of a BERT's configuration; the defaults are BERT-base's."""
+    """The size of a BERT of this configuration; the defaults are BERT-base's."""
     wide, inner = hidden_size, intermediate_size
     layer = 4 * (wide * wide + wide) + 2 * wide * inner + inner + wide + 4 * wide
     outside = (vocab_size + max_position_embeddings + 2 + 2) * wide + wide * wide + wide
@@ -70,8 +72,8 @@ def _of_files(files: list[Path]) -> EncoderSize | None:
                     numbers = 1
                     for side in file.get_slice(name).get_shape():
                         numbers *= side
-                    if found := LAYER.search(name):
-                        inside[int(found[1])] = inside.get(int(found[1]), 0) + numbers
+                    if layer := LAYER.search(name):
+                        inside[int(layer[1])] = inside.get(int(layer[1]), 0) + numbers
                     else:
                         outside += numbers
     except (OSError, SafetensorError):
@@ -85,7 +87,7 @@ def _cached(name: str) -> Path | None:
     from huggingface_hub.errors import HFValidationError
 
     try:
-        found = try_to_load_from_cache(name, "model.safetensors")
+        cached = try_to_load_from_cache(name, WEIGHTS)
     except HFValidationError:
         return None
-    return Path(found) if isinstance(found, str) else None
+    return Path(cached) if isinstance(cached, str) else None

@@ -25,13 +25,17 @@ RECORDED_PACKAGES = (
     "scikit-learn",
     "papermill",
 )
-MADE_BY = ("compress", "packed", "training", "tasks", "deploy", "recipe.py", "chain.py")
+MADE_BY = (
+    *("compress", "packed", "training", "tasks", "deploy"),
+    *("recipe.py", "chain.py", "share.py", "granularity.py", "model_source.py"),
+)
 """What a run's numbers come from: the commit that is recorded is the last one that changed these."""
 
 
 def environment(device: str, precision: str, method: int = METHOD_VERSION) -> dict[str, Any]:
-    """What the run was computed with: device, precision, Python, packages, processor, the method's version, and as
-    information the code's commit.
+    """What the run was computed with: device, precision, Python, packages, processor and the method's version.
+
+    The code's commit is there as information.
 
     Args:
         method: the oldest version of the method that had a part in it (see ``oldest_method``).
@@ -58,16 +62,16 @@ def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
     """The oldest version of the method among these trained steps and this code, which scores what they trained.
 
     Args:
-        steps: their folder. A step that says no version is of the first; one that is not there counts for nothing.
+        steps: their folder. A step without a version is of the first; one that is not there counts for nothing.
     """
-    found = [METHOD_VERSION]
+    versions = [METHOD_VERSION]
     for address in addresses:
         try:
             record = json.loads((steps / address / "step.json").read_text(encoding="utf-8"))
-            found.append(int(record.get("method", 1)))
+            versions.append(int(record.get("method", 1)))
         except (OSError, ValueError, TypeError, AttributeError):
             continue
-    return min(found)
+    return min(versions)
 
 
 def code_commit(package: Path) -> str | None:

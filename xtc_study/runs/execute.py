@@ -1,4 +1,4 @@
-"""One run: claim its folder, execute the template notebook with papermill, say how it ended."""
+"""One run: take its lease, execute the template notebook with papermill, record how it ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
-from xtc_study.runs.lease import ClaimError, held
+from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
 
@@ -35,11 +35,11 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
-            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner found out about a claim that lies
-            there; see ``claims.lapsed``).
+            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner saw of a lease of another
+            machine; see ``lease.lapsed``).
 
     Returns:
-        ``run_id`` and ``state``: done, failed, or skipped (done before, or somebody else is at it), ``seconds``,
+        ``run_id`` and ``state``: done, failed, or skipped (done before, or another process works on it), ``seconds``,
         ``error``.
     """
     recipe = Recipe.of(**job["recipe"])
@@ -47,17 +47,20 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     run = RunFolder(results / "runs", recipe)
     started, clock = now(), time.monotonic()
     try:
-        token = run.claim(dead=job.get("dead", ""))
+        token = run.acquire(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
+
     if token is None:
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": 0.0, "error": None}
+
     parameters = {
         **recipe.model_dump(mode="json"),
         **job.get("parameters", {}),
         "results_dir": str(results),
         "claim": token,
     }
+
     error = None
     try:
         with (run.path / "log.txt").open("w", encoding="utf-8") as log:
@@ -72,16 +75,18 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
             }
     except Exception as failure:
         error = describe(failure)
-    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its claim must not
-        if (claim := held(run.path)) is not None:
-            claim.release()
+    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its lease must not
+        if (lease := held(run.path)) is not None:
+            lease.release()
         raise
+
+    # The status last: it alone makes the run done.
     seconds = time.monotonic() - clock
     try:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
-    except ClaimError:  # it is another's run now, and how it ends is theirs to say
+    except LeaseError:  # another machine took the run over, and records how it ends
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
@@ -97,10 +102,16 @@ def run_notebook(
     """Executes a notebook into ``output`` with checked parameters, its kernel in the notebook's own folder.
 
     Args:
-        timeout: seconds a cell may take. log: gets what the cells print, as they print it.
+        notebook: the template.
+        output: the executed copy.
+        parameters: by name.
+        threads: of torch in the kernel; None: as the environment sets.
+        timeout: seconds a cell may take.
+        log: gets what the cells print, as they print it.
 
     Raises:
-        ParameterError: unknown parameters. Whatever papermill raises when a cell fails.
+        ParameterError: unknown parameters.
+        Exception: what papermill raises when a cell fails.
     """
     import papermill
     from jupyter_client.manager import AsyncKernelManager

@@ -26,16 +26,16 @@ THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
 """Variables that say how many threads torch has; where both are set it heeds the first."""
 
 POLL_SECONDS = 2.0
-"""How often runs that another runner holds are looked at again."""
+"""How often runs that another runner holds are checked again."""
 
 DEATHS = 3
-"""A run whose worker process dies so often, with no neighbour to blame, is given up; so are all runs when workers die
-so often in a row before they begin one."""
+"""A run whose worker process dies this many times, alone, has failed; so have all runs when workers die this many
+times in a row before they begin one."""
 
 GUARD = 'a script must call this below a line `if __name__ == "__main__":`, for its workers read the script too'
 
 Outcome = dict[str, Any]
-"""run_id, state (done, failed, or elsewhere: somebody else carried it out), seconds, error."""
+"""run_id, state (done, failed, or elsewhere: another runner carried it out), seconds, error."""
 
 
 def run_recipes(
@@ -49,21 +49,26 @@ def run_recipes(
 ) -> Iterator[Outcome]:
     """Carries out each distinct recipe once and yields each outcome as it comes.
 
-    Several runners may do this at once on one folder: each run is claimed by one of them, and a runner ends when every
-    run is done, by whomever. A run whose runner dies is taken over by the others. A run that fails does not stop the
-    rest.
+    Several runners may do this at once on one folder: one of them holds the lease of each run, and a runner ends when
+    every run is done, by any of them. A run whose runner dies is taken over by the others. A run that fails does not
+    stop the others.
 
     Args:
+        recipes: a recipe that is given twice is carried out once.
+        results: the results folder of a profile.
+        notebook: the template, run.ipynb.
+        parameters: of the notebook, besides the recipe's fields.
         workers: processes on this machine; None: one a core. Each gets its share of the cores, or as many threads as
-            the environment says (see ``shares_of``). Ignored with an executor.
+            the environment sets (see ``shares_of``). Ignored with an executor.
         executor: any PEP 3148 executor; it is not shut down.
         timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
     Raises:
-        RuntimeError: we are in a worker that is still reading its runner's script.
+        RuntimeError: called in a worker that still reads its runner's script.
     """
     if executor is None and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"runs cannot be carried out here: {GUARD}")
+
     distinct = list({recipe.run_id: recipe for recipe in recipes}.values())
     shares = shares_of(workers, len(distinct))
     workers = shares.workers
@@ -73,23 +78,27 @@ def run_recipes(
             "results": str(results),
             "notebook": str(notebook),
             "parameters": dict(parameters),
-            # What the environment says reaches a kernel by itself.
-            "threads": shares.threads if executor is None and not shares.said_by else None,
+            # Variables of the environment reach a kernel by themselves.
+            "threads": shares.threads if executor is None and not shares.set_by else None,
             "timeout": timeout,
         }
         for recipe in distinct
     }
     folders = {recipe.run_id: RunFolder(results / "runs", recipe) for recipe in distinct}
+
     while jobs:
         elsewhere = []
-        for run_id, job in jobs.items():  # the watch is ours: a new worker sees everything for the first time
+        for run_id, job in jobs.items():  # the runner watches heartbeats: a new worker sees each for the first time
             job["dead"] = lapsed(folders[run_id].path)
-        round_of = _on_executor(jobs, executor) if executor is not None else _on_processes(jobs, workers)
-        for outcome in round_of:
+
+        # A run that another runner holds is skipped, and tried again in the next round.
+        outcomes = _on_executor(jobs, executor) if executor is not None else _on_processes(jobs, workers)
+        for outcome in outcomes:
             if outcome["state"] == "skipped" and not folders[outcome["run_id"]].is_done():
                 elsewhere.append(outcome["run_id"])
                 continue
             yield {**outcome, "state": "elsewhere"} if outcome["state"] == "skipped" else outcome
+
         jobs = {run_id: jobs[run_id] for run_id in elsewhere}
         waiting = set(jobs)
         while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
@@ -102,21 +111,21 @@ class Shares(NamedTuple):
     workers: int
     threads: int
     """Of torch, in each worker's kernel."""
-    said_by: str
-    """The variable of the environment that says so; empty: the cores are shared out."""
+    set_by: str
+    """The variable of the environment that sets ``threads``; empty: an equal share of the cores."""
 
     def text(self) -> str:
         """``2 workers, 1 thread each (OMP_NUM_THREADS)``."""
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}{' each' if self.workers > 1 else ''}"
-        return f"{workers}, {threads}" + (f" ({self.said_by})" if self.said_by else "")
+        return f"{workers}, {threads}" + (f" ({self.set_by})" if self.set_by else "")
 
 
 def shares_of(workers: int | None, runs: int) -> Shares:
-    """Workers for so many runs and the threads of each: what the environment says, or an equal share of the cores.
+    """Workers for this number of runs and threads of each, set by the environment or an equal share of the cores.
 
-    They are how people keep a shared machine usable. A value that is no number of threads counts as not set, as it
-    does for OpenMP.
+    People set these variables to keep a shared machine usable. A value that is no number of threads counts as not set,
+    as it does for OpenMP.
     """
     cores = available_cores()
     workers = min(workers or cores, max(runs, 1))
@@ -168,13 +177,16 @@ def _on_executor(jobs: Mapping[str, Mapping[str, Any]], executor: Executor) -> I
 
 
 def _on_processes(jobs: Mapping[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
-    """One spawned process a worker. When one is killed its pool breaks, and takes its neighbours along: the runs that
-    were cut off are then tried one at a time, so that one that kills its worker is found out, and the rest go on.
+    """One spawned process a worker.
+
+    When one is killed its pool breaks, and ends its neighbours too. The runs that were cut off are then tried one at a
+    time, so that one which kills its worker is identified and the others are carried out.
     """
     left, fruitless = dict(jobs), 0
     while left and fruitless < DEATHS:
         before = len(left)
         yield from _in_one_pool(left, workers)
+
         cut_off = [run_id for run_id in left if _was_cut_off(jobs[run_id], run_id)]
         fruitless = fruitless + 1 if len(left) == before and not cut_off else 0
         for run_id in cut_off:
@@ -188,29 +200,31 @@ def _on_processes(jobs: Mapping[str, Mapping[str, Any]], workers: int) -> Iterat
 
 
 def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
-    """Carries out what is ``left`` until done or until a worker dies; what came to an end is removed from it."""
+    """Carries out the runs in ``left`` until done or until a worker dies; runs that ended are removed from it."""
     if not left:
         return
+
     # Spawned, not forked: a fork of a process that has started torch's threads may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_live_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
         futures: dict[Future[Outcome], str] = {}
         try:
-            with _deaf_to_ctrl_c():
+            with _ignore_sigint():
                 for run_id, job in left.items():
                     try:
                         futures[pool.submit(execute_run, job)] = run_id
                     except BrokenProcessPool:  # a worker died while we were still handing out work
                         break
+
             for future in as_completed(futures):
                 run_id = futures[future]
                 if not isinstance(future.exception(), BrokenProcessPool):
                     del left[run_id]
                     yield _outcome(future, run_id)
-        except GeneratorExit:  # the caller wants no more: what has begun ends, the rest shall not begin
+        except GeneratorExit:  # the caller wants no more: begun runs end, others do not begin
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        except BaseException:  # Ctrl-C: nothing goes on. Killed, for on SIGTERM a worker would record a failed run
+        except BaseException:  # Ctrl-C: all ends. Killed, for on SIGTERM a worker would record a failed run
             workers_now = list(pool._processes.values())
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers_now:
@@ -219,7 +233,7 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
 
 
 def _was_cut_off(job: Mapping[str, Any], run_id: str) -> bool:
-    """Whether a process that is gone was at this run: its claim lies there and nobody holds it."""
+    """Whether a process that is gone worked on this run: its claim.json is there and no process holds the lock."""
     folder = Path(job["results"]) / "runs" / run_id
     return (folder / "claim.json").is_file() and not is_held(folder)
 
@@ -239,8 +253,8 @@ def _failure(run_id: str, kind: str, message: str) -> Outcome:
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started in the block ignore Ctrl-C until they can say so themselves; only the main thread can ask."""
+def _ignore_sigint() -> Iterator[None]:
+    """Processes started in the block ignore Ctrl-C until ``_exit_with_parent`` runs. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -251,11 +265,11 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _live_with_parent() -> None:
-    """Ends this worker when its runner is gone, however it went, and not before; its kernel then ends too.
+def _exit_with_parent() -> None:
+    """Ends this worker, and so its kernel, when its runner is gone, however it ended, and not before.
 
     A terminal sends Ctrl-C to a whole process group. A worker leaves that group: ignoring the signal is not enough,
-    for nbclient takes it in hand again and would record a failed run.
+    for nbclient handles it again and would record a failed run.
     """
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)

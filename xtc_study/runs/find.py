@@ -10,18 +10,18 @@ from pathlib import Path
 from statistics import fmean, variance
 from typing import Any
 
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.nearest import nearest
 from xtc_study.recipe import Recipe
 from xtc_study.runs.records import state_of
 from xtc_study.tasks.metric_names import in_words
 
-WEIGHTS = "model.safetensors"
 SHOWN = 3
 """Ids that a message about a mistyped one names at most."""
 
 
 class FindError(ValueError):
-    """No such run. The message says where it was looked for, and what is there."""
+    """No such run. The message names the folder, and runs that are there."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class DoneRun:
 
     @property
     def primary_metric(self) -> str:
-        """The first one stored, so that a run can be found where the data it was trained on are not."""
+        """The first stored metric; the task itself is not needed, for its data may be elsewhere."""
         return str(self.metrics["rows"][0]["metric"])
 
     @property
@@ -90,11 +90,11 @@ class Choice:
 
     @property
     def reason(self) -> str:
-        said = f"chosen of {self.among}: {_score_text(self.run)}"
+        among = f"chosen of {self.among}: {_score_text(self.run)}"
         if self.run is self.best:
-            return f"{said}; the best score"
+            return f"{among}; the best score"
         return (
-            f"{said}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
+            f"{among}; the smallest file within {100 * self.noise:.2f} points, one standard deviation over seeds, of "
             f"the best ({_score_text(self.best)})"
         )
 
@@ -144,7 +144,7 @@ def done_runs(results: Path) -> list[DoneRun]:
 
 
 def _read(path: Path) -> DoneRun | None:
-    if state_of(path)[0] != "done":
+    if state_of(path).state != "done":
         return None
     try:
         params, metrics = (json.loads((path / f"{name}.json").read_text("utf-8")) for name in ("params", "metrics"))

@@ -12,31 +12,34 @@ import pandas as pd
 
 from xtc_study.recipe import Recipe
 from xtc_study.runs.environment import environment, oldest_method
-from xtc_study.runs.lease import ClaimError, holder, watch
+from xtc_study.runs.lease import LeaseError, holder, watch
 from xtc_study.runs.store import RunFolder, now
 
 
 class NotebookRun:
-    """Claims the recipe's run folder, unless the caller did, and records the results in it.
+    """Takes the recipe's run folder, unless the caller has it, and records the results in it.
 
     Args:
-        results: the results folder of a profile. claim: the token ``xtc-study run`` passes on; empty by hand.
+        results: the results folder of a profile.
+        recipe: what the run is.
+        token: of the lease that ``xtc-study run`` took, passed on as the notebook's ``claim``; empty by hand.
 
     Raises:
-        ClaimError: another process is at this run. If that is on another machine its heartbeat is watched first, 90
+        LeaseError: another process works on this run. The heartbeat of one on another machine is watched first, for 90
             seconds at most.
     """
 
-    def __init__(self, results: Path, recipe: Recipe, claim: str = "") -> None:
+    def __init__(self, results: Path, recipe: Recipe, token: str = "") -> None:
         self.folder = RunFolder(results / "runs", recipe)
-        self.claim, self.by_hand = claim, not claim
+        self.token, self.by_hand = token, not token
         self.started, self._clock = now(), time.monotonic()
         self.done_before = self.by_hand and self.folder.is_done()
+
         if self.by_hand and not self.done_before:
             watch([self.path])
-            self.claim = self.folder.claim(again=True) or ""
-            if not self.claim:
-                raise ClaimError(f"run {recipe.run_id}: another process is at it; wait, or stop that process")
+            self.token = self.folder.acquire(again=True) or ""
+            if not self.token:
+                raise LeaseError(f"run {recipe.run_id}: another process works on it; wait for it or stop it")
         self._check()
 
     @property
@@ -47,13 +50,13 @@ class NotebookRun:
         """Where the packed file goes: the run's ``model``; a temporary folder if the run was done before.
 
         Raises:
-            ClaimError: somebody else took the run over meanwhile.
+            LeaseError: another process took the run over meanwhile.
         """
         self._check()
         if not self.done_before:
             return self.path / "model"
-        self._room = TemporaryDirectory(prefix="xtc-")  # it goes with this object
-        return Path(self._room.name) / "model"
+        self._workdir = TemporaryDirectory(prefix="xtc-")  # it goes with this object
+        return Path(self._workdir.name) / "model"
 
     def record(
         self,
@@ -68,10 +71,10 @@ class NotebookRun:
         A run that was done before is left as it is.
 
         Raises:
-            ClaimError: somebody else took the run over meanwhile.
+            LeaseError: another process took the run over meanwhile.
         """
         if not self.done_before:
-            self._check()  # our caller may have died, and somebody else taken over
+            self._check()  # our caller may have died, and another process taken over
             method = oldest_method(self.path.parents[1] / "steps", metrics.get("steps", ()))
             self.folder.write_results(metrics, predictions, curve, environment(device, precision, method))
             if self.by_hand:
@@ -80,6 +83,6 @@ class NotebookRun:
         return self.path
 
     def _check(self) -> None:
-        if not self.done_before and holder(self.path).get("token") != self.claim:
+        if not self.done_before and holder(self.path).get("token") != self.token:
             whose = "of this notebook" if self.by_hand else "passed on"
-            raise ClaimError(f"run {self.path.name}: the claim {whose} is not the one in its folder")
+            raise LeaseError(f"run {self.path.name}: the claim {whose} is not the one in its folder")

@@ -31,11 +31,13 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
         raise ParameterError(f"{notebook}: not a readable notebook ({error})") from None
     if len(tagged) != 1:
         raise ParameterError(f"{notebook}: expected one cell tagged 'parameters', found {len(tagged)}")
+
     source = "".join(tagged[0]["source"])
     try:
         body = ast.parse(source).body
     except SyntaxError as error:
         raise ParameterError(f"{notebook}: the parameters cell is no Python ({error})") from None
+
     parameters = {}
     for node in body:
         if not isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
@@ -71,7 +73,7 @@ def checked_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, A
 
 
 def check_injected(names: Mapping[str, Any]) -> None:
-    """That each parameter which papermill set in this notebook is one of it; call it before anything is computed.
+    """Checks that papermill set only parameters of this notebook; call it before anything is computed.
 
     papermill warns of a mistyped parameter and keeps the default. IPython keeps the source of every cell that
     ran (``In``): names that the injected cell sets and no cell before it does are no parameters.
@@ -100,7 +102,7 @@ def _unknown(unknown: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -
 
 def _assigned(cells: Sequence[str]) -> list[str]:
     """The names that these cells set by ``name = value`` outside any block, each once."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for source in cells:
         try:
             body = ast.parse(source).body
@@ -108,5 +110,5 @@ def _assigned(cells: Sequence[str]) -> list[str]:
             continue
         for node in body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            found |= dict.fromkeys(target.id for target in targets if isinstance(target, ast.Name))
-    return list(found)
+            names |= dict.fromkeys(target.id for target in targets if isinstance(target, ast.Name))
+    return list(names)

@@ -18,8 +18,8 @@ class RunProgress(NamedTuple):
 
 
 def in_progress(folders: Iterable[Path]) -> list[RunProgress]:
-    """One entry for each of these run folders that is claimed and whose notebook can be read just now."""
-    found = []
+    """The runs among these folders that are in progress and whose notebook can be read now."""
+    running = []
     for folder in folders:
         if not (folder / "claim.json").is_file():
             continue
@@ -28,8 +28,8 @@ def in_progress(folders: Iterable[Path]) -> list[RunProgress]:
             states = [cell["metadata"]["papermill"]["status"] for cell in cells if cell["cell_type"] == "code"]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # not begun, or half written at this moment
-        found.append(RunProgress(folder.name, states.count("completed"), len(states)))
-    return found
+        running.append(RunProgress(folder.name, states.count("completed"), len(states)))
+    return running
 
 
 def running_text(folder: Path) -> str:

@@ -1,13 +1,13 @@
-"""What the files of a run folder must hold, and the state they say it is in. The one definition of done."""
+"""What the files of a run folder must hold, and the state they show. The one definition of done."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
-from xtc_study.tasks.metric_names import higher_is_better
+from xtc_study.tasks.metric_names import ClassMetric, ScoreMetric, higher_is_better
 
 PREDICTIONS = "predictions.parquet"
 State = Literal["missing", "running", "done", "failed", "corrupt"]
@@ -17,8 +17,6 @@ class RunFileError(ValueError):
     """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
 
 
-Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "mae", "rmse"]
-"""The names in ``tasks/metrics.py``, which takes long to import."""
 F1OfClass = Annotated[str, Field(pattern=r"^f1_of:\d+:")]
 Number = Annotated[int, Field(ge=0)]
 
@@ -27,7 +25,7 @@ class Score(BaseModel):
     """One split and metric; values as the metric gives them: in [-1, 1], or an error of at least 0."""
 
     split: str
-    metric: Metric | F1OfClass
+    metric: ClassMetric | ScoreMetric | F1OfClass
     value: FiniteFloat
     best_value: FiniteFloat | None = None
     teacher_value: FiniteFloat | None = None
@@ -109,29 +107,40 @@ class Error(BaseModel):
 File = TypeVar("File", bound=BaseModel)
 
 
-def state_of(folder: Path) -> tuple[State, str]:
-    """The state of a run and why, in one line, where it failed or is corrupt.
+class RunState(NamedTuple):
+    """The state of a run, and why."""
+
+    state: State
+    why: str = ""
+    """In one line, where it failed or is corrupt; else empty."""
+
+
+def state_of(folder: Path) -> RunState:
+    """The state of a run.
 
     ``done``: status.json says so, params, metrics and environment can be read, and the predictions are there.
     ``corrupt``: status.json is there but it, or a file it vouches for, cannot be read. ``failed``: any other status,
-    or error.json alone. ``running``: claimed and no status yet. ``missing``: nothing that says it was started.
+    or error.json alone. ``running``: claimed and no status yet. ``missing``: no sign that it was started.
     """
     if not (folder / "status.json").exists():
         if (folder / "claim.json").exists():
-            return "running", ""
-        return ("failed", _error(folder)) if (folder / "error.json").exists() else ("missing", "")
+            return RunState("running")
+        if (folder / "error.json").exists():
+            return RunState("failed", _error(folder))
+        return RunState("missing")
+
     try:
         status = read_record(folder, "status.json", Status)
         if status.state != "done":
-            return "failed", _error(folder) or f"status.json says {status.state!r}"
+            return RunState("failed", _error(folder) or f"status.json says {status.state!r}")
         read_record(folder, "params.json", Params)
         read_record(folder, "metrics.json", Metrics)
         read_record(folder, "environment.json", Environment)
         if not (folder / PREDICTIONS).is_file():
             raise RunFileError(f"{folder.name}/{PREDICTIONS}: not found")
     except RunFileError as error:
-        return "corrupt", str(error)
-    return "done", ""
+        return RunState("corrupt", str(error))
+    return RunState("done")
 
 
 def read_record(folder: Path, name: str, schema: type[File]) -> File:

@@ -11,13 +11,15 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtc_study.errors import first_line
+
 
 class DamagedStepError(RuntimeError):
     """A step whose files cannot be used any more."""
 
 
 class UnreadableStepError(RuntimeError):
-    """A step that was made, and whose files do not give back what was written. Making it again would end the same."""
+    """A step whose files do not give back what was written. Making it again would end the same way."""
 
 
 FAILURE = "failure.json"
@@ -46,10 +48,10 @@ class StepStore:
         return self.root / f"{address}.unreadable"
 
     def check_readable(self, address: str) -> None:
-        """That the step is not known to be one that is made and then cannot be read.
+        """Checks that the step was not made before and found unreadable.
 
         Raises:
-            UnreadableStepError: it is; the message is the one of the run that made it.
+            UnreadableStepError: it was; the message has the reason of the run that made it.
         """
         path = self.unreadable(address) / FAILURE
         if not path.is_file():
@@ -64,10 +66,10 @@ class StepStore:
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
         """The step's folder, and whether this call made it.
 
-        ``make(folder)`` fills an empty folder and returns what step.json shall say. When several processes need the
+        ``make(folder)`` fills an empty folder and returns the content of step.json. When several processes need the
         same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
         tries again; if it is killed or interrupted, its checkpoints are. If it raises UnreadableStepError its files
-        are kept beside, and nobody makes the step again (see ``check_readable``).
+        are kept beside, and the step is not made again (see ``check_readable``).
 
         Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
         """
@@ -75,10 +77,14 @@ class StepStore:
         if self.is_done(address):
             return folder, False
         self.root.mkdir(parents=True, exist_ok=True)
+
+        # One process makes the step; the others wait here and then find it done.
         with FileLock(self.root / f"{address}.lock"):
             if self.is_done(address):
                 return folder, False
             self.check_readable(address)
+
+            # Made beside and renamed into place.
             partial = self.root / f"{address}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -102,13 +108,13 @@ class StepStore:
         return folder, True
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """What every finished step's step.json says, by address."""
+        """The content of every finished step's step.json, by address."""
         paths = (path for path in sorted(self.root.glob("*/step.json")) if path.parent.suffix != ".partial")
-        found = {path.parent.name: _read(path) for path in paths}
-        return {address: record for address, record in found.items() if record is not None}
+        records = {path.parent.name: _read(path) for path in paths}
+        return {address: record for address, record in records.items() if record is not None}
 
     def record(self, address: str) -> dict[str, Any]:
-        """What the finished step's step.json says.
+        """The content of the finished step's step.json.
 
         Raises:
             KeyError: there is no such step, or it cannot be read.
@@ -125,9 +131,8 @@ class StepStore:
     def damaged(self, address: str, title: str, error: Exception) -> DamagedStepError:
         """Discards the step; the exception to raise, which names it and the reason."""
         self.discard(address)
-        reason = (str(error).splitlines() or [""])[0]
         return DamagedStepError(
-            f"step {address} ({title}) is damaged and will be made again by the next run: {reason}"
+            f"step {address} ({title}) is damaged and will be made again by the next run: {first_line(error)}"
         )
 
 

@@ -1,6 +1,6 @@
-"""How long a training step takes here, measured once for a model, to estimate trainings nobody has run yet.
+"""How long a training step takes here, measured once for a model, to estimate trainings that were not run yet.
 
-``training/measure_steps.py`` measures; this file keeps the measurement and reads costs off it. Imports no torch.
+``training/measure_steps.py`` measures; this file keeps the measurement and estimates costs from it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from xtc_study.canonical import digest
 from xtc_study.chain import Step
-from xtc_study.recipe import digest
 from xtc_study.runs.store import write_json
 from xtc_study.runs.training_work import kind_of, share_of_depth
 from xtc_study.tasks.catalogue import find_task
@@ -29,7 +29,7 @@ class StepTime(BaseModel):
 
     kind: str
     length: int
-    """Word pieces of each row of the batch, padding included."""
+    """Tokens of each row of the batch, padding included."""
     seconds: float
     """Median of a step."""
 
@@ -47,41 +47,48 @@ class StepTimes(BaseModel):
     precision: str
     peak_bytes: int | None = None
     """Most memory the longest 1-bit step held, teacher and optimiser with it: of the GPU, or of the process on a CPU;
-    None where it cannot be told."""
+    None where it cannot be measured."""
     points: list[StepTime]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:
         """Estimated training time of a step of a chain; None where the task's size is not known.
 
-        A step's time is taken as linear in the word pieces of its batch, and a student's share of it as proportional
+        A step's time is taken as linear in the tokens of its batch, and a student's share of it as proportional
         to its depth. Of a layer's time two thirds are taken as its feed-forward part, as its share of the weights is.
         """
         root = step
         while root.parent is not None:
             root = root.parent
+
+        # The optimiser's steps, and the tokens of a batch.
         task, batch_size = find_task(step.task, task_files), int(root.params["batch_size"])
         if task.train_rows is None:
             return None
-        deep = self._share(root.params.get("teacher_layers"))
         length = min(task.typical_length or root.params["max_length"], root.params["max_length"])
         steps = step.optimiser_steps(-(-task.train_rows // batch_size))
+        tokens = batch_size * length
+
+        # Measured steps, of an encoder at its full depth and width.
         kind = kind_of(step.phase, step.terms)
-        at = batch_size * length
-        whole, forward = self._at(kind, at), self._at("forward", at)
+        whole, forward = self._at(kind, tokens), self._at("forward", tokens)
+
+        # The shares of it that this teacher and this student are.
+        deep = self._share(root.params.get("teacher_layers"))
         share = deep
         if step.phase != "teacher":
             share = self._share(step.params.get("layers"), deep) * (1 + 2 * self._share(step.params.get("ffn"))) / 3
+
         if kind == "teacher":
             return steps * whole * share
-        taught = 0.0 if step.terms == ("labels",) else forward * deep  # labels alone ask no teacher
-        return steps * (taught + (whole - forward) * share)
+        teacher_pass = 0.0 if step.terms == ("labels",) else forward * deep  # labels alone need no teacher
+        return steps * (teacher_pass + (whole - forward) * share)
 
-    def _at(self, kind: str, pieces: float) -> float:
-        """Seconds of that kind for a batch of so many word pieces: the line through the shortest and the longest."""
+    def _at(self, kind: str, tokens: float) -> float:
+        """Seconds of that kind of step for a batch of this many tokens, on the line through the measured ends."""
         points = sorted((self.batch_size * point.length, point.seconds) for point in self.points if point.kind == kind)
         (x0, y0), (x1, y1) = points[0], points[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else y0 / x0
-        return max(y0 + slope * (pieces - x0), 0.0)
+        return max(y0 + slope * (tokens - x0), 0.0)
 
     def _share(self, layers: int | str | Sequence[int] | None, of: float = 1.0) -> float:
         share = share_of_depth(layers, self.depth, of)

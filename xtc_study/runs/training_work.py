@@ -1,6 +1,6 @@
-"""How much a training computes, so that one that was timed tells what another one costs. Imports no torch.
+"""How much a training computes, so that a timed one gives the cost of another. Imports no torch.
 
-Counted are passes of word pieces through layers: a training step sends each row of its batch forward through the
+Counted are passes of tokens through layers: a training step sends each row of its batch forward through the
 teacher, if one is asked (1 pass of each of its layers), and forward and backward through the student (3 passes). Of a
 layer two thirds are its feed-forward part, as of its weights. Models, devices and kinds of steps are not compared.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.chain import Step
+from xtc_study.share import Share
 from xtc_study.tasks.catalogue import find_task
 
 SIMILAR = 2.0
@@ -27,8 +28,7 @@ def share_of_depth(layers: int | str | Sequence[int] | None, depth: int | None, 
     if layers is None:
         return of
     if isinstance(layers, str):
-        part, whole = map(int, layers.split("/"))
-        return of * part / whole
+        return Share.parse(layers).times(of)
     if depth is None:
         return None
     return (layers if isinstance(layers, int) else len(layers)) / depth
@@ -51,7 +51,7 @@ class Work:
     rows: int | None
     """Of the task's training text; None: not known before it is read."""
     length: int
-    """Word pieces of a row of a mean batch."""
+    """Tokens of a row of a mean batch."""
     batch_size: int
     passes: float | None
     """Of a whole encoder's layers a row; None: not known."""
@@ -77,14 +77,19 @@ class Work:
 
 
 def work_of_step(step: Step, depths: Mapping[str, int], task_files: Sequence[Path] = ()) -> Work:
-    """Of a step that may not be there yet. ``depths``: layers of encoders by name, where they are known."""
+    """The work of a step that may not be trained yet.
+
+    Args:
+        step: of a chain.
+        depths: layers of encoders by name, where they are known.
+        task_files: descriptions of data sets of your own.
+    """
     root = step
     while root.parent is not None:
         root = root.parent
-    return _work(
-        *(step.phase, step.terms, step.epochs / step.part[1], step.params, root.params),
-        *(step.task, depths.get(str(root.params["model"])), task_files),
-    )
+    depth = depths.get(str(root.params["model"]))
+    epochs = step.epochs / step.part[1]
+    return _work(step.phase, step.terms, epochs, step.params, root.params, step.task, depth, task_files)
 
 
 def work_of_record(
@@ -93,15 +98,22 @@ def work_of_record(
     depths: Mapping[str, int],
     task_files: Sequence[Path] = (),
 ) -> Work | None:
-    """Of a step that was trained; None where its record, or the one of its teacher, does not say."""
+    """The work of a trained step; None where its record, or its teacher's, lacks a field."""
     root = record
     try:
         while root["parent"] is not None:
             root = records[root["parent"]]
         rows = record.get("size", {}).get("rows")
         return _work(
-            *(record["phase"], record["terms"], float(record["epochs"]), record["params"], root["params"]),
-            *(record["task"], depths.get(str(root["params"]["model"])), task_files, rows),
+            record["phase"],
+            record["terms"],
+            float(record["epochs"]),
+            record["params"],
+            root["params"],
+            record["task"],
+            depths.get(str(root["params"]["model"])),
+            task_files,
+            rows,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
@@ -123,6 +135,7 @@ def _work(
         rows, typical = rows or task.train_rows, task.typical_length
     except ValueError:  # data of one's own that another command described
         typical = None
+
     kind = kind_of(phase, terms)
     shape = (root.get("teacher_layers"), params.get("layers"), params.get("ffn"), tuple(terms) == ("labels",))
     return Work(
@@ -149,5 +162,5 @@ def _passes(
     own, wide = share_of_depth(params.get("layers"), depth, deep), share_of_depth(params.get("ffn"), None)
     if own is None or wide is None:
         return None
-    taught = 0.0 if tuple(terms) == ("labels",) else deep
-    return taught + 3 * own * (1 + 2 * wide) / 3
+    teacher_pass = 0.0 if tuple(terms) == ("labels",) else deep
+    return teacher_pass + 3 * own * (1 + 2 * wide) / 3

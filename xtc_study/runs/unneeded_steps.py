@@ -32,7 +32,9 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     """Finished steps that no run needs which is not done, in progress or planned.
 
     Args:
-        planned: recipes whose runs may have no folder yet. synonyms: the hash of the synonym table in use; those that
+        results: the results folder.
+        planned: recipes whose runs may have no folder yet.
+        synonyms: the hash of the synonym table in use; those that
             finished steps were trained with count as in use too, for a run does not say which table it takes.
     """
     store = StepStore(results / "steps")
@@ -41,21 +43,26 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     to_do: set[str] = set()
     finished: set[str] = set()
     recipes = {recipe.run_id: recipe for recipe in planned}
+
+    # Runs of the folder: which steps done ones came from, and recipes that are not planned any more.
     for folder in sorted((results / "runs").glob("*")):
-        is_done = state_of(folder)[0] == "done"
+        is_done = state_of(folder).state == "done"
         steps = _recorded(folder / "metrics.json").get("steps")
         if is_done and isinstance(steps, list):
             finished |= {str(address) for address in steps}
         try:
             recipe = Recipe.of(**_recorded(folder / "params.json")["recipe"])
         except (RecipeError, KeyError, TypeError):
-            if (folder / "claim.json").exists():  # somebody may be at it, and what it needs cannot be told
+            if (folder / "claim.json").exists():  # a process may work on it, and what it needs is unknown
                 return Surplus([], [])
             continue
         recipes.setdefault(folder.name, recipe)
+
+    # Steps of every recipe, under each synonym table that may be in use.
     for run_id, recipe in recipes.items():
-        of = finished if state_of(results / "runs" / run_id)[0] == "done" else to_do
+        of = finished if state_of(results / "runs" / run_id).state == "done" else to_do
         of |= {step.address for table in tables for step in chain(recipe, table)}
+
     idle = [address for address, record in records.items() if record.get("phase") in PHASES and address not in to_do]
     return Surplus(
         [store.folder(address) for address in idle if address not in finished],
@@ -88,8 +95,8 @@ def bytes_of(folders: Sequence[Path]) -> int:
 def _synonym_tables(records: Iterable[Mapping[str, Any]]) -> set[str]:
     """Hashes of the synonym tables that these steps were trained with."""
     params = [record.get("params") for record in records]
-    found = [of.get("synonyms") for of in params if isinstance(of, dict)]
-    return {table for table in found if isinstance(table, str)}
+    tables = [of.get("synonyms") for of in params if isinstance(of, dict)]
+    return {table for table in tables if isinstance(table, str)}
 
 
 def _recorded(path: Path) -> dict[str, Any]:

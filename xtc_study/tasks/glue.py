@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.tasks.glue_tsv import Row, read_tsv
 from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
-from xtc_study.tasks.tsv import Row, read_tsv
 
 if TYPE_CHECKING:  # datasets takes a second to import, and planning only needs the registry
     from datasets import Dataset, DatasetDict

@@ -7,9 +7,12 @@ Plain ``f1`` is that of class 1 of GLUE's and the generated tasks; a description
 from __future__ import annotations
 
 import re
+from typing import Literal, get_args
 
-CLASS_METRICS = ("accuracy", "f1", "matthews", "macro_f1")
-SCORE_METRICS = ("pearson", "spearman", "mae", "rmse")
+ClassMetric = Literal["accuracy", "f1", "matthews", "macro_f1"]
+ScoreMetric = Literal["pearson", "spearman", "mae", "rmse"]
+CLASS_METRICS: tuple[ClassMetric, ...] = get_args(ClassMetric)
+SCORE_METRICS: tuple[ScoreMetric, ...] = get_args(ScoreMetric)
 """The metrics of ``xtc_study.tasks.metrics`` that suit a classification, and a regression."""
 LOWER_IS_BETTER = ("mae", "rmse")
 """Errors in the unit of the labels. They are never a task's first metric: verdicts, intervals in points, and the

@@ -1,4 +1,4 @@
-"""Rows of a CSV, TSV, JSON-lines or Parquet file, each with the number under which an editor shows it."""
+"""Rows of your own CSV, TSV, JSON-lines or Parquet file, each with the number under which an editor shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from xtc_study.tasks.dialect import Quotes, quotes_of
-from xtc_study.tasks.lines import numbered_lines
+from xtc_study.tasks.lines import column_places, numbered_lines
 from xtc_study.tasks.task import DataError
 
 
@@ -65,7 +65,7 @@ def _check_line_ends(path: Path) -> None:
         first = file.readline().removesuffix(b"\n").removesuffix(b"\r")
     if b"\r" in first:
         raise DataError(
-            f"{path}, line 1: holds a carriage return and goes on; its lines seem to end in carriage returns alone "
+            f"{path}, line 1: holds a carriage return before its end; its lines seem to end in carriage returns alone "
             "(as old Macintosh programs and Excel's 'CSV (Macintosh)' write them): save it with line ends LF or CR LF"
         )
 
@@ -119,22 +119,13 @@ def _table(
     for number, row in rows:
         if not names:
             names = row
-            places = [_place(path, names, column) for column in columns]
+            places = column_places(path, names, columns)
         elif len(row) != len(names):
             raise DataError(f"{path}, line {number}: {len(row)} columns, expected {len(names)} as in line 1; {hint}")
         else:
             numbers.append(number)
             found.append([row[place] for place in places])
     return numbers, found
-
-
-def _place(path: Path, names: list[str], column: str) -> int:
-    if names.count(column) != 1:
-        many = f"{names.count(column)} columns" if column in names else "no column"
-        raise DataError(
-            f"{path}, line 1: {many} {column!r}, expected one; the first line names {', '.join(map(repr, names))}"
-        )
-    return names.index(column)
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> tuple[list[int], list[Sequence[Any]]]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.tasks.metric_names import CLASS_METRICS as CLASS_METRICS
-from xtc_study.tasks.metric_names import SCORE_METRICS as SCORE_METRICS
-
 if TYPE_CHECKING:
     from datasets import Dataset
 

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xtc_study.canonical import digest
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
-from xtc_study.recipe import VERSION, Recipe, digest
+from xtc_study.recipe import VERSION, Recipe
 from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
 from xtc_study.tasks.augmentation.masked_lm import MaskedWords
@@ -20,7 +22,7 @@ from xtc_study.tasks.augmentation.words import WordSource
 from xtc_study.tasks.batches import from_disk, tokenised_to_disk
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.tasks.task import DataError
-from xtc_study.training.pretrained import ModelError, load_masked_lm
+from xtc_study.training.pretrained import load_masked_lm
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -32,10 +34,10 @@ class AugmentedRows:
     """A recipe's augmented training rows.
 
     They depend on the task's data, the method and its numbers, never on the run's seed, and lie with the trained
-    steps: the text as ``augment-<hash>/*.parquet``, the word pieces as ``tokens-<hash>/tokens.arrow``.
+    steps: the text as ``augment-<hash>/*.parquet``, the tokens as ``tokens-<hash>/tokens.arrow``.
 
     Args:
-        longest: word pieces of a row, at most: the recipe's max_length, or fewer where the model reads no more.
+        longest: tokens of a row, at most: the recipe's max_length, or fewer where the model reads no more.
 
     Raises:
         DataError: no synonym table, one that is not well formed, or one that knows no word of the task.
@@ -55,6 +57,8 @@ class AugmentedRows:
         self.recipe, self.text, self.tokenizer = recipe, text, tokenizer
         self.store, self.places, self.device, self.longest = store, places, device, longest
         self.task = find_task(recipe.task, places.task_files)
+
+        # The addresses: everything that the rows, and their tokens, depend on.
         masked = recipe.augmentation == "masked-lm"
         made_of = {
             "version": VERSION,
@@ -72,6 +76,7 @@ class AugmentedRows:
         self.address = f"augment-{digest(made_of)}"
         pieces = {"rows": self.address, "model": recipe.model, "max_length": recipe.max_length}
         self.tokens_address = f"tokens-{digest(pieces)}"
+
         # Loaded now, so that what is wrong is found before a teacher is trained.
         self.source = None if self.store.is_done(self.address) else self._source()
 
@@ -108,6 +113,7 @@ class AugmentedRows:
             return MaskedWords(
                 model, self.tokenizer, recipe.augmentation_candidates, self.device, positions(model), known
             )
+
         source = synonym_source(recipe, table)
         sentences = (text for field in self.task.text_fields for text in self.text["train"][field][:])
         if not any(source.slots([text])[0] for text in sentences):
@@ -117,11 +123,13 @@ class AugmentedRows:
     def _augment(self, folder: Path) -> dict[str, Any]:
         recipe, started = self.recipe, time.monotonic()
         source = self.source or self._source()
+
         augmenter = Augmenter(
             self.text, self.task, source, recipe.augmentation_copies, recipe.augmentation_probability
         )
         # Written where a killed process leaves them, and moved when they are all there.
         files = augmenter.write(self.store.checkpoints(self.address))
+
         rows = sum(_rows(file) for file in files)
         for file in files:
             os.replace(file, folder / file.name)
@@ -149,9 +157,9 @@ def _rows(file: Path) -> int:
 
 def _text_hash(text: DatasetDict) -> str:
     """Of every row of every split: variants must not occur in the others."""
-    found = hashlib.sha256()
+    digest_of_rows = hashlib.sha256()
     for split in sorted(text):
         columns = [text[split][name][:] for name in sorted(text[split].column_names)]
         for row in zip(*columns, strict=True):
-            found.update(json.dumps(row).encode())
-    return found.hexdigest()
+            digest_of_rows.update(json.dumps(row).encode())
+    return digest_of_rows.hexdigest()

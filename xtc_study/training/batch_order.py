@@ -11,7 +11,7 @@ WINDOW = 8
 """Batches that are sorted by length together. More of them pad less but make batches less random."""
 
 
-class LikeLengths(Sampler[int]):
+class LengthGroupedSampler(Sampler[int]):
     """Row numbers, a new random order each epoch, in which each ``batch_size`` neighbours have like lengths.
 
     Rows are shuffled, cut into windows of WINDOW batches, sorted by length inside each window, and the window's

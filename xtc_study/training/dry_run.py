@@ -1,8 +1,7 @@
-"""Every lesson of a recipe tried at one step before a teacher is trained: a few real rows through each loss, forward
-and backward, and the files that the training will write, written and read back.
+"""A dry run of a recipe before a teacher is trained: one step of every training, and every file written and read back.
 
-``suitable.rehearse`` looks at shapes alone. What a family computes, returns and writes shows only when it does it, and
-a teacher of hours is too dear a place to find out.
+A few real rows go through each loss, forward and backward. ``checks.dry_run_on_meta`` looks at shapes alone. What a
+family computes, returns and writes shows only when it does it, and a teacher of hours is too dear a place to find out.
 """
 
 from __future__ import annotations
@@ -19,39 +18,39 @@ from torch import Tensor
 from transformers.initialization import no_init_weights
 
 from xtc_study.chain import Step
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.errors import one_line
+from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
-from xtc_study.training.passed_trials import about, trial
-from xtc_study.training.precision import Arithmetic
-from xtc_study.training.pretrained import ModelError, untrained_encoder
-from xtc_study.training.stage import Lesson, losses_of
+from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
+from xtc_study.training.precision import Precision
+from xtc_study.training.pretrained import untrained_encoder
+from xtc_study.training.stage import Objective, losses_of
 from xtc_study.training.step_files import check_written, write_model
 
 ROWS = 2
 SPREAD = 0.1
 """Weights are uniform between plus and minus this: drawn in a fifth of the time that an initialisation takes."""
 
-PLAIN_CPU = Arithmetic("cpu", "fp32")
-
-
+PLAIN_CPU = Precision("cpu", "fp32")
 KNOWN = "BERT, RoBERTa, DistilBERT and ELECTRA"
 
 
-class _LessonError(RuntimeError):
+class _DryRunError(RuntimeError):
     """What a family cannot do, in words."""
 
 
-class _LossError(_LessonError):
+class _LossError(_DryRunError):
     """It does not give what the loss compares."""
 
 
-def try_lessons(
+def dry_run(
     recipe: Recipe,
     steps: Sequence[Step],
     teacher_layers: Sequence[int],
@@ -64,24 +63,30 @@ def try_lessons(
 ) -> None:
     """One batch through each step of the recipe's chain, on the CPU, with random weights in the models' real shapes.
 
-    Random numbers of torch are as before afterwards. A trial that was passed before, whatever the seed, is left out
-    (see ``trials``).
+    torch's random numbers are afterwards as before. A dry run that was passed before, whatever the seed, is left out
+    (see ``passed_trials``).
 
     Args:
-        teacher_layers: the encoder's that the teacher has. layers: the teacher's that the student has.
-        rows: encoded training rows; the first few are read. padding: puts them into a batch.
+        recipe: what the dry run is of.
+        steps: the recipe's chain.
+        teacher_layers: numbers of the encoder's layers that the teacher has.
+        layers: numbers of the teacher's layers that the student has.
+        rows: encoded training rows; the first few are read.
+        padding: puts rows into a batch.
+        task: gives the number of classes.
+        places: of the models and the steps.
         model_files: hashes of the models' files, by the field that names the model.
 
     Raises:
-        ModelError: a lesson that cannot be given, or files that cannot be read back; the message names the family,
-            the step, the reason and what would work.
+        ModelError: a step that fails, or files that cannot be read back; the message names the family, the step, the
+            reason and what would work.
     """
-    with trial(places.steps, about(recipe, model_files)) as room:
-        if room is not None:
-            _try(recipe, steps, teacher_layers, layers, rows, padding, task, places, room)
+    with dry_run_folder(places.steps, dry_run_inputs(recipe, model_files)) as workdir:
+        if workdir is not None:
+            _dry_run(recipe, steps, teacher_layers, layers, rows, padding, task, places, workdir)
 
 
-def _try(
+def _dry_run(
     recipe: Recipe,
     steps: Sequence[Step],
     teacher_layers: Sequence[int],
@@ -90,48 +95,52 @@ def _try(
     padding: Any,
     task: Task,
     places: Places,
-    room: Path,
+    workdir: Path,
 ) -> None:
     batch = padding([rows[number] for number in range(min(ROWS, len(rows)))])
     labels = batch.pop("labels")
-    family = "this encoder"
+
+    # What fails is named by where the dry run was: ``family`` and ``title`` follow it.
+    family, title = "this encoder", "the teacher"
     with torch.random.fork_rng(devices=[]), no_init_weights():
         torch.manual_seed(recipe.seed)
-        title = "the teacher"
         try:
-            encoder = _drawn(recipe.model, task, places)
+            encoder = _random_encoder(recipe.model, task, places)
             family = encoder.config.model_type
             teacher = encoder if recipe.teacher_layers is None else reduced(encoder, teacher_layers)
             student: Any = None
+
             for step in steps:
                 title = step.title
                 if step.phase == "teacher":
-                    lesson, learner = Lesson(step.terms), teacher
+                    objective, learner = Objective(step.terms), teacher
                 else:
                     if student is None:
                         student = _student(recipe, teacher, layers, task, places)
                     if step.phase == "quantise" and step.part[0] == 0:
                         make_low_bit(student, recipe)
-                    lesson = Lesson(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
+                    objective = Objective(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
                     learner = student
-                _one_step(lesson, learner, batch, labels)
+                _one_step(objective, learner, batch, labels)
+
                 if step.part[0] == 0:
-                    folder = room / step.phase
+                    folder = workdir / step.phase
                     write_model(learner, folder)
                     check_written(learner, folder, recipe if step.phase == "quantise" else None)
                     shutil.rmtree(folder)  # the disk holds one of these models at a time
+
             title = "the packed file"
-            _pack(student, room / "packed", recipe, batch)
+            _pack(student, workdir / "packed", recipe, batch)
         except (MemoryError, OSError):  # no family's fault
             raise
         except Exception as error:  # a family's own code may raise anything
-            if "alloc" in str(error) or _is_of_the_disk(error):  # torch's way to say that memory is out
+            if "alloc" in str(error) or _is_disk_error(error):  # torch's way to say that memory is out
                 raise
-            raise ModelError(_message(recipe, family, title, error, str(room))) from error
+            raise ModelError(_message(recipe, family, title, error, str(workdir))) from error
 
 
-def _is_of_the_disk(error: BaseException | None) -> bool:
-    """Whether a disk that is full or fails is behind it: safetensors says so in a class that is no OSError."""
+def _is_disk_error(error: BaseException | None) -> bool:
+    """Whether a disk that is full or fails caused it: safetensors raises a class of its own for that, no OSError."""
     while error is not None:
         full = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)  # ENOENT: a file of the family's
         if full or (isinstance(error, SafetensorError) and "os error" in str(error)):
@@ -140,7 +149,7 @@ def _is_of_the_disk(error: BaseException | None) -> bool:
     return False
 
 
-def _drawn(name: str, task: Task, places: Places) -> Any:
+def _random_encoder(name: str, task: Task, places: Places) -> Any:
     """An encoder of the model's shape with cheap random weights."""
     model = untrained_encoder(name, places.models_dir, task.num_labels)
     with torch.no_grad():
@@ -150,37 +159,37 @@ def _drawn(name: str, task: Task, places: Places) -> Any:
 
 
 def _student(recipe: Recipe, teacher: Any, layers: Sequence[int], task: Task, places: Places) -> Any:
-    """As ``Pipeline`` makes it before its first lesson, but that units are always judged by their magnitude."""
+    """As ``Pipeline`` makes it before its first training, but that units are always judged by their magnitude."""
     if recipe.start in ("teacher", "pretrained"):
         source = teacher
     else:
-        source = _drawn(recipe.start, task, places)
+        source = _random_encoder(recipe.start, task, places)
         layers = layer_map(source.config.num_hidden_layers, len(layers))
     if recipe.ffn is not None:
         source = narrowed(source, kept_units(magnitudes(source), recipe.ffn))
     return reduced(source, layers)
 
 
-def _one_step(lesson: Lesson, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:
+def _one_step(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:
     learner.train()
-    if ATTENTION not in lesson.terms:
-        losses = _losses(lesson, learner, batch, labels)
+    if ATTENTION not in objective.terms:
+        losses = _losses(objective, learner, batch, labels)
     else:
-        with tapped(learner, lesson.teacher):
-            for model in (lesson.teacher, learner):
-                _check_outputs(lesson, model, batch)
-            losses = _losses(lesson, learner, batch, labels)
+        with hook_attention_scores(learner, objective.teacher):
+            for model in (objective.teacher, learner):
+                _check_outputs(objective, model, batch)
+            losses = _losses(objective, learner, batch, labels)
     torch.stack(list(losses.values())).sum().backward()
     for parameter in learner.parameters():
         parameter.grad = None
 
 
-def _losses(lesson: Lesson, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-    return losses_of(lesson, PLAIN_CPU, learner, dict(batch), labels)[1]
+def _losses(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
+    return losses_of(objective, PLAIN_CPU, learner, dict(batch), labels)[1]
 
 
-def _check_outputs(lesson: Lesson, model: Any, batch: dict[str, Tensor]) -> None:
-    """That a model gives scores and states for each layer: losses compare them layer by layer."""
+def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -> None:
+    """Checks that a model gives scores and states for each layer: losses compare them layer by layer."""
     depth = model.config.num_hidden_layers
     with torch.no_grad():
         outputs = model(**batch, output_attentions=True, output_hidden_states=True)
@@ -188,13 +197,13 @@ def _check_outputs(lesson: Lesson, model: Any, batch: dict[str, Tensor]) -> None
         (ATTENTION, "attention scores", outputs.attentions, depth),
         (HIDDEN, "hidden states", outputs.hidden_states, depth + 1),
     ):
-        if term not in lesson.terms:
+        if term not in objective.terms:
             continue
-        found = 0 if values is None else sum(value is not None for value in values)
-        if found == 0:
+        given = 0 if values is None else sum(value is not None for value in values)
+        if given == 0:
             raise _LossError(f"it gives no {what}, which the loss compares layer by layer")
-        if found != expected:
-            raise _LossError(f"it gives {found} {what} for {depth} layers, where the loss compares {expected}")
+        if given != expected:
+            raise _LossError(f"it gives {given} {what} for {depth} layers, where the loss compares {expected}")
 
 
 def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) -> None:
@@ -206,26 +215,24 @@ def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) 
     student.eval()
     save_packed(student, folder, rest=recipe.rest)
     with torch.no_grad():
-        found, expected = load(folder, "torch")(**batch).logits, rounded_student(student, recipe.rest)(**batch).logits
-    if not torch.allclose(found, expected, rtol=1e-2, atol=1e-3):  # bit for bit is asked of the trained file
-        raise _LessonError(f"the file's logits differ from the student's by {float((found - expected).abs().max()):g}")
+        expected = rounded_student(student, recipe.rest)(**batch).logits
+        loaded = load(folder, "torch")(**batch).logits
+    if not torch.allclose(loaded, expected, rtol=1e-2, atol=1e-3):  # bit for bit is asked of the trained file
+        raise _DryRunError(
+            f"the file's logits differ from the student's by {float((loaded - expected).abs().max()):g}"
+        )
 
 
-def _message(recipe: Recipe, family: str, title: str, error: Exception, room: str) -> str:
-    reason = str(error) if isinstance(error, _LessonError) else f"{type(error).__name__}: {_short(error)}"
+def _message(recipe: Recipe, family: str, title: str, error: Exception, workdir: str) -> str:
+    reason = str(error) if isinstance(error, _DryRunError) else f"{type(error).__name__}: {one_line(error)}"
     if isinstance(error, IndexError):
-        reason += " (an input is outside one of its tables of word pieces, positions or token types)"
+        reason += " (an input is outside one of its tables of tokens, positions or token types)"
         advice = "Take tokenizer and encoder from one checkpoint"
     elif isinstance(error, _LossError):
-        advice = f"It may learn from labels alone (stages=0, reduce_stages=0); {KNOWN} can take every lesson"
+        advice = f"It may learn from labels alone (stages=0, reduce_stages=0); {KNOWN} can take every stage"
     else:
         advice = f"Choose another checkpoint; {KNOWN} are known to work"
     return (
         f"model={recipe.model!r}: {family} cannot go through this recipe; a trial of one batch failed at {title!r}: "
-        f"{reason.replace(room + '/', '')}. Nothing was trained. {advice}"
+        f"{reason.replace(workdir + '/', '')}. Nothing was trained. {advice}"
     )
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:300]}..."

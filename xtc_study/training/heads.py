@@ -36,7 +36,7 @@ NO_HEAD = Head("none", "the checkpoint brings no classification head; one is dra
 def class_names(config: Any) -> tuple[str, ...] | None:
     """The classes of a checkpoint's head in the order of its rows; None where the configuration has no names for them.
 
-    transformers fills in LABEL_0, LABEL_1, ... where a configuration says nothing.
+    transformers fills in LABEL_0, LABEL_1, ... where a configuration names none.
     """
     by_id = {int(key): str(name) for key, name in (getattr(config, "id2label", None) or {}).items()}
     if _says_nothing(by_id):
@@ -48,7 +48,7 @@ def class_names(config: Any) -> tuple[str, ...] | None:
 
 
 def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_known: bool = True) -> Head:
-    """What becomes of a head with so many outputs and these class names for this task.
+    """What becomes of a head with these outputs and class names for this task.
 
     Names are equal if they are after blanks, hyphens, underscores and case are left out of account. A head with one
     output suits a regression, whatever its name, if it answers in the unit of the labels.
@@ -67,6 +67,7 @@ def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_kno
         if outputs == 1:
             return Head("matched", "the checkpoint's head has one output, as the regression needs", (0,))
         return Head("drawn", f"the checkpoint's head has {outputs} outputs, the regression needs one; one is drawn")
+
     wanted = ", ".join(task.labels)
     if outputs != task.num_labels:
         return Head(
@@ -79,6 +80,7 @@ def match_head(names: tuple[str, ...] | None, outputs: int, task: Task, unit_kno
             f"the checkpoint's config.json does not name the {outputs} classes of its head (id2label), so nothing "
             f"says which is which of {wanted}; one is drawn",
         )
+
     rows = _rows(names, task.labels)
     if rows is None:
         return Head("drawn", f"the checkpoint's head knows {', '.join(names)}, the task {wanted}; one is drawn")
@@ -101,7 +103,7 @@ def other_kind(config: Any) -> str | None:
 
 
 def not_of_texts(kind: str) -> Head:
-    """The head of another kind of model, say of one that labels each word piece."""
+    """The head of another kind of model, say of one that labels each token."""
     return Head("drawn", f"the checkpoint's head is a {kind}'s and does not classify texts; one is drawn")
 
 
@@ -109,7 +111,10 @@ def apply_head(classifier: Any, head: Head, seed: int | None, spread: float) -> 
     """Puts the rows of the classifier into the task's order, or draws them: normal weights, biases zero.
 
     Args:
-        seed: None: a head that is not used has been drawn already. spread: standard deviation of the drawn weights.
+        classifier: the last linear.
+        head: from ``match_head``.
+        seed: None: a head that is not used has been drawn already.
+        spread: standard deviation of the drawn weights.
     """
     with torch.no_grad():
         if head.kind == "matched":

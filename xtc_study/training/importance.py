@@ -20,23 +20,31 @@ BATCH_SIZE = 32
 
 
 def importances(model: Any, rows: Any, padding: Any) -> list[Tensor]:
-    """For each layer the importance of each unit, (units,), on the CPU: the mean over rows of |sum over positions of
-    activation times gradient|, that is |dL/ds| where s scales the unit's activation throughout the row.
+    """For each layer the importance of each unit, (units,), on the CPU.
+
+    It is the mean over rows of |sum over positions of activation times gradient|, that is |dL/ds| where s scales the
+    unit's activation throughout the row.
 
     Args:
-        model: a classifier; its mode and gradients are left as they were. rows: tokenised, with labels.
+        model: a classifier; its mode and gradients are left as they were.
+        rows: tokenised, with labels.
+        padding: puts rows into a batch.
     """
     rows = rows.select(range(0, len(rows), -(-len(rows) // ROWS)))
     parts = feed_forwards(model)
     totals = [torch.zeros(model.get_submodule(part.up).out_features) for part in parts]
+
+    # Gradients of the activations alone: the weights need none.
     was_training, needed = model.training, [parameter.requires_grad for parameter in model.parameters()]
     model.eval().requires_grad_(False)
     seen: dict[str, Tensor] = {}
+
     with ExitStack() as stack:
         for part in parts:
             handle = model.get_submodule(part.down).register_forward_pre_hook(_keeper(seen, part.down))
             stack.callback(handle.remove)
         stack.callback(_put_back, model, was_training, needed)
+
         for start in range(0, len(rows), BATCH_SIZE):
             batch = padding([rows[index] for index in range(start, min(start + BATCH_SIZE, len(rows)))])
             inputs = {name: tensor.to(model.device) for name, tensor in batch.items()}

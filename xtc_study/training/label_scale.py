@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from xtc_study.model_source import ModelError
 from xtc_study.tasks.task import Task
 from xtc_study.tasks.user.dataset import PREFIX
-from xtc_study.training.pretrained import ModelError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +43,7 @@ class LabelScale:
 
     @classmethod
     def of(cls, task: Task, train: Dataset) -> LabelScale:
-        """That of the task's training rows; the plain one for classes and for tasks that are not your own."""
+        """The scale of the task's training rows; the plain one for classes and for tasks that are not your own."""
         if not task.is_regression or not task.name.startswith(PREFIX):
             return cls()
         labels = np.asarray(train["label"][:], dtype=np.float64)
@@ -62,7 +62,7 @@ class LabelScale:
         return {} if self.is_plain else {"xtc_label_mean": self.mean, "xtc_label_deviation": self.deviation}
 
     def check(self, name: str, model: Any, rest: str) -> None:
-        """That the constants can be folded into this model's classifier.
+        """Checks that the constants can be folded into this model's classifier.
 
         Raises:
             ModelError: a classifier without a bias; labels whose unit the file's ``rest`` cannot hold, or whose

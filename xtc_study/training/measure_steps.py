@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -13,16 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, LOGITS, distillation_terms
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map
-from xtc_study.hardware import forget_peak, resident
+from xtc_study.hardware import forget_peak, processor, resident
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import StepTime, StepTimes
-from xtc_study.training.precision import Arithmetic, choose_arithmetic
+from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.pretrained import untrained_encoder
 
 LENGTHS = (32, 128)
@@ -43,49 +42,65 @@ def measure_step_times(
     Steps are those of ``stage.train``: the same contexts, losses, clipping and optimiser. On a CPU the memory is the
     process's growth, so it is right in a process that has done nothing large before.
 
+    Args:
+        model: a name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
+        batch_size: rows of a step.
+        lengths: tokens of a row; as many as the model reads, at most.
+
     Raises:
-        ModelError: the model's configuration is not to be had.
-        ValueError: a device that is not there, or (EncoderError) a model whose attention scores cannot be had.
+        ModelError: no configuration of this model.
+        ValueError: a device that this machine lacks, or (EncoderError) a model that gives no attention scores.
     """
     before = resident()
     teacher = untrained_encoder(model, models_dir)
-    arithmetic = choose_arithmetic(device, precision, teacher.config.hidden_size)
+    resolved = choose_precision(device, precision, teacher.config.hidden_size)
     lengths = tuple(min(length, positions(teacher)) for length in lengths)
-    teacher.to(arithmetic.device).eval()
+    teacher.to(resolved.device).eval()
+
+    # The teacher's forward pass alone: a step on labels needs none, so plans subtract it.
     points = []
     for length in lengths:
-        with arithmetic.cast_once(teacher), tapped(teacher):
-            seconds = _median(_forward(teacher, batch_size, length, arithmetic), arithmetic.device)
+        with resolved.cast_once(teacher), hook_attention_scores(teacher):
+            seconds = _median(_forward(teacher, batch_size, length, resolved), resolved.device)
         points.append(StepTime(kind="forward", length=length, seconds=seconds))
+
+    # Each kind of step with a student of its own, so that one kind's optimiser state is not the next one's memory.
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
         if kind == "quantise":
             make_low_bit(student, Recipe.of(task="cola", weight_bits=1))
-        student.to(arithmetic.device).train()
+        student.to(resolved.device).train()
+
         for length in lengths:
-            if arithmetic.device == "cuda":
+            if resolved.device == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             else:
                 forget_peak()
-            step = _step(student, None if kind == "teacher" else teacher, batch_size, length, arithmetic)
+
+            step = _step(student, None if kind == "teacher" else teacher, batch_size, length, resolved)
             with ExitStack() as stack:
                 stack.enter_context(cheap_dropout(student))
                 if kind != "teacher":
-                    stack.enter_context(arithmetic.cast_once(teacher))
-                    stack.enter_context(tapped(student, teacher))
-                seconds = _median(step, arithmetic.device)
+                    stack.enter_context(resolved.cast_once(teacher))
+                    stack.enter_context(hook_attention_scores(student, teacher))
+                seconds = _median(step, resolved.device)
             points.append(StepTime(kind=kind, length=length, seconds=seconds))
-            if arithmetic.device == "cuda":
+
+            if resolved.device == "cuda":
                 peak = torch.cuda.max_memory_allocated()
             else:
                 peak = max(resident("VmHWM") - before, 0) or None
+
     return StepTimes(
         model=model,
         depth=teacher.config.num_hidden_layers,
         batch_size=batch_size,
-        device=_in_words(arithmetic.device),
-        precision=arithmetic.precision,
+        device=_device_name(resolved.device),
+        precision=resolved.name,
         peak_bytes=peak,
         points=points,
     )
@@ -97,37 +112,38 @@ def _batch(model: Any, batch_size: int, length: int, device: str) -> dict[str, T
     return {"input_ids": ids.to(device), "attention_mask": torch.ones_like(ids).to(device)}
 
 
-def _forward(teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
-    inputs = _batch(teacher, batch_size, length, arithmetic.device)
+def _forward(teacher: Any, batch_size: int, length: int, precision: Precision) -> Callable[[], None]:
+    inputs = _batch(teacher, batch_size, length, precision.device)
 
     def once() -> None:
-        with torch.no_grad(), arithmetic.autocast():
+        with torch.no_grad(), precision.autocast():
             teacher(**inputs, output_attentions=True, output_hidden_states=True)
 
     return once
 
 
-def _step(student: Any, teacher: Any, batch_size: int, length: int, arithmetic: Arithmetic) -> Callable[[], None]:
+def _step(student: Any, teacher: Any, batch_size: int, length: int, precision: Precision) -> Callable[[], None]:
     """One optimiser step: on labels without a teacher, with every distillation term otherwise."""
-    inputs = _batch(student, batch_size, length, arithmetic.device)
-    labels = torch.zeros(batch_size, dtype=torch.long, device=arithmetic.device)
-    fused = arithmetic.device in ("cpu", "cuda")
+    inputs = _batch(student, batch_size, length, precision.device)
+    labels = torch.zeros(batch_size, dtype=torch.long, device=precision.device)
+    fused = precision.device in ("cpu", "cuda")
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, fused=fused)
     layers = layer_map(student.config.num_hidden_layers, None)
     terms = (LABELS,) if teacher is None else TERMS
     want: dict[str, bool] = {} if teacher is None else {"output_attentions": True, "output_hidden_states": True}
 
     def once() -> None:
-        with arithmetic.autocast():
-            taught = None
+        with precision.autocast():
+            teacher_outputs = None
             if teacher is not None:
                 with torch.no_grad():
-                    taught = teacher(**inputs, **want)
+                    teacher_outputs = teacher(**inputs, **want)
             output = student(**inputs, **want)
             losses = distillation_terms(
-                terms, output, taught, layers, hidden_state_map(layers), inputs["attention_mask"], labels
+                terms, output, teacher_outputs, layers, hidden_state_map(layers), inputs["attention_mask"], labels
             )
             loss = torch.stack(list(losses.values())).sum()
+
         loss.backward()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
@@ -149,15 +165,14 @@ def _median(once: Callable[[], None], device: str) -> float:
 
 
 def _wait(device: str) -> None:
-    """Until the device has done what it was given."""
+    """Blocks until the device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
     elif device == "mps":
         torch.mps.synchronize()
 
 
-def _in_words(device: str) -> str:
+def _device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    return f"{name} CPU, {torch.get_num_threads()} threads" if device == "cpu" else f"{name} GPU"
+    return f"{processor()} CPU, {torch.get_num_threads()} threads" if device == "cpu" else f"{processor()} GPU"

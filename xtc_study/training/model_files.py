@@ -6,10 +6,12 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from xtc_study.training.pretrained import TOKENIZER_FILES, resolve_model
+from xtc_study.file_stamps import FileStamp, file_stamps
+from xtc_study.model_folder import CONFIG
+from xtc_study.model_source import TOKENIZER_FILES, resolve_model
 
 NAMES = (
-    "config.json",
+    CONFIG,
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -28,16 +30,16 @@ def files_hash(name: str, models_dir: Path | None = None) -> str | None:
     if not folder.is_dir():
         return None
     files = sorted(file for file in folder.iterdir() if file.name in NAMES or file.suffix == ".safetensors")
-    return _hash(tuple((file, about.st_size, about.st_mtime_ns) for file in files for about in [file.stat()]))
+    return _hash(file_stamps(files))
 
 
 @lru_cache(maxsize=8)
-def _hash(stamps: tuple[tuple[Path, int, int], ...]) -> str:
+def _hash(stamps: tuple[FileStamp, ...]) -> str:
     """Of the files; read once a process, unless they change."""
-    found = hashlib.sha256()
+    digest_of_files = hashlib.sha256()
     for path, size, _ in stamps:
-        found.update(f"{path.name}\0{size}\0".encode())
+        digest_of_files.update(f"{path.name}\0{size}\0".encode())
         with path.open("rb") as file:
             while chunk := file.read(2**20):
-                found.update(chunk)
-    return found.hexdigest()
+                digest_of_files.update(chunk)
+    return digest_of_files.hexdigest()

@@ -1,13 +1,12 @@
-"""Trials that were passed, so that one serves every seed: a note beside the steps, and one process at a time.
+"""Dry runs that were passed, so that one serves every seed: a note beside the steps, and one process at a time.
 
-A trial depends on shapes, losses and formats alone. Its note is ``steps/trials/HASH.json``, which holds no step.json
-and so is no step. It saves time and decides nothing: one that is gone or cannot be read means that the trial is made.
+A dry run depends on shapes, losses and formats alone. Its note is ``steps/trials/HASH.json``, which holds no step.json
+and so is no step. It saves time and decides nothing: without a note that can be read the dry run is repeated.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,8 +16,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from xtc_study.atomic import write_file
+from xtc_study.canonical import canonical_json, digest
 from xtc_study.compress.method_version import METHOD_VERSION
-from xtc_study.recipe import AUGMENTATION, Recipe, canonical_json, digest
+from xtc_study.recipe import AUGMENTATION, Recipe
 
 FOLDER = "trials"
 NO_MATTER = (
@@ -37,13 +38,14 @@ NO_MATTER = (
     "vocabulary",
     *AUGMENTATION,
 )
-"""Fields of a recipe that ``try_lessons`` does not look at: how long and on which rows it is trained."""
+"""Fields of a recipe that ``dry_run`` does not look at: how long and on which rows it is trained."""
 
 
-def about(recipe: Recipe, model_files: Mapping[str, str | None]) -> dict[str, Any]:
-    """What a trial's outcome depends on.
+def dry_run_inputs(recipe: Recipe, model_files: Mapping[str, str | None]) -> dict[str, Any]:
+    """What a dry run's outcome depends on.
 
     Args:
+        recipe: what is to be trained.
         model_files: hashes of the models' files, by the field that names the model; None for one of the hub.
     """
     return {
@@ -55,37 +57,39 @@ def about(recipe: Recipe, model_files: Mapping[str, str | None]) -> dict[str, An
 
 
 @contextmanager
-def trial(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
-    """An empty folder on the disk that will hold the steps, or None where this trial was passed before.
+def dry_run_folder(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
+    """An empty folder on the disk that will hold the steps, or None where this dry run was passed before.
 
-    Processes that need the same trial wait for the one that makes it. If the block ends well the trial is passed; if
-    it raises, nothing stays of it, nor of ``steps`` if that is empty. ``xtc-study clean`` finds what a killed one
-    leaves by its name, and sees by the lock whether a process is at it.
+    Processes that need the same dry run wait for the one that makes it. If the block ends without an error the dry run
+    is passed; if it raises, nothing stays of it, nor of ``steps`` if that is empty. ``xtc-study clean`` finds what a
+    killed one leaves by its name, and sees by the lock whether a process uses it.
     """
     key = digest(what)
     note = steps / FOLDER / f"{key}.json"
     if _is_passed(note, what):
         yield None
         return
+
     steps.mkdir(parents=True, exist_ok=True)
-    lock, room = steps / f"trial-{key}.lock", steps / f"trial-{key}.partial"
+    lock, workdir = steps / f"trial-{key}.lock", steps / f"trial-{key}.partial"
     try:
         with FileLock(lock):
             if _is_passed(note, what):
                 yield None
                 return
-            shutil.rmtree(room, ignore_errors=True)
-            room.mkdir()
+
+            shutil.rmtree(workdir, ignore_errors=True)
+            workdir.mkdir()
             try:
-                yield room
+                yield workdir
             finally:
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(workdir, ignore_errors=True)
+
             with suppress(OSError):  # the next run tries again
                 note.parent.mkdir(exist_ok=True)
-                partial = note.with_name(f"{note.name}.partial")
-                partial.write_text(json.dumps(what, indent=1, sort_keys=True))
-                os.replace(partial, note)
+                write_file(note, json.dumps(what, indent=1, sort_keys=True))
     except BaseException:
+        # A folder that this dry run alone brought into being goes with it.
         with suppress(OSError):
             if set(steps.iterdir()) <= {lock}:
                 lock.unlink(missing_ok=True)
@@ -95,7 +99,7 @@ def trial(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
 
 def _is_passed(note: Path, what: Mapping[str, Any]) -> bool:
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-        return canonical_json(found) == canonical_json(what)
+        passed = json.loads(note.read_text(encoding="utf-8"))
+        return canonical_json(passed) == canonical_json(what)
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return False

@@ -27,15 +27,16 @@ from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.augmented_rows import AugmentedRows
-from xtc_study.training.checks import check_pieces, rehearse
-from xtc_study.training.dry_run import try_lessons
+from xtc_study.training.checkpoints import CurvePoint, History
+from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
+from xtc_study.training.dry_run import dry_run
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
-from xtc_study.training.precision import Arithmetic, choose_arithmetic
+from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
-from xtc_study.training.pretrained import EncoderShape, ModelError, encoder_shape, load_tokenizer, load_with_head
-from xtc_study.training.stage import Course, CurvePoint, Lesson, Schedule, train
+from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
+from xtc_study.training.stage import Objective, Schedule, train
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -43,7 +44,7 @@ from xtc_study.training.text_check import check_reading, lengths_before_cutting
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of the chain up to some step."""
+    """A trained model: the chain up to some step."""
 
     model: Any
     """In evaluation mode, fp32, on the device that trained it."""
@@ -68,12 +69,17 @@ class Filed(NamedTuple):
 
 
 class Pipeline:
-    """One recipe, checked, with its data at hand.
+    """One recipe, checked, with its data loaded. Everything is checked before anything is trained.
+
+    Args:
+        recipe: what to train.
+        places: of data, models and steps.
+        compute: device and precision.
 
     Raises:
         ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
-            missing or malformed data (DataError), a device that is not there, augmentation without a source of words.
-            All before anything is trained.
+            missing or malformed data (DataError), a device that this machine lacks, augmentation without a source of
+            words.
     """
 
     def __init__(self, recipe: Recipe, places: Places, compute: Compute | None = None) -> None:
@@ -81,14 +87,18 @@ class Pipeline:
         compute = compute or Compute()
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
+
+        # Shapes first: they need a configuration alone, neither weights nor text.
         shape = encoder_shape(recipe.model, places.models_dir)
         self.teacher_layers = layer_map(shape.num_hidden_layers, recipe.teacher_layers, "teacher_layers", "encoder")
         self.depth, self.encoder_depth = len(self.teacher_layers), shape.num_hidden_layers
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start not in ("teacher", "pretrained"):
-            _check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
-        model = rehearse(recipe, self.teacher_layers, layers, places.models_dir)
-        self._check_head()
+            check_start(recipe.start, encoder_shape(recipe.start, places.models_dir), shape, len(layers))
+        model = dry_run_on_meta(recipe, self.teacher_layers, layers, places.models_dir)
+        check_head(recipe, self.task, places.models_dir)
+
+        # The text, and whether tokenizer and encoder suit it.
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.label_scale = LabelScale.of(self.task, self.text["train"])
@@ -98,41 +108,55 @@ class Pipeline:
             split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
-        check_pieces(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
+        check_tokens(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
         self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
         check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
-        # Rows spelled anew, of other words or by a smaller vocabulary, may be longer than the plain ones.
+
+        # Rows of other words, or tokenised with a smaller vocabulary, may be longer than the plain ones.
         self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
-        self.arithmetic: Arithmetic = choose_arithmetic(compute.device, compute.precision, shape.hidden_size)
+
+        # The device and the steps that are there: they must come from these model files and be readable.
+        self.precision: Precision = choose_precision(compute.device, compute.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
         self.model_files = {"model": files_hash(recipe.model, places.models_dir)}
         if recipe.start not in ("teacher", "pretrained"):
             self.model_files["start"] = files_hash(recipe.start, places.models_dir)
-        self._check_model_files()
+        check_model_files(recipe, self.steps, self.store, self.model_files)
         self.heads: dict[str, str] = {}
         for step in self.steps:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
+
+        # Last what takes longest: words for augmentation, and the dry run.
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
-                recipe, self.text, self.tokenizer, self.store, places, self.arithmetic.device, self.longest
+                recipe, self.text, self.tokenizer, self.store, places, self.precision.device, self.longest
             )
         if not all(self.store.is_done(step.address) for step in self.steps):
-            of = (self.train_rows, self.padding, self.task, places, self.model_files)
-            try_lessons(recipe, self.steps, self.teacher_layers, layers, *of)
+            dry_run(
+                recipe,
+                self.steps,
+                self.teacher_layers,
+                layers,
+                self.train_rows,
+                self.padding,
+                self.task,
+                places,
+                self.model_files,
+            )
 
     def teacher(self) -> Trained:
         """The encoder fine-tuned on the task's labels."""
         return self._carry_out(self.steps[:1])
 
     def student(self) -> Trained:
-        """The recipe's student; trains whatever of its chain is not there yet."""
+        """The recipe's student; trains the steps of its chain that are missing."""
         teacher = self.teacher()
         return self._carry_out(self.steps[1:], teacher.model)
 
@@ -141,7 +165,7 @@ class Pipeline:
         return scores(model, self.dev, self.padding, self.task)
 
     def filed(self, student: Any) -> Filed:
-        """The student as its file holds it: with the task's own vocabulary, where the recipe says so."""
+        """The student as its file holds it: with the task's own vocabulary, where the recipe asks for it."""
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
@@ -154,33 +178,6 @@ class Pipeline:
         for step in self.steps:
             notes |= self.store.record(step.address).get("heads", {})
         return notes
-
-    def _check_head(self) -> None:
-        """That a model which is used as it is answers in the task's classes."""
-        if self.recipe.teacher_epochs > 0:
-            return
-        head = load_with_head(self.recipe.model, self.task, self.recipe.seed, self.places.models_dir)[1]
-        if head.kind != "matched":
-            raise ModelError(
-                f"teacher_epochs=0: model={self.recipe.model!r} cannot be the teacher as it is: {head.text}. Give a "
-                "model that was fine-tuned on this task and whose config.json names its classes as the task does, or "
-                "teacher_epochs above 0"
-            )
-
-    def _check_model_files(self) -> None:
-        """That steps which are there came from these very files: an address knows a folder's name alone."""
-        for step in self.steps:
-            if not self.store.is_done(step.address):
-                continue
-            recorded = self.store.record(step.address).get("model_files", {})
-            for field, now in self.model_files.items():
-                then = recorded.get(field)
-                if now is not None and then is not None and now != then:
-                    raise ModelError(
-                        f"{field}={getattr(self.recipe, field)!r}: the folder's config, tokenizer or weights are not "
-                        f"those that {self.store.folder(step.address)} was trained from (sha256 {now[:12]}, expected "
-                        f"{then[:12]}); put these back, or give the other model a folder or results of its own"
-                    )
 
     def _carry_out(self, steps: list[Step], teacher: Any = None) -> Trained:
         curve: list[CurvePoint] = []
@@ -201,15 +198,18 @@ class Pipeline:
         def make(folder: Path) -> dict[str, Any]:
             self.heads = {}
             with self.label_scale.unfolded(teacher):
-                model = self._first(step, teacher)
+                model = self._initial_model(step, teacher)
                 curve, seconds = self._train(step, model, teacher)
             self.label_scale.fold(model)
+
+            # Read back at once: a family whose files lose something must not become a finished step.
             write_model(model, folder)
             try:
                 check_written(model, folder, self.recipe if step.phase == "quantise" else None)
             except WrittenOtherwiseError as error:
                 raise UnreadableStepError(f"{step.title} of {model.config.model_type}: {error}") from error
             (folder / "curve.json").write_text(json.dumps(curve))
+
             return {
                 "phase": step.phase,
                 "task": step.task,
@@ -217,7 +217,7 @@ class Pipeline:
                 "terms": step.terms,
                 "params": step.params,
                 "model_files": {
-                    field: found for field, found in self.model_files.items() if field == "model" or step.parent
+                    field: digest for field, digest in self.model_files.items() if field == "model" or step.parent
                 },
                 "parent": step.parent.address if step.parent else None,
                 "heads": self.heads,
@@ -230,18 +230,19 @@ class Pipeline:
                     "parameters": sum(parameter.numel() for parameter in model.parameters()),
                 },
                 "seconds": round(seconds, 3),
-                "device": self.arithmetic.device,
-                "precision": self.arithmetic.precision,
+                "device": self.precision.device,
+                "precision": self.precision.name,
                 "method": METHOD_VERSION,
                 **self.label_scale.record(),
             }
 
         return make
 
-    def _train(self, step: Step, model: Any, teacher: Any) -> Course:
+    def _train(self, step: Step, model: Any, teacher: Any) -> History:
         recipe = self.recipe
         if step.epochs == 0:
-            return Course([], 0.0)
+            return History([], 0.0)
+
         # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
@@ -252,10 +253,12 @@ class Pipeline:
             weight_decay=recipe.weight_decay,
             seed=recipe.seed,
         )
-        lesson, rows = Lesson(step.terms), self.train_rows
+
+        # The teacher learns from labels and plain rows, its students from the teacher and from augmented rows too.
+        objective, rows = Objective(step.terms), self.train_rows
         if step.phase != "teacher":
             layers = layer_map(self.depth, recipe.layers)
-            lesson = Lesson(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
+            objective = Objective(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
             rows = self.train_rows if self.pool is None else self.pool.rows()
         first_split = self.task.eval_splits[0]
 
@@ -264,10 +267,10 @@ class Pipeline:
             return scores(student, split, self.padding, self.task)[first_split][self.task.primary_metric]
 
         checkpoints = self.store.checkpoints(step.address)
-        return train(model, rows, self.padding, lesson, schedule, self.arithmetic, checkpoints, dev_score)
+        return train(model, rows, self.padding, objective, schedule, self.precision, checkpoints, dev_score)
 
-    def _first(self, step: Step, teacher: Any) -> Any:
-        """The model as the step finds it, on the training device."""
+    def _initial_model(self, step: Step, teacher: Any) -> Any:
+        """The model that the step starts from, on the training device."""
         recipe = self.recipe
         set_seed(recipe.seed)
         if step.phase == "teacher":
@@ -278,13 +281,13 @@ class Pipeline:
             if step.phase == "quantise" and step.parent.phase == "reduce":
                 make_low_bit(model, recipe)
         else:
-            model = self._untaught(teacher)
+            model = self._full_precision_student(teacher)
             if step.phase == "quantise":
                 make_low_bit(model, recipe)
-        return model.to(self.arithmetic.device)
+        return model.to(self.precision.device)
 
-    def _untaught(self, teacher: Any) -> Any:
-        """A full-precision student before its first lesson."""
+    def _full_precision_student(self, teacher: Any) -> Any:
+        """The student before its first training, in full precision."""
         recipe = self.recipe
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start == "teacher":
@@ -301,7 +304,7 @@ class Pipeline:
         return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
 
     def _loaded(self, field: str) -> Any:
-        """The checkpoint that a field of the recipe names; says so where its head is not used."""
+        """The checkpoint that a field of the recipe names; warns where its head is not used."""
         name = getattr(self.recipe, field)
         # teacher_epochs=0 says that the model answers the task as it is; nothing else says what unit a head is in.
         unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)
@@ -314,13 +317,13 @@ class Pipeline:
         return model
 
     def _narrow(self, model: Any) -> Any:
-        """The model with as many inner units as the recipe keeps. They are judged while all layers are still there."""
+        """The model with the inner units that the recipe keeps, chosen while all layers are still there."""
         if self.recipe.ffn is None:
             return model
         if self.recipe.ffn_by == "magnitude":
             scores = magnitudes(model)
         else:
-            scores = importances(model.to(self.arithmetic.device), self.train_rows, self.padding)
+            scores = importances(model.to(self.precision.device), self.train_rows, self.padding)
         return narrowed(model, kept_units(scores, self.recipe.ffn))
 
     def _read(self, step: Step) -> Any:
@@ -330,16 +333,4 @@ class Pipeline:
             model = read_model(folder, self.recipe if step.phase == "quantise" else None)
         except Exception as error:  # what damaged files raise in these libraries has no base class in common
             raise self.store.damaged(step.address, step.title, error) from error
-        return model.to(torch.device(self.arithmetic.device)).eval()
-
-
-def _check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
-    for field in ("hidden_size", "num_attention_heads", "vocab_size"):
-        ours, theirs = getattr(start, field), getattr(teacher, field)
-        if ours != theirs:
-            raise ModelError(
-                f"start={name!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention scores "
-                "and tokens are compared one to one, so choose a checkpoint of the same shape"
-            )
-    if start.num_hidden_layers < depth:
-        raise ModelError(f"start={name!r}: it has {start.num_hidden_layers} layers, the student needs {depth}")
+        return model.to(torch.device(self.precision.device)).eval()

@@ -10,33 +10,35 @@ from typing import Any
 import torch
 from torch import nn
 
-from xtc_study.nearest import did_you_mean
 from xtc_study.places import DEVICES, PRECISIONS
+from xtc_study.values import one_of
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """device: cpu, cuda or mps. precision: of the training steps; scores are always measured in fp32."""
+class Precision:
+    """The device that trains and the precision of its steps. Scores are always measured in fp32."""
 
     device: str
-    precision: str
+    """cpu, cuda or mps."""
+    name: str
+    """fp32 or bf16."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """bf16 products with fp32 sums inside the block, where the precision says so."""
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
+        """bf16 products with fp32 sums inside the block, with bf16."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.name == "bf16"):
             yield
 
     @contextmanager
     def cast_once(self, model: Any) -> Iterator[None]:
-        """Inside the block the linears of a model that does not learn hold bf16 weights, where the precision says so.
+        """Inside the block the linears of a model that does not learn hold bf16 weights, with bf16.
 
         Autocast would make the same copy at every step: it keeps copies only of what needs a gradient.
         """
         parameters = [
             parameter
             for module in model.modules()
-            if self.precision == "bf16" and isinstance(module, nn.Linear)
+            if self.name == "bf16" and isinstance(module, nn.Linear)
             for parameter in module.parameters(recurse=False)
         ]
         before = [parameter.data for parameter in parameters]
@@ -49,20 +51,19 @@ class Arithmetic:
                 parameter.data = full
 
 
-def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Arithmetic:
-    """The fastest arithmetic at hand unless told otherwise.
+def choose_precision(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Precision:
+    """The fastest device and precision of this machine, where the arguments leave the choice.
 
     Args:
+        device: auto, cpu, cuda or mps.
+        precision: auto, fp32 or bf16.
         hidden_size: width of the model. Below 128, fp32 is faster on a CPU than bf16 with its conversions.
 
     Raises:
         ValueError: an unknown name, or a device this machine does not have.
     """
-    if device not in DEVICES:
-        raise ValueError(f"device={device!r}: expected one of {', '.join(DEVICES)}{did_you_mean(device, DEVICES)}")
-    if precision not in PRECISIONS:
-        near = did_you_mean(precision, PRECISIONS)
-        raise ValueError(f"precision={precision!r}: expected one of {', '.join(PRECISIONS)}{near}")
+    one_of("device", device, DEVICES)
+    one_of("precision", precision, PRECISIONS)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
@@ -71,7 +72,7 @@ def choose_arithmetic(device: str = "auto", precision: str = "auto", hidden_size
         raise ValueError("device='mps': torch finds no Apple GPU here; use device='auto' or 'cpu'")
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(device, hidden_size) else "fp32"
-    return Arithmetic(device, precision)
+    return Precision(device, precision)
 
 
 def _has_fast_bf16(device: str, hidden_size: int | None) -> bool:

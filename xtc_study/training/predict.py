@@ -32,7 +32,8 @@ def in_batches(model: Any, lengths: Sequence[int], batch_of: Callable[[list[int]
     """Logits (rows, outputs) in the order of the rows, whose batches are the same for everyone who asks with them.
 
     Args:
-        lengths: word pieces of each row. batch_of: row numbers to the model's inputs.
+        lengths: tokens of each row.
+        batch_of: row numbers to the model's inputs.
     """
     order = np.argsort(np.asarray(lengths), kind="stable")
     was_training = model.training

@@ -2,89 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError
 
+from xtc_study.errors import first_line
+from xtc_study.model_source import BERT_BASE, BUILTIN, BUILTIN_CONFIG, TOKENIZER_FILES, ModelError, resolve_model
 from xtc_study.tasks.task import Task
 
 if TYPE_CHECKING:
     from xtc_study.training.heads import Head
-
-BUILTIN = "builtin:tiny"
-
-BUILTIN_CONFIG: dict[str, Any] = {
-    "hidden_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.05,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
-"""A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
-
-
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
-"""One of these is in a folder that has a tokenizer."""
-
-BERT_BASE = ("google-bert/bert-base-uncased", "bert-base-uncased")
-
-
-class ModelError(ValueError):
-    """A model that cannot be loaded. The message names it and the fix."""
-
-
-def resolve_model(name: str, models_dir: Path | None = None) -> str:
-    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name
-    itself.
-
-    Raises:
-        ModelError: a local folder without config.json or without weights in safetensors form.
-    """
-    if name == BUILTIN:
-        return name
-    if name.startswith("builtin:"):
-        raise ModelError(f"model={name!r}: the only built-in encoder is {BUILTIN!r}")
-    local = _inside(models_dir, name)
-    folder = local if local is not None and local.is_dir() else Path(name)
-    if not folder.is_dir():
-        if folder.is_absolute() or name.startswith("."):
-            raise ModelError(f"model={name!r}: no such folder")
-        return name
-    if not (folder / "config.json").is_file():
-        raise ModelError(f"model={name!r}: {folder} has no config.json; expected a transformers model folder")
-    _refuse_packed(name, folder)
-    if not any(folder.glob("*.safetensors")):
-        raise ModelError(
-            f"model={name!r}: {folder} has no weights (*.safetensors); pickled weights (*.bin) are never read: "
-            "convert them with model.save_pretrained(folder)"
-        )
-    return str(folder)
-
-
-def _refuse_packed(name: str, folder: Path) -> None:
-    """A packed folder is a finished student of few bits: nothing is left in it that can be trained."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        packed = config["quantization_config"]["quant_method"] == "xtc"
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        RecursionError,
-    ):  # no packed one
-        return
-    if packed:
-        raise ModelError(
-            f"model={name!r}: {folder} is a packed folder, a finished student whose weights are a few bits; give the "
-            "encoder it was made from, as its README.md names it, or ask the folder itself with xtc-study predict"
-        )
 
 
 class EncoderShape(NamedTuple):
@@ -244,9 +172,8 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
     except OSError as error:
         raise _not_found(source, error) from error
     except ValueError as error:  # an architecture that has no masked-LM form
-        reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
-            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({reason}); {fix}"
+            f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({first_line(error)}); {fix}"
         ) from error
     missing = _drawn(report)  # head and encoder alike
     if missing:
@@ -294,7 +221,7 @@ def _check_kind(name: str, config: Any) -> None:
 
 
 def _not_found(name: str, error: Exception) -> ModelError:
-    reason = (str(error).splitlines() or [""])[0].rstrip()
+    reason = first_line(error)
     if Path(name).is_dir():
         return ModelError(
             f"model={name!r}: the folder cannot be read ({reason}); expected a whole transformers model folder of "
@@ -304,12 +231,3 @@ def _not_found(name: str, error: Exception) -> ModelError:
         f"model={name!r}: neither a local folder nor to be had from the hub ({reason}); "
         "give a folder, or put it under --models-dir by that name"
     )
-
-
-def _inside(folder: Path | None, name: str) -> Path | None:
-    """``folder/name`` unless the name would lead out of the folder."""
-    if folder is None:
-        return None
-    root = os.path.abspath(folder)
-    candidate = Path(os.path.normpath(os.path.join(root, name)))  # a link the user put there may lead elsewhere
-    return candidate if candidate.is_relative_to(root) else None

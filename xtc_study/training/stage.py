@@ -2,49 +2,50 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
-from xtc_study.training.batch_order import LikeLengths
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.batch_order import LengthGroupedSampler
+from xtc_study.training.checkpoints import (
+    Checkpoint,
+    CurvePoint,
+    History,
+    SaveByTheClock,
+    complete_checkpoint,
+    last_checkpoint,
+)
+from xtc_study.training.precision import Precision
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
 
-POINTS = 40
+CURVE_POINTS = 40
 """Points of a loss curve."""
-
-CHECKPOINT_SECONDS = 60.0
-"""How often a training saves itself, so that a killed one goes on from there."""
 
 EVALUATIONS = 5
 """How often the dev split is scored in one stage, evenly spaced, the last step included."""
 STEPS_BETWEEN_EVALUATIONS = 50
 """At least; a stage shorter than that is scored at its end only, or scoring would take longer than training."""
 
-
 EPOCHS_WORTH_KEEPING = 2
-"""A training of fewer asks its teacher anew for each batch."""
+"""A shorter training runs its teacher on each batch."""
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """Who teaches what."""
+class Objective:
+    """What a model is trained on: loss terms, and the teacher they compare it with."""
 
     terms: tuple[str, ...]
     teacher: Any = None
@@ -67,99 +68,94 @@ class Schedule:
     seed: int
 
 
-CurvePoint = dict[str, Any]
-"""step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
-
-SO_FAR = "so_far.json"
-"""A checkpoint's ``Course``, and the loss sums since its last point of the curve; written last."""
-
-
-class Course(NamedTuple):
-    """How a training went, or how far it has come."""
-
-    curve: list[CurvePoint]
-    seconds: float
-    """Spent training. Of a killed one, what its last checkpoint had seen."""
-
-
 def train(
     model: Any,
     rows: Any,
     padding: Callable[..., dict[str, Tensor]],
-    lesson: Lesson,
+    objective: Objective,
     schedule: Schedule,
-    arithmetic: Arithmetic,
+    precision: Precision,
     folder: Path,
     evaluate: Callable[[Any], float],
-) -> Course:
+) -> History:
     """Trains ``model`` in place.
 
     Args:
-        rows: encoded training rows. evaluate: the model's primary dev score.
-        folder: where checkpoints are kept, and found: a training that was killed goes on from its last one.
+        model: in full precision or low-bit, on the training device.
+        rows: encoded training rows.
+        padding: puts rows into a batch.
+        objective: loss terms and teacher.
+        schedule: steps, batch size and rates.
+        precision: the training device and its precision.
+        folder: of checkpoints. An interrupted training resumes from the last one in it.
+        evaluate: gives the model's primary dev score.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
     """
     trainer = _DistillationTrainer(
         model=model,
-        args=_arguments(schedule, arithmetic, folder),
+        args=_arguments(schedule, precision, folder),
         train_dataset=rows,
         data_collator=padding,
-        lesson=lesson,
-        arithmetic=arithmetic,
+        objective=objective,
+        precision=precision,
         callbacks=[],
     )
     trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
     trainer.add_callback(_DevScore(trainer, evaluate))
-    trainer.add_callback(_Checkpoints())
-    last, trainer.before, sums, trainer.counted = _last_checkpoint(folder)
-    trainer.sums = {term: torch.tensor(total, device=arithmetic.device) for term, total in sums.items()}
-    trainer.curve = trainer.before.curve
+    trainer.add_callback(SaveByTheClock())
+    trainer.resume(last := last_checkpoint(folder))
+
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
-        if lesson.teacher is not None:
-            lesson.teacher.to(arithmetic.device).train(lesson.teacher_dropout).requires_grad_(False)
-            stack.enter_context(arithmetic.cast_once(lesson.teacher))
-        if ATTENTION in lesson.terms:
-            stack.enter_context(tapped(model, lesson.teacher))
-        if _worth_keeping(lesson, rows, schedule, arithmetic):
+        if objective.teacher is not None:
+            objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
+            stack.enter_context(precision.cast_once(objective.teacher))
+        if ATTENTION in objective.terms:
+            stack.enter_context(hook_attention_scores(model, objective.teacher))
+        if _worth_keeping(objective, rows, schedule, precision):
             trainer.keep_teacher_outputs()
-        trainer.train(resume_from_checkpoint=last)
-    return trainer.course()
+        trainer.train(resume_from_checkpoint=last.path)
+    return trainer.history()
 
 
 def losses_of(
-    lesson: Lesson,
-    arithmetic: Arithmetic,
+    objective: Objective,
+    precision: Precision,
     student: Any,
     inputs: dict[str, Tensor],
     labels: Tensor,
-    taught: Any = None,
+    teacher_outputs: Any = None,
 ) -> tuple[Any, dict[str, Tensor]]:
-    """The student's outputs for one batch and each loss term of the lesson, a scalar.
+    """The student's outputs for one batch and each loss term of the objective, a scalar.
 
     Args:
-        inputs: input_ids, attention_mask, ... of shape (batch, positions). labels: (batch,).
-        taught: the teacher's outputs for this batch, where they are known; else it is asked.
+        objective: loss terms and teacher.
+        precision: of the forward passes.
+        student: the model in training.
+        inputs: input_ids, attention_mask, ... of shape (batch, positions).
+        labels: (batch,).
+        teacher_outputs: the teacher's for this batch; None: the teacher computes them.
     """
-    terms = lesson.terms
+    terms = objective.terms
     want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
-    states = hidden_state_map(lesson.layers) if lesson.layers else ()
-    with arithmetic.autocast():
-        if taught is None and terms != (LABELS,):
+    states = hidden_state_map(objective.layers) if objective.layers else ()
+    with precision.autocast():
+        if teacher_outputs is None and terms != (LABELS,):
             with torch.no_grad():
-                taught = lesson.teacher(**inputs, **want)
+                teacher_outputs = objective.teacher(**inputs, **want)
+
         outputs = student(**inputs, **want)
-        mask = None if lesson.pad_in_loss else inputs["attention_mask"]
-        return outputs, distillation_terms(terms, outputs, taught, lesson.layers, states, mask, labels)
+        mask = None if objective.pad_in_loss else inputs["attention_mask"]
+        return outputs, distillation_terms(terms, outputs, teacher_outputs, objective.layers, states, mask, labels)
 
 
 def _some(names: list[str]) -> str:
     return f"{len(names)} tensors" + (f" ({', '.join(names[:3])}, ...)" if names else "")
 
 
-def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> TrainingArguments:
+def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> TrainingArguments:
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,
@@ -169,80 +165,76 @@ def _arguments(schedule: Schedule, arithmetic: Arithmetic, folder: Path) -> Trai
         weight_decay=schedule.weight_decay,
         max_grad_norm=1.0,
         lr_scheduler_type="linear",
-        optim="adamw_torch_fused" if arithmetic.device in ("cpu", "cuda") else "adamw_torch",
+        optim="adamw_torch_fused" if precision.device in ("cpu", "cuda") else "adamw_torch",
         seed=schedule.seed,
-        logging_steps=max(schedule.steps // POINTS, 1),
+        logging_steps=max(schedule.steps // CURVE_POINTS, 1),
         logging_nan_inf_filter=False,
-        save_strategy="no",  # _Checkpoints saves by the clock
-        save_total_limit=None,  # _save_checkpoint removes older ones when the new one is whole
+        save_strategy="no",  # SaveByTheClock does
+        save_total_limit=None,  # complete_checkpoint removes older ones when the new one is whole
         report_to="none",
         disable_tqdm=True,
-        use_cpu=arithmetic.device == "cpu",
-        dataloader_pin_memory=arithmetic.device == "cuda",
+        use_cpu=precision.device == "cpu",
+        dataloader_pin_memory=precision.device == "cuda",
         remove_unused_columns=False,
     )
+
     # One GPU a training, however many there are: DataParallel would multiply the batch by their number.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
-def _worth_keeping(lesson: Lesson, rows: Any, schedule: Schedule, arithmetic: Arithmetic) -> bool:
-    """Whether the teacher's outputs are computed once for all epochs: they are asked for often enough, never change,
-    and fit. On a GPU the teacher's pass costs less than bringing them back."""
-    if lesson.terms == (LABELS,) or lesson.teacher_dropout or lesson.pad_in_loss or arithmetic.device == "cuda":
+def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:
+    """Whether the teacher's outputs are kept: they are used often enough, never change and fit in memory.
+
+    On a GPU the teacher's pass costs less than bringing them back.
+    """
+    if objective.terms == (LABELS,) or precision.device == "cuda":
+        return False
+    if objective.teacher_dropout or objective.pad_in_loss:
         return False
     if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
         return False
-    states = hidden_state_map(lesson.layers)
-    return bytes_needed(lesson.teacher, rows["length"][:], lesson.terms, lesson.layers, states) <= memory_limit()
-
-
-def _last_checkpoint(folder: Path) -> tuple[str | None, Course, dict[str, float], int]:
-    """The newest whole checkpoint, its course, loss sums and the number of steps in them; see ``SO_FAR``.
-
-    A checkpoint without it was cut off. One of an earlier version has no sums.
-    """
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
-        try:
-            so_far = json.loads((path / SO_FAR).read_text(encoding="utf-8"))
-            sums, counted = so_far.pop("sums", {}), so_far.pop("counted", 0)
-            return str(path), Course(**so_far), sums, counted
-        except (OSError, ValueError, TypeError, AttributeError):
-            shutil.rmtree(path, ignore_errors=True)
-    return None, Course([], 0.0), {}, 0
+    states = hidden_state_map(objective.layers)
+    needed = bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states)
+    return needed <= memory_limit()
 
 
 class _DistillationTrainer(Trainer):
-    """Trainer whose loss is the sum of a lesson's terms; keeps the mean of each term between two log points."""
+    """Trainer whose loss is the sum of an objective's terms; keeps the mean of each term between two log points."""
 
     loss_is_scaled_for_ga = False
 
-    def __init__(self, *, lesson: Lesson, arithmetic: Arithmetic, **arguments: Any) -> None:
+    def __init__(self, *, objective: Objective, precision: Precision, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.lesson, self.arithmetic = lesson, arithmetic
-        self.states = hidden_state_map(lesson.layers) if lesson.layers else ()
+        self.objective, self.precision = objective, precision
+        self.states = hidden_state_map(objective.layers) if objective.layers else ()
         self.curve: list[CurvePoint] = []
-        self.before = Course([], 0.0)
+        self.before = History([], 0.0)
         self.started = time.monotonic()
         self.sums: dict[str, Tensor] = {}
         self.counted = 0
         self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
 
-    def course(self) -> Course:
-        return Course(self.curve, self.before.seconds + time.monotonic() - self.started)
+    def resume(self, last: Checkpoint) -> None:
+        """Takes up the curve and the loss sums; the weights are for ``Trainer.train``."""
+        self.before, self.curve, self.counted = last.history, last.history.curve, last.counted
+        self.sums = {term: torch.tensor(total, device=self.precision.device) for term, total in last.sums.items()}
+
+    def history(self) -> History:
+        return History(self.curve, self.before.seconds + time.monotonic() - self.started)
 
     def keep_teacher_outputs(self) -> None:
-        """Asks the teacher about every row now, and not again."""
-        lesson, rows = self.lesson, self.encoded
+        """Computes the teacher's outputs for every row now, and not again."""
+        objective, rows = self.objective, self.encoded
         self.kept = TeacherOutputs(
-            lesson.teacher, rows, self.data_collator, lesson.terms, lesson.layers, self.states, self.arithmetic
+            objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.precision
         )
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LikeLengths:
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return LikeLengths(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
+        return LengthGroupedSampler(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
 
     def compute_loss(
         self,
@@ -251,41 +243,39 @@ class _DistillationTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        labels = inputs.pop("labels")
-        numbers = inputs.pop(ROW, None)
-        teacher = None
+        labels, numbers = inputs.pop("labels"), inputs.pop(ROW, None)
+        kept = None
         if self.kept is not None and numbers is not None:
-            teacher = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-        student, losses = losses_of(self.lesson, self.arithmetic, model, inputs, labels, teacher)
+            kept = self.kept.of(numbers.tolist(), inputs["attention_mask"])
+        outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept)
+
+        # Summed on the device: a number brought to the CPU at every step would wait for it.
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1
+
         loss = torch.stack(list(losses.values())).sum()
-        return (loss, student) if return_outputs else loss
+        return (loss, outputs) if return_outputs else loss
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """The model under its own names: transformers would write those of the family's older checkpoints, and what
-        it then does not find when the training is taken up again stays as it was before the training."""
+        """Writes the model under its own names.
+
+        transformers would write those of the family's older checkpoints, and what it then does not find when the
+        training resumes stays as it was before the training.
+        """
         write_model(self.model, Path(output_dir or str(self.args.output_dir)), state_dict)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
         if load_result.missing_keys or load_result.unexpected_keys:
             raise RuntimeError(
                 f"a checkpoint lacks {_some(load_result.missing_keys)} and has {_some(load_result.unexpected_keys)} "
-                "besides; the training begins from its start at the next run"
+                "besides; the next run begins this training from its start"
             )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
-        root = Path(self.args.output_dir)
-        folder = root / f"checkpoint-{self.state.global_step}"
         sums = {term: float(total) for term, total in self.sums.items()}
-        partial = folder / f"{SO_FAR}.partial"
-        partial.write_text(json.dumps({**self.course()._asdict(), "sums": sums, "counted": self.counted}))
-        os.replace(partial, folder / SO_FAR)
-        for older in root.glob("checkpoint-*"):
-            if older != folder:
-                shutil.rmtree(older, ignore_errors=True)
+        complete_checkpoint(Path(self.args.output_dir), self.state.global_step, self.history(), sums, self.counted)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.counted:
@@ -317,15 +307,3 @@ class _DevScore(TrainerCallback):
         if state.global_step in self.at:
             point = {"step": state.global_step, "term": "dev score", "value": self.evaluate(model)}
             self.trainer.curve.append(point)
-
-
-class _Checkpoints(TrainerCallback):
-    """Asks the Trainer to save itself every CHECKPOINT_SECONDS."""
-
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if time.monotonic() - self.last >= CHECKPOINT_SECONDS and state.global_step < state.max_steps:
-            control.should_save = True
-            self.last = time.monotonic()

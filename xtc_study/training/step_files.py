@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.errors import one_line
+from xtc_study.model_folder import WEIGHTS
 from xtc_study.recipe import Recipe
-
-WEIGHTS = "model.safetensors"
 
 
 class WrittenOtherwiseError(RuntimeError):
@@ -47,18 +47,17 @@ def read_model(folder: Path, low_bit: Recipe | None = None) -> Any:
 
 
 def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> None:
-    """That the folder gives back this very model.
+    """Checks that the folder gives back this very model.
 
     Raises:
-        WrittenOtherwiseError: it does not; the message says what differs, or what went wrong when it was read.
+        WrittenOtherwiseError: it does not; the message names what differs, or the error of reading it.
     """
     try:
-        found = read_model(folder, low_bit).state_dict()
+        written = read_model(folder, low_bit).state_dict()
     except Exception as error:  # as for read_model
-        reason = " ".join(str(error).split())
-        raise WrittenOtherwiseError(f"{type(error).__name__}: {reason[:300]}") from error
+        raise WrittenOtherwiseError(f"{type(error).__name__}: {one_line(error)}") from error
     for name, tensor in model.state_dict().items():
-        if not torch.equal(_bytes(tensor), _bytes(found[name])):
+        if not torch.equal(_bytes(tensor), _bytes(written[name])):
             raise WrittenOtherwiseError(f"{name} has other numbers")
 
 

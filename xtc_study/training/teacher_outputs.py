@@ -1,11 +1,10 @@
-"""What a teacher says of each training row, asked once and kept, where it fits in memory.
+"""A teacher's outputs for each training row, computed once and kept where they fit in memory.
 
-A teacher that does not change says the same in every epoch; its pass is about a fifth of a student's step on a CPU.
+A teacher that does not change gives the same in every epoch; its pass is about a fifth of a student's step on a CPU.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,8 +14,9 @@ import torch
 from torch import Tensor
 
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
+from xtc_study.hardware import physical_memory
 from xtc_study.tasks.batches import ROW
-from xtc_study.training.precision import Arithmetic
+from xtc_study.training.precision import Precision
 
 LARGEST = 2 * 2**30
 """Bytes a training keeps at most, and never more than an eighth of the machine's memory: others may run beside it."""
@@ -24,7 +24,7 @@ BATCH_SIZE = 64
 
 
 class _Row(NamedTuple):
-    """Of one row of n word pieces."""
+    """Of one row of n tokens."""
 
     hidden: Tensor
     """(states, n, width)"""
@@ -38,7 +38,12 @@ class TeacherOutputs:
     """The outputs that ``terms`` need, for every row.
 
     Args:
-        terms: loss terms. layers, states: numbers of the teacher's layers and hidden states that are learnt from.
+        teacher: in evaluation mode.
+        padding: puts rows into a batch.
+        terms: loss terms.
+        layers: numbers of the teacher's layers that are learnt from.
+        states: numbers of its hidden states that are learnt from.
+        precision: of the teacher's forward pass.
         rows: encoded rows; row i is batch entry ``row`` = i.
     """
 
@@ -50,43 +55,45 @@ class TeacherOutputs:
         terms: Sequence[str],
         layers: Sequence[int],
         states: Sequence[int],
-        arithmetic: Arithmetic,
+        precision: Precision,
     ) -> None:
         self.layers = sorted(set(layers)) if ATTENTION in terms else []
         self.states = sorted(set(states)) if HIDDEN in terms else []
         self.rows: list[_Row] = [None] * len(rows)  # type: ignore[list-item]
         want = {"output_attentions": bool(self.layers), "output_hidden_states": bool(self.states)}
+
+        # Rows of like length share a batch, so that little of it is padding.
         lengths = np.asarray(rows["length"])
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH_SIZE):
             numbers = [int(number) for number in order[start : start + BATCH_SIZE]]
             batch = padding([rows[number] for number in numbers])
-            inputs = {
-                name: value.to(arithmetic.device) for name, value in batch.items() if name not in ("labels", ROW)
-            }
-            with torch.no_grad(), arithmetic.autocast():
-                said = teacher(**inputs, **want)
-            hidden = _stacked([said.hidden_states[state] for state in self.states])
-            scores = _stacked([said.attentions[layer] for layer in self.layers])
+            inputs = {name: value.to(precision.device) for name, value in batch.items() if name not in ("labels", ROW)}
+            with torch.no_grad(), precision.autocast():
+                outputs = teacher(**inputs, **want)
+            hidden = _stacked([outputs.hidden_states[state] for state in self.states])
+            scores = _stacked([outputs.attentions[layer] for layer in self.layers])
             for place, (number, real) in enumerate(zip(numbers, _real(inputs["attention_mask"]), strict=True)):
                 self.rows[number] = _Row(
-                    hidden[:, place, real].clone(), scores[:, place, :, real, real].clone(), said.logits[place].clone()
+                    hidden[:, place, real].clone(),
+                    scores[:, place, :, real, real].clone(),
+                    outputs.logits[place].clone(),
                 )
 
     def of(self, numbers: Sequence[int], mask: Tensor) -> Any:
         """The outputs of these rows as one batch: ``logits``, and ``hidden_states`` and ``attentions`` by their number
         in the teacher. Zero where ``mask`` (batch, positions) is."""
-        found = [self.rows[number] for number in numbers]
-        positions, width, heads = mask.shape[1], found[0].hidden.shape[-1], found[0].scores.shape[1]
-        hidden = found[0].hidden.new_zeros(len(self.states), len(found), positions, width)
-        scores = found[0].scores.new_zeros(len(self.layers), len(found), heads, positions, positions)
-        for place, (row, real) in enumerate(zip(found, _real(mask), strict=True)):
+        rows = [self.rows[number] for number in numbers]
+        positions, width, heads = mask.shape[1], rows[0].hidden.shape[-1], rows[0].scores.shape[1]
+        hidden = rows[0].hidden.new_zeros(len(self.states), len(rows), positions, width)
+        scores = rows[0].scores.new_zeros(len(self.layers), len(rows), heads, positions, positions)
+        for place, (row, real) in enumerate(zip(rows, _real(mask), strict=True)):
             if self.states:
                 hidden[:, place, real] = row.hidden
             if self.layers:
                 scores[:, place, :, real, real] = row.scores
         return SimpleNamespace(
-            logits=torch.stack([row.logits for row in found]),
+            logits=torch.stack([row.logits for row in rows]),
             hidden_states=dict(zip(self.states, hidden, strict=True)),
             attentions=dict(zip(self.layers, scores, strict=True)),
         )
@@ -97,7 +104,7 @@ def _stacked(outputs: list[Tensor]) -> Tensor:
 
 
 def _real(mask: Tensor) -> list[slice]:
-    """Where each row's word pieces are; padding is on one side of them."""
+    """Where each row's tokens are; padding is on one side of them."""
     starts, counts = mask.argmax(1).tolist(), mask.sum(1).tolist()
     return [slice(start, start + count) for start, count in zip(starts, counts, strict=True)]
 
@@ -115,8 +122,4 @@ def bytes_needed(
 
 def memory_limit() -> int:
     """Bytes a training may keep of its teacher's outputs."""
-    try:
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        physical = 8 * 2**30
-    return min(LARGEST, physical // 8)
+    return min(LARGEST, physical_memory() // 8)

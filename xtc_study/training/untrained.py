@@ -1,7 +1,7 @@
-"""An untrained encoder for text of your own: what is left where no pre-trained one is to be had.
+"""An untrained encoder for text of your own, where no pre-trained one can be got.
 
-It knows the word pieces of its text and nothing of the language, so its scores show the machinery and not how well a
-compressed model can do. With a pre-trained encoder (``--model``) everything else stays the same.
+It knows the tokens of its text and nothing of the language, so its scores show that everything runs, not how well
+a compressed model can do. With a pre-trained encoder (``--model``) everything else stays the same.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xtc_study.training.pretrained import BUILTIN_CONFIG
+from xtc_study.model_source import BUILTIN_CONFIG
 
 VOCABULARY = 4000
 
 
-def write_fresh_encoder(
+def write_untrained_encoder(
     folder: Path, texts: Iterable[str], vocabulary: int = VOCABULARY, seed: int = 0, **shape: Any
 ) -> Path:
     """Trains a WordPiece vocabulary on the texts, and writes it with a BERT of random weights; returns the folder.
 
     Args:
         folder: a new one; give it to ``--model``.
-        vocabulary: word pieces, at most.
+        vocabulary: tokens, at most.
         shape: fields of ``BertConfig`` in place of the built-in encoder's (4 layers, 64 wide, 64 positions).
 
     Raises:

@@ -7,9 +7,9 @@ import pytest
 import torch
 import transformers
 
-from xtc_study.compress.distillation.attention_scores import tapped
+from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.encoder_parts import EncoderError
-from xtc_study.compress.quantization.attention import FIELD, quantise_attention, restore_attention
+from xtc_study.compress.quantization.attention import FIELD, quantize_attention, restore_attention
 
 PROJECTIONS = {
     "bert": ("bert.encoder.layer.{}.attention.self.query", "bert.encoder.layer.{}.attention.self.key"),
@@ -30,7 +30,7 @@ def test_logits_are_those_of_eager_attention(tiny: Callable[..., Any], batch: Ca
     model = tiny(family)
     model.set_attn_implementation("eager")
     eager = model(**batch(family)).logits
-    with tapped(model):
+    with hook_attention_scores(model):
         assert torch.equal(model(**batch(family), output_attentions=True).logits, eager)
         assert torch.equal(model(**batch(family)).logits, eager)
 
@@ -40,7 +40,7 @@ def test_attentions_are_the_scores_before_softmax(
     tiny: Callable[..., Any], batch: Callable[..., Any], family: str
 ) -> None:
     model = tiny(family)
-    with tapped(model):
+    with hook_attention_scores(model):
         out = model(**batch(family), output_attentions=True, output_hidden_states=True)
     assert len(out.attentions) == 4
     for layer, scores in enumerate(out.attentions):
@@ -52,7 +52,7 @@ def test_attentions_are_the_scores_before_softmax(
 
 @torch.no_grad()
 def test_scores_of_padding_are_not_masked(tiny: Callable[..., Any], batch: Callable[..., Any]) -> None:
-    with tapped(model := tiny("bert")):
+    with hook_attention_scores(model := tiny("bert")):
         scores = model(**batch("bert"), output_attentions=True).attentions[0]
     assert scores.isfinite().all()
     assert scores.abs().max() < 1e4
@@ -60,7 +60,7 @@ def test_scores_of_padding_are_not_masked(tiny: Callable[..., Any], batch: Calla
 
 def test_gradients_reach_the_query(tiny: Callable[..., Any], batch: Callable[..., Any]) -> None:
     model = tiny("bert")
-    with tapped(model):
+    with hook_attention_scores(model):
         model(**batch("bert"), output_attentions=True).attentions[-1].square().sum().backward()
     assert model.bert.encoder.layer[3].attention.self.query.weight.grad.abs().sum() > 0
 
@@ -70,7 +70,7 @@ def test_each_model_gets_its_implementation_back(tiny: Callable[..., Any], befor
     student, teacher = tiny("bert", layers=2), tiny("roberta")
     student.set_attn_implementation(before)
     teacher.set_attn_implementation("eager")
-    with tapped(student, teacher):
+    with hook_attention_scores(student, teacher):
         assert student.config._attn_implementation == teacher.config._attn_implementation == "xtc_scores"
     assert student.config._attn_implementation == before
     assert teacher.config._attn_implementation == "eager"
@@ -79,7 +79,7 @@ def test_each_model_gets_its_implementation_back(tiny: Callable[..., Any], befor
 def test_the_implementation_comes_back_after_an_error(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     before = model.config._attn_implementation
-    with pytest.raises(KeyError), tapped(model):
+    with pytest.raises(KeyError), hook_attention_scores(model):
         raise KeyError("in the block")
     assert model.config._attn_implementation == before != "xtc_scores"
 
@@ -90,11 +90,14 @@ def test_a_family_with_attention_code_of_its_own_is_refused(tiny: Callable[..., 
     )
     model, other = transformers.MPNetForSequenceClassification(config), tiny("bert")
     before = other.config._attn_implementation
-    with pytest.raises(EncoderError, match="mpnet computes attention by code of its own"), tapped(other, model):
+    with (
+        pytest.raises(EncoderError, match="mpnet computes attention by code of its own"),
+        hook_attention_scores(other, model),
+    ):
         pass
     assert other.config._attn_implementation == before
     with pytest.raises(EncoderError, match="neither distilled nor quantised"):
-        quantise_attention(model, 8)
+        quantize_attention(model, 8)
     assert not hasattr(model.config, FIELD)
     setattr(model.config, FIELD, 8)
     restore_attention(model)  # an old file of such a model is still read

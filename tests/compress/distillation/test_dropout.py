@@ -11,7 +11,7 @@ SHAPE = torch.Size((1000, 1000))
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.01])
-def test_as_many_are_dropped_as_asked_and_none_knows_of_another(probability: float) -> None:
+def test_dropout_has_its_probability_and_is_independent(probability: float) -> None:
     torch.manual_seed(0)
     mask, other = dropout_mask(SHAPE, probability), dropout_mask(SHAPE, probability)
     dropped, again = (mask == 0).double(), (other == 0).double()

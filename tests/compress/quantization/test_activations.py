@@ -13,7 +13,7 @@ from xtc_study.studies import load_study
 
 
 @pytest.mark.parametrize(
-    ("x", "form", "integers", "scale"),
+    ("x", "fmt", "integers", "scale"),
     [
         pytest.param(
             [[127, -0.6, 1.5, -2.5], [0, 0, 0, 0], [-254, 127, 3, 1]],
@@ -34,8 +34,8 @@ from xtc_study.studies import load_study
         pytest.param([[0, 0]], ActivationFormat(8, "tensor"), [[0, 0]], 0, id="a tensor of zeros"),
     ],
 )
-def test_integers_and_scale_by_hand(x: list, form: ActivationFormat, integers: list, scale: object) -> None:
-    quantized = quantize_activation(torch.tensor(x, dtype=torch.float32), form)
+def test_integers_and_scale_by_hand(x: list, fmt: ActivationFormat, integers: list, scale: object) -> None:
+    quantized = quantize_activation(torch.tensor(x, dtype=torch.float32), fmt)
     assert quantized.integers.tolist() == integers
     assert quantized.scale is not None
     assert quantized.scale.tolist() == scale
@@ -48,8 +48,8 @@ def test_tokens_are_the_last_dimension() -> None:
 
 
 def test_a_given_limit_clips_what_is_larger() -> None:
-    form = ActivationFormat(8, "tensor", static=True)
-    quantized = quantize_activation(torch.tensor([[500.0, -500.0, 10.0]]), form, limit=torch.tensor(127.0))
+    fmt = ActivationFormat(8, "tensor", static=True)
+    quantized = quantize_activation(torch.tensor([[500.0, -500.0, 10.0]]), fmt, limit=torch.tensor(127.0))
     assert quantized.integers.tolist() == [[127, -127, 10]]
     assert float(quantized.scale) == 1.0
 
@@ -96,7 +96,7 @@ def test_the_error_beside_the_released_codes_is_what_is_said(features: int, bits
     x = torch.randn(2000, features, generator=torch.Generator().manual_seed(0))
     integers, scale = quantize_activation(x, ActivationFormat(bits))
     assert scale is not None
-    ours, theirs = ((x - form).square().mean() for form in (integers * scale, released(x, bits)))
+    ours, theirs = ((x - dequantized).square().mean() for dequantized in (integers * scale, released(x, bits)))
     assert float(ours / theirs) == pytest.approx(ratio, rel=0.02)
     said = " ".join(str(activations.__doc__).split())
     assert "is 1.29 on Gaussian inputs 768 wide, 1.27 on 312" in said and "an eighth" not in said

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from xtc_study.compress.distillation.attention_scores import attention_with_scores, tapped
+from xtc_study.compress.distillation.attention_scores import attention_with_scores, hook_attention_scores
 from xtc_study.compress.quantization.activations import ActivationFormat
-from xtc_study.compress.quantization.attention import FIELD, low_bit_attention, quantise_attention
+from xtc_study.compress.quantization.attention import FIELD, low_bit_attention, quantize_attention
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.packed.loading import load
@@ -56,12 +56,12 @@ def test_a_students_scores_are_read_and_padding_changes_nothing(
     tiny: Callable[..., Any], batch: Callable[..., Any], family: str
 ) -> None:
     student, teacher, inputs = tiny(family), tiny(family, seed=1), batch(family)
-    quantise_attention(student, 8)
-    with tapped(student, teacher), torch.no_grad():
+    quantize_attention(student, 8)
+    with hook_attention_scores(student, teacher), torch.no_grad():
         ours = student(**inputs, output_attentions=True)
         assert teacher(**inputs, output_attentions=True).attentions[0].min() < 0, "scores, not probabilities"
     assert len(ours.attentions) == 4 and ours.attentions[0].min() < 0
-    assert student.config._attn_implementation == "xtc_quantised_8", "tapped leaves it as it was"
+    assert student.config._attn_implementation == "xtc_quantised_8", "the hook leaves it as it was"
     with torch.no_grad():
         alone = {name: tensor[2:, :4] for name, tensor in inputs.items()}
         padded = student(**inputs).logits[2:]
@@ -85,6 +85,6 @@ def test_the_packed_file_attends_as_the_student_did(
         assert not torch.equal(plain(**inputs).logits, expected), "it does make a difference"
 
 
-def test_nothing_to_quantise_is_an_error() -> None:
+def test_nothing_to_quantize_is_an_error() -> None:
     with pytest.raises(RecipeError, match="quantise_attention needs activation_bits of 2 to 8"):
         Recipe.of(task="rte", quantise_attention=True, activation_bits=32)

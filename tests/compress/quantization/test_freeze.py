@@ -82,7 +82,7 @@ def test_what_is_kept() -> None:
 
 
 @torch.no_grad()
-def test_a_frozen_layer_stays_until_it_trains_or_gets_other_weights() -> None:
+def test_frozen_layer_thaws_on_training_or_new_weights() -> None:
     layer = LowBitLinear(nn.Linear(4, 2), WeightFormat(1), None).eval()
     once = layer.stored_weight()
     freeze(layer)
@@ -147,7 +147,7 @@ def test_weights_no_file_can_hold_are_named(student: Callable[..., Any], bits: i
         freeze(model)
 
 
-def test_layers_that_are_not_quantised_are_not_frozen(student: Callable[..., Any]) -> None:
+def test_layers_that_are_not_quantized_are_not_frozen(student: Callable[..., Any]) -> None:
     model = student(weight_bits=32)
     freeze(model)
     layers = [module for module in model.modules() if isinstance(module, Freezable)]

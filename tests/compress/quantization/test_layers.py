@@ -20,7 +20,7 @@ def low_bit(weights: WeightFormat | None, activations: ActivationFormat | None, 
     return LowBitLinear(nn.Linear(12, 8, bias=bias), weights, activations)
 
 
-def quantised_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def quantized_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return layer.quantized_input(x).value.clone().requires_grad_(), dequantize(
         layer.quantized_weight()
     ).clone().requires_grad_()
@@ -30,9 +30,9 @@ def quantised_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tens
 @pytest.mark.parametrize(
     "weights",
     [None, *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4"))],
-    ids=lambda form: f"{form.bits} bits a {form.granularity}" if form else "plain weight",
+    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}" if fmt else "plain weight",
 )
-def test_value_and_gradients_are_those_of_the_quantised_linear(
+def test_value_and_gradients_are_those_of_the_quantized_linear(
     weights: WeightFormat | None, activations: ActivationFormat | None
 ) -> None:
     layer = low_bit(weights, activations)
@@ -41,7 +41,7 @@ def test_value_and_gradients_are_those_of_the_quantised_linear(
     y = layer(x)
     y.backward(downstream)
 
-    x_hat, w_hat = quantised_operands(layer, x)
+    x_hat, w_hat = quantized_operands(layer, x)
     bias = layer.bias.detach().clone().requires_grad_()
     expected = F.linear(x_hat, w_hat, bias)
     expected.backward(downstream)
@@ -50,7 +50,7 @@ def test_value_and_gradients_are_those_of_the_quantised_linear(
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_quantisation_takes_part() -> None:
+def test_quantization_takes_part() -> None:
     """Guards the test above against layers that quantise nothing."""
     x = torch.randn(3, 12)
     plain = low_bit(None, None)(x)
@@ -75,7 +75,7 @@ def test_clip_stops_the_gradient_outside_and_only_there() -> None:
     assert 0 < outside.sum() < outside.numel()
     x = torch.randn(4, 12)
     layer(x).sum().backward()
-    x_hat, w_hat = quantised_operands(layer, x)
+    x_hat, w_hat = quantized_operands(layer, x)
     F.linear(x_hat, w_hat).sum().backward()
     assert layer.weight.grad is not None
     assert w_hat.grad is not None
@@ -147,7 +147,7 @@ def table() -> Callable[[int], LowBitEmbedding]:
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_embedding_looks_up_quantised_rows(table: Callable[[int], LowBitEmbedding], bits: int) -> None:
+def test_embedding_looks_up_quantized_rows(table: Callable[[int], LowBitEmbedding], bits: int) -> None:
     layer = table(bits)
     ids = torch.tensor([[3, 7, 0], [3, 9, 9]])
     whole = dequantize(quantize_weight(layer.weight, WeightFormat(bits, "row")))

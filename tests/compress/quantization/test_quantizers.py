@@ -10,13 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from xtc_study.compress.quantization.quantizers import WeightFormat, dequantize, grouped, quantize_weight
+from xtc_study.compress.quantization.quantizers import (
+    WeightFormat,
+    dequantize,
+    grouped,
+    largest_integer,
+    quantize_weight,
+)
 
 Rows = list[list[float]]
 
 
 @pytest.mark.parametrize(
-    ("weight", "form", "integers", "scale"),
+    ("weight", "fmt", "integers", "scale"),
     [
         pytest.param([[1, -3], [0, 6]], WeightFormat(1), [[1, -1], [1, 1]], [[2.5]], id="binary tensor, 0 is +1"),
         pytest.param([[1, -3], [0, 6]], WeightFormat(1, "row"), [[1, -1], [1, 1]], [[2], [3]], id="binary row"),
@@ -65,8 +71,8 @@ Rows = list[list[float]]
         pytest.param([[30, -3, 1]], WeightFormat(3, clip=3.0), [[3, -3, 1]], [[1]], id="3 bits clipped"),
     ],
 )
-def test_integers_and_scale_by_hand(weight: Rows, form: WeightFormat, integers: Rows, scale: Rows) -> None:
-    quantized = quantize_weight(torch.tensor(weight, dtype=torch.float32), form)
+def test_integers_and_scale_by_hand(weight: Rows, fmt: WeightFormat, integers: Rows, scale: Rows) -> None:
+    quantized = quantize_weight(torch.tensor(weight, dtype=torch.float32), fmt)
     assert quantized.integers.tolist() == integers
     assert quantized.scale.tolist() == scale
     assert quantized.integers.dtype == quantized.scale.dtype == torch.float32
@@ -112,8 +118,8 @@ def test_the_last_group_is_its_own(bits: int) -> None:
     weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     changed = weight.clone()
     changed[1, 4:] *= 10
-    form = WeightFormat(bits, "group:4")
-    one, other = dequantize(quantize_weight(weight, form)), dequantize(quantize_weight(changed, form))
+    fmt = WeightFormat(bits, "group:4")
+    one, other = dequantize(quantize_weight(weight, fmt)), dequantize(quantize_weight(changed, fmt))
     assert not torch.equal(one[1, 4:], other[1, 4:])
     one[1, 4:] = other[1, 4:] = 0
     assert torch.equal(one, other)
@@ -145,15 +151,13 @@ def test_clips_no_format_has(clip: Any) -> None:
         WeightFormat(1, clip=clip)
 
 
-@pytest.mark.parametrize(
-    "form", [WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")]
-)
-def test_magnitudes_beyond_float32_give_no_scale(form: WeightFormat) -> None:
+@pytest.mark.parametrize("fmt", [WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")])
+def test_magnitudes_beyond_float32_give_no_scale(fmt: WeightFormat) -> None:
     """Ternary gave zeros with scale 0 here, as of a matrix of zeros; DeepSpeed's gives NaN."""
     weight = torch.tensor([[3e38, -3e38, 3e38, 3e38], [1.0, 1.0, 1.0, 1.0]])
-    scale = quantize_weight(weight, form).scale
+    scale = quantize_weight(weight, fmt).scale
     assert not torch.isfinite(scale[0]).any()
-    assert form.granularity == "tensor" or (scale[1] == 1).all(), "other groups are what they are"
+    assert fmt.granularity == "tensor" or (scale[1] == 1).all(), "other groups are what they are"
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 8])
@@ -196,10 +200,15 @@ def test_scale_is_the_least_squares_optimum_of_its_signs(matrix: np.ndarray, bit
 
 @settings(deadline=None, max_examples=60)
 @given(matrix=MATRICES, bits=st.integers(1, 8), granularity=st.sampled_from(["tensor", "row", "group:1"]))
-def test_quantising_twice_changes_no_integer(matrix: np.ndarray, bits: int, granularity: str) -> None:
-    form = WeightFormat(bits, granularity)
-    once = quantize_weight(torch.from_numpy(matrix), form)
-    twice = quantize_weight(dequantize(once), form)
+def test_quantizing_twice_changes_no_integer(matrix: np.ndarray, bits: int, granularity: str) -> None:
+    fmt = WeightFormat(bits, granularity)
+    once = quantize_weight(torch.from_numpy(matrix), fmt)
+    twice = quantize_weight(dequantize(once), fmt)
     # A weight of a zero group dequantises to +0 or -0; both are +1 in binary.
     assert torch.equal(once.integers, twice.integers)
     assert torch.allclose(once.scale, twice.scale, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("bits", "largest"), [(1, 1), (2, 1), (3, 3), (4, 7), (8, 127)])
+def test_the_largest_integer_of_a_format(bits: int, largest: int) -> None:
+    assert largest_integer(bits) == WeightFormat(bits).largest == largest

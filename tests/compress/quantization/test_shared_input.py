@@ -40,7 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_one_tensor_is_quantised_once_in_one_pass(calls: list[int]) -> None:
+def test_one_tensor_is_quantized_once_in_one_pass(calls: list[int]) -> None:
     x = torch.randn(2, 8)
     with one_pass():
         first = linear_input(x, BY_TOKEN, torch.float32, None)
@@ -136,12 +136,12 @@ def test_a_block_that_shares_is_still_one_of_its_class(tiny: Callable[..., Any],
     assert torch.equal(again(x)[0], block(x)[0]) and len(calls) == 2
 
 
-def test_another_tensor_format_or_content_is_quantised_anew() -> None:
+def test_another_tensor_format_or_content_is_quantized_again() -> None:
     with one_pass():
-        _another_is_quantised_anew()
+        _another_is_quantized_again()
 
 
-def _another_is_quantised_anew() -> None:
+def _another_is_quantized_again() -> None:
     x = torch.randn(2, 8)
     first = linear_input(x, BY_TOKEN, torch.float32, None)
     assert linear_input(x.clone(), BY_TOKEN, torch.float32, None) is not first
@@ -153,11 +153,11 @@ def _another_is_quantised_anew() -> None:
     assert torch.equal(doubled.value, 2 * first.value)
 
 
-def test_nothing_is_shared_where_a_layer_has_its_own_range_or_changes_cannot_be_seen() -> None:
+def test_inputs_are_not_shared_with_a_static_range_or_in_inference_mode() -> None:
     x, limit = torch.randn(2, 8), torch.tensor(1.0)
-    form = ActivationFormat(8, "tensor", True)
+    fmt = ActivationFormat(8, "tensor", True)
     with one_pass():
-        assert linear_input(x, form, torch.float32, limit) is not linear_input(x, form, torch.float32, limit)
+        assert linear_input(x, fmt, torch.float32, limit) is not linear_input(x, fmt, torch.float32, limit)
     with torch.inference_mode(), one_pass():
         y = torch.randn(2, 8)
         before = linear_input(y, BY_TOKEN, torch.float32, None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, BertTokenizer, PreTrainedTokenizerFast, RobertaTokenizer
 
-from xtc_study.compress.reduction.tokenizer import PiecesError, cut_tokenizer, needed_pieces
+from xtc_study.compress.reduction.tokenizer import TokenizerError, cut_tokenizer, needed_tokens
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = list("abcdefghij")
@@ -61,7 +61,7 @@ def pieces(tokenizer: Any, text: str) -> list[str]:
 def test_by_hand() -> None:
     """'badge' is not used and goes; its word is then spelled bad, ##ge, and 'big' falls back on letters."""
     tokenizer = wordpiece()
-    kept = needed_pieces(tokenizer, tokenizer.convert_tokens_to_ids(["bad", "##ge", "##ed"]))
+    kept = needed_tokens(tokenizer, tokenizer.convert_tokens_to_ids(["bad", "##ge", "##ed"]))
     assert kept == [*range(27), 29]
     smaller = cut_tokenizer(tokenizer, kept)
     gone = set(tokenizer.get_vocab()) - set(smaller.get_vocab())
@@ -80,14 +80,14 @@ def test_a_rule_stays_with_the_pieces_it_needs() -> None:
         },
         merges=[("b", "c"), ("a", "bc"), ("c", "d")],
     )
-    smaller = cut_tokenizer(tokenizer, needed_pieces(tokenizer, tokenizer("abc")["input_ids"]))
+    smaller = cut_tokenizer(tokenizer, needed_tokens(tokenizer, tokenizer("abc")["input_ids"]))
     assert set(tokenizer.get_vocab()) - set(smaller.get_vocab()) == {"cd"}, "bc is a part of abc"
     assert pieces(smaller, "abc")[1:-1] == ["abc"] and pieces(smaller, "cd")[1:-1] == ["c", "d"]
 
 
 def test_a_cut_tokenizer_gives_the_same_pieces_where_it_has_them(whole: Any, tmp_path: Path) -> None:
     texts = ["bad badge face", "hidden jade"]
-    kept = needed_pieces(whole, [number for text in texts for number in whole(text)["input_ids"]])
+    kept = needed_tokens(whole, [number for text in texts for number in whole(text)["input_ids"]])
     smaller = cut_tokenizer(whole, kept)
     smaller.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
@@ -110,7 +110,7 @@ def test_a_cut_tokenizer_gives_the_same_pieces_where_it_has_them(whole: Any, tmp
 def test_no_word_that_could_be_spelled_is_lost(kind: str, used: list[str], other: str) -> None:
     whole = TRAINED.setdefault(kind, KINDS[kind]())
     text = " ".join(used)
-    kept = needed_pieces(whole, whole(text)["input_ids"])
+    kept = needed_tokens(whole, whole(text)["input_ids"])
     smaller = cut_tokenizer(whole, kept)
     assert [kept[number] for number in smaller(text)["input_ids"]] == whole(text)["input_ids"]
     spelled = smaller(f"{other} {text}")["input_ids"]
@@ -123,8 +123,8 @@ TRAINED: dict[str, Any] = {}
 
 
 def test_tokenizers_that_cannot_be_cut() -> None:
-    with pytest.raises(PiecesError, match=r"SimpleNamespace has no tokenizer.json; use vocabulary='full'"):
-        needed_pieces(SimpleNamespace(is_fast=False), [])
+    with pytest.raises(TokenizerError, match=r"SimpleNamespace has no tokenizer.json; use vocabulary='full'"):
+        needed_tokens(SimpleNamespace(is_fast=False), [])
     tokenizer = wordpiece()
-    with pytest.raises(PiecesError, match="BertTokenizer does not take a smaller vocabulary"):
-        cut_tokenizer(tokenizer, [*needed_pieces(tokenizer, []), len(tokenizer) + 5])
+    with pytest.raises(TokenizerError, match="BertTokenizer does not take a smaller vocabulary"):
+        cut_tokenizer(tokenizer, [*needed_tokens(tokenizer, []), len(tokenizer) + 5])

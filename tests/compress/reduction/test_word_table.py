@@ -49,7 +49,7 @@ def test_special_ids_move_with_their_pieces(tiny: Callable[..., Any]) -> None:
         ("bert", [0, 101], "expected rising ids"),
         ("bert", [-1, 0], "expected rising ids"),
         ("bert", [], "expected rising ids"),
-        ("bert", [1, 2], "word piece 0 pads this model's inputs; it must be kept"),
+        ("bert", [1, 2], "token 0 pads this model's inputs; it must be kept"),
         ("roberta", [1, 2], "counts positions from its padding piece (roberta.embeddings.position_embeddings)"),
     ],
 )

@@ -17,9 +17,9 @@ from xtc_study.deploy.bench.benchmark import BenchError, Contender, bench, conte
 from xtc_study.packed.checkpoint import save_packed
 
 
-@pytest.mark.parametrize("nothing", [{"found": []}, {"shapes": []}, {"threads": []}, {"passes": 0}])
+@pytest.mark.parametrize("nothing", [{"runtimes": []}, {"shapes": []}, {"threads": []}, {"passes": 0}])
 def test_nothing_to_measure_is_said(nothing: dict[str, Any], tmp_path: Path) -> None:
-    chosen = {"found": [Contender("one", "xtc-torch", tmp_path, tmp_path)], "shapes": [(1, 16)], "threads": [1]}
+    chosen = {"runtimes": [Contender("one", "xtc-torch", tmp_path, tmp_path)], "shapes": [(1, 16)], "threads": [1]}
     with pytest.raises(ValueError, match=r"nothing to measure: .* expected at least one of each"):
         bench(**{**chosen, **nothing})
 

@@ -72,9 +72,7 @@ def test_what_decides_the_time_is_a_shape() -> None:
     assert shape_of(ONE_BIT | {"num_hidden_layers": 3}) != shape_of(ONE_BIT | {"num_hidden_layers": 6})
 
 
-def test_a_shape_is_measured_once_and_all_its_runs_have_its_time(
-    tmp_path: Path, measured: list[tuple[str, str, str]]
-) -> None:
+def test_one_measurement_serves_all_runs_of_a_shape(tmp_path: Path, measured: list[tuple[str, str, str]]) -> None:
     a, b, c = made(tmp_path, "a", ONE_BIT), made(tmp_path, "b", TWO_BIT), made(tmp_path, "c", ONE_BIT)
     assert measure_runs([a, b, c]) == [(a, 1.0), (b, 2.0)]
     assert measured == [("a", "1x128", "model"), ("b", "1x128", "model")]

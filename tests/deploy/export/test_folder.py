@@ -24,7 +24,7 @@ def run(student: Callable[..., Any], tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("onnx", "export_onnx.to_onnx"), ("openvino", "export_openvino.to_openvino")]
+    ("kind", "name"), [("onnx", "export.onnx.to_onnx"), ("openvino", "export.openvino.to_openvino")]
 )
 def test_a_conversion_that_fails_can_be_tried_again(
     run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,9 +41,9 @@ def test_a_conversion_that_fails_can_be_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("onnx", "export_onnx.to_onnx"), ("openvino", "export_openvino.to_openvino")]
+    ("kind", "name"), [("onnx", "export.onnx.to_onnx"), ("openvino", "export.openvino.to_openvino")]
 )
-def test_an_export_that_answers_otherwise_is_refused_and_nothing_is_left(
+def test_export_with_other_predictions_is_refused_and_removed(
     run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other(folder: Path, path: Path, **inputs: Any) -> Agreement:

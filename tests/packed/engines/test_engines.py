@@ -23,7 +23,7 @@ from xtc_study.packed.engines import make_engine
 from xtc_study.packed.engines import numba_engine as numba_module
 from xtc_study.packed.engines.int8 import has_exact_int8, int8_matmul, padded_int_mm
 from xtc_study.packed.layers import PackedEmbedding
-from xtc_study.packed.module_format import Entry
+from xtc_study.packed.module_format import ModuleFormat
 from xtc_study.packed.packing import unpack
 
 ACTIVATIONS = {
@@ -132,13 +132,13 @@ def test_two_threads_at_once_do_not_share_a_scratch(engine: str) -> None:
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_an_embedding(bits: int) -> None:
     table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row"))
-    entry = Entry.of(table)
-    assert entry is not None
-    twin = PackedEmbedding(entry)
+    module_format = ModuleFormat.of(table)
+    assert module_format is not None
+    twin = PackedEmbedding(module_format)
     from xtc_study.compress.quantization.quantizers import quantize_weight
 
     integers, twin.weight_scale = quantize_weight(table.weight, table.weight_format)
-    twin.weight = entry.pack(integers).reshape(9, -1)
+    twin.weight = module_format.pack(integers).reshape(9, -1)
     ids = torch.tensor([[0, 8, 3], [3, 3, 1]])
     assert torch.equal(twin(ids), table(ids))
 

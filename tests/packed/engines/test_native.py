@@ -118,7 +118,7 @@ def test_a_library_is_for_one_source_and_processor(monkeypatch: pytest.MonkeyPat
     before = native_build.library_path()
     assert native_build.library_path() == before
     assert native_build.library_path("x86-64-v3") != before
-    monkeypatch.setattr(native_build, "_processor", lambda: "another")
+    monkeypatch.setattr(native_build, "cpu_abilities", lambda: "another")
     changed = native_build.library_path()
     other = tmp_path / "native.cpp"
     other.write_text(native_build.SOURCE.read_text() + "// changed")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import do
+from fabricate import make_done_run
 from fabricate_report import GRID_ARMS, grid_plan
 
 from xtc_study.analysis.collect import collect
@@ -48,7 +48,7 @@ def test_many_long_levels_stand_slanted_and_do_not_repeat_the_factor_s_name() ->
 def test_the_figure_has_a_panel_a_factor_and_a_mean_at_every_level(tmp_path: Path) -> None:
     planned = grid_plan()
     for run in planned:
-        do(tmp_path, run, 0.9)
+        make_done_run(tmp_path, run, 0.9)
     frame = collect(tmp_path, planned)
     scores = seed_scores(frame)
     assert len(scores) == 27
@@ -68,7 +68,7 @@ def test_no_two_lines_of_a_panel_look_alike() -> None:
 def test_a_perfect_score_ends_the_axis(tmp_path: Path) -> None:
     planned = grid_plan()
     for run in planned:
-        do(tmp_path, run, 0.9)
+        make_done_run(tmp_path, run, 0.9)
     frame = collect(tmp_path, planned)
     frame = frame.assign(value=frame["seed"].map({0: 1.0}).fillna(0.9))
     for panel in one_at_a_time(frame, factors(GRID_ARMS), title="t").axes:

@@ -4,7 +4,7 @@ import warnings
 
 import pandas as pd
 import pytest
-from fabricate import TASKS, do, plan
+from fabricate import TASKS, make_done_run, plan_runs
 
 from xtc_study.analysis.collect import collect
 from xtc_study.report.figures.seeds import seeds_by_arm, seeds_finding
@@ -14,9 +14,9 @@ from xtc_study.report.figures.style import figure_svg
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     runs = tmp_path_factory.mktemp("runs")
-    planned = plan({"1-bit": 1, "$32<bit": 32})
+    planned = plan_runs({"1-bit": 1, "$32<bit": 32})
     for run in planned:
-        do(runs, run)
+        make_done_run(runs, run)
     return collect(runs, planned)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from fabricate import do, plan
+from fabricate import make_done_run, plan_runs
 from matplotlib.figure import Figure
 
 from xtc_study.analysis.collect import collect
@@ -31,9 +31,9 @@ from xtc_study.report.pages.sanitise import safe_svg
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     runs = tmp_path_factory.mktemp("runs")
-    planned = plan({"1-bit": 1, "$32<bit": 32})
+    planned = plan_runs({"1-bit": 1, "$32<bit": 32})
     for run in planned:
-        do(runs, run)
+        make_done_run(runs, run)
     return collect(runs, planned)
 
 

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fabricate import TASKS, claim, do, plan
+from fabricate import TASKS, claim, make_done_run, plan_runs
 from fabricate_report import never_run, section
 
 from xtc_study.places import Places
@@ -113,10 +113,10 @@ def test_a_published_report_shows_only_what_was_run(tmp_path: Path, runs: Path, 
 
 
 def test_runs_that_are_missing_are_one_line_an_arm_and_no_rows_of_dashes(tmp_path: Path, runs: Path) -> None:
-    planned = plan({"32-bit": 32, "1-bit": 1}, TASKS, seeds=3)
+    planned = plan_runs({"32-bit": 32, "1-bit": 1}, TASKS, seeds=3)
     for run in planned:
         if run.arm == "32-bit" or (run.recipe.task, run.recipe.seed) == (TASKS[0], 0):
-            do(runs, run)
+            make_done_run(runs, run)
     study = section(planned, runs)
     assert study.waiting == [("1-bit", f"{TASKS[0]}, seeds 1, 2; {TASKS[1]}, seeds 0, 1, 2")]
     _, page = written(tmp_path / "mini", study)

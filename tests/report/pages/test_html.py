@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fabricate import claim, do, plan, write
+from fabricate import claim, make_done_run, plan_runs, write_json
 from fabricate_report import EVIL, executed, plain, section
 
 from xtc_study.analysis.claims import RULE, Answer
@@ -183,7 +183,7 @@ def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
 
 
 def test_a_study_without_a_done_run_says_what_to_run(tmp_path: Path, runs: Path) -> None:
-    index, page = written(tmp_path / "smoke", section(plan(), runs))
+    index, page = written(tmp_path / "smoke", section(plan_runs(), runs))
     assert "Not run" in page.text and "nothing to show yet" in page.text
     assert "xtc-study run bits --profile mini" in page.text and page.states() == {
         "missing": 24,
@@ -209,7 +209,7 @@ def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
     assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
-    _, page = written(tmp_path / "mini", plain(section(plan(), runs), published=published))
+    _, page = written(tmp_path / "mini", plain(section(plan_runs(), runs), published=published))
     assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
 
 
@@ -220,9 +220,9 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
 
     evil = [run(f"{EVIL}{bits}", bits, seed) for bits in (1, 32) for seed in (0, 1)]
     for one in evil:
-        do(runs, one)
+        make_done_run(runs, one)
     failed = run("failed", 2, 0)
-    write(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
+    write_json(runs / failed.run_id / "error.json", {"type": EVIL, "message": EVIL})
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     evil_claim = claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01, EVIL)
     changed = {"reference": f"{EVIL}32", "claims": [evil_claim], "commands": [(EVIL, EVIL)]}
@@ -253,7 +253,7 @@ def test_the_same_data_give_the_same_bytes_and_the_old_page_survives_a_failure(
 
 
 def test_two_studies_cannot_share_a_page(tmp_path: Path, runs: Path) -> None:
-    one = section(plan(), runs)
+    one = section(plan_runs(), runs)
     with pytest.raises(ValueError, match="share a name"):
         write_report(tmp_path / "mini", [one, one])
 
@@ -261,7 +261,7 @@ def test_two_studies_cannot_share_a_page(tmp_path: Path, runs: Path) -> None:
 def test_a_study_s_executed_notebook_gets_a_page(tmp_path: Path, runs: Path) -> None:
     for name in ("bits", "90_summary"):
         executed(tmp_path / "notebooks" / f"{name}.ipynb")
-    study = section(plan(), runs)
+    study = section(plan_runs(), runs)
     write_report(tmp_path / "mini", [study], runs_folder=runs, notebooks_folder=tmp_path / "notebooks")
     page = Page(tmp_path / "mini" / study.href)
     assert "notebooks/bits.html" in [link["href"] for link in page.all("a")]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fabricate import do, plan
+from fabricate import make_done_run, plan_runs
 from fabricate_report import EVIL, section
 
 from xtc_study.report.pages.html import write_report
@@ -12,9 +12,9 @@ from xtc_study.report.study import StudyPage
 
 
 def one(runs: Path, task: str) -> StudyPage:
-    planned = plan({"32-bit": 32, "1-bit": 1}, (task,), seeds=2)
+    planned = plan_runs({"32-bit": 32, "1-bit": 1}, (task,), seeds=2)
     for run in planned:
-        do(runs, run)
+        make_done_run(runs, run)
     return section(planned, runs)
 
 

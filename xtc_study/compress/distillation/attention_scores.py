@@ -34,8 +34,16 @@ def attention_with_scores(
 ) -> tuple[Tensor, Tensor]:
     """Attention output (batch, queries, heads, width) and the scores, taken before the mask is added.
 
-    query, key, value: (batch, heads, positions, width). attention_mask: additive, or None. probabilities: applied to
-    the probabilities before their product with the values.
+    Args:
+        module: the attention layer; its mode decides on dropout.
+        query: (batch, heads, positions, width).
+        key: of the same shape.
+        value: of the same shape.
+        attention_mask: additive, or None.
+        scaling: of the scores; None: 1 / sqrt(width).
+        dropout: probability.
+        probabilities: applied to the probabilities before their product with the values.
+        kwargs: whatever else transformers passes; not used.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
@@ -55,7 +63,7 @@ def attend_by(model: Any, name: str) -> None:
 
     Raises:
         EncoderError: its family computes attention by itself. transformers only logs that and changes nothing; the
-            model would go on to return probabilities where scores are expected.
+            model would still return probabilities where scores are expected.
     """
     model.set_attn_implementation(name)
     if model.config._attn_implementation != name:
@@ -66,13 +74,13 @@ def attend_by(model: Any, name: str) -> None:
 
 
 @contextmanager
-def tapped(*models: Any) -> Iterator[None]:
+def hook_attention_scores(*models: Any) -> Iterator[None]:
     """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
 
     A model whose attention is quantised gives its scores anyway and is left as it is.
 
     Raises:
-        EncoderError: a model whose attention scores cannot be had.
+        EncoderError: a model that gives no attention scores.
     """
     plain = [model for model in models if not model.config._attn_implementation.startswith("xtc_")]
     before = [model.config._attn_implementation for model in plain]

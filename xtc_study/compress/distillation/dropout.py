@@ -1,4 +1,9 @@
-"""Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own."""
+"""Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own.
+
+Why ``cheap_dropout`` swaps the class of dropout layers and does not replace the layers: a new layer would lack the old
+one's hooks, and models hold some layers under two names. Both classes have the same state, so swapping back restores a
+layer exactly.
+"""
 
 from __future__ import annotations
 

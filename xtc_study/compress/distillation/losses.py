@@ -106,10 +106,12 @@ def distillation_terms(
 
     Args:
         terms: some of attention, hidden, logits, labels.
-        student, teacher: model outputs with logits, and hidden_states and attentions (scores) where a term needs them;
-            teacher is None for labels alone.
-        layers: teacher layer of each student layer. states: teacher hidden state of each student hidden state.
+        student: model outputs with logits, and hidden_states and attentions (scores) where a term needs them.
+        teacher: the same; None for labels alone.
+        layers: teacher layer of each student layer.
+        states: teacher hidden state of each student hidden state.
         mask: (batch, positions) or None to count padding.
+        labels: (batch,), class ids or float targets.
     """
     losses = {}
     if ATTENTION in terms:

@@ -22,15 +22,18 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """bits: 2 to 8. scale: one a ``token`` (last dimension) or ``tensor``. static: a range learned in training.
+    """How the input of a linear is quantised.
 
     Raises:
         ValueError: a value that no format has; the message names it.
     """
 
     bits: int = 8
+    """2 to 8."""
     scale: str = "token"
+    """One a ``token`` (last dimension) or ``tensor``."""
     static: bool = False
+    """Whether the range is learned in training."""
 
     def __post_init__(self) -> None:
         if type(self.bits) is not int or not 2 <= self.bits <= 8:
@@ -57,19 +60,21 @@ class QuantizedActivation(NamedTuple):
     scale: Tensor | None
 
 
-def quantize_activation(x: Tensor, form: ActivationFormat, limit: Tensor | None = None) -> QuantizedActivation:
+def quantize_activation(x: Tensor, fmt: ActivationFormat, limit: Tensor | None = None) -> QuantizedActivation:
     """Integers and scale of x, shape (..., features).
 
     Args:
+        x: of any dtype.
+        fmt: bits and scale.
         limit: the largest magnitude to represent, shape (); None takes it from x (dynamic).
     """
     x = x.detach().float()
     if limit is None:
         magnitude = x.abs()
-        limit = magnitude.amax(-1, keepdim=True) if form.scale == "token" else magnitude.amax()
-    scale = limit / form.largest
+        limit = magnitude.amax(-1, keepdim=True) if fmt.scale == "token" else magnitude.amax()
+    scale = limit / fmt.largest
     step = torch.where(scale > 0, scale, 1.0)
-    return QuantizedActivation((x / step).round_().clamp_(-form.largest, form.largest), scale)
+    return QuantizedActivation((x / step).round_().clamp_(-fmt.largest, fmt.largest), scale)
 
 
 class StaticRange(nn.Module):

@@ -20,10 +20,10 @@ from xtc_study.compress.quantization.straight_through import StraightThrough
 
 PREFIX = "xtc_quantised_"
 FIELD = "xtc_attention_bits"
-"""In the model's config, so that a saved model says how it attends."""
+"""In the model's config, so that a saved model keeps its way to attend."""
 
 
-def quantise_attention(model: Any, bits: int) -> None:
+def quantize_attention(model: Any, bits: int) -> None:
     """Makes the model attend with ``bits`` bits from now on, and notes it in its config.
 
     Raises:
@@ -34,7 +34,7 @@ def quantise_attention(model: Any, bits: int) -> None:
 
 
 def restore_attention(model: Any) -> None:
-    """Makes a loaded model attend as its config says.
+    """Makes a loaded model attend as its config records.
 
     One whose attention is code of its own attends as it did when it was trained: files of such models were once
     written, though their field changed nothing.
@@ -47,7 +47,7 @@ def restore_attention(model: Any) -> None:
 def _registered(bits: int) -> str:
     """The name that transformers knows attention at ``bits`` bits by."""
     name = f"{PREFIX}{bits}"
-    AttentionInterface.register(name, partial(low_bit_attention, form=ActivationFormat(bits)))
+    AttentionInterface.register(name, partial(low_bit_attention, fmt=ActivationFormat(bits)))
     AttentionMaskInterface.register(name, eager_mask)
     return name
 
@@ -58,20 +58,22 @@ def low_bit_attention(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    form: ActivationFormat,
+    fmt: ActivationFormat,
     scaling: float | None = None,
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """As ``taps.attention_with_scores``, with every operand of both products quantised; the scores are of the
-    quantised queries and keys."""
-    query, key, value = (_rounded(operand, form) for operand in (query, key, value))
-    rounded = partial(_rounded, form=form)
+    """As ``attention_with_scores``, with every operand of both products quantised.
+
+    The scores are those of the quantised queries and keys.
+    """
+    query, key, value = (_rounded(operand, fmt) for operand in (query, key, value))
+    rounded = partial(_rounded, fmt=fmt)
     return attention_with_scores(module, query, key, value, attention_mask, scaling, dropout, probabilities=rounded)
 
 
-def _rounded(x: Tensor, form: ActivationFormat) -> Tensor:
-    integers, scale = quantize_activation(x, form)
+def _rounded(x: Tensor, fmt: ActivationFormat) -> Tensor:
+    integers, scale = quantize_activation(x, fmt)
     assert scale is not None  # quantize_activation always gives one
     rounded: Tensor = StraightThrough.apply(x, (integers * scale).to(x.dtype))  # type: ignore[no-untyped-call]
     return rounded

@@ -22,7 +22,8 @@ def integer_linear(integers: Tensor, weights: Tensor, largest_product: int | Non
     """``integers @ weights^T`` in slices of the inner dimension that keep every partial sum below 2^24.
 
     Args:
-        integers: (..., K). weights: (N, K).
+        integers: (..., K).
+        weights: (N, K).
         largest_product: the largest |integer * weight|; None when either is not a whole number (one slice).
     """
     inner = weights.shape[-1]

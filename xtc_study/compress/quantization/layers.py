@@ -1,4 +1,4 @@
-"""Low-bit layers for training: full-precision latent weights, quantised anew in every forward pass.
+"""Low-bit layers for training: full-precision latent weights, quantised in every forward pass.
 
 The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
 al. 2013; XTC uses it without clipping). A clip acts on weights alone, and a weight whose magnitude is the clip exactly
@@ -59,10 +59,12 @@ class _StraightThroughLinear(torch.autograd.Function):
 
 
 class LowBitLinear(Freezable, nn.Linear):
-    """A linear whose weight and input are quantised in the forward pass. Parameters keep their names and full
-    precision. Once frozen (``freeze``) its weight's integers and scale are the ones that were kept.
+    """A linear whose weight and input are quantised in the forward pass.
+
+    Parameters keep their names and full precision. Once frozen (``freeze``), the kept integers and scale are used.
 
     Args:
+        linear: gives its weight and bias.
         weight_format: None leaves the weight in full precision.
         activation_format: None leaves the input in full precision.
     """
@@ -109,8 +111,10 @@ class LowBitLinear(Freezable, nn.Linear):
 
 
 class LowBitEmbedding(Freezable, nn.Embedding):
-    """An embedding with one scale a row. Only the rows a batch looks up are quantised, never the whole table, until it
-    is frozen (``freeze``)."""
+    """An embedding with one scale a row.
+
+    Until it is frozen (``freeze``), only the rows that a batch looks up are quantised, never the whole table.
+    """
 
     weight_format: WeightFormat
 

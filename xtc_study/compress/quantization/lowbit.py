@@ -1,4 +1,4 @@
-"""Makes a full-precision student low-bit in place, as its recipe says."""
+"""Makes a full-precision student low-bit in place, by its recipe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from xtc_study.compress.encoder_parts import encoder_parts
 from xtc_study.compress.quantization.activations import ActivationFormat
-from xtc_study.compress.quantization.attention import quantise_attention
+from xtc_study.compress.quantization.attention import quantize_attention
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
 from xtc_study.compress.quantization.shared_input import share_inputs
@@ -49,23 +49,28 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
     parts = encoder_parts(model)
     names = parts.layer_linears + (parts.head_linears if recipe.quantise_pooler else ())
     weights, activations, table = weight_format(recipe), activation_format(recipe), embedding_format(recipe)
+
+    # Before anything is replaced: groups that do not divide a matrix raise here.
     if weights is not None:
         for name in names:
             grouped(model.get_submodule(name).weight, weights.granularity)
+
     if weights is not None or activations is not None:
         for name in names:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
         for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
             if count > 1:  # queries, keys and values
                 share_inputs(model.get_submodule(parent))
+
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
         if recipe.quantise_tables:
             for name, module in list(model.named_modules()):
                 if type(module) is nn.Embedding and not name.startswith(f"{parts.layers}."):
                     replace(model, name, LowBitEmbedding(module, table))
+
     if recipe.quantise_attention:
-        quantise_attention(model, recipe.activation_bits)
+        quantize_attention(model, recipe.activation_bits)
 
 
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:

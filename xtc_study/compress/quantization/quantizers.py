@@ -12,12 +12,13 @@ Other codes differ in more. BiT (Liu et al. 2022) subtracts a matrix's mean befo
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from xtc_study.granularity import Granularity
 
 TERNARY_THRESHOLD = 0.7
 """Weights below this share of the mean magnitude become 0 (Ternary Weight Networks, eq. 6)."""
@@ -43,7 +44,7 @@ class WeightFormat:
     def __post_init__(self) -> None:
         if type(self.bits) is not int or not 1 <= self.bits <= 8:
             raise ValueError(f"bits={self.bits!r}: expected 1 (binary), 2 (ternary) or 3 to 8, a whole number")
-        group_size(self.granularity)
+        Granularity.parse(self.granularity)
         if self.clip is not None and not (
             isinstance(self.clip, int | float) and type(self.clip) is not bool and 0 < self.clip < math.inf
         ):
@@ -51,8 +52,8 @@ class WeightFormat:
 
     @property
     def largest(self) -> int:
-        """The largest integer: 1 for binary and ternary, else 2^(bits-1) - 1."""
-        return 1 if self.bits <= 2 else 2 ** (self.bits - 1) - 1
+        """The largest integer (see ``largest_integer``)."""
+        return largest_integer(self.bits)
 
 
 class Quantized(NamedTuple):
@@ -62,17 +63,9 @@ class Quantized(NamedTuple):
     scale: Tensor
 
 
-def group_size(granularity: str) -> int | None:
-    """The N of ``group:N``; None for ``tensor`` and ``row``.
-
-    Raises:
-        ValueError: none of these.
-    """
-    if granularity in ("tensor", "row"):
-        return None
-    if not isinstance(granularity, str) or not re.fullmatch(r"group:[1-9][0-9]{0,17}", granularity):
-        raise ValueError(f"granularity={granularity!r}: expected 'tensor', 'row' or 'group:N', for example 'group:64'")
-    return int(granularity.removeprefix("group:"))
+def largest_integer(bits: int) -> int:
+    """The largest integer of a weight of so many bits: 1 for binary and ternary, else 2^(bits-1) - 1."""
+    return 1 if bits <= 2 else int(2 ** (bits - 1)) - 1
 
 
 def grouped(weight: Tensor, granularity: str) -> Tensor:
@@ -81,15 +74,8 @@ def grouped(weight: Tensor, granularity: str) -> Tensor:
     Raises:
         ValueError: an unknown granularity, or columns that do not divide into groups of N.
     """
-    rows, columns = weight.shape
-    size = group_size(granularity)
-    if granularity == "tensor":
-        return weight.reshape(1, 1, rows * columns)
-    if size is None:
-        return weight.unsqueeze(1)
-    if columns % size:
-        raise ValueError(f"granularity={granularity!r}: {columns} columns do not divide into groups of {size}")
-    return weight.reshape(rows, columns // size, size)
+    rows, groups = Granularity.parse(granularity).scale_shape(*weight.shape)
+    return weight.reshape(rows, groups, weight.numel() // (rows * groups))
 
 
 def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
@@ -100,8 +86,10 @@ def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
 
 
 def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights kept, NaN where mean|w| is
-    not finite."""
+    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights that are not 0.
+
+    The scale is NaN where mean|w| is not finite.
+    """
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
     kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted
@@ -118,7 +106,7 @@ def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) 
     return Quantized((groups / step).round_().clamp_(-largest, largest).to(dtype), scale)
 
 
-def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
     """Integers and scales of a weight matrix of shape (rows, columns).
 
     A group with a weight that is not finite, or (1 and 2 bits) whose magnitudes sum beyond float32, gets a scale that
@@ -129,15 +117,15 @@ def quantize_weight(weight: Tensor, form: WeightFormat, dtype: torch.dtype = tor
         dtype: of the integers; bfloat16 holds them exactly too, in half the memory.
     """
     weight = weight.detach().float()
-    if form.clip is not None:
-        weight = weight.clamp(-form.clip, form.clip)
-    groups = grouped(weight, form.granularity)
-    if form.bits == 1:
+    if fmt.clip is not None:
+        weight = weight.clamp(-fmt.clip, fmt.clip)
+    groups = grouped(weight, fmt.granularity)
+    if fmt.bits == 1:
         integers, scale = binary(groups, dtype)
-    elif form.bits == 2:
+    elif fmt.bits == 2:
         integers, scale = ternary(groups, dtype)
     else:
-        integers, scale = symmetric(groups, form.largest, dtype)
+        integers, scale = symmetric(groups, fmt.largest, dtype)
     return Quantized(integers.reshape(weight.shape), scale)
 
 

@@ -1,7 +1,9 @@
 """The quantised input of a linear. Queries, keys and values read one tensor; it is quantised once for all three.
 
-What was quantised is remembered within one forward pass of the block that holds these linears, and no longer: a tensor
-may change without a trace, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
+Why not pass the quantised tensor along: the three linears are called by transformers' own attention code, which knows
+plain tensors alone and differs by family; so the result is remembered, by tensor and version, for each thread. It is
+remembered within one forward pass of the block that holds these linears, and no longer: a tensor may change without a
+new version, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class LinearInput(NamedTuple):
 
 
 class _Last(threading.local):
+    """The last input that was quantised in this thread."""
+
     blocks: int = 0
-    """How many blocks the forward pass is inside of."""
+    """Blocks that the forward pass is inside of."""
     source: weakref.ref[Tensor] | None = None
     key: tuple[object, ...] = ()
     result: LinearInput | None = None
@@ -93,7 +97,7 @@ def _forget() -> None:
     _last.source, _last.key, _last.result = None, (), None
 
 
-def linear_input(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     """x (..., in), quantised, with no gradient of its own.
 
     Within ``one_pass`` a second call with the same tensor and format gives the first call's result. Only the last
@@ -103,20 +107,20 @@ def linear_input(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, l
         limit: as in ``quantize_activation``; with one, nothing is shared, for each layer learns its own.
     """
     if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
-        return _quantised(x, form, dtype, limit)
-    key = (x._version, form, dtype)
+        return _quantized(x, fmt, dtype, limit)
+    key = (x._version, fmt, dtype)
     if _last.result is not None and _last.source is not None and _last.source() is x and _last.key == key:
         return _last.result
-    result = _quantised(x, form, dtype, None)
+    result = _quantized(x, fmt, dtype, None)
     _last.source, _last.key, _last.result = weakref.ref(x), key, result
     return result
 
 
-def _quantised(x: Tensor, form: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def _quantized(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
     with torch.no_grad():
-        if form is None:
+        if fmt is None:
             value = x.detach().to(dtype)
             return LinearInput(value, None, value)
-        integers, scale = quantize_activation(x, form, limit)
+        integers, scale = quantize_activation(x, fmt, limit)
         assert scale is not None  # quantize_activation always gives one
         return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype))

@@ -15,8 +15,8 @@ class StraightThrough(torch.autograd.Function):
     """``apply(latent, quantised)``: the second, with the gradient of the first. Both of one shape."""
 
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, quantised: Tensor) -> Tensor:
-        return quantised
+    def forward(ctx: Any, latent: Tensor, quantized: Tensor) -> Tensor:
+        return quantized
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from xtc_study.compress.encoder_parts import encoder_parts
+from xtc_study.share import Share
 
 
 class LayersError(ValueError):
@@ -27,7 +28,10 @@ def layer_map(
     depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
 
     Args:
-        field, of: for messages: what is cut, and of whom; a teacher may itself be cut out of an encoder.
+        teacher_depth: layers there are.
+        layers: a count, a share, numbers, or None for all.
+        field: the recipe's, for messages.
+        of: what is cut, for messages; a teacher may itself be cut out of an encoder.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.
@@ -35,8 +39,9 @@ def layer_map(
     if layers is None:
         return tuple(range(teacher_depth))
     if isinstance(layers, str):
-        part, whole = map(int, layers.split("/"))
-        layers = max(round(teacher_depth * part / whole), 1)
+        layers = Share.parse(layers).of(teacher_depth)
+
+    # A count: spread evenly.
     if isinstance(layers, int):
         if not 1 <= layers <= teacher_depth:
             raise LayersError(f"{field}={layers}: expected 1 to {teacher_depth}, the {of}'s depth")
@@ -44,6 +49,8 @@ def layer_map(
         if stride >= 2:
             return tuple(left // 2 + stride * (i + 1) - 1 for i in range(layers))
         return tuple(round((i + 1) * teacher_depth / layers) - 1 for i in range(layers))
+
+    # Named layers: each of them once.
     outside = [layer for layer in layers if not 0 <= layer < teacher_depth]
     if outside:
         raise LayersError(f"{field}={list(layers)}: {outside} outside the {of}'s layers 0 to {teacher_depth - 1}")
@@ -69,6 +76,8 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
         setattr(config, name, type(values)(values[layer] for layer in layers))
     config.num_hidden_layers = len(layers)
     student = type(model)(config)
+
+    # Every other parameter keeps its name; those of a kept layer get its new number.
     kept = {f"{parts.layers}.{old}.": f"{parts.layers}.{new}." for new, old in enumerate(layers)}
     state = {}
     for name, tensor in model.state_dict().items():
@@ -78,13 +87,16 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
         prefix = next((old for old in kept if name.startswith(old)), None)
         if prefix is not None:
             state[kept[prefix] + name.removeprefix(prefix)] = tensor
+
     student.load_state_dict(state, strict=True)
     return student.to(model.device)
 
 
 def _per_layer(config: Any) -> dict[str, Any]:
-    """Fields of a configuration that say something of each layer: ModernBERT's ``layer_types``, Reformer's
-    ``attn_layers``, Longformer's ``attention_window``."""
+    """Fields of a configuration with one value a layer.
+
+    ModernBERT has ``layer_types``, Reformer ``attn_layers``, Longformer ``attention_window``.
+    """
     return {
         name: values
         for name, values in vars(config).items()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from xtc_study.compress.encoder_parts import encoder_parts
+from xtc_study.share import Share
 
 SIZE_FIELDS = ("intermediate_size", "hidden_dim")
 """What configurations call the number of inner units; the second is DistilBERT's."""
@@ -41,7 +42,7 @@ def feed_forwards(model: Any) -> list[FeedForward]:
             number of units and back (gated units, as in ModernBERT, have none).
     """
     parts, hidden, units = encoder_parts(model), model.config.hidden_size, units_of(model)
-    found = []
+    pairs = []
     for layer in range(model.config.num_hidden_layers):
         names = [name for name in parts.layer_linears if name.startswith(f"{parts.layers}.{layer}.")]
         shapes = {name: tuple(model.get_submodule(name).weight.shape) for name in names}
@@ -52,8 +53,8 @@ def feed_forwards(model: Any) -> list[FeedForward]:
                 f"{type(model).__name__}: layer {layer} has {len(up)} linears from {hidden} to {units} and "
                 f"{len(down)} back; expected one of each"
             )
-        found.append(FeedForward(up[0], down[0]))
-    return found
+        pairs.append(FeedForward(up[0], down[0]))
+    return pairs
 
 
 def units_of(model: Any) -> int:
@@ -81,10 +82,10 @@ def kept_units(scores: Sequence[Tensor], share: str) -> list[Tensor]:
     """For each layer the units with the highest scores, in rising order; of equal ones the first.
 
     Args:
-        scores: (units,) a layer. share: ``1/4`` is the nearest number of at least 1.
+        scores: (units,) a layer.
+        share: ``1/4`` is the nearest number of at least 1.
     """
-    part, whole = map(int, share.split("/"))
-    count = max(round(len(scores[0]) * part / whole), 1)
+    count = Share.parse(share).of(len(scores[0]))
     return [score.sort(descending=True, stable=True).indices[:count].sort().values for score in scores]
 
 

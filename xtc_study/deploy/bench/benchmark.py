@@ -1,7 +1,7 @@
 """Bytes, memory and milliseconds of a packed folder, beside its float32 teacher and other runtimes' files.
 
 Each runtime runs in a process of its own and in turn, several passes in all, so that a busy moment of the machine does
-not fall on one of them alone; of the passes the least median counts.
+not fall on one of them alone; of the passes the lowest median counts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import Any
 
 import pandas as pd
 
-from xtc_study.packed.checksums import CHECKSUMS, CONFIG, read_config
-from xtc_study.packed.quiet import without_bars
+from xtc_study.errors import first_line
+from xtc_study.model_folder import CONFIG
+from xtc_study.packed.checksums import CHECKSUMS, read_config
+from xtc_study.packed.quiet import quiet_loading
 
 Shape = tuple[int, int]
 SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
@@ -27,17 +29,19 @@ SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that answers batches.
-
-    runtime: one of ``bench_worker.RUNTIMES``. path: its file or folder. config: a folder with its config.json.
-    """
+    """A file and the runtime that it is measured in."""
 
     name: str
     runtime: str
+    """One of ``worker.RUNTIMES``."""
     path: Path
+    """The file, or a folder."""
     config: Path
+    """A folder with its config.json."""
     group: int = 0
+    """Inputs that OpenVINO quantises together; 0: none."""
     more_files: tuple[Path, ...] = field(default=())
+    """Counted into its bytes."""
 
     @property
     def bytes(self) -> int:
@@ -49,13 +53,14 @@ class BenchError(ValueError):
     """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
 
 
-@without_bars()
-def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Contender], dict[str, float]]:
+@quiet_loading()
+def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[Contender], dict[str, float]]:
     """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
 
     Args:
+        folder: packed.
         teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
-        room: a folder for the exported files.
+        workdir: a folder for the exported files.
 
     Returns:
         The contenders, and the largest difference of each export's logits to the packed model's.
@@ -71,8 +76,9 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     from xtc_study.deploy.export.openvino import converted, to_openvino
     from xtc_study.packed.engines.native_build import is_built
 
+    # The float32 side: the given teacher, or one of the packed folder's shape.
     if teacher is None:
-        teacher = room / "fp32"
+        teacher = workdir / "fp32"
         dequantized(folder).save_pretrained(teacher)
     if not (teacher / CONFIG).is_file():
         raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
@@ -84,39 +90,44 @@ def contenders(folder: Path, teacher: Path | None, room: Path) -> tuple[list[Con
     try:
         model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise BenchError(f"teacher {teacher}: does not load ({reason}); expected a float32 folder") from None
-    found = [
+        raise BenchError(
+            f"teacher {teacher}: does not load ({first_line(error)}); expected a float32 folder"
+        ) from None
+
+    # The runtimes that are installed here.
+    runtimes = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
     ]
     if find_spec("numba"):
-        found.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
+        runtimes.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
     if is_built():
-        found.append(Contender("packed, native engine", "xtc-native", folder, folder))
+        runtimes.append(Contender("packed, native engine", "xtc-native", folder, folder))
+
     differences = {}
     if find_spec("onnxruntime") and find_spec("onnxscript"):
-        write_onnx(model, room / "fp32.onnx", int8=False)
-        differences["int8, ONNX Runtime"] = to_onnx(folder, room / "int8.onnx").difference
-        found += [
-            Contender("fp32, ONNX Runtime", "onnxruntime", room / "fp32.onnx", teacher),
-            Contender("int8, ONNX Runtime", "onnxruntime", room / "int8.onnx", folder),
+        write_onnx(model, workdir / "fp32.onnx", int8=False)
+        differences["int8, ONNX Runtime"] = to_onnx(folder, workdir / "int8.onnx").difference
+        runtimes += [
+            Contender("fp32, ONNX Runtime", "onnxruntime", workdir / "fp32.onnx", teacher),
+            Contender("int8, ONNX Runtime", "onnxruntime", workdir / "int8.onnx", folder),
         ]
+
     if find_spec("openvino"):
         import openvino
 
-        openvino.save_model(converted(model), str(room / "fp32.xml"), compress_to_fp16=False)
-        differences["u2, OpenVINO"] = to_openvino(folder, room / "u2.xml").difference
+        openvino.save_model(converted(model), str(workdir / "fp32.xml"), compress_to_fp16=False)
+        differences["u2, OpenVINO"] = to_openvino(folder, workdir / "u2.xml").difference
         group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
-        found += [
-            Contender("fp32, OpenVINO", "openvino", room / "fp32.xml", teacher, 0, (room / "fp32.bin",)),
-            Contender("u2, OpenVINO", "openvino", room / "u2.xml", folder, group, (room / "u2.bin",)),
+        runtimes += [
+            Contender("fp32, OpenVINO", "openvino", workdir / "fp32.xml", teacher, 0, (workdir / "fp32.bin",)),
+            Contender("u2, OpenVINO", "openvino", workdir / "u2.xml", folder, group, (workdir / "u2.bin",)),
         ]
-    return found, differences
+    return runtimes, differences
 
 
 def bench(
-    found: Sequence[Contender],
+    runtimes: Sequence[Contender],
     shapes: Iterable[Shape] = SHAPES,
     threads: Iterable[int] = (1, 2),
     seconds: float = 1.0,
@@ -125,21 +136,31 @@ def bench(
 ) -> pd.DataFrame:
     """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms, worst_ms.
 
-    ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
+    ``ms`` is the lowest of the passes' medians, ``worst_ms`` the highest.
+
+    Args:
+        runtimes: what to measure.
+        shapes: sentences and tokens of each batch.
+        threads: each number of them is measured.
+        seconds: of each measurement, at least.
+        passes: over all runtimes.
+        progress: takes a line of text for each measurement.
 
     Raises:
         BenchError: no runtime, shape, number of threads or pass; a runtime failed.
     """
     shapes, threads = list(shapes), list(threads)
-    if not found or not shapes or not threads or passes < 1:
+    if not runtimes or not shapes or not threads or passes < 1:
         raise BenchError(
-            f"nothing to measure: {len(found)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
+            f"nothing to measure: {len(runtimes)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
             "expected at least one of each (a shape longer than the model reads does not count)"
         )
-    rows, measured, turns = [], 0, len(threads) * passes * len(found)
+
+    # Each runtime in turn, so that a busy moment does not fall on one of them alone.
+    rows, measured, turns = [], 0, len(threads) * passes * len(runtimes)
     for count in threads:
         for turn in range(passes):
-            for one in found:
+            for one in runtimes:
                 measured += 1
                 what = f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}"
                 progress(f"{measured} of {turns}: {what}")
@@ -150,24 +171,11 @@ def bench(
                         | {key: result[key] for key in ("loaded_mb", "peak_mb")}
                         | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
                     )
+
     frame = pd.DataFrame(rows)
     keys = ["name", "threads", "batch"]
     of_passes = frame.groupby(keys, sort=False)
     return of_passes.min().assign(worst_ms=of_passes["worst_ms"].max()).reset_index()
-
-
-def cpu_name() -> str:
-    """The processor's own name for itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        import platform
-
-        return platform.processor() or platform.machine()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in fields.items()}
-    family = f"family {named['cpu family']}, model {named['model']}" if "cpu family" in named else ""
-    return f"{named.get('model name', 'unknown')} ({family}), {os.cpu_count()} CPUs"
 
 
 def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float) -> dict[str, Any]:

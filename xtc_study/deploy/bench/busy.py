@@ -14,12 +14,12 @@ SLACK = 0.5
 SPREAD = 1.25
 """Passes of a quiet machine differ by less, in the middle over all rows."""
 SLOWED = 3.0
-"""More threads cost a small batch something, but never so many times, in the middle over all rows."""
+"""More threads cost a small batch something, but less than this, in the middle over all rows."""
 FIX = "run it again when nothing else runs, or with --force to write them all the same"
 
 
 class BusyError(ValueError):
-    """Times of a busy machine. The message says by what signs, and that nothing was written."""
+    """Times of a busy machine. The message names the signs. Nothing was written."""
 
 
 def cores_in_use(seconds: float = SAMPLE_SECONDS) -> float | None:
@@ -34,7 +34,7 @@ def cores_in_use(seconds: float = SAMPLE_SECONDS) -> float | None:
 
 
 def busy_signs(frame: pd.DataFrame, in_use: float | None) -> list[str]:
-    """What says that the machine was busy, each in words; empty if nothing does.
+    """Signs that the machine was busy, each in words; empty if there are none.
 
     Args:
         frame: what ``bench`` gave: ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
@@ -73,10 +73,12 @@ def why_slow(frame: pd.DataFrame, native_built: bool) -> str:
             packed[where] = min(row["ms"], packed.get(where, row["ms"]))
         elif row["name"] == "fp32, PyTorch":
             full[where] = row["ms"]
+
     slower = [where for where in packed if where in full and packed[where] > full[where]]
     if not slower:
         return ""
     threads, batch = worst = max(slower, key=lambda where: packed[where] / full[where])
+
     reason = (
         "a call of the engine costs more here than the products it saves; larger encoders and batches gain"
         if native_built

@@ -10,10 +10,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from xtc_study.deploy.bench.benchmark import Contender, Shape, bench, cpu_name
+from xtc_study.deploy.bench.benchmark import Contender, Shape, bench
 from xtc_study.deploy.bench.busy import cores_in_use, refuse_if_busy
+from xtc_study.hardware import cpu_name
 from xtc_study.packed.checksums import CHECKSUMS, read_config
 from xtc_study.packed.engines import make_engine
 from xtc_study.packed.text_length import FIELD
@@ -30,11 +31,29 @@ class Setting:
     """What a time was measured with. Only times of one setting can be compared."""
 
     batch: str
-    """Sentences x word pieces: ``1x128``."""
+    """Sentences x tokens: ``1x128``."""
     threads: int
     engine: str
-    """That of packed files; files without packed weights run in PyTorch itself."""
+    """Of packed files; files without packed weights run in PyTorch itself."""
     processor: str
+
+
+@dataclass
+class _Group:
+    """Runs whose files take the same time."""
+
+    shape: str
+    setting: Setting
+    runs: list[Path]
+    ms: float | None = None
+    """None: not measured yet."""
+
+
+class Measured(NamedTuple):
+    """A run that was measured, for all runs of its shape."""
+
+    run: Path
+    ms: float
 
 
 def shape_of(config: Mapping[str, Any]) -> str:
@@ -51,47 +70,71 @@ def measure_runs(
     again: bool = False,
     progress: Callable[[str], None] = lambda text: None,
     force: bool = False,
-) -> list[tuple[Path, float]]:
-    """Writes latency.json into each run folder, and returns one run and its milliseconds for each shape measured.
+) -> list[Measured]:
+    """Writes latency.json into each run folder, and returns the run that was measured for each shape.
 
-    Each file is answered by the engine that ``load`` chooses here, in a process of its own. What was measured in the
-    same setting before, of this run or of another with the same shape, is not measured again.
+    Each file runs in the engine that ``load`` chooses here, in a process of its own. A shape that was measured in the
+    same setting before is not measured again.
 
     Args:
-        runs: folders of done runs. batch: cut to what a model can read.
-        seconds, passes: as for ``bench``. again: measure everything once more.
+        runs: folders of done runs.
+        batch: sentences and tokens of each; cut to what a model can read.
+        threads: of the engine.
+        seconds: as for ``bench``.
+        passes: as for ``bench``.
+        again: measure everything once more.
+        progress: takes a line of text for each measurement.
         force: write times of a busy machine too.
 
     Raises:
         BusyError: the machine is busy; nothing is written.
-        CheckpointError: a run without its model. BenchError: a file that does not load.
+        CheckpointError: a run without its model.
+        BenchError: a file that does not load.
     """
-    engine, processor = make_engine("auto").name, cpu_name()
-    groups: dict[tuple[str, Setting], list[Path]] = {}
-    for run in runs:
-        config = read_config(run / "model")
-        length = min(batch[1], config.get("max_position_embeddings", batch[1]))
-        setting = Setting(f"{batch[0]}x{length}", threads, engine, processor)
-        groups.setdefault((shape_of(config), setting), []).append(run)
-    known = {} if again else {key: _known(folders, key[1]) for key, folders in groups.items()}
-    measured = []
-    for setting in dict.fromkeys(setting for _, setting in groups):
-        first = {key: folders[0] for key, folders in groups.items() if key[1] == setting and known.get(key) is None}
-        found = [Contender(run.name, "xtc-auto", run / "model", run / "model") for run in first.values()]
-        if not found:
+    groups = _groups(runs, batch, threads)
+    if not again:
+        for group in groups:
+            group.ms = _known(group.runs, group.setting)
+
+    # One benchmark a setting, so that its passes take the files in turn.
+    measured: list[Measured] = []
+    for setting in dict.fromkeys(group.setting for group in groups):
+        unknown = [group for group in groups if group.setting == setting and group.ms is None]
+        if not unknown:
             continue
-        words, length = setting.batch.split("x")
+        contenders = [
+            Contender(group.runs[0].name, "xtc-auto", group.runs[0] / "model", group.runs[0] / "model")
+            for group in unknown
+        ]
+        sentences, length = setting.batch.split("x")
         in_use = cores_in_use()
-        frame = bench(found, [(int(words), int(length))], [threads], seconds, passes, progress)
+        frame = bench(contenders, [(int(sentences), int(length))], [threads], seconds, passes, progress)
         if not force:
             refuse_if_busy(frame, in_use)
+
         times = dict(zip(frame["name"], frame["ms"], strict=True))
-        known |= {key: float(times[run.name]) for key, run in first.items()}
-        measured += [(run, float(times[run.name])) for run in first.values()]
-    for key, folders in groups.items():
-        for run in folders:
-            write_json(run / LATENCY, {"ms": known[key], **asdict(key[1])})
+        for group in unknown:
+            group.ms = float(times[group.runs[0].name])
+            measured.append(Measured(group.runs[0], group.ms))
+
+    # Written when all is measured: a busy machine then leaves every file as it was.
+    for group in groups:
+        for run in group.runs:
+            write_json(run / LATENCY, {"ms": group.ms, **asdict(group.setting)})
     return measured
+
+
+def _groups(runs: Sequence[Path], batch: Shape, threads: int) -> list[_Group]:
+    """The runs by shape and setting, in the order of each group's first run."""
+    engine, processor = make_engine("auto").name, cpu_name()
+    groups: dict[tuple[str, Setting], _Group] = {}
+    for run in runs:
+        config = read_config(run / "model")
+        shape = shape_of(config)
+        length = min(batch[1], config.get("max_position_embeddings", batch[1]))
+        setting = Setting(f"{batch[0]}x{length}", threads, engine, processor)
+        groups.setdefault((shape, setting), _Group(shape, setting, [])).runs.append(run)
+    return list(groups.values())
 
 
 def _known(runs: Sequence[Path], setting: Setting) -> float | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from xtc_study.hardware import forget_peak, resident
+from xtc_study.model_folder import CONFIG
 
 CHUNK_TOKENS = 1024
-"""PyTorch models get large batches in pieces of so many tokens: fresh 50 MB tensors cost more than they save."""
+"""Tokens of each part of a large batch that a PyTorch model gets: fresh 50 MB tensors cost more than they save."""
 
 
 def main() -> None:
@@ -24,6 +25,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+    # Memory in three steps: the runtime's imports, the loaded model, and its peak at the first batch.
     start = RUNTIMES[job["runtime"]](job)
     imports = resident()
     forget_peak()
@@ -31,6 +34,7 @@ def main() -> None:
     loaded = resident()
     first = measure(run, config, (1, 128 if config.max_position_embeddings >= 128 else 16), 0.0)
     peak = resident("VmHWM")
+
     shapes = [tuple(shape) for shape in job["shapes"]]
     times = {f"{batch}x{length}": measure(run, config, (batch, length), job["seconds"]) for batch, length in shapes}
     memory = {"loaded_mb": (loaded - imports) / 1e6, "peak_mb": (peak - imports) / 1e6, "imports_mb": imports / 1e6}
@@ -52,10 +56,11 @@ def _packed(job: dict[str, Any]) -> Start:
 
     _import_architecture(job)
     engine = job["runtime"].removeprefix("xtc-")
+    # Imported now: an engine's own libraries are no memory of the model's.
     if engine == "numba":
-        pass
+        from xtc_study.packed.engines import numba_engine  # noqa: F401
     if engine == "native":
-        pass
+        from xtc_study.packed.engines import native_engine  # noqa: F401
     return lambda: _torch_run(loading.load(job["path"], engine))
 
 
@@ -116,7 +121,7 @@ def _openvino(job: dict[str, Any]) -> Start:
 def _config(job: dict[str, Any]) -> Any:
     from types import SimpleNamespace
 
-    return SimpleNamespace(**json.loads((Path(job["config"]) / "config.json").read_text()))
+    return SimpleNamespace(**json.loads((Path(job["config"]) / CONFIG).read_text()))
 
 
 RUNTIMES = {
@@ -132,16 +137,18 @@ RUNTIMES = {
 
 def measure(run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seconds: float) -> dict[str, float]:
     """Median and least milliseconds of a batch, over at least 3 repetitions and ``seconds``, after one to warm up."""
-    from xtc_study.deploy.sample_inputs import probe_inputs
+    from xtc_study.deploy.sample_inputs import sample_inputs
 
-    inputs = probe_inputs(config, *shape)
+    inputs = sample_inputs(config, *shape)
     times: list[float] = []
     run(inputs)
+
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:
         started = time.perf_counter()
         run(inputs)
         times.append(1000 * (time.perf_counter() - started))
+
     times.sort()
     return {"ms": times[len(times) // 2], "least_ms": times[0]}
 

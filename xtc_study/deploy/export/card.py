@@ -30,12 +30,17 @@ OPTIONS = {
 
 
 def write_export_card(
-    path: Path, run: DoneRun, names: Sequence[str], max_length: int, config: Any, found: Agreement
+    path: Path, run: DoneRun, names: Sequence[str], max_length: int, config: Any, agreement: Agreement
 ) -> None:
     """Writes README.md beside ``path``, the exported file.
 
     Args:
-        names: the file's inputs. config: the packed model's. found: how near its answers are.
+        path: of the exported file.
+        run: that it is made of.
+        names: the file's inputs.
+        max_length: tokens of the longest text.
+        config: the packed model's.
+        agreement: of its logits with the packed model's.
     """
     kind = "onnx" if path.suffix == ".onnx" else "openvino"
     files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
@@ -43,6 +48,7 @@ def write_export_card(
     title = {"onnx": "ONNX", "openvino": "OpenVINO"}[kind]
     sizes = ", ".join(f"`{file.name}` {file.stat().st_size:,} bytes" for file in files)
     outputs = "the value" if not labels else f"one a class: {', '.join(f'`{plain(name)}`' for name in labels)}"
+
     lines = [
         f"# {plain(run.path.name)} for {title}",
         "",
@@ -53,14 +59,14 @@ def write_export_card(
         "",
         f"- Inputs: {', '.join(f'`{name}`' for name in names)}, each int64 (batch, length), as the tokenizer beside "
         "this file gives them; any batch, any length up to the one below.",
-        f"- Texts are cut at {max_length} word pieces, as in training: `truncation=True` does so, for the tokenizer "
+        f"- Texts are cut at {max_length} tokens, as in training: `truncation=True` does so, for the tokenizer "
         "knows that length.",
         f"- Output: `logits`, float32 (batch, {config.num_labels}): {outputs}.",
         f"- {OPTIONS[kind]}",
         "",
         "## How near it is",
         "",
-        f"Measured when it was exported: {found}. The score of the packed file was:",
+        f"Measured when it was exported: {agreement}. The score of the packed file was:",
         "",
         "| split | metric | packed file |",
         "|---|---|---|",
@@ -79,6 +85,7 @@ def write_export_card(
         _snippet(kind, getattr(config, "xtc_texts", 1) == 2, labels),
         "```",
     ]
+
     (path.parent / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

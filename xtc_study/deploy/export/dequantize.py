@@ -24,7 +24,7 @@ def dequantized(folder: Path) -> Any:
     model = load(folder, "torch")
     for name, module in list(model.named_modules()):
         if isinstance(module, PackedLinear):
-            rows, columns = module.entry.shape
+            rows, columns = module.format.shape
             weight = module.weight
             if module.integers is not None and module.weight_scale is not None:
                 weight = dequantize(Quantized(module.integers.float(), module.weight_scale))
@@ -35,10 +35,12 @@ def dequantized(folder: Path) -> Any:
                 linear.bias = nn.Parameter(module.bias, requires_grad=False)
             replace(model, name, linear)
         elif isinstance(module, PackedEmbedding):
-            integers = unpacked_rows(module.weight, module.entry).float()
-            table = nn.Embedding(*module.entry.shape, device="meta")
+            integers = unpacked_rows(module.weight, module.format).float()
+            table = nn.Embedding(*module.format.shape, device="meta")
             table.weight = nn.Parameter(dequantize(Quantized(integers, module.weight_scale)), requires_grad=False)
             replace(model, name, table)
+
+    # Nothing of the packed format is left in the config.
     for attribute in ("quantization_config", "xtc_checksums"):
         if hasattr(model.config, attribute):
             delattr(model.config, attribute)

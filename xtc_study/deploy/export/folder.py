@@ -13,12 +13,13 @@ from xtc_study.deploy.export.card import write_export_card
 from xtc_study.deploy.export.parity import Agreement
 from xtc_study.deploy.model_card import write_card
 from xtc_study.deploy.sample_inputs import Batch, input_names, of_task
+from xtc_study.model_folder import CONFIG, WEIGHTS
 from xtc_study.packed.checkpoint import repack
-from xtc_study.packed.checksums import CHECKSUMS, CONFIG
+from xtc_study.packed.checksums import CHECKSUMS
 from xtc_study.packed.loading import load
 from xtc_study.packed.text_length import FIELD, TOKENIZER_CONFIG, longest_text, write_length
 from xtc_study.recipe import Recipe
-from xtc_study.runs.find import WEIGHTS, DoneRun
+from xtc_study.runs.find import DoneRun
 from xtc_study.tasks.batches import Padding, tokenised
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training.predict import scores
@@ -35,12 +36,12 @@ def export_packed(
 
     Args:
         rest: store what is not packed in this format instead. It changes the logits a little, so the new file is
-            scored anew, on the task's dev splits.
+            scored again, on the task's dev splits.
         data_dir: a folder in the GLUE download layout, for the scoring; None loads from the hub.
         task_files: descriptions of data sets of your own, likewise.
 
     Raises:
-        ValueError: ``folder`` is there already; a number ``rest`` cannot hold; the data are not to be had.
+        ValueError: ``folder`` is there already; a number ``rest`` cannot hold; data that cannot be found.
         CheckpointError: the run's file is damaged.
     """
     metrics, recipe = run.metrics, run.recipe
@@ -83,7 +84,8 @@ def export_runtime(
     pairs where the task's data cannot be read. These runtimes round otherwise.
 
     Args:
-        data_dir, task_files: where the task's data are, as for ``export_packed``.
+        data_dir: where the task's data are, as for ``export_packed``.
+        task_files: as for ``export_packed``.
 
     Raises:
         ValueError: ``folder`` is there already, the runtime is not installed, or ``data_dir`` or ``task_files`` are
@@ -105,16 +107,16 @@ def export_runtime(
         longest = longest_text(run.model, packed, tokenizer)
         batches = [] if tokenizer is None else _dev_rows(run.recipe, tokenizer, longest, names, data_dir, task_files)
         write: Callable[..., Agreement] = to_onnx if kind == "onnx" else to_openvino
-        found = write(run.model, path, names=names, batches=batches)
-        found.check(path.name)
+        agreement = write(run.model, path, names=names, batches=batches)
+        agreement.check(path.name)
         for file in run.model.iterdir():
             if file.name not in (WEIGHTS, CONFIG, "README.md"):
                 shutil.copy(file, folder / file.name)
         if tokenizer is not None:
             write_length(folder, longest)
         write_plain_config(folder, packed, longest)
-        write_export_card(path, run, names, longest, packed.config, found)
-    return path, found
+        write_export_card(path, run, names, longest, packed.config, agreement)
+    return path, agreement
 
 
 def _dev_rows(
@@ -125,7 +127,7 @@ def _dev_rows(
     data_dir: Path | None,
     task_files: Sequence[Path],
 ) -> list[Batch]:
-    """Rows of the task's first dev split; none where nobody said where the data are, and they are nowhere else."""
+    """Rows of the task's first dev split; none where the data are in no known place."""
     try:
         task = find_task(recipe.task, task_files)
         text = load_task(recipe.task, data_dir, task_files)

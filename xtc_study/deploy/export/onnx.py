@@ -7,11 +7,8 @@ given, rows of the task as a rule, and on made-up pairs where it is given none.
 
 from __future__ import annotations
 
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,22 @@ import torch
 
 from xtc_study.deploy.export.dequantize import dequantized
 from xtc_study.deploy.export.parity import Agreement, agreement
-from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, probe_inputs
+from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, sample_inputs
 from xtc_study.packed.loading import load
+from xtc_study.packed.quiet import quiet_export
 
 
 def to_onnx(
     folder: Path, path: Path, int8: bool = True, names: Sequence[str] = (), batches: Sequence[Batch] = ()
 ) -> Agreement:
-    """Writes the ONNX file and says how near its answers are to the packed model's.
+    """Writes the ONNX file, and compares its logits with the packed model's.
 
     Args:
-        names: its inputs; none: those that the model takes. batches: rows to compare on; none: random ones.
+        folder: packed.
+        path: of the file to write.
+        int8: quantise it dynamically.
+        names: its inputs; none: those that the model takes.
+        batches: rows to compare on; none: random ones.
 
     Raises:
         ValueError: onnx, onnxscript or onnxruntime is not installed.
@@ -52,11 +54,12 @@ def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) ->
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise ValueError(f"ONNX export needs {error.name}; from the source: pip install -e '.[export]'") from None
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    inputs = only(probe_inputs(model.config, 2, 8), names or input_names(model))
+    inputs = only(sample_inputs(model.config, 2, 8), names or input_names(model))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
-    with tempfile.TemporaryDirectory() as room, quiet():
-        plain = Path(room) / "model.onnx" if int8 else path
+    with tempfile.TemporaryDirectory() as workdir, quiet_export():
+        plain = Path(workdir) / "model.onnx" if int8 else path
         torch.onnx.export(
             Logits(model),
             tuple(inputs.values()),
@@ -68,6 +71,7 @@ def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) ->
             external_data=False,
             verbose=False,
         )
+
         if int8:
             quantize_dynamic(
                 plain, path, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"]
@@ -89,19 +93,6 @@ def run_onnx(running: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any
     taken = only(dict(inputs), [port.name for port in running.get_inputs()])
     (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in taken.items()})
     return np.asarray(logits)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Both exporters warn of what is meant to be so."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 class Logits(torch.nn.Module):

@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from xtc_study.deploy.export.dequantize import dequantized
-from xtc_study.deploy.export.onnx import Logits, quiet
+from xtc_study.deploy.export.onnx import Logits
 from xtc_study.deploy.export.parity import Agreement, agreement
-from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, probe_inputs
+from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, sample_inputs
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear, unpacked_rows
 from xtc_study.packed.loading import load
+from xtc_study.packed.quiet import quiet_export
 
 LOW_BIT = 2
 """Wider weights are stored in u8."""
@@ -31,10 +32,13 @@ RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Sequence[Batch] = ()) -> Agreement:
-    """Writes ``path`` (.xml, and .bin beside it) and says how near its answers, with default options, are to ours.
+    """Writes ``path`` (.xml, and .bin beside it), and compares its logits, with default options, with ours.
 
     Args:
-        names: its inputs; none: those that the model takes. batches: rows to compare on; none: random ones.
+        folder: packed.
+        path: of the file to write.
+        names: its inputs; none: those that the model takes.
+        batches: rows to compare on; none: random ones.
 
     Raises:
         ValueError: openvino is not installed.
@@ -45,21 +49,25 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     names = names or input_names(plain)
     model = converted(plain, names)
     packed = load(folder, "torch")
+
+    # Low-bit weights take the places of the float constants; OpenVINO keeps them small.
     constants = {node.get_friendly_name(): node for node in model.get_ops() if node.get_type_name() == "Constant"}
     kept: list[Any] = []
     for name, module in packed.named_modules():
         if isinstance(module, PackedLinear) and module.integers is not None:
-            assert module.weight_scale is not None and module.entry.weight is not None
+            assert module.weight_scale is not None and module.format.weight is not None
             _replace(
-                constants, name, module.integers.numpy(), module.weight_scale.numpy(), module.entry.weight.bits, kept
+                constants, name, module.integers.numpy(), module.weight_scale.numpy(), module.format.weight.bits, kept
             )
         elif isinstance(module, PackedEmbedding):
-            integers = unpacked_rows(module.weight, module.entry).numpy()
+            integers = unpacked_rows(module.weight, module.format).numpy()
             _replace(constants, name, integers, module.weight_scale.numpy(), 8, kept)
     for option, value in RUNTIME_OPTIONS.items():
         model.set_rt_info(value, ["runtime_options", option])
+
     path.parent.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, str(path), compress_to_fp16=False)
+
     running = ov.Core().compile_model(str(path), "CPU")
     rows = batches or made_up(packed, names)
     return agreement(packed, lambda inputs: run_openvino(running, inputs), rows, not batches)
@@ -68,8 +76,8 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
 def converted(model: Any, names: Sequence[str] = ()) -> Any:
     """Any float32 classifier as an OpenVINO model, batch and length left open; ``names`` as for ``to_openvino``."""
     ov = _openvino()
-    inputs = only(probe_inputs(model.config, 2, 8, padded=True), names or input_names(model))
-    with torch.no_grad(), quiet():
+    inputs = only(sample_inputs(model.config, 2, 8, padded=True), names or input_names(model))
+    with torch.no_grad(), quiet_export():
         result = ov.convert_model(Logits(model), example_input=tuple(inputs.values()))
     for port, name in zip(result.inputs, inputs, strict=True):
         port.get_tensor().set_names({name})
@@ -115,6 +123,7 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
     zero = 1 if bits <= LOW_BIT else 128
     codes = op.convert(_codes(integers.astype(np.int16) + zero, bits, kept), "f32")
     point = op.convert(op.constant(np.array(zero, np.uint8)), "f32")
+
     rows, columns = integers.shape
     if scale.shape[1] == 1:
         weight = op.multiply(op.subtract(codes, point), op.constant(scale.astype(np.float32)))
@@ -124,6 +133,7 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
             op.reshape(op.subtract(codes, point), groups, False), op.constant(scale.astype(np.float32)[:, :, None])
         )
         weight = op.reshape(spread, op.constant(np.array([rows, columns])), False)
+
     for target in list(matches[0].output(0).get_target_inputs()):
         target.replace_source_output(weight.output(0))
 

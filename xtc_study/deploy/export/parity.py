@@ -81,15 +81,15 @@ def agreement(
     ours, theirs = [], []
     for batch in batches:
         exact = packed(**batch).logits.float().cpu().numpy()
-        found = np.asarray(other(batch), dtype=np.float32)
+        given = np.asarray(other(batch), dtype=np.float32)
         ours.append(exact)
-        theirs.append(found if found.shape == exact.shape else np.full_like(exact, np.nan))
-    exact, found = np.concatenate(ours), np.concatenate(theirs)
-    if not np.isfinite(found).all():
+        theirs.append(given if given.shape == exact.shape else np.full_like(exact, np.nan))
+    exact, given = np.concatenate(ours), np.concatenate(theirs)
+    if not np.isfinite(given).all():
         return Agreement(len(exact), float("inf"), float("inf"), 0.0, made_up)
-    gap, same = found - exact, None
+    gap, same = given - exact, None
     if exact.shape[1] > 1:
-        same, size = float((exact.argmax(-1) == found.argmax(-1)).mean()), float(np.sqrt(np.square(exact).mean()))
+        same, size = float((exact.argmax(-1) == given.argmax(-1)).mean()), float(np.sqrt(np.square(exact).mean()))
     else:
         size = float(exact.std())
     off_by = float(np.sqrt(np.square(gap).mean())) / size if size else float(np.abs(gap).max())

@@ -1,7 +1,8 @@
 """Builds the native engine with the machine's own compiler (``xtc-study build-engine``), and finds it again.
 
 Nothing is ever compiled while a model is loaded. There is one library for a source, its flags and the processor it was
-made for, in the user's cache folder: after an update of any of them the engine counts as not built.
+made for, in the user's cache folder, which several machines may share: after an update of any of them the engine
+counts as not built.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from xtc_study.atomic import replacing
+from xtc_study.hardware import cpu_abilities
 
 SOURCE = Path(__file__).with_name("native.cpp")
 FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
@@ -34,7 +37,7 @@ def library_path(march: str = NATIVE) -> Path:
     Args:
         march: the processor to compile for, as compilers call it; ``native`` is this one.
     """
-    parts = [SOURCE.read_text(), *FLAGS, march, _processor() if march == NATIVE else platform.machine()]
+    parts = [SOURCE.read_text(), *FLAGS, march, cpu_abilities() if march == NATIVE else platform.machine()]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return _cache_folder() / f"native-{key}.so"
 
@@ -55,9 +58,10 @@ def build(march: str = NATIVE) -> Path:
     program = compiler()
     if program is None:
         raise ValueError("no C++ compiler: install g++ (apt install g++), or use engine='numba'")
+
+    # Compiled beside and renamed: another process never loads half a library.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as room:
-        made = Path(room) / path.name
+    with replacing(path, several_writers=True) as made:
         command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(made)]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
@@ -66,7 +70,6 @@ def build(march: str = NATIVE) -> Path:
         if done.returncode:
             reason = "\n".join(done.stderr.splitlines()[-5:])
             raise ValueError(f"{program} cannot compile the engine; set CXX to g++ 9 or newer\n{reason}")
-        os.replace(made, path)
     return path
 
 
@@ -98,13 +101,3 @@ def instructions(path: Path) -> str:
 
 def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xtc-study"
-
-
-def _processor() -> str:
-    """The machine's kind and, where Linux says so, its processor's abilities: a cache folder may serve several."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    abilities = [line for line in lines if line.startswith(("flags", "Features", "model name"))]
-    return "\n".join([platform.machine(), platform.processor(), *sorted(set(abilities))])

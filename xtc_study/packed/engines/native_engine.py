@@ -34,12 +34,12 @@ class NativeEngine:
         self.torch = TorchEngine()
 
     def prepare(self, layer: PackedLinear) -> None:
-        form = layer.entry.weight
+        fmt = layer.format.weight
         suits = (
-            form is not None
-            and form.bits in (1, 2)
-            and layer.entry.scale_shape[1] == 1
-            and layer.entry.activation is not None
+            fmt is not None
+            and fmt.bits in (1, 2)
+            and layer.format.scale_shape[1] == 1
+            and layer.format.activation is not None
             and layer.weight is not None
             and layer.weight.device.type == "cpu"
         )
@@ -47,26 +47,34 @@ class NativeEngine:
             self.torch.prepare(layer)
             layer.engine = self.torch
         else:
-            layer.weight = _packed_anew(layer)
+            layer.weight = _repacked(layer)
 
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
-        entry, weight, scale = layer.entry, layer.weight, layer.weight_scale
-        assert entry.weight is not None and entry.activation is not None and weight is not None and scale is not None
+        module_format, weight, scale = layer.format, layer.weight, layer.weight_scale
+        assert (
+            module_format.weight is not None
+            and module_format.activation is not None
+            and weight is not None
+            and scale is not None
+        )
         weight = packed_bytes(weight)
         if x.device.type != "cpu" or weight.device.type != "cpu":
             return self._elsewhere(layer, x)
-        outputs, columns = entry.shape
+
+        # Everything the library reads by its address: float32 on the CPU, without gaps.
+        outputs, columns = module_format.shape
         flat, scale, bias = inputs(x, columns), floats(scale), layer.bias
         if bias is not None:
             bias = floats(bias)
         limit = -1.0  # each row's own
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
-        elif entry.activation.scale == "tensor":
+        elif module_format.activation.scale == "tensor":
             limit = float(flat.detach().abs().amax())
+
         y = results(*x.shape[:-1], outputs)
         _library().xtc_linear(
-            entry.weight.bits,
+            module_format.weight.bits,
             flat.data_ptr(),
             flat.numel() // columns,
             columns,
@@ -75,7 +83,7 @@ class NativeEngine:
             scale.data_ptr(),
             scale.numel() == 1,
             None if bias is None else bias.data_ptr(),
-            entry.activation.largest,
+            module_format.activation.largest,
             limit,
             y.data_ptr(),
             torch.get_num_threads(),
@@ -84,8 +92,8 @@ class NativeEngine:
 
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
         """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
-        assert layer.weight is not None and layer.entry.weight is not None
-        integers = integers_of(layer.weight.cpu().numpy(), layer.entry.shape, layer.entry.weight.bits)
+        assert layer.weight is not None and layer.format.weight is not None
+        integers = integers_of(layer.weight.cpu().numpy(), layer.format.shape, layer.format.weight.bits)
         layer.integers = torch.from_numpy(integers).to(x.device)
         layer.weight, layer.engine = None, self.torch
         return self.torch.linear(layer, x)
@@ -113,18 +121,18 @@ def _shifts(bits: int) -> Any:
     return np.arange(0, 8, bits, dtype=np.uint8)
 
 
-def _packed_anew(layer: PackedLinear) -> Tensor:
+def _repacked(layer: PackedLinear) -> Tensor:
     """The file's bytes in the layout of native.cpp; some panels at a time, to take little memory."""
-    assert layer.weight is not None and layer.entry.weight is not None
-    (_, columns), bits = layer.entry.shape, layer.entry.weight.bits
-    rows = layer.weight.reshape(-1, layer.entry.row_bytes)
+    assert layer.weight is not None and layer.format.weight is not None
+    (_, columns), bits = layer.format.shape, layer.format.weight.bits
+    rows = layer.weight.reshape(-1, layer.format.row_bytes)
     step = max(2**18 // columns // PANEL, 1) * PANEL
-    parts = [codes_of(layer.entry.unpack(part).numpy(), bits) for part in rows.split(step)]
+    parts = [codes_of(layer.format.unpack(part).numpy(), bits) for part in rows.split(step)]
     return torch.from_numpy(np.concatenate(parts))
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep up to 64 MB for the next batch: fetching large tensors' pages anew costs a seventh to a third.
+    """Lets glibc keep up to 64 MB for the next batch: new pages for large tensors cost a seventh to a third.
 
     It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
     block is not touched, so takes no memory.

@@ -1,6 +1,6 @@
 """The fast engine on a CPU without a compiler: weights stay 1 or 2 bits in memory, products by ``_int_mm``.
 
-A linear's weights are unpacked anew at each call into one int8 scratch matrix that all layers share: for BERT-base
+A linear's weights are unpacked at each call into one int8 scratch matrix that all layers share: for BERT-base
 that is 2.4 MB, which stays in the cache. Layers this does not suit (3 to 8 bits, groups of weights, inputs left in
 full precision, other devices) go to the torch engine.
 """
@@ -44,13 +44,13 @@ class NumbaEngine:
         self.torch = TorchEngine()
 
     def prepare(self, layer: PackedLinear) -> None:
-        form, columns = layer.entry.weight, layer.entry.shape[1]
-        bits = form.bits if form is not None else 0
+        fmt, columns = layer.format.weight, layer.format.shape[1]
+        bits = fmt.bits if fmt is not None else 0
         suits = (
             bits in kernels.WEIGHTS_PER_BYTE
             and columns % kernels.WEIGHTS_PER_BYTE[bits] == 0
-            and layer.entry.scale_shape[1] == 1
-            and layer.entry.activation is not None
+            and layer.format.scale_shape[1] == 1
+            and layer.format.activation is not None
             and layer.weight is not None
             and layer.weight.device.type == "cpu"
             and has_exact_int8("cpu")
@@ -64,20 +64,23 @@ class NumbaEngine:
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
         if x.device.type != "cpu":
             return self._elsewhere(layer, x)
-        rows, columns = layer.entry.shape
+        rows, columns = layer.format.shape
+
         flat = inputs(x.detach(), columns).reshape(-1, columns)
         y = results(len(flat), rows)
         weights = self._unpacked(layer)
         constants = self._levels(layer, flat)
         scale, bias = self._epilogue(layer)
+
+        # A chunk at a time: quantise the inputs, multiply, scale the sums.
         for start in range(0, len(flat), CHUNK):
             part = flat[start : start + CHUNK].numpy()
             q = torch.empty(part.shape, dtype=torch.int8, device=CPU)
             scales = np.empty(len(part), np.float32)
             if threads := _threads(part.size):
-                loops.run(loops.quantise_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
+                loops.run(loops.quantize_rows, threads, part, constants, q.numpy(), scales, len(part), columns)
             else:
-                kernels.quantise_rows(part, *constants, q.numpy(), scales)
+                kernels.quantize_rows(part, *constants, q.numpy(), scales)
             sums = torch._int_mm(q, weights.t()).numpy()
             out = y[start : start + CHUNK].numpy()
             if threads := _threads(out.size):
@@ -88,17 +91,17 @@ class NumbaEngine:
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
         """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
-        form = layer.entry.activation
-        assert form is not None
+        fmt = layer.format.activation
+        assert fmt is not None
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         else:
-            limit = -1.0 if form.scale == "token" else float(x.abs().amax())
-        return np.array([form.largest, limit], np.float32)
+            limit = -1.0 if fmt.scale == "token" else float(x.abs().amax())
+        return np.array([fmt.largest, limit], np.float32)
 
     def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
         """Weight scale and bias, both (N,)."""
-        rows = layer.entry.shape[0]
+        rows = layer.format.shape[0]
         assert layer.weight_scale is not None
         scale = floats(layer.weight_scale.reshape(-1).expand(rows)).numpy()
         bias = np.zeros(rows, np.float32) if layer.bias is None else floats(layer.bias).numpy()
@@ -106,12 +109,12 @@ class NumbaEngine:
 
     def _unpacked(self, layer: PackedLinear) -> Tensor:
         """The weights, int8 (N, K), in this thread's scratch: valid until the next call."""
-        assert layer.weight is not None and layer.entry.weight is not None
-        rows, columns = layer.entry.shape
+        assert layer.weight is not None and layer.format.weight is not None
+        rows, columns = layer.format.shape
         scratch = getattr(_own, "scratch", None)
         if scratch is None or scratch.numel() < rows * columns:
             scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8, device=CPU)
-        spread, wide = kernels.SPREAD[layer.entry.weight.bits]
+        spread, wide = kernels.SPREAD[layer.format.weight.bits]
         codes, target = packed_bytes(layer.weight).numpy(), scratch[: rows * columns].numpy().view(wide)
         if threads := _threads(rows * columns):
             loops.run(getattr(loops, spread.__name__), threads, codes, target, len(codes))
@@ -129,7 +132,7 @@ class NumbaEngine:
 
 
 def _threads(size: int) -> int:
-    """The threads that a loop over so many numbers is shared by; 0: none but this one."""
+    """Threads for a loop over ``size`` numbers; 0: this one alone."""
     threads = torch.get_num_threads()
     return threads if loops is not None and threads > 1 and size >= WORTH_THREADS else 0
 
@@ -137,7 +140,7 @@ def _threads(size: int) -> int:
 def _two_bits(layer: PackedLinear) -> Tensor:
     """The file's five weights a byte as four a byte, which unpack faster; a few rows at a time."""
     assert layer.weight is not None
-    rows, columns = layer.entry.shape
+    rows, columns = layer.format.shape
     packed = layer.weight.numpy().reshape(rows, -1)
     codes = np.empty(rows * columns // 4, np.uint8)
     step = max(2**18 // columns, 1)

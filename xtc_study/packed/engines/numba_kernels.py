@@ -25,7 +25,7 @@ def _largest(x):  # type: ignore[no-untyped-def]
 
 
 @njit("(float32[:, ::1], float32, float32, int8[:, ::1], float32[::1])", cache=True, nogil=True)
-def quantise_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
+def quantize_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
     """x (M, K) float32 to q int8 and scales (M,). limit < 0: each row's own maximum."""
     for row in range(x.shape[0]):
         largest = _largest(x[row]) if limit < 0 else limit

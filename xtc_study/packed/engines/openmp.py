@@ -12,10 +12,10 @@ import torch
 @cache
 def openmp() -> ctypes.CDLL | None:
     """The libgomp that torch brings along and has loaded; None where it brings another or none."""
-    found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    if len(found) != 1:
+    libraries = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
+    if len(libraries) != 1:
         return None
-    library = ctypes.CDLL(str(found[0]))
+    library = ctypes.CDLL(str(libraries[0]))
     library.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
     library.GOMP_parallel.restype = None
     return library

@@ -19,16 +19,16 @@ class TorchEngine:
 
     def prepare(self, layer: PackedLinear) -> None:
         assert layer.weight is not None
-        if layer.entry.weight is not None:
-            layer.integers = layer.entry.unpack(layer.weight).to(layer.weight.device)
+        if layer.format.weight is not None:
+            layer.integers = layer.format.unpack(layer.weight).to(layer.weight.device)
             layer.weight = None
 
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
-        entry, x = layer.entry, x.float()
-        if entry.activation is None:
+        module_format, x = layer.format, x.float()
+        if module_format.activation is None:
             return integer_first_linear(x, None, self._weight(layer), layer.bias, None)
         limit = layer.input_range.limit if layer.input_range is not None else None
-        q, token_scale = quantize_activation(x, entry.activation, limit)
+        q, token_scale = quantize_activation(x, module_format.activation, limit)
         scale = layer.weight_scale
         one_scale = layer.integers is not None and scale is not None and scale.shape[1] == 1
         if one_scale and has_exact_int8(x.device.type):
@@ -36,7 +36,9 @@ class TorchEngine:
             total = int8_matmul(q.to(torch.int8).reshape(-1, q.shape[-1]), layer.integers)
             y = total.reshape(*q.shape[:-1], len(layer.integers)) * (scale.reshape(-1) * token_scale)
             return y if layer.bias is None else y + layer.bias
-        product = None if entry.weight is None else entry.weight.largest * entry.activation.largest
+        product = (
+            None if module_format.weight is None else module_format.weight.largest * module_format.activation.largest
+        )
         return integer_first_linear(q, token_scale, self._weight(layer), layer.bias, product)
 
     def _weight(self, layer: PackedLinear) -> Quantized:

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from xtc_study import __version__
+from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
-from xtc_study.atomic import replace_file
+from xtc_study.atomic import publish_file
 from xtc_study.report.markup import TEMPLATES, html_environment
 from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.pages.script import CSP, policy, script
@@ -83,10 +83,10 @@ def write_report(
             shown_failures=SHOWN_FAILURES,
             **common,
         )
-        replace_file(folder / study.href, html)
+        publish_file(folder / study.href, html)
     pareto, claims = pareto_figure(studies), claims_figure(studies)
     for figure in [*([pareto[0]] if pareto else []), *([] if claims.missing else [claims])]:
-        replace_file(folder / f"{figure.name}.svg", figure.file)
+        publish_file(folder / f"{figure.name}.svg", figure.file)
     html = environment.get_template("index.html.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
@@ -102,7 +102,7 @@ def write_report(
         notebooks={name: address for name, address in executed.items() if name not in {one.name for one in studies}},
         **common,
     )
-    index = replace_file(folder / "index.html", html)
+    index = publish_file(folder / "index.html", html)
     link_back(folder)
     return index
 
@@ -125,11 +125,11 @@ def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
     if study.frame is not None and not study.frame.empty:
         parquet = io.BytesIO()
         study.frame.to_parquet(parquet, index=False)
-        replace_file(place / "results.csv", study.frame.to_csv(index=False))
-        replace_file(place / "results.parquet", parquet.getvalue())
+        publish_file(place / "results.csv", study.frame.to_csv(index=False))
+        publish_file(place / "results.parquet", parquet.getvalue())
         files |= {"results.csv": f"{place.name}/results.csv", "results.parquet": f"{place.name}/results.parquet"}
     for figure in study.figures.values():
-        replace_file(place / f"{figure.name}.svg", figure.file)
+        publish_file(place / f"{figure.name}.svg", figure.file)
         files[f"{figure.name}.svg"] = f"{place.name}/{figure.name}.svg"
     return files
 

@@ -14,9 +14,9 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from xtc_study import __version__
+from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
-from xtc_study.atomic import replace_file
+from xtc_study.atomic import publish_file
 from xtc_study.nearest import did_you_mean
 from xtc_study.report.pages.html import citation, earlier_pages, shown_states
 from xtc_study.report.scope import scope_together
@@ -124,10 +124,10 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     }
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
-        replace_file(folder / study.href.replace(".html", ".md"), text)
+        publish_file(folder / study.href.replace(".html", ".md"), text)
     pareto = pareto_figure(studies)
     if pareto:
-        replace_file(folder / f"{pareto[0].name}.svg", pareto[0].file)
+        publish_file(folder / f"{pareto[0].name}.svg", pareto[0].file)
     text = environment.get_template("index.md.j2").render(
         studies=studies,
         cards=cards(studies) if studies else [],
@@ -138,7 +138,7 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
         earlier=earlier_pages(folder, studies, ".md"),
         **common,
     )
-    return replace_file(folder / "index.md", text)
+    return publish_file(folder / "index.md", text)
 
 
 def markdown_table(table: PageTable) -> str:
@@ -187,7 +187,7 @@ def print_pdf(page: Path, browser: str) -> Path:
             content = (Path(folder) / "page.pdf").read_bytes()
         except OSError:
             raise FormatError(f"{page.name}: {browser} printed nothing: {done.stderr.strip()[-300:]}") from None
-    return replace_file(target, content)
+    return publish_file(target, content)
 
 
 def _fenced(text: str) -> str:

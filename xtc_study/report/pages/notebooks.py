@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from xtc_study import __version__
-from xtc_study.atomic import replace_file
+from xtc_study._version import __version__
+from xtc_study.atomic import publish_file
 from xtc_study.report.pages.sanitise import aligned, safe_html, safe_svg
 from xtc_study.report.pages.script import CSP
 
@@ -91,7 +91,7 @@ def _make(job: tuple[Path, NotebookPage, str, Path]) -> bool:
     except Exception:
         # Cut short, or almost a notebook, in whatever way: a run's page is no reason to go without a report.
         return False
-    replace_file(target, html)
+    publish_file(target, html)
     return True
 
 

@@ -7,7 +7,7 @@ from html import escape, unescape
 from pathlib import Path
 from urllib.parse import quote
 
-from xtc_study.atomic import replace_file
+from xtc_study.atomic import publish_file
 
 _HEAD = 4000
 """Characters of a page in which its title stands."""
@@ -39,7 +39,7 @@ def link_back(folder: Path) -> None:
             text = path.read_text("utf-8")
             linked = _BETWEEN.sub(lambda _, beside=path.parent: links_beside(beside), text, count=1)  # type: ignore[misc]
             if linked != text:
-                replace_file(path, linked)
+                publish_file(path, linked)
         except (OSError, UnicodeDecodeError):
             continue
 

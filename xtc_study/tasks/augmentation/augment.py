@@ -15,7 +15,6 @@ Differences from TinyBERT's code, on purpose:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
+from xtc_study.atomic import replacing
 from xtc_study.tasks.augmentation.words import Slot, WordSource
 from xtc_study.tasks.task import Task
 
@@ -81,9 +81,8 @@ class Augmenter:
             files.append(file)
             if not file.is_file():
                 rows = self.train.select(range(start, min(start + CHUNK_ROWS, len(self.train))))
-                partial = file.with_suffix(".partial")
-                self.augmented(rows).to_parquet(partial)
-                os.replace(partial, file)
+                with replacing(file) as partial:
+                    self.augmented(rows).to_parquet(partial)
         return files
 
     def augmented(self, rows: Dataset) -> Dataset:

@@ -14,7 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xtc_study.recipe import digest
+from xtc_study.canonical import digest
+from xtc_study.file_stamps import FileStamp, file_stamps
 from xtc_study.tasks.metric_names import F1_OF, f1_of
 from xtc_study.tasks.rows import Rows, read_rows
 from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
@@ -76,19 +77,11 @@ def read_own(path: Path) -> OwnData:
     """
     description = read_description(path)
     files = [path.parent / name for name in description.files.values()]
-    return _read(path, description.model_dump_json(), tuple(_stamp(file) for file in files))
-
-
-def _stamp(file: Path) -> tuple[str, int, int]:
-    try:
-        about = file.stat()
-    except OSError:
-        return str(file), 0, 0
-    return str(file), about.st_size, about.st_mtime_ns
+    return _read(path, description.model_dump_json(), file_stamps(files))
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, description_json: str, stamps: tuple[tuple[str, int, int], ...]) -> OwnData:
+def _read(path: Path, description_json: str, stamps: tuple[FileStamp, ...]) -> OwnData:
     description = Description.model_validate_json(description_json)
     if description.hub:
         raw = _from_hub(path, description)

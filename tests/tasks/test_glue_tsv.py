@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xtc_study.tasks.glue_tsv import Row, read_tsv
 from xtc_study.tasks.task import DataError
-from xtc_study.tasks.tsv import Row, read_tsv
 
 HEADER = "index\tsentence\tlabel\n"
 
@@ -117,7 +117,7 @@ def test_a_row_of_another_width_is_named_with_both_counts(tmp_path: Path, row: s
     assert f", line 3: got {got} columns, expected 3;" in message(path)
 
 
-def test_every_broken_row_is_listed_so_that_one_edit_mends_the_file(tmp_path: Path) -> None:
+def test_every_broken_row_is_listed_so_that_one_edit_repairs_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, f"{HEADER}0\tgood\t1\n1\tcut\nhere\t0\n3\tgood\t0\n" + "x\n" * 12)
     text = message(path)
     assert ", line 3: got 2 columns, expected 3 (wrong too: line 4, 6, 7, 8, 9, 10, 11, 12, 13, 14 and 3 more)" in text
@@ -126,7 +126,7 @@ def test_every_broken_row_is_listed_so_that_one_edit_mends_the_file(tmp_path: Pa
 
 def test_a_header_without_a_needed_column_says_what_it_has(tmp_path: Path) -> None:
     text = message(write(tmp_path, "index\ttext\tlabel\n0\tx\t1\n"))
-    assert "line 1: no column 'sentence' in the header (it has: 'index', 'text', 'label')" in text
+    assert "line 1: no column 'sentence', expected one; the first line names 'index', 'text', 'label'; check" in text
 
 
 def test_a_header_with_a_needed_column_twice_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xtc_study.tasks.lines import numbered_lines
+from xtc_study.tasks.lines import column_places, numbered_lines
 from xtc_study.tasks.task import DataError
 
 SHOWN_LINES = 10
@@ -41,7 +41,7 @@ def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = 
         raise DataError(f"{path}: no such file; the GLUE download layout has it there")
     lines = _lines(path)
     names = list(header) if header is not None else _header(path, lines)
-    wanted = _positions(path, names, columns)
+    wanted = column_places(path, names, columns, "; check that this is the file of the GLUE download")
     rows: list[Row] = []
     broken: list[Row] = []
     for number, line in lines:
@@ -70,19 +70,8 @@ def _header(path: Path, lines: Iterator[tuple[int, str]]) -> list[str]:
     return first[1].split("\t")
 
 
-def _positions(path: Path, names: list[str], columns: Sequence[str]) -> list[int]:
-    for column in columns:
-        if names.count(column) != 1:
-            found = "no column" if column not in names else f"{names.count(column)} columns"
-            raise DataError(
-                f"{path}, line 1: {found} {column!r} in the header (it has: {', '.join(map(repr, names))}); "
-                "expected exactly one, check that this is the file of the GLUE download"
-            )
-    return [names.index(column) for column in columns]
-
-
 def _broken_message(path: Path, broken: list[Row], expected: int) -> str:
-    # Every broken line is named at once, so that one edit mends the file.
+    # Every broken line is named at once, so that one edit repairs the file.
     first, others = broken[0], [str(row.line) for row in broken[1:]]
     also = ""
     if others:
