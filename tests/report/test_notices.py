@@ -41,7 +41,7 @@ def test_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
     frame = collect(tmp_path, planned)
     assert frame["rows_cut"].tolist() == [150, 150]
     assert notices_of(frame) == [
-        "75% of the rows of toy-sentiment dev are longer than max_length=128 word pieces and were read in part."
+        "75% of the rows of toy-sentiment dev are longer than max_length=128 tokens and were read in part."
     ]
 
 

@@ -28,9 +28,9 @@ class Card:
 
 
 def cards(studies: Sequence[StudyPage]) -> list[Card]:
-    """The key figures: best packed file under so many bytes, its loss against its teacher, claims answered, hours.
+    """The key figures: best packed file under a limit of bytes, its loss against its teacher, claims answered, hours.
 
-    So many bytes: the round number above the smallest packed file that keeps ``KEPT`` of its teacher's score; above
+    The limit is the round number above the smallest packed file that keeps ``KEPT`` of its teacher's score; above
     the one with the best score where none does. Files of full precision count only where no other is there.
     """
     every = comparable([point for study in studies for point in study.points])
