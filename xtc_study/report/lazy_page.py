@@ -168,7 +168,9 @@ class LazyStudyPage(StudyPage):
 
     @cached_property
     def arms(self) -> PageTable:
-        return arms_part(self.frame, self.scores.reset_index(), self.source.spec.reference, self.differences)
+        reference, (_, broken) = self.source.spec.reference, self._comparisons
+        left_out = {arm: why for (arm, compared_with), why in broken.items() if compared_with == reference}
+        return arms_part(self.frame, self.scores.reset_index(), reference, self.differences, left_out)
 
     @cached_property
     def tasks(self) -> PageTable:

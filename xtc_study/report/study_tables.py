@@ -29,7 +29,11 @@ from xtc_study.report.tables import (
 
 
 def arms_part(
-    frame: pd.DataFrame, table: pd.DataFrame, reference: str, differences: Mapping[str, Difference]
+    frame: pd.DataFrame,
+    table: pd.DataFrame,
+    reference: str,
+    differences: Mapping[str, Difference],
+    left_out: Mapping[str, str],
 ) -> PageTable:
     """What each arm scores and weighs, the reference first.
 
@@ -38,10 +42,13 @@ def arms_part(
         table: ``analysis.score_tables.arm_table`` of it.
         reference: the arm that the others are compared with.
         differences: by arm, its difference to the reference.
+        left_out: by arm, why it has none although its runs are done.
     """
     if frame.empty:
         return NO_TABLE
-    return PageTable(arm_text(table, reference), _arms_caption(frame, reference, differences), arm_order(table))
+    caption = _arms_caption(frame, reference, differences)
+    caption += "".join(f" {arm} has no difference. {why}" for arm, why in left_out.items())
+    return PageTable(arm_text(table, reference), caption, arm_order(table))
 
 
 def tasks_part(frame: pd.DataFrame, reference: str) -> PageTable:
