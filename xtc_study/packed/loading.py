@@ -22,6 +22,10 @@ from xtc_study.packed.quiet import quiet_loading
 def load(folder: str | Path, engine: str = "auto") -> Any:
     """The model of a packed folder, in evaluation mode, with the logits of the student that was saved.
 
+    Example:
+        >>> model = load("exports/cola-1bit")
+        >>> logits = model(**tokenizer(["A sentence."], return_tensors="pt")).logits  # [rows, classes]
+
     Args:
         folder: packed.
         engine: auto, torch, numba or native (``xtc_study.packed.engines``).
