@@ -79,7 +79,10 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
 def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
     codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
     places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
-    assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
+    following = codes[places[0] + 1]["source"]
+    assert len(places) == 1 and re.search(
+        r"check_injected\(globals\(\)\)|Study\.from_names\(\"\w+\", globals\(\)\)", following
+    )
 
 
 def prepared(name: str, folder: Path, **chosen: Any) -> Path:
@@ -191,9 +194,30 @@ def test_examples_beside_the_parameters_work(study: str) -> None:
     for name, comment in offered:
         for example in re.findall(r"\{.*?\}", comment):
             given: dict[str, Any] = {{"axes": "axes", "fields": "overrides"}[name]: ast.literal_eval(example)}
-            study = Study(study, **given)
-            assert study.spec.claims, example
-            assert study.spec.reference == Study(study).spec.reference, example
+            chosen = Study(study, **given)
+            assert chosen.spec.claims, example
+            assert chosen.spec.reference == Study(study).spec.reference, example
+
+
+MOST_IMPORTS, MOST_CODE = 6, 50
+"""Of an ablation's notebook: import statements beside that of ``Study``, and lines of code that are not blank."""
+
+
+@pytest.mark.parametrize("study", study_names())
+def test_the_notebook_of_an_ablation_shows_the_parts_of_a_page_and_builds_little_itself(study: str) -> None:
+    cells = cells_of(load_study(study).notebook)
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    lines = [line for source in code for line in source.splitlines() if line.strip()]
+    nodes = [node for source in code for node in ast.walk(ast.parse(source))]
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert len(imports) - 1 <= MOST_IMPORTS and len(lines) <= MOST_CODE
+    parts = ["study.run(workers)", "page = study.page()\npage.verdicts", "page.arms", 'page.figures["differences"]']
+    assert [code.index(part) for part in parts] == sorted(code.index(part) for part in parts), "the answer comes first"
+    assert 'page.figures["seeds"]' in code and "page.tasks" in code
+    prose = sum(cell["cell_type"] == "markdown" for cell in cells) / len(cells)
+    assert 0.4 <= prose <= 0.55
+    references = cells[-1]["source"]
+    assert references.startswith("## References\n") and "https://arxiv.org/abs/" in references
 
 
 READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
