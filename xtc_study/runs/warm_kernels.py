@@ -22,6 +22,9 @@ LATER = (
     "transformers.trainer",
 )
 """What a run imports inside functions, beside what its notebook's cells import."""
+NO_CUDA_YET = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+"""A library that asks for a GPU while it is imported then asks NVML: a process in which CUDA has begun cannot fork
+kernels that use it. Kernels do not get this variable."""
 COLD = "XTC_COLD_KERNELS"
 """Environment variable: set to anything, every kernel imports by itself, as on other systems than Linux."""
 
@@ -63,7 +66,7 @@ def _started(modules: tuple[str, ...], environment: tuple[tuple[str, str], ...])
     process = subprocess.Popen(
         [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *modules, *LATER],
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server then removes the folder
-        env={**os.environ, **dict(environment)},
+        env={**os.environ, **dict(environment), **NO_CUDA_YET},
         start_new_session=True,
     )
     while not path.exists() and process.poll() is None:
