@@ -1,4 +1,4 @@
-"""XTC Study: the extreme compression of pre-trained transformers, in notebooks and in small files."""
+"""XTC Study: extreme compression of pre-trained transformers, studied in notebooks and stored in small files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ register_with_transformers()
 
 
 def load(folder: str | Path, engine: str = "auto") -> Any:
-    """The model of a packed folder, ready to predict; see ``xtc_study.packed.loading.load``."""
+    """Load the model of a packed folder, ready to predict; see ``xtc_study.packed.loading.load``."""
     # Imported here so that planning and reports start without torch.
     from xtc_study.packed.loading import load as load_packed
 
