@@ -142,7 +142,7 @@ def work_folder() -> Path:
 
 
 def results_folder(profile: str, chosen: str | Path | None = None) -> Path:
-    """Return the parent of results/, reports/ and exports/: the current checkout, else the current folder."""
+    """Return ``chosen`` if given, else $XTC_RESULTS/profile, else ``work_folder``/results/profile; absolute."""
     if chosen:
         return Path(chosen).expanduser().absolute()
     root = os.environ.get(RESULTS_VARIABLE)

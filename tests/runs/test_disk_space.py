@@ -56,7 +56,7 @@ def test_shallow_teachers_and_narrow_students(tmp_path: Path) -> None:
 def test_models_that_are_not_here_are_named(tmp_path: Path) -> None:
     found = disk_needs([ONE_BIT, Recipe.of(task="cola", model="far/away")], [], tmp_path / "not" / "there")
     assert found.unknown == ("far/away",)
-    assert found.text().startswith("disk: unknown, for the weights of far/away are not here yet; ")
+    assert found.text().startswith("disk: unknown, since the weights of far/away are not on this machine yet; ")
 
 
 def test_in_words() -> None:
