@@ -111,10 +111,10 @@ def varies_budget(arms: Sequence[Arm]) -> bool:
 
 
 def with_arm(fields: Mapping[str, Any], arm: Arm) -> dict[str, Any]:
-    """Return recipe fields with those of the arm, ``x2`` multiplied out against the value before it.
+    """Return recipe fields with those of the arm; ``x2`` becomes twice the value that the field had before.
 
     Raises:
-        ArmError: ``x2`` for a field whose value before it is not a number.
+        ArmError: ``x2`` for a field that had no number before.
     """
     merged = dict(fields)
     for field, value in arm.set.items():

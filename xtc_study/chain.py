@@ -1,7 +1,7 @@
 """The chain of trainings that carries out a recipe, each step with its own content address. Imports no torch.
 
 ``teacher -> reduce -> quantise stage 1..n``. A step's address covers its own parameters and its parent's address, so
-recipes whose chains begin alike share the trained models of that beginning.
+recipes that share a prefix of the chain share its trained models.
 """
 
 from __future__ import annotations

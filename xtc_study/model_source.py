@@ -71,7 +71,7 @@ def _refuse_packed(name: str, folder: Path) -> None:
     if packed:
         raise ModelError(
             f"model={name!r}: {folder} is a packed folder, a finished student whose weights are a few bits; give the "
-            "encoder that its README.md names, or classify sentences with this folder by xtc-study predict"
+            "encoder that its README.md names, or use the folder as it is with xtc-study predict"
         )
 
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.6
-"""difflib's default: the least share of both names' letters that must match, in the same order."""
+"""difflib's default: the share of both names' letters that must match at least, in the same order."""
 
 
 def nearest(name: object, names: Iterable[object], count: int = 1) -> list[str]:

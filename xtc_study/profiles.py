@@ -37,7 +37,7 @@ class Profile(BaseModel):
     per_task: dict[str, dict[str, Any]] = {}
     """Recipe fields that differ for one task."""
     notes: list[str] = []
-    """Where its values come from, and how sure they are."""
+    """Where its values come from, and how certain they are."""
 
     def epochs(self, task: str, budget: str | None = None) -> float:
         """Return the training length of a student on a task, in epochs.

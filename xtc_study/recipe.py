@@ -97,7 +97,7 @@ class Recipe(BaseModel):
     weight_bits: int = 1
     """1 (binary), 2 (ternary), 3 to 8, or 32 for full precision."""
     embedding_bits: int | None = None
-    """Bits of the word embeddings, one scale a row; None: as weight_bits."""
+    """Bits of the word embeddings, one scale per row; None: as weight_bits."""
     activation_bits: int = 8
     """Bits of the input of each low-bit linear: 2 to 8, or 32."""
     granularity: str = "tensor"
@@ -139,8 +139,8 @@ class Recipe(BaseModel):
     augmentation_candidates: Count = 15
     """Maximum number of words that a replacement is drawn from (TinyBERT's M)."""
     quantise_tables: bool = False
-    """Whether the position and type tables are low-bit too, at embedding_bits, one scale a row. The paper counts them
-    at b bits; its released configs leave them in full precision."""
+    """Whether the position and type tables are low-bit too, at embedding_bits, one scale per row. The paper counts
+    them at b bits; its released configs leave them in full precision."""
     rest: Literal["fp32", "fp16", "8bit"] = "fp32"
     """How the file stores what is not packed: position table, vectors, scales. They are rounded after training and
     before the score is measured."""

@@ -52,7 +52,7 @@ class ClaimSpec(_Strict):
 
     @property
     def bound(self) -> float:
-        """The difference at which the claim becomes true: the margin with its sign."""
+        """The difference at which the claim turns from false to true: the margin with its sign."""
         return self.margin if self.kind == "higher" else -self.margin
 
 
@@ -149,7 +149,7 @@ def study_at(
     except ValidationError as error:
         raise StudyError(f"study {study.name}: {what_is_wrong(error, StudySpec, INNER)}") from None
 
-    # Their names: at least two, all different.
+    # There must be at least two arms, with different names.
     arms = spec.arm_names
     if len(arms) < 2 and not axes:
         raise StudyError(f"study {study.name}: arms: expected at least two, got {', '.join(arms) or 'none'}")
@@ -157,7 +157,7 @@ def study_at(
     if twice:
         raise StudyError(f"study {study.name}: more than one arm is called {', '.join(twice)}")
 
-    # The claims and the reference must name arms; of a part of the axes, only those that do are kept.
+    # The claims and the reference must name arms. With chosen axes, those that do not are dropped or replaced.
     if axes:
         kept = [claim for claim in spec.claims if {claim.arm, claim.reference} <= set(arms)]
         reference = spec.reference if spec.reference in arms else arms[0]

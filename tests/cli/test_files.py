@@ -75,7 +75,7 @@ def test_export_copies_a_folder_that_loads(results: Path, run_id: str, tmp_path:
 
 def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str, tmp_path: Path) -> None:
     words = ["--results", str(results), "--output", str(tmp_path / "out"), "--rest", "8bit"]
-    assert f"chosen of 1: {run_id}, accuracy " in call("export", "--best", "--max-mb", "8", *words)
+    assert f"chosen from 1: {run_id}, accuracy " in call("export", "--best", "--max-mb", "8", *words)
     old, new = (folder / "model.safetensors" for folder in (results / "runs" / run_id / "model", tmp_path / "out"))
     assert new.stat().st_size < old.stat().st_size
     assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()

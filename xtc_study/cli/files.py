@@ -47,7 +47,7 @@ def time_files(
     if len(shapes) != 1:
         raise ValueError(f"--batch {batch}: expected one shape, for example 1x128")
 
-    # The done runs that have a model.
+    # Find the done runs that have a model.
     studies = selection.chosen()
     states = [study.states() for study in studies]
     done = dict.fromkeys(run for one in states for run in one.loc[one["state"] == "done", "run_id"])
@@ -57,7 +57,7 @@ def time_files(
             f"no done run with its model in {studies[0].places.runs}; run the study first with xtc-study run"
         )
 
-    # Damaged files are skipped, for their times would mean nothing.
+    # Skip damaged files, whose times would mean nothing.
     sound = []
     for folder in folders:
         try:
@@ -131,7 +131,7 @@ def export_model(
         raise ValueError(f"--rest {rest}: expected one of {', '.join(REST_FORMATS)}, with --to packed{near}")
     load_profile(profile)  # raises for an unknown profile, and lists those that exist
 
-    # The run.
+    # Find the run.
     where = results_folder(profile, results)
     limit = None if max_mb is None else int(max_mb * 1e6)
     if run is None:
@@ -141,7 +141,7 @@ def export_model(
     else:
         done = find_run(where, run)
 
-    # Its file.
+    # Write its file.
     folder = (output or work_folder() / "exports" / done.path.name).absolute()
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # before datasets is imported
     if to == "packed":
@@ -177,7 +177,7 @@ def predict_texts(
     ] = None,
     engine: EngineName = "auto",
 ) -> None:
-    """Classify sentences with a packed model and print one line of JSON each, an error for a blank line of input."""
+    """Classify sentences with a packed model and print one line of JSON each. A blank line of input gets an error."""
     from xtc_study.deploy.predict import predict_texts
 
     _check_packed(folder)
@@ -218,7 +218,7 @@ def bench_folder(
     from xtc_study.packed.text_length import longest_text
     from xtc_study.places import optional_folder
 
-    # The shapes that the model can read.
+    # Keep the shapes that the model can read.
     _check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
@@ -246,7 +246,7 @@ def bench_folder(
     if reason := why_slow(frame, is_built()):
         out.print(reason, markup=False)
 
-    # A busy machine: a warning, or with a card to write, an error.
+    # A busy machine gives a warning or, where times are to be written, an error.
     if not card or force:
         for sign in busy_signs(frame, in_use):
             err.print(f"warning: this machine is busy: {sign}", style="yellow", markup=False)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xtc_study.study import Study
 
 SHOWN_CLASSES = 12
-"""Of a larger number of classes only the rarest are listed."""
+"""Of more classes than this, only the rarest are listed."""
 
 
 def data_lines(studies: Sequence[Study], only_bad: bool = False) -> Iterator[str]:

@@ -23,7 +23,7 @@ class RunLog:
 
     Args:
         folders: of the runs to carry out.
-        clock: gives seconds.
+        clock: returns the time in seconds.
     """
 
     folders: Sequence[Path]

@@ -40,7 +40,7 @@ def show_plan(
     if measure:
         measure_models(studies, compute, out)
 
-    # A table for each study, then all studies together.
+    # Show a table for each study, then the total.
     runs: dict[str, str] = {}
     for study in studies:
         states = study.states()
@@ -61,7 +61,7 @@ def show_plan(
         done = sum(state == "done" for state in runs.values())
         out.print(f"in total: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
 
-    # What the runs read and need.
+    # Show what the runs read and need.
     say_data(studies, out)
     say_needs(studies, runs, out)
     out.print(f"results: {studies[0].places.results}", markup=False)

@@ -40,12 +40,12 @@ class DiskNeeds:
         if self.unknown:
             return f"disk: unknown, since the weights of {', '.join(self.unknown)} are not on this machine yet; {free}"
         if not self.steps + self.runs:
-            return f"disk: nothing more; {free}"
-        text = f"disk: about {in_bytes(self.steps)} of steps and {in_bytes(self.runs)} of runs"
+            return f"disk: nothing more needed; {free}"
+        text = f"disk: about {in_bytes(self.steps)} for steps and {in_bytes(self.runs)} for runs"
         text += f", {in_bytes(self.training)} more for each worker while it trains" if self.training else ""
         text += f"; {free}"
         if self.steps + self.runs + self.training > self.free:
-            text += ". That is too little: choose another disk with --results, or see xtc-study clean"
+            text += ". That is not enough: choose another disk with --results, or free some with xtc-study clean"
         return text
 
 

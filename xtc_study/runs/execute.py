@@ -24,9 +24,9 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
-"""Environment of a kernel: in an executed notebook a progress bar becomes hundreds of saved lines."""
+"""Switches progress bars off: in an executed notebook each becomes hundreds of saved lines."""
 MEMORY = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""Makes torch on Linux ask for huge pages: without, allocating the word table's gradient takes a tenth of a step."""
+"""Makes torch on Linux ask for huge pages. Without them a tenth of a step goes into the word table's gradient."""
 
 
 def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:

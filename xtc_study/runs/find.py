@@ -73,7 +73,7 @@ def find_run(results: Path, run_id: str) -> DoneRun:
         raise FindError(f"run {run_id!r}: {state}, not done, in {results / 'runs'}{why}")
     known = [done.path.name for done in done_runs(results)]
     near = nearest(run_id, known, SHOWN)
-    some = f"; did you mean {' or '.join(near)}?" if near else f"; {len(known)} done there" if known else ""
+    some = f"; did you mean {' or '.join(near)}?" if near else f", which has {len(known)} done" if known else ""
     raise FindError(f"run {run_id!r}: not in {results / 'runs'}{some}")
 
 
@@ -91,7 +91,7 @@ class Choice:
 
     @property
     def reason(self) -> str:
-        among = f"chosen of {self.among}: {_score_text(self.run)}"
+        among = f"chosen from {self.among}: {_score_text(self.run)}"
         if self.run is self.best:
             return f"{among}; the best score"
         return (

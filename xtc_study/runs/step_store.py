@@ -19,7 +19,7 @@ class DamagedStepError(RuntimeError):
 
 
 class UnreadableStepError(RuntimeError):
-    """A step whose files read back other values than were written. Making it again would end the same way."""
+    """A step whose files do not read back as they were written. Making it again would end the same way."""
 
 
 FAILURE = "failure.json"
@@ -58,9 +58,9 @@ class StepStore:
             return
         reason = (_read(path) or {}).get("reason", f"{path} cannot be read either")
         raise UnreadableStepError(
-            f"step {address} was made before, but its files do not read back as they were written ({reason}). It is not "
-            f"made again, since that would end the same way. Its files are kept in {path.parent}; with another version "
-            "of transformers or xtc-study, remove that folder (xtc-study clean also removes it) and run again"
+            f"step {address} was made before, but its files do not read back as they were written ({reason}). It is "
+            f"not made again, since that would end the same way. Its files are kept in {path.parent}; with another "
+            "version of transformers or xtc-study, remove that folder (xtc-study clean also removes it) and run again"
         )
 
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:

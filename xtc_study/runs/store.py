@@ -38,7 +38,7 @@ class RunFolder:
     def acquire(self, again: bool = False, dead: str = "") -> str | None:
         """Take the run's lease and return its token; None if the run is done or another process holds it.
 
-        The results of an earlier attempt are removed.
+        Results of an earlier attempt are removed.
 
         Args:
             again: as for ``lease.take``.

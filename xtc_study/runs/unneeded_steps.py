@@ -22,7 +22,7 @@ class Surplus(NamedTuple):
     """Folders of steps that can be removed."""
 
     unused: list[Path]
-    """No planned run and no run of the folder uses them."""
+    """No planned run and no run in the folder uses them."""
     finished: list[Path]
     """Only done runs use them. Their files and scores remain; a new run that shares a step trains it again."""
 
