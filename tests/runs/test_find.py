@@ -106,7 +106,7 @@ def test_mistyped_run_id_suggests_a_few_near_ones(tmp_path: Path) -> None:
 
 def test_why_a_run_cannot_be_taken_is_said(tmp_path: Path) -> None:
     failed = made_up(tmp_path, 0.9, 900, "failed", seed=1)
-    with pytest.raises(FindError, match=r"failed, not done, in .*: status\.json says 'failed'"):
+    with pytest.raises(FindError, match=r"failed, not done, in .*: status\.json has state 'failed'"):
         find_run(tmp_path, failed)
     corrupt = made_up(tmp_path, 0.9, 900, seed=2)
     (tmp_path / "runs" / corrupt / "metrics.json").write_text("{")
@@ -114,7 +114,7 @@ def test_why_a_run_cannot_be_taken_is_said(tmp_path: Path) -> None:
         find_run(tmp_path, corrupt)
     without = made_up(tmp_path, 0.9, 900, seed=3)
     (tmp_path / "runs" / without / "model" / "model.safetensors").unlink()
-    with pytest.raises(FindError, match=r"done, but .*model is not there"):
+    with pytest.raises(FindError, match=r"done, but .*model is missing"):
         find_run(tmp_path, without)
 
 

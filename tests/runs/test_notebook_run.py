@@ -96,7 +96,7 @@ def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     with (
         FileLock(folder / "claim.lock"),
-        pytest.raises(LeaseError, match=f"run {RECIPE.run_id}: another process works on it"),
+        pytest.raises(LeaseError, match=f"run {RECIPE.run_id}: another process is carrying it out"),
     ):
         NotebookRun(tmp_path, RECIPE)
 
