@@ -42,7 +42,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise says["error"]
         return object()
 
-    model_check._answer.cache_clear()
+    model_check._look_up.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
@@ -63,8 +63,8 @@ def test_what_is_there_passes_and_the_hub_is_not_asked(here: Path, hub: dict[str
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"model": "./none"}, "model='./none': no such folder; expected one, or a name of the hub"),
-        ({"start": "/no/where"}, "start='/no/where': no such folder; expected one, or a name of the hub"),
+        ({"model": "./none"}, "model='./none': no such folder; give an existing folder or a hub name"),
+        ({"start": "/no/where"}, "start='/no/where': no such folder; give an existing folder or a hub name"),
         ({"model": "no/such/folder"}, "model='no/such/folder': no such folder, and the hub's names are OWNER/NAME"),
         ({"model": "minilm"}, "model='minilm': no such folder, and the hub's names are OWNER/NAME"),
         ({"start": "techer"}, "start='techer': no such folder, .* OWNER/NAME; did you mean 'teacher'?"),

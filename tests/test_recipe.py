@@ -198,8 +198,8 @@ BAD: list[tuple[str, Any, str]] = [
     ("layers", 2.5, "expected a count of at least 1"),
     ("layers", True, "not true or false"),
     ("layers", [], "at least one teacher layer"),
-    ("layers", [3, 1], "rising order"),
-    ("layers", [1, 1], "rising order"),
+    ("layers", [3, 1], "ascending order"),
+    ("layers", [1, 1], "ascending order"),
     ("layers", {"a": 1}, "expected a count of at least 1"),
     ("layers", ["1", "3"], "expected"),
     ("layers", [True, 3], "expected"),
@@ -233,7 +233,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("teacher_dropout", "x", "expected true or false"),
     ("vocabulary", "small", "'full' or 'task'"),
     ("teacher_layers", "3/2", "at most 1/1 of the encoder's layers"),
-    ("teacher_layers", [3, 1], "encoder layers in rising order"),
+    ("teacher_layers", [3, 1], "encoder layers in ascending order"),
     ("teacher_layers", 0, "a list of encoder layers"),
     ("ffn", "3/2", "at most 1/1 of the teacher's units"),
     ("ffn", "half", "expected a share such as 1/2"),
@@ -306,7 +306,7 @@ def test_what_is_low_bit(fields: dict, low: bool) -> None:
 
 def test_the_schema_says_what_a_field_means() -> None:
     fields = Recipe.model_json_schema()["properties"]
-    assert fields["max_length"]["description"] == "Longest input in tokens; longer ones are cut."
+    assert fields["max_length"]["description"] == "Longest input in tokens; longer texts are cut."
     assert {name for name, field in fields.items() if "description" not in field} <= {
         "batch_size",
         "weight_decay",

@@ -189,7 +189,7 @@ def test_the_example_of_contributing_is_a_study(folder: Path) -> None:
         pytest.param({"claims": [{**CLAIM, "reference": "x"}]}, "arm 'x'", id="unknown reference of a claim"),
         pytest.param({"reference": "y"}, "arm 'y'", id="unknown reference"),
         pytest.param({"arms": [SOUND["arms"][0]] * 2 + SOUND["arms"][1:]}, "high", id="an arm's name twice"),
-        pytest.param({"axes": {"a": {"x": {}, "y": {}}}}, "has axes and arms", id="axes and arms"),
+        pytest.param({"axes": {"a": {"x": {}, "y": {}}}}, "has both axes and arms", id="axes and arms"),
         pytest.param(
             {"profiles": {"smoke": {"reference": "z"}}}, "profile smoke: arm 'z'", id="a profile's reference"
         ),

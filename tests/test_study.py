@@ -50,7 +50,7 @@ def test_what_chosen_points_leave_is_said_in_words() -> None:
         "1-bit": "2 arms, compared with 1-bit, A32 (not with 32-bit, A32, which was not chosen); "
         "1 of 3 claims can be judged.",
         "8-bit": "2 arms, compared with 8-bit, A32 (not with 32-bit, A32, which was not chosen); "
-        "no claim is left, for each is about an arm that was not chosen.",
+        "no claim can be judged: each is about an arm that was not chosen.",
     }
     for bits, sentence in said.items():
         assert Study("12_bits", axes={"weights": [bits]} if bits else None).in_words() == sentence

@@ -1,4 +1,4 @@
-"""XTC Study: the extreme compression of pre-trained transformers, in notebooks and in small files.
+"""XTC Study: extreme compression of pre-trained transformers, studied in notebooks and stored in small files.
 
 The public names are imported when they are first used, so that planning and reports start without torch:
 

@@ -12,33 +12,35 @@ from pydantic import BaseModel, ConfigDict
 from xtc_study.nearest import did_you_mean
 
 BUDGET = "budget"
-"""Not a recipe field: names a budget of the profile, which sets epochs and reduce_epochs."""
+"""Not a recipe field: it names one of the profile's budgets, which sets epochs and reduce_epochs."""
 TIMES = re.compile(r"x(\d+(?:\.\d+)?)")
-"""``x2``: twice what the profile gives, so that one study fits encoders of every size."""
+"""``x2``: twice the profile's value, so that one study fits encoders of every size."""
 
 Axis = Mapping[str, Mapping[str, Any]]
-"""Label to the fields it sets: ``{"1-bit": {"weight_bits": 1}}``."""
+"""Maps a label to the fields it sets: ``{"1-bit": {"weight_bits": 1}}``."""
 
 
 class ArmError(ValueError):
-    """An axis or arm that does not exist or does not fit. The message names it and what there is."""
+    """An axis or arm that does not exist or does not fit. The message names it and the ones that exist."""
 
 
 class Arm(BaseModel):
-    """One setting: every task and seed is run with it."""
+    """One setting of a study; it is run on every task with every seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    """What a reader calls it: ``1-bit, budget C``."""
+    """Its name for a reader: ``1-bit, budget C``."""
     set: dict[str, Any] = {}
-    """The recipe fields that make it, and ``budget``. ``x2`` is twice the profile's value."""
+    """The recipe fields it sets, and ``budget``. ``x2`` is twice the profile's value."""
     factors: dict[str, str] = {}
-    """Axis to label, where the arm is a cell of a grid."""
+    """The arm's label on each axis, where it is a cell of a grid."""
 
 
 def grid(axes: Mapping[str, Axis]) -> list[Arm]:
-    """Every combination of the axes' labels, the last axis fastest. An arm is named by its labels.
+    """Return an arm for every combination of the axes' labels, the last axis varying fastest.
+
+    An arm is named by its labels.
 
     Raises:
         ArmError: two axes set the same field.
@@ -57,14 +59,15 @@ def grid(axes: Mapping[str, Axis]) -> list[Arm]:
 
 
 def chosen_axes(axes: Mapping[str, Axis], chosen: Mapping[str, Sequence[Any]]) -> dict[str, Axis]:
-    """The axes with only the chosen points, in the order chosen.
+    """Return the axes with only the chosen points, in the order chosen.
 
     Args:
-        chosen: axis to points. A point is a label of the axis or, where every label of the axis sets one and the same
+        axes: of the study.
+        chosen: points by axis. A point is a label of the axis or, where every label of the axis sets one and the same
             field, any value of that field.
 
     Raises:
-        ArmError: an unknown axis, an axis without points, or a point that is neither.
+        ArmError: an unknown axis, an axis without points, or a point that is neither a label nor a value.
     """
     unknown = sorted(set(chosen) - set(axes))
     if unknown:
@@ -80,38 +83,38 @@ def _points(name: str, axis: Axis, points: Sequence[Any]) -> Axis:
     takes_text = any(
         isinstance(value, str) and not TIMES.fullmatch(value) for of in axis.values() for value in of.values()
     )
-    found: dict[str, Mapping[str, Any]] = {}
+    kept: dict[str, Mapping[str, Any]] = {}
     for point in points:
         if str(point) in axis:
-            found[str(point)] = axis[str(point)]
+            kept[str(point)] = axis[str(point)]
         elif isinstance(point, str) and re.fullmatch(r"[^/]*", point) and not (takes_text or TIMES.fullmatch(point)):
             value = f", or a value of {next(iter(fields))}" if len(fields) == 1 else ""
             near = did_you_mean(point, axis)
             raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{value}{near}")
         elif len(fields) == 1:
-            found[str(point)] = {next(iter(fields)): point}
+            kept[str(point)] = {next(iter(fields)): point}
         else:
             near = did_you_mean(point, axis)
             raise ArmError(f"axis {name}: no point {point!r}; expected some of {', '.join(axis)}{near}")
-    return found
+    return kept
 
 
 def varied_fields(arms: Sequence[Arm]) -> set[str]:
-    """The recipe fields in which the arms differ from each other by intent."""
+    """Return the recipe fields that the arms set, by themselves or through a budget."""
     varied = {field for arm in arms for field in arm.set}
     return varied - {BUDGET} | ({"epochs", "reduce_epochs"} if varies_budget(arms) else set())
 
 
 def varies_budget(arms: Sequence[Arm]) -> bool:
-    """Whether an arm names a budget of the profile."""
+    """Return whether any arm names a budget of the profile."""
     return any(BUDGET in arm.set for arm in arms)
 
 
 def with_arm(fields: Mapping[str, Any], arm: Arm) -> dict[str, Any]:
-    """Recipe fields with those of the arm, ``x2`` resolved against the value that was there.
+    """Return recipe fields with those of the arm; ``x2`` becomes twice the value that the field had before.
 
     Raises:
-        ArmError: ``x2`` for a field that is no number before the arm sets it.
+        ArmError: ``x2`` for a field that had no number before.
     """
     merged = dict(fields)
     for field, value in arm.set.items():

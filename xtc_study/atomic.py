@@ -1,4 +1,4 @@
-"""Files written beside and renamed into place: a reader sees the old file or the new one, never half of it."""
+"""Writes files under a temporary name and renames them into place: a reader sees the old file or the new one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path, several_writers: bool = False) -> Iterator[Path]:
-    """A path beside ``path`` to write to. It is renamed over ``path`` if the block ends well, and removed if not.
+    """Give a temporary path in the same folder; rename it over ``path`` if the block succeeds, remove it if not.
 
     Args:
-        several_writers: whether others may be writing the same file now, without a lock: each then has a path of its
-            own. Otherwise the path is always the same, so that killed processes leave one such file at most.
+        path: the file to replace.
+        several_writers: whether other processes may write the same file now, without a lock: each then has a path of
+            its own. Otherwise the path is always the same, so that killed processes leave at most one such file.
     """
     partial = path.with_name(f"{path.name}.partial")
     if several_writers:
@@ -29,10 +30,12 @@ def replacing(path: Path, several_writers: bool = False) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: str | bytes, to_disk: bool = False) -> Path:
-    """The file with this content; text as UTF-8.
+    """Write a file and return its path.
 
     Args:
-        to_disk: wait until the disk has it before the rename, so that a power cut leaves no empty file either.
+        path: the file; an old one is replaced.
+        content: text is written as UTF-8.
+        to_disk: wait until the content is on the disk before the rename, so that a power cut leaves no empty file.
     """
     with replacing(path) as partial, partial.open("wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)
@@ -43,7 +46,7 @@ def write_file(path: Path, content: str | bytes, to_disk: bool = False) -> Path:
 
 
 def publish_file(path: Path, content: str | bytes) -> Path:
-    """A page for everyone to read (mode 644), its folder made where it is not there; text as UTF-8."""
+    """Write a file that every user may read (mode 644), and its folder if it is missing. Text is written as UTF-8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, several_writers=True) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,4 +1,4 @@
-"""Canonical JSON, one text for equal values, and its hash: what run ids, step addresses and file names are made of."""
+"""Canonical JSON (equal values give equal text) and its hash, which name runs, steps and some files."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 
 def canonical_json(values: Mapping[str, Any]) -> str:
-    """JSON with sorted keys, no spaces and whole floats as integers, so that equal values give equal text."""
+    """Write values as JSON with sorted keys, no spaces, and whole floats as integers."""
     return json.dumps(plain(values), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """First 10 hex digits of the sha256 of the canonical JSON."""
+    """Return the first 10 hex digits of the sha256 of the canonical JSON."""
     return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:10]
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists and whole floats as integers, at any depth."""
+    """Turn tuples into lists and whole floats into integers, at any depth."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""The chain of steps a recipe is carried out as, each with its own content address. Imports no torch.
+"""The chain of trainings that carries out a recipe, each step with its own content address. Imports no torch.
 
 ``teacher -> reduce -> quantise stage 1..n``. A step's address covers its own parameters and its parent's address, so
-every recipe that shares a prefix of the chain shares its trained models.
+recipes that share a prefix of the chain share its trained models.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ STAGE_TERMS: dict[int, tuple[tuple[str, ...], ...]] = {
 }
 """The loss terms of each distillation stage, by the number of stages; 0 trains on the labels alone.
 
-Two stages as in TinyBERT and BinaryBERT; three put a stage with every term in between, to soften the change (XTC).
+Two stages are those of TinyBERT and BinaryBERT; three put a stage with every term in between, to soften the change
+(XTC).
 """
 
 COMMON = ("task", "model", "max_length", "batch_size", "seed", "warmup", "weight_decay")
@@ -40,7 +41,7 @@ LOW_BIT = (
 
 @dataclass(frozen=True)
 class Step:
-    """One training of the chain."""
+    """One training in the chain."""
 
     phase: str
     """teacher, reduce, quantise, or distil (a student of full depth and precision)."""
@@ -57,7 +58,7 @@ class Step:
 
     @cached_property
     def address(self) -> str:
-        """Name of the step's folder: its phase and the hash of all that shaped it."""
+        """Name of the step's folder: its phase and the hash of everything that shapes its result."""
         content = {
             "version": VERSION,
             "phase": self.phase,
@@ -77,13 +78,14 @@ class Step:
 
     @property
     def title(self) -> str:
-        """What a reader calls it: 'quantise 2/3'."""
+        """The step's name for a reader: 'quantise 2/3'."""
         return self.phase if self.part[1] == 1 else f"{self.phase} {self.part[0] + 1}/{self.part[1]}"
 
     def optimiser_steps(self, steps_per_epoch: int) -> int:
-        """Its share of the phase's steps, at least 1; the stages' shares sum to the phase's length exactly.
+        """Return the step's share of the phase's optimiser steps, at least 1.
 
-        A phase of no epochs at all, a teacher used as it is, has none.
+        The shares of all stages sum exactly to the phase's length. A phase of 0 epochs, a teacher used unchanged, has
+        no steps.
         """
         if self.epochs == 0:
             return 0
@@ -93,14 +95,15 @@ class Step:
 
 
 def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
-    """The steps of a recipe, in order; the last one gives the student.
+    """Return the steps of a recipe, in order; the last one gives the student.
 
     A small student (of fewer layers or units) first finishes its fp32 reduction, unless ``order`` is 'together'; a
-    full-precision one ends there. Everything else ends with the low-bit training, or, at full size and precision, with
-    plain distillation. Students of a recipe with augmentation learn from other rows, so their addresses say which; the
-    teacher's does not.
+    full-precision one ends there. All others end with the low-bit training or, at full size and precision, with plain
+    distillation. With augmentation, students learn from other rows than the teacher, so the settings of augmentation
+    enter the students' addresses and not the teacher's.
 
     Args:
+        recipe: what to carry out.
         synonyms: the hash of the synonym table that augmentation takes its words from; None: the built-in one.
     """
     values = recipe.model_dump(mode="json")
@@ -108,10 +111,12 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     def pick(*fields: str) -> dict[str, Any]:
         return {field: values[field] for field in fields}
 
-    # Fields of later date enter an address only where they matter, so that older steps keep their names.
+    # Fields that were added later enter an address only where they matter, so that older steps keep their names.
     common = pick(*COMMON) if recipe.teacher_layers is None else pick(*COMMON, "teacher_layers")
     teacher = Step("teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, common, None)
     steps = [teacher]
+
+    # The fp32 reduction of a small student.
     rows = {**pick(*AUGMENTATION), "synonyms": synonyms} if recipe.augmentation != "none" else {}
     shape = {**pick(*SHAPE), **rows}
     if recipe.ffn is not None:
@@ -122,6 +127,8 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
         )
         if not recipe.is_low_bit:
             return steps
+
+    # The low-bit training, or plain distillation.
     params = {**shape, **pick(*LOW_BIT)}
     if recipe.quantise_attention:
         params |= pick("quantise_attention")

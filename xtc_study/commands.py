@@ -1,4 +1,4 @@
-"""The shell commands that repeat a study, one arm of it, or one run by itself."""
+"""The shell commands that repeat a study, one of its arms, or a single run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,19 @@ def study_command(
     compute: Compute,
     arm: str | None = None,
 ) -> str:
-    """What to type to carry out a study as chosen, or one arm of it. Places get names: others read this.
+    """Write the command that carries out a study as chosen, or one of its arms.
+
+    Placeholders such as GLUE_FOLDER stand for paths, since readers have their own.
 
     Args:
-        chosen: tasks and seeds by the option that names them, those that are not the profile's.
+        study: its name.
+        profile: its scale.
+        chosen: values by option (task, seed); None where the profile's are used.
         overrides: recipe fields set for every arm.
-        axes: the points kept of some axes.
+        axes: the points kept, by axis.
+        places: paths in use.
+        compute: device and precision.
+        arm: the arm; None: all of them.
     """
     words = ["xtc-study", "run", study, "--profile", profile]
     for option, values in chosen.items():
@@ -55,19 +62,20 @@ def study_command(
 def papermill_command(
     recipe: Recipe, defaults: Mapping[str, Any], profile: str, task_files: Sequence[str] = ()
 ) -> str:
-    """The papermill call that carries out this recipe and no other: every field that run.ipynb's defaults do not have.
+    """Write the papermill command that carries out this recipe alone: it sets each field that differs from run.ipynb.
 
     Args:
+        recipe: what to carry out.
         defaults: run.ipynb's parameters (``runs.parameters.read_parameters``).
-        profile: whose results folder it goes to, ``results/<profile>``.
-        task_files: descriptions of data sets of your own, as they were chosen.
+        profile: names the results folder, ``results/<profile>``.
+        task_files: descriptions of the user's own data sets, as they were given.
     """
     words = ["papermill", "notebooks/run.ipynb", f"{recipe.run_id}.ipynb"]
     for name, value in recipe.model_dump(mode="json").items():
         if name in defaults and defaults[name] == value and type(defaults[name]) is type(value):
             continue
         if isinstance(value, str):
-            words += ["-r", name, value]  # raw: a name that looks like a number stays text
+            words += ["-r", name, value]  # raw: a name that looks like a number remains text
         elif isinstance(value, list):
             words += ["-y", json.dumps({name: value})]
         else:

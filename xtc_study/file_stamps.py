@@ -1,4 +1,4 @@
-"""What tells that a file may have changed: part of the key of a cache of what was read."""
+"""Stamps that show whether a file may have changed, for the key of a cache of file contents."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import NamedTuple
 
 
 class FileStamp(NamedTuple):
-    """A file as its folder lists it; two equal stamps are taken for the same content."""
+    """Path, size and time of a file; equal stamps are taken to mean equal content."""
 
     path: Path
     size: int
-    """Bytes; 0 where the file is not there."""
+    """In bytes; 0 where the file is missing."""
     modified_ns: int
 
 
 def file_stamps(files: Iterable[Path]) -> tuple[FileStamp, ...]:
-    """Of each file, in their order: for a function under ``lru_cache``, which then reads changed files again."""
+    """Return the stamp of each file, in order. As arguments of a cached function they make it reread changed files."""
     return tuple(map(_stamp, files))
 
 
 def _stamp(file: Path) -> FileStamp:
     try:
-        about = file.stat()
+        status = file.stat()
     except OSError:
         return FileStamp(file, 0, 0)
-    return FileStamp(file, about.st_size, about.st_mtime_ns)
+    return FileStamp(file, status.st_size, status.st_mtime_ns)

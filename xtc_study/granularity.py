@@ -1,4 +1,4 @@
-"""Who shares a scale: all weights of a matrix (``tensor``), each of its rows (``row``), or N neighbours of a row
+"""Which weights share a scale: a whole matrix (``tensor``), each row (``row``), or N neighbours in a row
 (``group:N``)."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ EXPECTED = "expected 'tensor', 'row' or 'group:N', for example 'group:64'"
 
 @dataclass(frozen=True)
 class Granularity:
-    """What recipes and files write as ``tensor``, ``row`` or ``group:N``."""
+    """A granularity, which recipes and files write as ``tensor``, ``row`` or ``group:N``."""
 
     kind: str
     """``tensor``, ``row`` or ``group``."""
@@ -20,10 +20,10 @@ class Granularity:
 
     @classmethod
     def parse(cls, text: object) -> Granularity:
-        """The value behind its text.
+        """Read a granularity from its text.
 
         Raises:
-            ValueError: anything else; the message names what was given.
+            ValueError: any other text; the message quotes it.
         """
         if text in ("tensor", "row"):
             return cls(str(text))
@@ -32,7 +32,7 @@ class Granularity:
         return cls("group", int(text.removeprefix("group:")))
 
     def scale_shape(self, rows: int, columns: int) -> tuple[int, int]:
-        """(1 or rows, groups a row): the shape of a (rows, columns) matrix's scales.
+        """Return the shape of the scales of a (rows, columns) matrix: (1 or rows, groups per row).
 
         Raises:
             ValueError: the columns do not divide into groups of N.

@@ -1,4 +1,4 @@
-"""What this machine is: its processor's name and abilities, its memory and what this process holds of it."""
+"""This machine: the name and instruction sets of its processor, its memory, and the memory of this process."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 
 UNKNOWN_MEMORY = 8 * 2**30
-"""Bytes a machine is taken to have where the system cannot be asked."""
+"""Assumed memory in bytes where the system does not report it."""
 
 
 def processor() -> str:
-    """Its name as Python knows it, mostly that of the family: ``x86_64``."""
+    """Return the processor's name as Python reports it, mostly that of the family: ``x86_64``."""
     return platform.processor() or platform.machine()
 
 
 def cpu_name() -> str:
-    """Its own name for itself with family, model and the number of CPUs; ``processor`` where there is no Linux."""
+    """Return the processor's name, family, model and number of CPUs on Linux; elsewhere what ``processor`` returns."""
     lines = _cpuinfo()
     if lines is None:
         return processor()
@@ -28,13 +28,13 @@ def cpu_name() -> str:
 
 
 def cpu_abilities() -> str:
-    """The machine's kind and, where Linux says so, its processor's abilities: equal texts run the same programs."""
+    """Return the machine type and, on Linux, the processor's instruction sets: equal texts run the same programs."""
     abilities = [line for line in _cpuinfo() or [] if line.startswith(("flags", "Features", "model name"))]
     return "\n".join([platform.machine(), platform.processor(), *sorted(set(abilities))])
 
 
 def physical_memory() -> int:
-    """Bytes of memory that the machine has; ``UNKNOWN_MEMORY`` where the system is not POSIX."""
+    """Return the machine's memory in bytes; ``UNKNOWN_MEMORY`` where the system is not POSIX."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -42,7 +42,7 @@ def physical_memory() -> int:
 
 
 def resident(field: str = "VmRSS") -> int:
-    """Bytes of this process in memory now, or at most so far (VmHWM). 0 where there is no Linux to ask."""
+    """Return the bytes of memory this process holds now (VmRSS) or held at its peak (VmHWM); 0 outside Linux."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def resident(field: str = "VmRSS") -> int:
 
 
 def forget_peak() -> None:
-    """Starts the peak again from what is held now, where Linux lets us; else it may show the imports' own."""
+    """Reset the peak to what is held now, where Linux allows it; elsewhere the peak may be that of the imports."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

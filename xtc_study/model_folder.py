@@ -1,4 +1,4 @@
-"""What a model's folder holds: the names of its files, and the name of our format in its configuration."""
+"""Names in a model folder: its files, and our format in its configuration."""
 
 from __future__ import annotations
 

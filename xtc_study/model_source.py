@@ -23,21 +23,22 @@ BUILTIN_CONFIG: dict[str, Any] = {
 """A BERT small enough to learn the generated tasks from scratch in seconds; it has no pre-trained weights."""
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
-"""One of these is in a folder that has a tokenizer."""
+"""A folder with a tokenizer holds one of these."""
 BERT_BASE = ("google-bert/bert-base-uncased", "bert-base-uncased")
-"""Names of the encoder whose shape is known without its files."""
+"""Hub names of BERT-base, whose shape is known without its files."""
 
 
 class ModelError(ValueError):
-    """A model that cannot be loaded. The message names it and the fix."""
+    """A model that cannot be loaded. The message names the model and the fix."""
 
 
 def resolve_model(name: str, models_dir: Path | None = None) -> str:
-    """What ``from_pretrained`` gets for a recipe's model name: ``models_dir/name`` if that exists, else the name
-    itself.
+    """Return what to pass to ``from_pretrained`` for a recipe's model name: ``models_dir/name`` if it exists, else the
+    name itself.
 
     Raises:
-        ModelError: a local folder without config.json or without weights in safetensors form.
+        ModelError: a path that does not exist, a packed folder, or a folder without config.json or without weights in
+            safetensors form.
     """
     if name == BUILTIN:
         return name
@@ -61,21 +62,21 @@ def resolve_model(name: str, models_dir: Path | None = None) -> str:
 
 
 def _refuse_packed(name: str, folder: Path) -> None:
-    """A packed folder is a finished student of few bits: nothing is left in it that can be trained."""
+    """Refuse a packed folder: it holds a finished low-bit student, which cannot be trained further."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         packed = config["quantization_config"]["quant_method"] == METHOD
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return  # whatever it is, no packed folder
+        return  # not a packed folder, whatever else it is
     if packed:
         raise ModelError(
             f"model={name!r}: {folder} is a packed folder, a finished student whose weights are a few bits; give the "
-            "encoder it was made from, as its README.md names it, or ask the folder itself with xtc-study predict"
+            "encoder that its README.md names, or use the folder as it is with xtc-study predict"
         )
 
 
 def _inside(folder: Path | None, name: str) -> Path | None:
-    """``folder/name`` unless the name would lead out of the folder."""
+    """Return ``folder/name``, or None if that would leave the folder."""
     if folder is None:
         return None
     root = os.path.abspath(folder)

@@ -1,4 +1,4 @@
-"""The name that a mistyped one was meant to be. Every message about an unknown name asks here."""
+"""Guesses which name a mistyped one was meant to be, for every message about an unknown name."""
 
 from __future__ import annotations
 
@@ -6,27 +6,32 @@ import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.6
-"""difflib's own: of the letters of both names so many are shared and in the same order."""
+"""difflib's default: the share of both names' letters that must match at least, in the same order."""
 
 
 def nearest(name: object, names: Iterable[object], count: int = 1) -> list[str]:
-    """Those of ``names`` that are most like ``name``, the most like first; empty where none is.
+    """Return the names most similar to ``name``, the most similar first; empty where none is similar.
 
-    Capitals, hyphens, blanks and underscores do not count: ``1bit`` is ``1-bit``, ``SST-2`` is ``sst2``. Where no name
-    is alike as a whole, those that begin or end with what was typed are taken: ``bits`` for ``30_train_large_bits``.
+    Case, hyphens, blanks and underscores are ignored: ``1bit`` is ``1-bit``, ``SST-2`` is ``sst2``. Where no whole
+    name is similar, names that begin or end with what was typed are taken: ``bits`` for ``30_train_large_bits``.
+
+    Args:
+        name: what was typed.
+        names: that exist.
+        count: how many to return at most.
     """
     plain: dict[str, list[str]] = {}
     for one in map(str, names):
         plain.setdefault(_plain(one), []).append(one)
     typed = _plain(str(name))
-    found = difflib.get_close_matches(typed, plain, count, CUTOFF)
-    if not found and len(typed) > 1:
-        found = [one for one in plain if one.startswith(typed) or one.endswith(typed)]
-    return [one for key in found for one in plain[key]][:count]
+    similar = difflib.get_close_matches(typed, plain, count, CUTOFF)
+    if not similar and len(typed) > 1:
+        similar = [one for one in plain if one.startswith(typed) or one.endswith(typed)]
+    return [one for key in similar for one in plain[key]][:count]
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> str:
-    """``; did you mean 'weight_bits'?`` for the end of a message, or nothing where no name is alike."""
+    """Return ``; did you mean 'weight_bits'?`` for the end of a message; empty where no name is similar."""
     return "".join(f"; did you mean {near!r}?" for near in nearest(name, names))
 
 

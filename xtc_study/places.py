@@ -1,7 +1,7 @@
-"""Where things are, and what computes: everything about a run that its recipe does not say.
+"""Paths, device and precision of runs: everything about a run that its recipe does not hold.
 
 ``Places`` and ``Compute`` are made once, from a command's options or a notebook's parameters cell, and passed whole.
-The folders are the same from a shell, from papermill and from JupyterLab.
+The folders are the same whether a run starts from a shell, papermill or JupyterLab.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from xtc_study.values import one_of
 
 DEVICES, PRECISIONS = ("auto", "cpu", "cuda", "mps"), ("auto", "fp32", "bf16")
-"""The choices of ``Compute``. ``training/precision.py`` resolves them; it imports torch, this file does not."""
+"""The choices of ``Compute``. ``training/precision.py`` resolves ``auto``; it imports torch, this file does not."""
 
 RESULTS_VARIABLE = "XTC_RESULTS"
-"""Environment variable: a folder to use instead of results/."""
+"""Environment variable that names a folder to use instead of results/."""
 CHOOSE = f"choose a folder with --results or {RESULTS_VARIABLE}"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where runs find their data and keep their work.
+    """Where runs find their data and write their results.
 
     Example:
         >>> places = Places.of("mini", data_dir="glue", models_dir="models")
@@ -35,13 +35,13 @@ class Places:
     results: Path
     """The results folder of a profile: run folders in ``runs``, trained steps in ``steps``."""
     data_dir: Path | None = None
-    """A folder in the GLUE download layout; None loads from the hub."""
+    """A folder in the GLUE download layout; None: load from the hub."""
     models_dir: Path | None = None
-    """A folder that holds models by name; None: local paths and the hub."""
+    """A folder that holds models by name; None: only paths and hub names."""
     synonyms: Path | None = None
-    """A synonym table for augmentation; None: a generated task's own."""
+    """A synonym table for augmentation; None: the built-in one of a generated task."""
     task_files: tuple[Path, ...] = ()
-    """Descriptions of data sets of your own."""
+    """Descriptions (.yml) of the user's own data sets."""
 
     @classmethod
     def of(
@@ -53,10 +53,10 @@ class Places:
         synonyms: str | Path | None = None,
         task_files: Sequence[str | Path] = (),
     ) -> Places:
-        """The places that a user names, as absolute paths; an empty name is none.
+        """Make the places a user names, as absolute paths; an empty name counts as None.
 
         Raises:
-            ValueError: a file or folder that does not exist. The results folder need not.
+            ValueError: a file or folder that does not exist. Only the results folder may be missing.
         """
         return cls(
             results=results_folder(profile, results),
@@ -68,7 +68,7 @@ class Places:
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> Places:
-        """The places that a notebook's parameters cell names, given its ``globals()``."""
+        """Make the places that a notebook's parameters cell names, given its ``globals()``."""
         return cls.of(
             profile=names.get("profile", "smoke"),
             results=names.get("results_dir"),
@@ -79,21 +79,21 @@ class Places:
         )
 
     def with_task_files(self, files: Sequence[Path]) -> Places:
-        """The same, with more descriptions of data sets of your own."""
+        """Return the same places with more descriptions of the user's own data sets."""
         return replace(self, task_files=(*self.task_files, *files))
 
     @property
     def runs(self) -> Path:
-        """One folder a run."""
+        """Holds one folder per run."""
         return self.results / "runs"
 
     @property
     def steps(self) -> Path:
-        """One folder a trained step, named by its address."""
+        """Holds one folder per trained step, named by its address."""
         return self.results / "steps"
 
     def parameters(self) -> dict[str, Any]:
-        """The same as parameters of ``run.ipynb``; a runner adds ``results_dir``."""
+        """Return the places as parameters of ``run.ipynb``; the runner adds ``results_dir``."""
         return {
             "data_dir": str(self.data_dir or ""),
             "models_dir": str(self.models_dir or ""),
@@ -104,7 +104,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Compute:
-    """What trains, and in which precision: ``auto`` is what this machine does best.
+    """The device and the precision of the training; ``auto`` is the best that this machine has.
 
     Raises:
         ValueError: an unknown device or precision.
@@ -119,30 +119,30 @@ class Compute:
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> Compute:
-        """What a notebook's parameters cell names, given its ``globals()``."""
+        """Make the device and precision that a notebook's parameters cell names, given its ``globals()``."""
         return cls(names.get("device", "auto"), names.get("precision", "auto"))
 
     def parameters(self) -> dict[str, Any]:
-        """The same as parameters of ``run.ipynb``."""
+        """Return device and precision as parameters of ``run.ipynb``."""
         return {"device": self.device, "precision": self.precision}
 
 
 def project_folder() -> Path:
-    """Where the notebooks are: the checkout that the current folder is in, else the one this package runs from.
+    """Return the folder with ``notebooks``: the checkout around the current folder, else that of this package.
 
-    A notebook sees its own folder as the current one in JupyterLab and the caller's under papermill; this is the
+    The current folder of a notebook is its own in JupyterLab and the caller's under papermill; the result is the
     same in both.
     """
     return _checkout(Path.cwd()) or _checkout(Path(__file__).parents[1]) or Path.cwd()
 
 
 def work_folder() -> Path:
-    """Where results/, reports/ and exports/ go: the checkout the current folder is in, else the current folder."""
+    """Return the parent of results/, reports/ and exports/: the current checkout, else the current folder."""
     return _checkout(Path.cwd()) or Path.cwd()
 
 
 def results_folder(profile: str, chosen: str | Path | None = None) -> Path:
-    """``chosen`` if given, else $XTC_RESULTS/profile, else results/profile of ``work_folder``. Absolute."""
+    """Return ``chosen`` if given, else $XTC_RESULTS/profile, else ``work_folder``/results/profile; absolute."""
     if chosen:
         return Path(chosen).expanduser().absolute()
     root = os.environ.get(RESULTS_VARIABLE)
@@ -150,10 +150,10 @@ def results_folder(profile: str, chosen: str | Path | None = None) -> Path:
 
 
 def check_results(folder: Path) -> None:
-    """That a results folder, which need not be there yet, does not lie at or below a file.
+    """Check that no part of a results path is a file. The folder itself may not exist yet.
 
     Raises:
-        ValueError: it does.
+        ValueError: one is; the message names it.
     """
     for path in (folder, *folder.parents):
         if path.is_dir():
@@ -163,22 +163,26 @@ def check_results(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """That a results folder can be written, or made where it is not there yet: tried, for permissions do not tell.
+    """Check that a results folder can be written, or created, by writing to it: permission bits do not show it.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it cannot be written.
     """
     check_results(folder)
-    there = next(path for path in (folder, *folder.parents) if path.is_dir())
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     try:
-        with TemporaryDirectory(prefix=".xtc-", dir=there):
+        with TemporaryDirectory(prefix=".xtc-", dir=existing):
             return
     except OSError as error:
-        raise ValueError(f"results {folder}: {there} cannot be written ({error.strerror}); {CHOOSE}") from None
+        raise ValueError(f"results {folder}: {existing} cannot be written ({error.strerror}); {CHOOSE}") from None
 
 
 def optional_folder(path: str | Path | None, what: str) -> Path | None:
-    """An absolute path, or None for an empty one.
+    """Return the absolute path of a folder, or None for an empty path.
+
+    Args:
+        path: of the folder.
+        what: the name of the option, for the message.
 
     Raises:
         ValueError: the folder does not exist.
@@ -192,7 +196,11 @@ def optional_folder(path: str | Path | None, what: str) -> Path | None:
 
 
 def optional_file(path: str | Path | None, what: str) -> Path | None:
-    """An absolute path, or None for an empty one.
+    """Return the absolute path of a file, or None for an empty path.
+
+    Args:
+        path: of the file.
+        what: the name of the option, for the message.
 
     Raises:
         ValueError: the file does not exist.
@@ -206,8 +214,8 @@ def optional_file(path: str | Path | None, what: str) -> Path | None:
 
 
 def _checkout(folder: Path) -> Path | None:
-    """The nearest folder upwards that is a checkout of this project."""
-    for place in (folder, *folder.parents):
-        if (place / "notebooks" / "run.ipynb").is_file() and (place / "pyproject.toml").is_file():
-            return place
+    """Return the nearest folder, from this one upwards, that is a checkout of this project."""
+    for parent in (folder, *folder.parents):
+        if (parent / "notebooks" / "run.ipynb").is_file() and (parent / "pyproject.toml").is_file():
+            return parent
     return None

@@ -1,6 +1,6 @@
-"""Profiles: at what scale a study runs.
+"""Profiles: the scale at which a study runs.
 
-smoke: built-in data, minutes. mini: a small pre-trained encoder, five GLUE tasks. paper: BERT-base, eight.
+smoke: built-in data, minutes. mini: a small pre-trained encoder, five GLUE tasks. paper: BERT-base, eight GLUE tasks.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from xtc_study.yaml_models import load_yaml_model, names_in
 
 
 class ProfileError(ValueError):
-    """A profile that does not exist or is not well formed."""
+    """A profile that does not exist or is malformed."""
 
 
 class Profile(BaseModel):
-    """Model, tasks, seeds and the meaning of each training budget."""
+    """Model, tasks and seeds of a scale, and the epochs of each training budget."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     description: str
     recipe: dict[str, Any]
-    """Recipe fields that every run of the profile shares."""
+    """Recipe fields shared by every run of the profile."""
     tasks: Annotated[list[str], Field(min_length=1)]
     seeds: Annotated[list[int], Field(min_length=1)]
     budgets: dict[str, dict[str, float]]
-    """Budget name (A, B, C) to epochs, by task, with a 'default'."""
+    """Maps a budget (A, B, C) to epochs by task, with a 'default'."""
     budget: str
-    """The budget a study uses unless its axis is the budget."""
+    """The budget of studies that do not vary it."""
     per_task: dict[str, dict[str, Any]] = {}
     """Recipe fields that differ for one task."""
     notes: list[str] = []
-    """Where its values come from, and how sure they are."""
+    """Where its values come from, and how certain they are."""
 
     def epochs(self, task: str, budget: str | None = None) -> float:
-        """Training length of a student on a task.
+        """Return the training length of a student on a task, in epochs.
 
         Raises:
-            ProfileError: unknown budget.
+            ProfileError: an unknown budget.
         """
         name = budget or self.budget
         if not isinstance(name, str) or name not in self.budgets:
@@ -53,9 +53,9 @@ class Profile(BaseModel):
         return table.get(task, table["default"])
 
     def fields(self, task: str, seed: int, budget: str | None = None) -> dict[str, Any]:
-        """The recipe fields of one task and seed, before a study sets its own.
+        """Return the recipe fields of one task and seed, before a study sets its own.
 
-        A task's own lengths (``per_task``) belong to the profile's budget; another one sets both phases by its table.
+        Epochs under ``per_task`` hold for the profile's budget; another budget sets both phases from its own table.
         """
         epochs = self.epochs(task, budget)
         own = self.per_task.get(task, {})
@@ -78,10 +78,10 @@ def profile_names() -> tuple[str, ...]:
 
 @cache
 def load_profile(name: str) -> Profile:
-    """A profile by name.
+    """Load a profile by name.
 
     Raises:
-        ProfileError: no such profile, or one that is not well formed; the message names the field.
+        ProfileError: no such profile, or a malformed one; the message names the field.
     """
     profile = load_yaml_model("profile", "profiles", name, Profile, ProfileError)
     for budget, table in profile.budgets.items():

@@ -15,12 +15,12 @@ from xtc_study.recipe_messages import NOT_TEXT, readable
 from xtc_study.share import PATTERN, Share
 
 VERSION = 1
-"""Bump by hand when the same recipe would give another model. It is part of every run_id."""
+"""Bump by hand when the same recipe would give a different model. It is part of every run_id."""
 
 GENERATED = "toy-"
-"""What the names of generated tasks begin with."""
+"""Prefix of the names of generated tasks."""
 GENERATED_VERSION = 2
-"""Bump by hand when generated tasks have other rows. Part of their run_ids alone. 2: 2,000 dev rows, before 600."""
+"""Bump by hand when the rows of generated tasks change. Part of their run_ids only. 2: 2,000 dev rows, not 600."""
 
 FULL_PRECISION = 32
 
@@ -52,14 +52,14 @@ class RecipeError(ValueError):
 
 
 class Recipe(BaseModel):
-    """The scientific parameters of one run. Device, precision, paths and workers are recorded, not part of it.
+    """The scientific parameters of one run. Device, precision, paths and workers are recorded beside it.
 
     Example:
         >>> recipe = Recipe.of(task="cola", layers="1/2", weight_bits=1, epochs=18)
         >>> recipe.run_id
 
     Raises:
-        RecipeError: from ``Recipe.of`` for any unknown field or value outside its range.
+        RecipeError: from ``Recipe.of``: an unknown field, or a value outside its range.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
@@ -69,29 +69,30 @@ class Recipe(BaseModel):
     model: str = "builtin:tiny"
     """The pre-trained encoder: ``builtin:tiny``, a hub name, or a local folder."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Of the classifier's first weights, the order of batches and dropout."""
+    """Seeds the classifier's initial weights, the order of batches, and dropout."""
     batch_size: Count = 32
     max_length: Annotated[int, Field(ge=4, lt=2**31)] = 128
-    """Longest input in tokens; longer ones are cut."""
+    """Longest input in tokens; longer texts are cut."""
 
     teacher_layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
-    """Depth of the teacher: the encoder is cut to these of its layers before it is fine-tuned; values as for
-    ``layers``, which then counts within the teacher. None: all of them."""
+    """Depth of the teacher: the encoder keeps only these layers when it is fine-tuned. Values as for ``layers``, which
+    then counts the teacher's layers. None: all of them."""
     teacher_epochs: NotNegative = 3
-    """0: the teacher is the model as it is; its head must know the task's classes by name."""
+    """0: the model itself is the teacher, unchanged; its head must name the task's classes."""
     teacher_learning_rate: Positive = 2e-5
 
     layers: Count | tuple[Annotated[int, Field(ge=0)], ...] | Fraction | None = None
     """Student depth: a count, a share of the teacher's depth (``1/2``), the list of teacher layers to keep (from 0),
     or None for all of them."""
     ffn: Fraction | None = None
-    """Share of the inner units that each feed-forward layer keeps (``1/4``), or None: none is cut."""
+    """Share of the inner units that each feed-forward layer keeps (``1/4``). None: all of them."""
     ffn_by: Literal["importance", "magnitude"] = "importance"
-    """Which units are kept: those whose loss would cost the task most, to first order, or those with large weights."""
+    """Which units are kept: those whose removal would raise the task's loss most, to first order, or those with the
+    largest weights."""
     start: str = "teacher"
     """Where the student's weights come from: ``teacher`` (fine-tuned), ``pretrained``, or a hub name or folder."""
     order: Literal["reduce-then-quantise", "together"] = "reduce-then-quantise"
-    """A small low-bit student first finishes its fp32 reduction (the paper), or does both in one go."""
+    """Whether a small low-bit student first finishes its fp32 reduction (the paper), or does both at once."""
     reduce_stages: Literal[0, 1, 2, 3] = 1
     """Distillation stages of the fp32 reduction; values as for ``stages``."""
     reduce_epochs: Positive = 3
@@ -100,7 +101,7 @@ class Recipe(BaseModel):
     weight_bits: int = 1
     """1 (binary), 2 (ternary), 3 to 8, or 32 for full precision."""
     embedding_bits: int | None = None
-    """Bits of the word embeddings, one scale a row; None: as weight_bits."""
+    """Bits of the word embeddings, one scale per row; None: as weight_bits."""
     activation_bits: int = 8
     """Bits of the input of each low-bit linear: 2 to 8, or 32."""
     granularity: str = "tensor"
@@ -120,11 +121,11 @@ class Recipe(BaseModel):
     stages: Literal[0, 1, 2, 3] = 1
     """Distillation stages: 0 trains on labels alone; 1 all terms; 2 and 3 as in the paper."""
     epochs: Positive = 3
-    """Total length of the low-bit training, shared by its stages. Passes over the plain data: with augmentation a
-    student takes as many steps, on rows drawn from the larger pool."""
+    """Total length of the low-bit training, shared by its stages, in passes over the plain data. With augmentation a
+    student takes the same number of steps, on rows drawn from the larger pool."""
     learning_rate: Positive = 2e-5
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of each stage's steps in which the learning rate rises."""
+    """Share of each stage's steps over which the learning rate rises."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     pad_in_loss: bool = False
     """Whether padded positions count in the distillation terms, as in the authors' code. A batch is padded to its
@@ -134,29 +135,29 @@ class Recipe(BaseModel):
 
     augmentation: Literal["none", "synonyms", "masked-lm"] = "none"
     """What students learn from besides the plain rows: variants with words replaced by synonyms, or by what the model
-    itself would write there (TinyBERT). The teacher learns from the plain rows."""
+    itself predicts there (TinyBERT). The teacher learns from the plain rows only."""
     augmentation_copies: Count = 10
     """Variants tried for each sentence (TinyBERT's N; 10 to 30 by task)."""
     augmentation_probability: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """How likely each word that can be replaced is replaced (TinyBERT's p)."""
+    """Probability that a replaceable word is replaced (TinyBERT's p)."""
     augmentation_candidates: Count = 15
-    """Words a replacement is drawn from, at most (TinyBERT's M)."""
+    """Maximum number of words that a replacement is drawn from (TinyBERT's M)."""
     quantise_tables: bool = False
-    """Whether the position and type tables are low-bit too, at embedding_bits, one scale a row. The paper counts them
-    at b bits; its released configs leave them in full precision."""
+    """Whether the position and type tables are low-bit too, at embedding_bits, one scale per row. The paper counts
+    them at b bits; its released configs leave them in full precision."""
     rest: Literal["fp32", "fp16", "8bit"] = "fp32"
-    """How the file stores what is not packed: position table, vectors, scales. Rounded after training, before the
-    score is measured."""
+    """How the file stores what is not packed: position table, vectors, scales. They are rounded after training and
+    before the score is measured."""
     vocabulary: Literal["full", "task"] = "full"
-    """Which tokens the file knows: all the encoder has, or only what the task's training text and the spelling of
-    any other word need. Cut after training, before the score is measured."""
+    """Which tokens the file keeps: all of the encoder's, or those that the task's training text uses and those that
+    spell any other word. The others are cut after training and before the score is measured."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        # A YAML 'yes' or a quoted '1' would pass as a number otherwise. pydantic's strict mode is no substitute: it
-        # refuses 32.0 for 32, which a table of results holds, and the lists that YAML gives for tuples; it takes True
-        # for a stage; and its message does not say that a value was text.
+        # Otherwise a YAML 'yes' or a quoted '1' would pass as a number. pydantic's strict mode is no substitute: it
+        # refuses 32.0 for 32, which a table of results holds, and the lists that YAML gives for tuples; it accepts
+        # True for a stage; and its message does not say that a value was text.
         if info.field_name not in FLAGS and isinstance(value, bool):
             raise ValueError("expected a value, not true or false")
         text_is_fine = info.field_name in NAMES or (info.field_name in DEPTHS and "/" in str(value))
@@ -186,7 +187,7 @@ class Recipe(BaseModel):
         try:
             Granularity.parse(text)
         except ValueError:
-            raise ValueError(EXPECTED) from None  # the field and its value are put before it
+            raise ValueError(EXPECTED) from None  # ``readable`` puts the field and its value before it
         return text
 
     @field_validator(*DEPTHS)
@@ -199,7 +200,7 @@ class Recipe(BaseModel):
             if not layers:
                 raise ValueError(f"expected at least one {of} layer; use null to keep all of them")
             if list(layers) != sorted(set(layers)):
-                raise ValueError(f"expected {of} layers in rising order, each once")
+                raise ValueError(f"expected {of} layers in ascending order, each once")
         return layers
 
     @field_validator("ffn")
@@ -217,7 +218,7 @@ class Recipe(BaseModel):
         return text
 
     @model_validator(mode="after")
-    def _groups_are_for_weights(self) -> Self:
+    def _fields_fit_together(self) -> Self:
         if self.activation_range == "static" and self.activation_scale == "token":
             raise ValueError(
                 "activation_range 'static' needs activation_scale 'tensor': a range fixed in training "
@@ -229,7 +230,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, **fields: Any) -> Recipe:
-        """A recipe from plain values (YAML, notebook parameters).
+        """Make a recipe from plain values (YAML, notebook parameters).
 
         Raises:
             RecipeError: one line per wrong field: its name, its value and what was expected.
@@ -248,7 +249,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def from_names(cls, names: Mapping[str, Any]) -> Recipe:
-        """The recipe made of a notebook's own names: ``Recipe.from_names(globals())`` after the parameters cell."""
+        """Make the recipe from a notebook's variables: ``Recipe.from_names(globals())`` after the parameters cell."""
         return cls.of(**{field: names[field] for field in cls.model_fields if field in names})
 
     @property
@@ -260,10 +261,10 @@ class Recipe(BaseModel):
         return min(self.weight_bits, self.embedding_bits_used, self.activation_bits) < FULL_PRECISION
 
     def scientific(self) -> dict[str, Any]:
-        """The task and the fields that differ from their defaults: a new field then leaves every old id as it was.
+        """Return the task and the fields that differ from their defaults.
 
-        Without augmentation its further fields change nothing, and so are no part of it; nor is how units are chosen
-        where none is cut.
+        Defaults are left out so that a new field changes no old run id. So are fields without effect: the settings of
+        augmentation where there is none, and ``ffn_by`` where no unit is cut.
         """
         values = self.model_dump(mode="json", exclude_defaults=True)
         if self.augmentation == "none":
@@ -274,7 +275,7 @@ class Recipe(BaseModel):
 
     @property
     def run_id(self) -> str:
-        """A short slug of what the run is, then the hash of its canonical JSON and VERSION."""
+        """A short slug of what the run is, followed by the hash of its canonical JSON and VERSION."""
         generated = {"generated": GENERATED_VERSION} if self.task.startswith(GENERATED) else {}
         return f"{self._slug()}-{digest({'version': VERSION, **generated, **self.scientific()})}"
 

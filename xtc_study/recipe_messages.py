@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a recipe, in the words of our other messages: field, value, what was expected."""
+"""Rewords pydantic's errors about a recipe like our other messages: the field, its value, what was expected."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PLAIN_WORDS = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
     "string_type": "expected text",
 }
-"""By pydantic's type of error."""
+"""Messages by pydantic's type of error."""
 NOT_TEXT = "expected a number, not text"
 
 
 def readable(item: Any, fields: Mapping[str, Any]) -> str:
-    """One of pydantic's errors as a line: the field, its value and what was expected.
+    """Word one of pydantic's errors as one line: the field, its value and what was expected.
 
     Args:
         item: an entry of ``ValidationError.errors()``.
-        fields: what the recipe was to be made of.
+        fields: the values that were given for the recipe.
     """
     field = str(item["loc"][0]) if item["loc"] else "recipe"
     message: str = item["msg"].removeprefix("Value error, ")
@@ -40,7 +40,7 @@ def readable(item: Any, fields: Mapping[str, Any]) -> str:
     if item["type"] == "literal_error" and isinstance(fields.get(field), str):
         message += did_you_mean(fields[field], re.findall(r"'([^']*)'", message))
 
-    # These fields take several kinds of values, and pydantic names one kind of them at a time.
+    # These fields accept several kinds of values, of which pydantic names one at a time.
     if field in ("layers", "teacher_layers") and (item["type"] != "value_error" or message == NOT_TEXT):
         of = "teacher" if field == "layers" else "encoder"
         message = (

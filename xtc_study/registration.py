@@ -1,9 +1,8 @@
-"""Makes packed folders known to transformers as soon as transformers can be told, without importing it.
+"""Registers packed folders with transformers once transformers is imported, without importing it.
 
-Planning and reports start without torch, so ``import xtc_study`` must not import transformers; and transformers looks
-for no plug-ins. What remains is Python's own way to learn of an import, which wrapt offers as post-import hooks: one
-waits for the module that keeps the list of quantizers and adds ours, another one for the pipeline that classifies
-texts, which does not cut them unless told to.
+Planning and reports start without torch, so ``import xtc_study`` must not import transformers; and transformers has no
+plug-in mechanism. wrapt's post-import hooks run code after another module is imported. One hook adds our quantizer to
+the list of quantizers; another makes the text classification pipeline cut long texts, which it does not by default.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ PIPELINE = "transformers.pipelines.text_classification"
 
 
 def register_with_transformers() -> None:
-    """Now what transformers has imported already, and the rest right after it is imported."""
+    """Register now for modules that are imported already, and for the others right after their import."""
     register_post_import_hook(_quantizer, LIST_OF_QUANTIZERS)
     register_post_import_hook(_pipeline, PIPELINE)
 
 
-# Imported inside, for they import torch. Both may be called twice: each looks whether its work is done.
+# The imports are inside because they import torch. Both functions may be called twice: a second call does nothing.
 
 
 def _quantizer(module: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""A share such as ``1/2``, of layers or of units: how recipes write it, and how it is rounded."""
+"""A share such as ``1/2`` of layers or units: how recipes write it and how it is rounded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Share:
 
     @classmethod
     def parse(cls, text: str) -> Share:
-        """``5/12`` to its two numbers.
+        """Read a share from text such as ``5/12``.
 
         Raises:
-            ValueError: any other form; the message names the text.
+            ValueError: any other form; the message quotes the text.
         """
         if not re.fullmatch(PATTERN, text):
             raise ValueError(f"{text!r}: expected a share such as 1/2, both numbers from 1 to 999")
@@ -33,9 +33,9 @@ class Share:
         return self.part > self.whole
 
     def of(self, count: int) -> int:
-        """The nearest number of things out of ``count``, at least 1; a half is rounded to the even neighbour."""
+        """Return the share of ``count`` items, rounded to the nearest integer (halves to even), at least 1."""
         return max(round(self.times(count)), 1)
 
     def times(self, amount: float) -> float:
-        """The share of an amount, not rounded."""
+        """Return the share of an amount, not rounded."""
         return amount * self.part / self.whole

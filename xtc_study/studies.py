@@ -1,4 +1,4 @@
-"""Studies: an study's question, arms and claim, and the runs it asks for at a profile's scale."""
+"""Studies: the question, arms and claims of each, and the runs it needs at a profile's scale."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xtc_study.recipe import Recipe
 from xtc_study.yaml_models import load_yaml_model, names_in, what_is_wrong
 
 CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits"}
-"""What a study may have otherwise at one profile."""
+"""What a study may set differently at one profile."""
 
 
 class StudyError(ValueError):
-    """A study that does not exist or is not well formed."""
+    """A study that does not exist or is malformed."""
 
 
 class _Strict(BaseModel):
@@ -28,9 +28,9 @@ class _Strict(BaseModel):
 
 
 class ClaimSpec(_Strict):
-    """What the paper found, as a statement about ``arm`` minus ``reference`` that the numbers can answer.
+    """A finding, as a statement about the score of ``arm`` minus that of ``reference`` which runs can test.
 
-    ``equivalent``: not worse than the reference by more than the margin (non-inferiority: better also counts).
+    ``equivalent``: not below the reference by more than the margin (non-inferiority: better also counts).
     ``lower``: below the reference by more than the margin. ``higher``: above it by more than the margin.
     """
 
@@ -42,7 +42,7 @@ class ClaimSpec(_Strict):
     margin: Annotated[float, Field(ge=0, lt=1)]
     """On the metric's scale, 0 to 1: 0.01 is one point."""
     source: str
-    """Whose finding it is and where it stands."""
+    """Whose finding it is and where it was published."""
 
     @model_validator(mode="after")
     def _equivalence_needs_a_margin(self) -> Self:
@@ -52,7 +52,7 @@ class ClaimSpec(_Strict):
 
     @property
     def bound(self) -> float:
-        """The value of the difference at which the claim turns: the margin with its sign."""
+        """The difference at which the claim turns from false to true: the margin with its sign."""
         return self.margin if self.kind == "higher" else -self.margin
 
 
@@ -64,17 +64,17 @@ class StudySpec(_Strict):
     question: str
     notebook: str
     fixed: dict[str, Any] = {}
-    """Recipe fields that every arm shares."""
+    """Recipe fields shared by every arm."""
     axes: dict[str, Annotated[dict[str, dict[str, Any]], Field(min_length=1)]] = {}
-    """Axis to label to recipe fields: the arms are every combination. Or else ``arms``."""
+    """Maps axis and label to recipe fields; the arms are every combination. A study has either these or ``arms``."""
     arms: list[Arm] = []
     reference: str
-    """The arm the others are compared with; first row of every table."""
+    """The arm that the others are compared with; the first row of every table."""
     claims: Annotated[list[ClaimSpec], Field(min_length=1)]
     """One family: their p-values are adjusted together (Holm)."""
     limits: list[str] = []
     profiles: dict[str, dict[str, Any]] = {}
-    """By profile what differs there: tasks, seeds, budget, recipe fields under 'recipe', axes (each replaces the axis
+    """What differs at each profile: tasks, seeds, budget, recipe fields under 'recipe', axes (each replaces the axis
     of its name), arms, reference, claims, limits (added to the others)."""
 
     @property
@@ -83,18 +83,18 @@ class StudySpec(_Strict):
 
 
 INNER: dict[str, type[BaseModel]] = {"claims": ClaimSpec, "arms": Arm}
-"""By field of a study, the model of its entries."""
+"""Models of the entries of a study's list fields."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run that a study asks for. Several studies may ask for the same run; each gets its rows."""
+    """One run that a study needs. Several studies may need the same run; each has rows for it."""
 
     study: str
     run_id: str
     """The name of its folder."""
     arm: str
-    """What a reader calls it: ``1-bit``. The seeds and tasks of an arm share it."""
+    """The arm's name for a reader: ``1-bit``. All tasks and seeds of the arm share it."""
     recipe: Recipe
 
 
@@ -105,10 +105,10 @@ def study_names() -> tuple[str, ...]:
 
 @cache
 def load_study(name: str) -> StudySpec:
-    """A study by name.
+    """Load a study by name.
 
     Raises:
-        StudyError: no such study, or one that is not well formed; the message names the field.
+        StudyError: no such study, or a malformed one; the message names the field.
     """
     study = load_yaml_model("study", "studies", name, StudySpec, StudyError, INNER)
     study_at(study)
@@ -120,59 +120,68 @@ def load_study(name: str) -> StudySpec:
 def study_at(
     study: StudySpec, profile: str | None = None, axes: Mapping[str, Sequence[Any]] | None = None
 ) -> StudySpec:
-    """The study as it is at a profile, its arms written out.
+    """Return a study as it is at a profile, with its arms written out.
 
     Args:
-        profile: None: without what any profile changes.
-        axes: the points to keep of some axes (see ``arms.chosen_axes``). Claims about arms that are then gone are
-            left out, and where the reference is gone the first arm takes its place.
+        study: as loaded.
+        profile: its name; None: without any profile's changes.
+        axes: the points to keep, by axis (see ``arms.chosen_axes``). Claims about arms that this removes are left out;
+            if it removes the reference, the first arm takes its place.
 
     Raises:
-        StudyError, ArmError: arms, axes, claims or reference that do not fit together.
+        StudyError: arms, axes, claims or reference that do not fit together.
+        ArmError: an unknown axis or point.
     """
     special = profile_part(study, profile) if profile else {}
     values = study.model_dump(exclude={"profiles"})
     values["axes"] = {**values["axes"], **special.get("axes", {})}
     values["limits"] = [*study.limits, *special.get("limits", [])]
     values |= {key: special[key] for key in ("arms", "reference", "claims") if key in special}
+
+    # The arms: listed, or every combination of the axes.
     if axes:
         values["axes"] = chosen_axes(values["axes"], axes)
     if values["axes"] and values["arms"]:
-        raise StudyError(f"study {study.name}: has axes and arms; expected one of them")
+        raise StudyError(f"study {study.name}: has both axes and arms; remove one of them")
     values["arms"] = values["arms"] or grid(values["axes"])
     try:
-        found = StudySpec(**values)
+        spec = StudySpec(**values)
     except ValidationError as error:
         raise StudyError(f"study {study.name}: {what_is_wrong(error, StudySpec, INNER)}") from None
-    arms = found.arm_names
+
+    # There must be at least two arms, with different names.
+    arms = spec.arm_names
     if len(arms) < 2 and not axes:
         raise StudyError(f"study {study.name}: arms: expected at least two, got {', '.join(arms) or 'none'}")
     twice = sorted({arm for arm in arms if arms.count(arm) > 1})
     if twice:
         raise StudyError(f"study {study.name}: more than one arm is called {', '.join(twice)}")
+
+    # The claims and the reference must name arms. With chosen axes, those that do not are dropped or replaced.
     if axes:
-        kept = [claim for claim in found.claims if {claim.arm, claim.reference} <= set(arms)]
-        reference = found.reference if found.reference in arms else arms[0]
-        return found.model_copy(update={"claims": kept, "reference": reference})
-    named = [found.reference, *(claim.arm for claim in found.claims), *(claim.reference for claim in found.claims)]
+        kept = [claim for claim in spec.claims if {claim.arm, claim.reference} <= set(arms)]
+        reference = spec.reference if spec.reference in arms else arms[0]
+        return spec.model_copy(update={"claims": kept, "reference": reference})
+    named = [spec.reference, *(claim.arm for claim in spec.claims), *(claim.reference for claim in spec.claims)]
     for arm in named:
         if arm not in arms:
             where = f", profile {profile}" if profile else ""
             near = did_you_mean(arm, arms)
             raise StudyError(f"study {study.name}{where}: arm {arm!r} is not one of {', '.join(arms)}{near}")
-    return found
+    return spec
 
 
 def in_words(study: StudySpec, whole: StudySpec) -> str:
-    """How many arms there are, what they are compared with, and how many claims are left, as one sentence.
+    """Say in one sentence how many arms are chosen, what they are compared with, and how many claims are left.
 
     Args:
-        study: with the axes chosen. whole: the same at the same profile, with every point of its axes.
+        study: with the axes chosen.
+        whole: the same study at the same profile, with every point of its axes.
     """
     other = f" (not with {whole.reference}, which was not chosen)" if study.reference != whole.reference else ""
     claims = f"{len(study.claims)} of {len(whole.claims)} claims can be judged"
     if not study.claims:
-        claims = "no claim is left, for each is about an arm that was not chosen"
+        claims = "no claim can be judged: each is about an arm that was not chosen"
     count = f"{len(study.arms)} arm" + ("s" if len(study.arms) > 1 else "")
     return f"{count}, compared with {study.reference}{other}; {claims}."
 
@@ -186,26 +195,35 @@ def plan(
     axes: Mapping[str, Sequence[Any]] | None = None,
     folders: Mapping[str, str] | None = None,
 ) -> list[PlannedRun]:
-    """The runs of a study at a profile's scale: every task, seed and arm, in that order.
+    """Plan the runs of a study at a profile's scale: every task, seed and arm, in that order.
 
     Args:
-        overrides: recipe fields set for every run, before the arms set theirs, or ``budget``, one of the profile's.
-        axes: the points to keep of some axes, or others.
-        folders: absolute paths of models by what stands for them in overrides and axes.
+        study: as loaded.
+        profile: the scale.
+        tasks: in place of the profile's.
+        seeds: in place of the profile's.
+        overrides: recipe fields set for every run before the arms set theirs, or ``budget``, one of the profile's.
+        axes: the points to keep, by axis, or other values.
+        folders: absolute paths of models by the names that overrides and axes give them.
 
     Raises:
-        RecipeError, StudyError, ArmError: a field, value or point that is not legal, or an override of what the arms
-            vary.
+        RecipeError: an unknown field or a value outside its range.
+        StudyError: an override of a field that the arms vary, or of the task or seed.
+        ArmError: an unknown axis or point.
     """
     special = profile_part(study, profile.name)
     arms = study_at(study, profile.name, axes).arms
     overrides = dict(overrides or {})
+
+    # Overrides hold for every run, so they may not set what differs between runs.
     per_run = sorted({"task", "seed"} & set(overrides))
     if per_run:
         raise StudyError(f"{', '.join(per_run)}: differs from run to run; choose tasks and seeds instead")
     clash = sorted((varied_fields(arms) | ({BUDGET} if varies_budget(arms) else set())) & set(overrides))
     if clash:
-        raise StudyError(f"{', '.join(clash)}: study {study.name} varies it; it cannot be set for every arm")
+        raise StudyError(f"{', '.join(clash)}: study {study.name} varies it, so it cannot be set for every arm")
+
+    # One recipe per task, seed and arm. Later fields win: profile, study, study at this profile, override, arm.
     budget = overrides.pop(BUDGET, None) or special.get(BUDGET)
     runs = []
     for task in tasks or special.get("tasks") or profile.tasks:
@@ -214,14 +232,14 @@ def plan(
                 fields = profile.fields(task, seed, arm.set.get(BUDGET) or budget)
                 fields |= study.fixed | special.get("recipe", {}) | overrides
                 values = with_arm(fields, arm)
-                places = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
-                recipe = Recipe.of(**values | {key: place for key, place in places.items() if place})
+                paths = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
+                recipe = Recipe.of(**values | {key: path for key, path in paths.items() if path})
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
 
 
 def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:
-    """What the study changes at this profile.
+    """Return what a study changes at this profile.
 
     Raises:
         StudyError: a key that no profile may change.

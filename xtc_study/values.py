@@ -1,4 +1,4 @@
-"""What people type: text behind ``--set`` and ``--axis`` to plain values and back, and a notebook's parameters."""
+"""Reads and writes the values of ``--set`` and ``--axis``, and checks those of a notebook's parameters."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from xtc_study.errors import first_line
 from xtc_study.nearest import did_you_mean
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-"""YAML takes ``2e-4`` for text; people mean a number."""
+"""YAML reads ``2e-4`` as text; users mean a number."""
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """``learning_rate=2e-4`` to its field and value.
+    """Read the field and value of ``learning_rate=2e-4``.
 
     Raises:
         ValueError: no ``=``, or a value that is not valid YAML.
@@ -28,10 +28,10 @@ def setting(text: str) -> tuple[str, Any]:
 
 
 def axis_points(text: str) -> tuple[str, list[Any]]:
-    """``depth=depth 1/2,3,[0,3]`` to the axis and its points.
+    """Read the axis and points of ``depth=depth 1/2,3,[0,3]``.
 
     Raises:
-        ValueError: no ``=``, no point, or points that are not valid YAML.
+        ValueError: no ``=``, no points, or points that are not valid YAML.
     """
     axis, equals, points = text.partition("=")
     if not equals or not axis.strip() or not points.strip():
@@ -40,10 +40,15 @@ def axis_points(text: str) -> tuple[str, list[Any]]:
 
 
 def listed(name: str, value: Any, example: list[Any]) -> list[Any] | None:
-    """A parameter that is a list, each entry once, in its order; None stays None.
+    """Check a parameter that is a list, and drop repeated entries; None stays None.
+
+    Args:
+        name: of the parameter, for the message.
+        value: as given.
+        example: a valid list, for the message.
 
     Raises:
-        ValueError: anything else, text among it, or an empty list.
+        ValueError: an empty list, or anything else, including text.
     """
     if value is None:
         return None
@@ -53,11 +58,16 @@ def listed(name: str, value: Any, example: list[Any]) -> list[Any] | None:
             f"{name}={value!r}: expected a list, for example {example}, or None for the profile's own "
             f'(with papermill: -y "{name}: {example}")'
         )
-    return [entry for place, entry in enumerate(entries) if entry not in entries[:place]]
+    return [entry for index, entry in enumerate(entries) if entry not in entries[:index]]
 
 
 def named(name: str, value: Any, example: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that maps names to values; None is none of them.
+    """Check a parameter that maps names to values; None becomes an empty dict.
+
+    Args:
+        name: of the parameter, for the message.
+        value: as given.
+        example: a valid mapping, for the message.
 
     Raises:
         ValueError: anything else.
@@ -71,20 +81,20 @@ def named(name: str, value: Any, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def setting_text(field: str, value: Any) -> str:
-    """What ``setting`` reads back as this field and value."""
+    """Write the text that ``setting`` reads as this field and value."""
     return f"{field}={_text(value)}"
 
 
 def points_text(axis: str, points: Iterable[Any]) -> str:
-    """What ``axis_points`` reads back as this axis and points."""
+    """Write the text that ``axis_points`` reads as this axis and these points."""
     return f"{axis}={','.join(map(_text, points))}"
 
 
 def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
-    """A parameter that is one of some names.
+    """Check that a parameter is one of some names, and return it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not; the message lists the names.
     """
     if value not in names:
         raise ValueError(f"{name}={value!r}: expected one of {', '.join(names)}{did_you_mean(value, names)}")
@@ -92,7 +102,7 @@ def one_of(name: str, value: str, names: tuple[str, ...]) -> str:
 
 
 def _text(value: Any) -> str:
-    """As YAML on one line, so that it can also be an item of a list: ``null``, ``[0, 2]``, ``depth 1/2``."""
+    """Write a value as YAML on one line, fit for an item of a list: ``null``, ``[0, 2]``, ``depth 1/2``."""
     listed: str = yaml.safe_dump([value], default_flow_style=True, width=float("inf"), allow_unicode=True)
     return listed.strip()[1:-1]
 

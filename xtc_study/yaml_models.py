@@ -1,4 +1,4 @@
-"""The YAML files that come with the package, one a profile or study: which there are, and one read into its model."""
+"""Lists the YAML files of the package, one per profile or study, and reads one into its model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def names_in(folder: str) -> tuple[str, ...]:
-    """The names of the files in a folder of the package, without their ending, sorted."""
+    """List the names of the YAML files in a folder of the package, sorted, without the ending."""
     items = (files("xtc_study") / folder).iterdir()
     return tuple(sorted(item.name.removesuffix(".yml") for item in items if item.name.endswith(".yml")))
 
@@ -28,15 +28,18 @@ def load_yaml_model(
     error: type[ValueError],
     inner: Mapping[str, type[BaseModel]] | None = None,
 ) -> Model:
-    """The content of ``folder/name.yml`` as a model, whose field ``name`` is the file's.
+    """Load ``folder/name.yml`` as a model whose field ``name`` is the name of the file.
 
     Args:
-        kind: what a message calls it: ``profile``, ``study``.
-        error: what is raised.
+        kind: ``profile`` or ``study``, for messages.
+        folder: a folder of the package.
+        name: of the file, without its ending.
+        model: the class of the content.
+        error: the class of exception to raise.
         inner: as for ``what_is_wrong``.
 
     Raises:
-        ValueError: of the class ``error``: no such file, or one that is not well formed; the message names the field.
+        ValueError: of the class ``error``: no such file, or a malformed one; the message names the field.
     """
     names = names_in(folder)
     if name not in names:
@@ -49,15 +52,18 @@ def load_yaml_model(
 
 
 def what_is_wrong(error: ValidationError, model: type[BaseModel], inner: Mapping[str, type[BaseModel]]) -> str:
-    """What is wrong with a YAML file of that model, in one line. A mistyped key is named first: that another one is
-    missing follows from it.
+    """Say in one line what is wrong with a YAML file.
+
+    A mistyped key comes before any other error, since it often causes another key to be missing.
 
     Args:
-        inner: by field, the model of the mappings that its list holds.
+        error: of the file.
+        model: of the file.
+        inner: models of the entries of its list fields, by field.
     """
     errors: list[Any] = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
     where, first = ".".join(map(str, errors[0]["loc"])), errors[0]
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
-    of = inner.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
-    return f"unknown key {where}{did_you_mean(first['loc'][-1], of.model_fields)}"
+    owner = inner.get(str(first["loc"][0]), model) if len(first["loc"]) > 1 else model
+    return f"unknown key {where}{did_you_mean(first['loc'][-1], owner.model_fields)}"

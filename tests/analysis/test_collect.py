@@ -148,7 +148,15 @@ def test_states(tmp_path: Path) -> None:
     table = states(tmp_path, [missing, running, failed, done, said_failed, started_only, cut_off])
     assert list(table.columns) == ["run_id", "arm", "task", "seed", "state", "error"]
     assert list(table["state"]) == ["missing", "running", "failed", "done", "failed", "missing", "interrupted"]
-    assert list(table["error"]) == ["", "", "MemoryError: no room (cell 7)", "", "status.json says 'timeout'", "", ""]
+    assert list(table["error"]) == [
+        "",
+        "",
+        "MemoryError: no room (cell 7)",
+        "",
+        "status.json has state 'timeout'",
+        "",
+        "",
+    ]
     assert list(collect(tmp_path, [missing, running, failed, done])["run_id"].unique()) == [done.run_id]
 
 

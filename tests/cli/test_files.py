@@ -75,7 +75,7 @@ def test_export_copies_a_folder_that_loads(results: Path, run_id: str, tmp_path:
 
 def test_export_the_best_that_fits_with_another_rest(results: Path, run_id: str, tmp_path: Path) -> None:
     words = ["--results", str(results), "--output", str(tmp_path / "out"), "--rest", "8bit"]
-    assert f"chosen of 1: {run_id}, accuracy " in call("export", "--best", "--max-mb", "8", *words)
+    assert f"chosen from 1: {run_id}, accuracy " in call("export", "--best", "--max-mb", "8", *words)
     old, new = (folder / "model.safetensors" for folder in (results / "runs" / run_id / "model", tmp_path / "out"))
     assert new.stat().st_size < old.stat().st_size
     assert '"rest": "8bit"' in (tmp_path / "out" / "README.md").read_text()
@@ -111,8 +111,8 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["export"], "give the id of a run, or --best"),
-        (["export", "x", "--best"], "and not both"),
+        (["export"], "give the id of a run or --best"),
+        (["export", "x", "--best"], "or --best, not both"),
         (["export", "x", "--max-mb", "8"], "use them with --best"),
         (["export", "../x"], "expected a run id"),
         (["export", "--best", "--max-mb", "0.001"], "no file of at most 1,000 bytes"),
@@ -131,7 +131,7 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["bench", "nowhere", "--threads", "0"], "--threads 0: expected numbers"),
         (["bench", "nowhere", "--threads", "1,99999999999999"], "--threads 1,99999999999999: expected at most"),
         (["time", "12_bits", "--threads", "99999999999999"], "--threads 99999999999999: expected at most"),
-        (["predict", "nowhere", "a", ""], "an empty text: expected a sentence in each argument"),
+        (["predict", "nowhere", "a", ""], "an empty text: give a sentence in each argument"),
         (["predict", "nowhere", "a", "\udcff"], "text 2: not UTF-8"),
         (["export", "--best", "--profile", "nope"], "profile='nope': expected one of mini, paper, smoke"),
     ],
@@ -204,7 +204,7 @@ def test_predict_names_the_line_that_is_no_text_and_the_folder_that_was_meant(re
     folder = results / "runs" / run_id
     with pytest.raises(ValueError, match="line 3: not UTF-8"):
         call("predict", str(folder / "model"), input=b"a\n\nb\xff\n")
-    with pytest.raises(ValueError, match=r"the folder of a run; its packed folder is .*model"):
+    with pytest.raises(ValueError, match=r"the folder of a run; give its packed model, .*model"):
         call("predict", str(folder), "a")
 
 
@@ -245,7 +245,7 @@ def test_bench_measures_and_fills_the_card(
     output = call("bench", str(folder), *words, "--force")
     assert "warning: this machine is busy: other processes used" in " ".join(output.split())
     card = (folder / "README.md").read_text()
-    assert "left out 2x128: the model reads at most 48 word pieces" in " ".join(output.split())
+    assert "skipped 2x128: the model reads at most 48 tokens" in " ".join(output.split())
     for runtime in kept:
         assert f"| {runtime} | 1 | 1x16 |" in card, card
     assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"
@@ -270,7 +270,7 @@ def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, 
     chosen += ["--results", str(copy), *(word for field in fields for word in ("--set", field))]
     measure = ["--batch", "2x128", "--seconds", "0", "--passes", "1", "--force"]
     output = call("time", *chosen, *measure)
-    assert run_id in output and "runs with their time: 1;" in output
+    assert run_id in output and "runs with a measured time: 1;" in output
     assert run_id not in call("time", *chosen, *measure).replace(str(copy), ""), "once is enough"
     call("collect", *chosen)
     row = pd.read_csv(copy / "results.csv").iloc[0]
@@ -278,4 +278,4 @@ def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, 
     weights = copy / "runs" / run_id / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\7")
     result = CliRunner().invoke(app, ["time", *chosen, *measure])
-    assert result.exit_code == 1 and f"left out {run_id}: " in result.output and "with their time: 0" in result.output
+    assert result.exit_code == 1 and f"skipped {run_id}: " in result.output and "a measured time: 0" in result.output

@@ -44,5 +44,5 @@ def test_a_group_is_options_outside_and_a_dataclass_inside() -> None:
 def test_two_options_of_one_name_are_refused() -> None:
     def show(group: Group, twin: Twin) -> None: ...
 
-    with pytest.raises(TypeError, match="show: more than one option of a name among names, size, size"):
+    with pytest.raises(TypeError, match="show: options share a name among names, size, size"):
         grouped(show)

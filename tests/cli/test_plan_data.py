@@ -54,7 +54,9 @@ def test_only_what_is_bad_is_said_before_a_run(tmp_path: Path) -> None:
 def test_a_model_that_is_not_here_yet(tmp_path: Path) -> None:
     path = own(tmp_path, [(f"the soup was {number}", "ab"[number % 2]) for number in range(20)])
     told = lines(tmp_path, tasks=[path], overrides={"model": "nobody/such-a-model"})
-    assert told[-1] == "  the tokenizer of nobody/such-a-model is not here yet: a run says how many texts are cut"
+    assert told[-1] == (
+        "  the tokenizer of nobody/such-a-model is not on this machine yet; a run will say how many texts are cut"
+    )
 
 
 def test_glue_where_its_folder_is(tmp_path: Path) -> None:

@@ -56,17 +56,17 @@ def test_shallow_teachers_and_narrow_students(tmp_path: Path) -> None:
 def test_models_that_are_not_here_are_named(tmp_path: Path) -> None:
     found = disk_needs([ONE_BIT, Recipe.of(task="cola", model="far/away")], [], tmp_path / "not" / "there")
     assert found.unknown == ("far/away",)
-    assert found.text().startswith("disk: unknown, for the weights of far/away are not here yet; ")
+    assert found.text().startswith("disk: unknown, since the weights of far/away are not on this machine yet; ")
 
 
 def test_in_words() -> None:
     assert DiskNeeds(271_000_000, 5_400_000, 545_000_000, (), 35_200_000_000).text() == (
-        "disk: about 271 MB of steps and 5 MB of runs, 545 MB more for each worker while it trains; 35.2 GB free"
+        "disk: about 271 MB for steps and 5 MB for runs, 545 MB more for each worker while it trains; 35.2 GB free"
     )
     assert DiskNeeds(0, 5_400_000, 0, (), 12 * 10**9).text() == (
-        "disk: about 0 bytes of steps and 5 MB of runs; 12.0 GB free"
+        "disk: about 0 bytes for steps and 5 MB for runs; 12.0 GB free"
     )
-    assert DiskNeeds(0, 0, 0, (), 999).text() == "disk: nothing more; 999 bytes free"
+    assert DiskNeeds(0, 0, 0, (), 999).text() == "disk: nothing more needed; 999 bytes free"
     little = DiskNeeds(10**9, 0, 0, (), 999_000).text()
-    assert "999 kB free. That is too little: choose another disk with --results" in little
+    assert "999 kB free. That is not enough: choose another disk with --results" in little
     assert in_bytes(1_234_500_000_000) == "1,234.5 GB"

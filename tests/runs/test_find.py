@@ -57,7 +57,7 @@ def test_without_a_limit_the_smallest_file_within_the_noise_of_seeds(tmp_path: P
     assert (found.run.path.name, found.best.path.name) == (two[0], full[0])
     assert found.noise == pytest.approx(0.0002**0.5) and found.among == 5
     assert found.reason == (
-        f"chosen of 5: {two[0]}, accuracy 0.9000, 0.000 MB; the smallest file within 1.41 points, one standard "
+        f"chosen from 5: {two[0]}, accuracy 0.9000, 0.000 MB; the smallest file within 1.41 points, one standard "
         f"deviation over seeds, of the best ({full[0]}, accuracy 0.9100, 0.001 MB)"
     )
     assert best_run(tmp_path, 1000).run.path.name == full[0], "a limit says what size is wanted: the best that fits"
@@ -92,7 +92,7 @@ def test_by_id(tmp_path: Path) -> None:
     run_id = made_up(tmp_path, 0.9, 900)
     found = find_run(tmp_path, run_id)
     assert (found.path.name, found.bytes, found.score) == (run_id, 900, 0.9)
-    with pytest.raises(FindError, match=r"run 'another': not in .*; 1 done there$"):
+    with pytest.raises(FindError, match=r"run 'another': not in .*, which has 1 done$"):
         find_run(tmp_path, "another")
 
 
@@ -106,7 +106,7 @@ def test_mistyped_run_id_suggests_a_few_near_ones(tmp_path: Path) -> None:
 
 def test_why_a_run_cannot_be_taken_is_said(tmp_path: Path) -> None:
     failed = made_up(tmp_path, 0.9, 900, "failed", seed=1)
-    with pytest.raises(FindError, match=r"failed, not done, in .*: status\.json says 'failed'"):
+    with pytest.raises(FindError, match=r"failed, not done, in .*: status\.json has state 'failed'"):
         find_run(tmp_path, failed)
     corrupt = made_up(tmp_path, 0.9, 900, seed=2)
     (tmp_path / "runs" / corrupt / "metrics.json").write_text("{")
@@ -114,7 +114,7 @@ def test_why_a_run_cannot_be_taken_is_said(tmp_path: Path) -> None:
         find_run(tmp_path, corrupt)
     without = made_up(tmp_path, 0.9, 900, seed=3)
     (tmp_path / "runs" / without / "model" / "model.safetensors").unlink()
-    with pytest.raises(FindError, match=r"done, but .*model is not there"):
+    with pytest.raises(FindError, match=r"done, but .*model is missing"):
         find_run(tmp_path, without)
 
 
@@ -147,4 +147,4 @@ def test_a_reason_gives_a_metric_as_a_reader_sees_it(tmp_path: Path) -> None:
     run_id = made_up(tmp_path, 0.9, 900)
     path = tmp_path / "runs" / run_id / "metrics.json"
     path.write_text(path.read_text().replace('"accuracy"', '"f1_of:1:spam"'))
-    assert best_run(tmp_path).reason == f"chosen of 1: {run_id}, f1 of spam 0.9000, 0.001 MB; the best score"
+    assert best_run(tmp_path).reason == f"chosen from 1: {run_id}, f1 of spam 0.9000, 0.001 MB; the best score"

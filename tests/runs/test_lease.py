@@ -187,8 +187,7 @@ def test_watch_ends_with_a_heartbeat_or_after_stale_seconds(tmp_path: Path, monk
     assert looks[0] == 10 and is_held(alive) and not is_held(dead)
     watch([tmp_path], said.append)
     assert (
-        len(said) == 3
-        and said[0] == "alive: claimed by machine another-machine; looking for its heartbeat, 90 s at most"
+        len(said) == 3 and said[0] == "alive: held by machine another-machine; waiting for its heartbeat, at most 90 s"
     )
 
 

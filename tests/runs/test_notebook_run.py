@@ -78,7 +78,7 @@ def test_by_hand_a_dead_machines_run_is_taken_over_after_a_watch(
     folder.mkdir(parents=True)
     (folder / "claim.json").write_text('{"token": "t", "host": "a-dead-machine", "pid": 1}')
     record(NotebookRun(tmp_path, RECIPE))
-    assert "claimed by machine a-dead-machine; looking for its heartbeat" in capsys.readouterr().out
+    assert "held by machine a-dead-machine; waiting for its heartbeat" in capsys.readouterr().out
     assert RunFolder(tmp_path / "runs", RECIPE).is_done()
 
 
@@ -86,7 +86,7 @@ def test_by_hand_a_run_taken_over_meanwhile_writes_nothing(tmp_path: Path) -> No
     run = NotebookRun(tmp_path, RECIPE)
     (run.path / "claim.json").write_text('{"token": "theirs", "host": "another-machine", "pid": 1}')
     for writes in (run.model_folder, lambda: record(run)):
-        with pytest.raises(LeaseError, match="the claim of this notebook is not the one in its folder"):
+        with pytest.raises(LeaseError, match="the lease of this notebook is not the one in its folder"):
             writes()
     assert not (run.path / "metrics.json").exists()
 
@@ -96,7 +96,7 @@ def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     with (
         FileLock(folder / "claim.lock"),
-        pytest.raises(LeaseError, match=f"run {RECIPE.run_id}: another process works on it"),
+        pytest.raises(LeaseError, match=f"run {RECIPE.run_id}: another process is carrying it out"),
     ):
         NotebookRun(tmp_path, RECIPE)
 
@@ -128,5 +128,5 @@ def test_a_claim_that_is_not_the_one_passed_on(tmp_path: Path, content: str | No
     folder.mkdir(parents=True)
     if content is not None:
         (folder / "claim.json").write_text(content)
-    with pytest.raises(LeaseError, match="the claim passed on is not the one in its folder"):
+    with pytest.raises(LeaseError, match="the lease passed as 'claim' is not the one in its folder"):
         NotebookRun(tmp_path, RECIPE, "mine")

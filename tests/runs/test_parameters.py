@@ -125,7 +125,8 @@ def test_values_become_plain_json(notebook: Callable[..., Path]) -> None:
 
 def test_unknown_parameters_are_named_with_those_there_are(notebook: Callable[..., Path]) -> None:
     with pytest.raises(
-        ParameterError, match=r"run\.ipynb: unknown parameter lr, seeds; it has seed, task; did you mean 'seed'\?$"
+        ParameterError,
+        match=r"run\.ipynb: unknown parameter lr, seeds; the notebook has seed, task; did you mean 'seed'\?$",
     ):
         checked_parameters(notebook("seed = 1\ntask = 'x'"), {"lr": 1, "seeds": 2, "seed": 3})
 
@@ -151,10 +152,10 @@ def test_parameters_that_the_notebook_has_pass(cells: list[str]) -> None:
 @pytest.mark.parametrize(
     ("injected", "message"),
     [
-        ("seed = 0", "unknown parameter seed; it has profile, seeds; did you mean 'seeds'?"),
-        ('profle = "smoke"', "unknown parameter profle; it has profile, seeds; did you mean 'profile'?"),
-        ("x = 1", "unknown parameter x; it has profile, seeds"),
-        ("states = 1", "unknown parameter states; it has profile, seeds"),
+        ("seed = 0", "unknown parameter seed; the notebook has profile, seeds; did you mean 'seeds'?"),
+        ('profle = "smoke"', "unknown parameter profle; the notebook has profile, seeds; did you mean 'profile'?"),
+        ("x = 1", "unknown parameter x; the notebook has profile, seeds"),
+        ("states = 1", "unknown parameter states; the notebook has profile, seeds"),
     ],
 )
 def test_a_mistyped_parameter_is_refused_with_what_was_meant(injected: str, message: str) -> None:
@@ -166,5 +167,5 @@ def test_a_mistyped_parameter_is_refused_with_what_was_meant(injected: str, mess
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), Path("x"), {1}, b"x", 1j], ids=str)
 def test_values_json_cannot_hold(notebook: Callable[..., Path], value: Any) -> None:
-    with pytest.raises(ParameterError, match="no plain value"):
+    with pytest.raises(ParameterError, match="not a plain value"):
         checked_parameters(notebook("a = 1"), {"a": value})

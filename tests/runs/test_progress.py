@@ -34,7 +34,7 @@ def test_a_run_in_a_line(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "claim.json").write_text('{"token": "t", "host": "a-machine", "pid": 7}')
-    assert running_text(folder) == "run: no cell has ended, or it is run by hand, on a-machine, process 7"
+    assert running_text(folder) == "run: no cell has ended, or it was started by hand, on a-machine, process 7"
     cells = [{"cell_type": "code", "metadata": {"papermill": {"status": "completed"}}}] * 3
     (folder / "notebook.ipynb").write_text(json.dumps({"cells": cells}))
     assert running_text(folder) == "run: 3 of 3 cells, on a-machine, process 7"

@@ -70,7 +70,7 @@ def test_unreadable_step_is_kept_and_not_trained_again(store: StepStore) -> None
         store.checkpoints("a").mkdir()
         raise UnreadableStepError("teacher of bert: two names differ")
 
-    message = r"step a was made before .*\(teacher of bert: two names differ\)\. It is not made again.*a\.unreadable"
+    message = r"step a was made before, .*\(teacher of bert: two names differ\)\. It is not made again.*a\.unreadable"
     with pytest.raises(UnreadableStepError, match=message):
         store.once("a", unreadable)
     for _ in range(2):

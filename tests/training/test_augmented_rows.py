@@ -145,7 +145,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
     assert pool is not None
     count = len(pool.rows())
     (tmp_path / "steps" / pool.tokens_address / "tokens.arrow").write_bytes(b"half")
-    with pytest.raises(DamagedStepError, match=r"tokens-.* is damaged and will be made again by the next run"):
+    with pytest.raises(DamagedStepError, match=r"tokens-.* is damaged; the next run will rebuild it"):
         pool.rows()
     assert len(pool.rows()) == count
 

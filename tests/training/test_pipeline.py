@@ -222,7 +222,7 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
     path = tmp_path / "steps" / first.step.address / file
     path.write_bytes(content)
     if file == "model.safetensors":
-        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
+        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged; the next run will rebuild it"):
             Pipeline(recipe(), Places(tmp_path)).teacher()
     again = Pipeline(recipe(), Places(tmp_path)).teacher()
     assert again.reused == 0
@@ -240,7 +240,7 @@ def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
         *(("curve.json", b"[{"), ("curve.json", b"[3]"), ("step.json", b"{}")),
     ]:
         (folder / file).write_bytes(content)
-        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged and will be made again by the next run"):
+        with pytest.raises(DamagedStepError, match=r"teacher.* is damaged; the next run will rebuild it"):
             pipeline.teacher()
         assert not pipeline.store.is_done(folder.name)
         for path, before in whole.items():

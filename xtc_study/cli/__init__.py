@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="A study of the extreme compression of pre-trained transformers, in notebooks.",
+    help="Plan, run and report studies of the extreme compression of pre-trained transformers.",
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "plan": show_plan,
@@ -54,14 +54,14 @@ def options_of_all(
 
 
 def main() -> None:
-    """The entry point: an error that a user can fix is one message, not a traceback."""
+    """Run the command line. An error that a user can fix becomes one message, not a traceback."""
     say_warnings_plainly(err)
     try:
         app()
     except OSError as error:
         text = str(error)
         if error.filename:
-            text = f"{error.filename}: {error.strerror}; choose another with --results or --output"
+            text = f"{error.filename}: {error.strerror}; choose another folder with --results or --output"
     except ValueError as error:
         text = str(error)
     else:

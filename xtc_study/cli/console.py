@@ -1,4 +1,4 @@
-"""Where commands print: answers to standard output, messages to standard error. A line is never wrapped."""
+"""Where commands print: results to standard output, messages to standard error. Lines are never wrapped."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ err = Console(stderr=True, soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print a remark, beside what a command is asked for."""
+    """Print a remark to standard error, apart from the results of a command."""
     err.print(text, style="dim", markup=False)

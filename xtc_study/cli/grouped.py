@@ -1,7 +1,7 @@
-"""Commands whose options come in groups: a dataclass for each group, in place of twenty parameters.
+"""Commands whose options come in groups: one dataclass for each group, in place of twenty parameters.
 
-typer reads a command's options off its parameters and knows no groups. ``grouped`` gives it a signature in which each
-parameter that is a dataclass is written out, and hands the command the dataclass again.
+typer reads the options of a command from its parameters and has no groups. ``grouped`` shows typer a signature in
+which the fields of each dataclass stand in its place, and passes the command the dataclass.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, get_type_hints
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer reads it. Its docstring and the order of its options stay.
+    """Wrap a command for typer, with the same docstring and the same order of options.
 
     Raises:
-        TypeError: two groups, or a group and the command, have an option of one name.
+        TypeError: two groups, or a group and the command, have an option of the same name.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)}
@@ -29,7 +29,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             options.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
     names = [option.name for option in options]
     if len(set(names)) < len(names):
-        raise TypeError(f"{command.__name__}: more than one option of a name among {', '.join(names)}")
+        raise TypeError(f"{command.__name__}: options share a name among {', '.join(names)}")
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
@@ -43,7 +43,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _options_of(group: Any) -> list[inspect.Parameter]:
-    """A parameter for each field of a dataclass, with its default."""
+    """Return a parameter for each field of a dataclass, with its default."""
     hints = get_type_hints(group, include_extras=True)
     missing = dataclasses.MISSING
     return [

@@ -1,4 +1,4 @@
-"""The options that choose studies and their runs, and what they choose. Every command about a study shares them."""
+"""The options that choose studies and their runs, shared by every command about studies."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from xtc_study.study import Study
 
 StudyNames = Annotated[
-    list[str], typer.Argument(help="Names of studies, or 'all'; 'plan all' lists all studies and arms.")
+    list[str], typer.Argument(help="Names of studies, or 'all'; 'xtc-study plan all' lists them with their arms.")
 ]
-AnyStudyNames = Annotated[list[str] | None, typer.Argument(help="Names of studies; by default all.")]
+AnyStudyNames = Annotated[list[str] | None, typer.Argument(help="Names of studies; all of them if omitted.")]
 ProfileName = Annotated[str, typer.Option("--profile", metavar="NAME", help="The scale: smoke, mini or paper.")]
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
         "--task",
         metavar="TASK",
-        help="Replaces the profile's tasks: a name, or the .yml description of your own data; repeat for several.",
+        help="Task in place of the profile's: a name, or the .yml description of your own data; repeat for several.",
     ),
 ]
 Seeds = Annotated[
-    list[int] | None, typer.Option("--seed", metavar="N", help="Replaces the profile's seeds; repeat for several.")
+    list[int] | None,
+    typer.Option("--seed", metavar="N", help="Seed in place of the profile's; repeat for several."),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="FIELD=VALUE",
-        help="Sets a recipe field for every arm, or the budget (budget=A); repeat for several.",
+        help="Set a recipe field for every arm, or the budget (budget=A); repeat for several.",
     ),
 ]
 Axes = Annotated[
@@ -45,7 +46,7 @@ Axes = Annotated[
     typer.Option(
         "--axis",
         metavar="AXIS=POINTS",
-        help="Runs only these points of an axis, or other values of its field; repeat for several.",
+        help="Keep only these points of an axis, or use other values of its field; repeat for several.",
     ),
 ]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The encoder: a hub name or a folder.")]
@@ -55,25 +56,26 @@ DataDir = Annotated[
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", metavar="FOLDER", help="A folder that holds models by name.")
 ]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Device of the training.")]
-Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="Precision of the training.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Device to train on.")]
+Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16", help="Precision to train in.")]
 Synonyms = Annotated[
-    Path | None, typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with one.")
+    Path | None,
+    typer.Option("--synonyms", metavar="FILE", help="A synonym table, for arms that augment with synonyms."),
 ]
 Results = Annotated[
     Path | None,
     typer.Option(
         "--results",
         metavar="FOLDER",
-        help="Folder of the results. By default results/<profile> in the checkout where the command starts, or in the "
-        "current folder outside one; the variable XTC_RESULTS replaces results.",
+        help="Folder of the results; by default results/<profile> in the current checkout, or else in the current "
+        "folder. The environment variable XTC_RESULTS replaces 'results'.",
     ),
 ]
 
 
 @dataclass
 class Selection:
-    """The studies that a command is about, what of them, and the folder of their results."""
+    """The studies and runs that a command works on, and the folder of their results."""
 
     studies: StudyNames
     profile: ProfileName = "smoke"
@@ -85,10 +87,10 @@ class Selection:
     results: Results = None
 
     def overrides(self) -> dict[str, Any]:
-        """Recipe fields set for every arm.
+        """Return the recipe fields that are set for every arm.
 
         Raises:
-            ValueError: a field that is set twice.
+            ValueError: a field is set twice.
         """
         from xtc_study.values import setting
 
@@ -98,12 +100,12 @@ class Selection:
             *([("model", self.model)] if self.model is not None else []),
         ]:
             if field in overrides:
-                raise ValueError(f"{field}={value!r}: was set to {overrides[field]!r} before; give one value")
+                raise ValueError(f"{field}={value!r}: already set to {overrides[field]!r}; give one value")
             overrides[field] = value
         return overrides
 
     def axes(self) -> dict[str, list[Any]]:
-        """The points to keep, by axis."""
+        """Return the points to keep, by axis."""
         from xtc_study.values import axis_points
 
         points: dict[str, list[Any]] = {}
@@ -112,7 +114,13 @@ class Selection:
         return points
 
     def chosen(self, data: DataPlaces | None = None, compute: Compute | None = None) -> list[Study]:
-        """The studies. An axis holds for those that have it, a budget for those that do not vary it.
+        """Make the chosen studies.
+
+        An axis applies to the studies that have it, a budget to those that do not vary it.
+
+        Args:
+            data: where data and models are.
+            compute: device and precision.
 
         Raises:
             ValueError: a name, field, value or point that does not exist, or an axis that no chosen study has.
@@ -130,12 +138,12 @@ class Selection:
         axes_of = {name: set(load_study(name).axes) for name in names}
         unknown = sorted(set(points) - set().union(*axes_of.values()))
         if unknown:
-            there = sorted(set().union(*axes_of.values()))
-            having = (", ".join(there) or "none") + did_you_mean(unknown[0], there)
-            raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; there are: {having}")
+            known = sorted(set().union(*axes_of.values()))
+            listed = (", ".join(known) or "none") + did_you_mean(unknown[0], known)
+            raise ArmError(f"--axis {unknown[0]}: no such axis in {', '.join(names)}; existing axes: {listed}")
 
         varying = [name for name in names if BUDGET in overrides and varies_budget(study_at(load_study(name)).arms)]
-        exempt = varying if len(varying) < len(names) else []  # if all vary it, each says so itself
+        exempt = varying if len(varying) < len(names) else []  # if all vary it, each raises the error itself
         data = data or DataPlaces()
         places = Places.of(self.profile, self.results, data.data_dir, data.models_dir, data.synonyms)
         return [
@@ -155,7 +163,7 @@ class Selection:
 
 @dataclass
 class ReportSelection(Selection):
-    """As ``Selection``; no study named means all."""
+    """Like ``Selection``, except that no name means all studies."""
 
     studies: AnyStudyNames = None  # type: ignore[assignment]
 
@@ -174,7 +182,7 @@ class DataPlaces:
 
 @dataclass
 class ComputeChoice:
-    """What a command trains on."""
+    """The device and precision that a command trains with."""
 
     device: Device = "auto"
     precision: Precision = "auto"
@@ -186,7 +194,7 @@ class ComputeChoice:
 
 
 def check_places(studies: Sequence[Study]) -> None:
-    """That results can be written and models are there, as far as can be told without loading them."""
+    """Check that results can be written and that models exist, as far as this shows without loading them."""
     from xtc_study.places import check_writable
 
     check_writable(studies[0].places.results)
@@ -195,7 +203,7 @@ def check_places(studies: Sequence[Study]) -> None:
 
 
 def say_what_was_left_out(studies: list[Study]) -> None:
-    """What chosen axes leave of a study whose reference or claims are about other arms."""
+    """Say what the chosen axes leave of a study whose reference or claims name other arms."""
     from xtc_study.studies import load_study, study_at
 
     for one in studies:

@@ -1,4 +1,4 @@
-"""What a plan says of the text its runs will read: classes by split, how files were read, how much is cut."""
+"""Describes the text that planned runs will read: rows by class and split, how files were read, how much is cut."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from xtc_study.study import Study
 
 SHOWN_CLASSES = 12
-"""Of more classes the rarest are listed."""
+"""Of more classes than this, only the rarest are listed."""
 
 
 def data_lines(studies: Sequence[Study], only_bad: bool = False) -> Iterator[str]:
-    """Lines on the data of your own that are chosen, and on GLUE's where its folder is and much of its text is cut.
+    """Describe the user's own data, and GLUE's where its folder is given and much of its text is cut.
 
     Args:
-        studies: of one profile, with the same tasks' files. only_bad: only what is cut or cannot be read.
+        studies: of one profile, with the same task files.
+        only_bad: only what is cut or cannot be read.
     """
     first = studies[0]
     read_with = dict.fromkeys(
@@ -36,7 +37,7 @@ def data_lines(studies: Sequence[Study], only_bad: bool = False) -> Iterator[str
         data = read_own(file)
         if not only_bad:
             yield from described(data, file.name)
-        splits: dict[str, Columns] = {split: found.texts for split, found in data.splits.items()}
+        splits: dict[str, Columns] = {split: part.texts for split, part in data.splits.items()}
         for task, model, length in read_with:
             if task == data.task.name:
                 yield from _read_by(first, model, length, splits, f"{file.name}: " if only_bad else "  ", only_bad)
@@ -47,13 +48,15 @@ def data_lines(studies: Sequence[Study], only_bad: bool = False) -> Iterator[str
 
 
 def described(data: OwnData, name: str) -> Iterator[str]:
-    """The task, its rows by class and split, its metrics, and how its files were read."""
-    rows = ", ".join(f"{split} {len(found.labels):,} rows" for split, found in data.splits.items())
+    """Describe a task: its rows by class and split, its metrics, and how its files were read."""
+    rows = ", ".join(f"{split} {len(part.labels):,} rows" for split, part in data.splits.items())
     yield f"{name}, task {data.task.name}: {rows}; metrics: {', '.join(map(in_words, data.task.metrics))}"
     if data.task.is_regression:
-        for split, found in data.splits.items():
-            mean = sum(found.labels) / len(found.labels)
-            yield f"  labels of {split}: {min(found.labels):g} to {max(found.labels):g}, mean {mean:g}"
+        for split, part in data.splits.items():
+            mean = sum(part.labels) / len(part.labels)
+            yield f"  labels of {split}: {min(part.labels):g} to {max(part.labels):g}, mean {mean:g}"
+
+    # Rows by class and split.
     counts = data.counts()
     shown = list(counts)
     if len(counts) > SHOWN_CLASSES:
@@ -61,6 +64,7 @@ def described(data: OwnData, name: str) -> Iterator[str]:
         yield f"  {len(counts)} classes; the rarest:"
     for label in shown:
         yield f"  {label!r}: " + ", ".join(f"{number:,} in {split}" for split, number in counts[label].items())
+
     for note in data.notes:
         yield f"  {note}"
 
@@ -68,26 +72,26 @@ def described(data: OwnData, name: str) -> Iterator[str]:
 def _read_by(
     study: Study, model: str, length: int, splits: Mapping[str, Columns], indent: str, only_bad: bool
 ) -> Iterator[str]:
-    """How a model's tokenizer reads the splits, each of at most ``reading.SAMPLE`` rows."""
+    """Describe how a model's tokenizer reads the splits, from a sample of each."""
     reader = reader_at_hand(model, study.places.models_dir)
     if reader is None:
         if splits and not only_bad:
-            yield f"{indent}the tokenizer of {model} is not here yet: a run says how many texts are cut"
+            yield f"{indent}the tokenizer of {model} is not on this machine yet; a run will say how many texts are cut"
         return
     for split, columns in splits.items():
-        some = sampled(columns)
-        rows = reader.encode(some)
-        found = lengths_of([len(ids) for ids in rows], length)
-        if split == "train" and (said := unsuited(some, rows, reader, found)):
-            yield f"{indent}a run will refuse model={model!r}: {said}"
+        sample = sampled(columns)
+        rows = reader.encode(sample)
+        lengths = lengths_of([len(ids) for ids in rows], length)
+        if split == "train" and (reason := unsuited(sample, rows, reader, lengths)):
+            yield f"{indent}a run will refuse model={model!r}: {reason}"
             return
-        sample = "" if len(rows) == len(columns[0]) else f" (counted on {len(rows):,} of {len(columns[0]):,})"
-        if found.is_bad or not only_bad:
-            yield f"{indent}{found.in_words(f'rows of {split}')}{sample}"
+        counted = "" if len(rows) == len(columns[0]) else f" (counted on {len(rows):,} of {len(columns[0]):,})"
+        if lengths.is_bad or not only_bad:
+            yield f"{indent}{lengths.in_words(f'rows of {split}')}{counted}"
 
 
 def _glue_texts(study: Study, task: str) -> dict[str, Columns]:
-    """The task's training text; nothing where its file is not as it should be, which a run says."""
+    """Read the task's training text; empty where its file is malformed, which a run reports."""
     source = SOURCES[task]
     try:
         assert study.places.data_dir is not None
@@ -99,6 +103,6 @@ def _glue_texts(study: Study, task: str) -> dict[str, Columns]:
 
 
 def say_data(studies: Sequence[Study], console: Console, only_bad: bool = False) -> None:
-    """Prints ``data_lines``."""
+    """Print ``data_lines``."""
     for line in data_lines(studies, only_bad):
         console.print(line, markup=False)

@@ -1,4 +1,4 @@
-"""The lines about a study's runs while they are carried out: how many ended, what runs now, how long it may take."""
+"""The lines about runs while they are carried out: how many ended, which run now, about how much time is left."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from typing import Any
 from xtc_study.runs.progress import in_progress
 
 SAY_SECONDS = 60.0
-"""A log without a terminal gets a line about the runs in progress so often."""
+"""Time between two lines about the runs in progress, in a log without a terminal."""
 NAMED = 4
-"""Runs in progress that such a line names at most."""
+"""Maximum number of runs that such a line names."""
 
 
 @dataclass
 class RunLog:
-    """Counts outcomes and words them.
+    """Counts the outcomes of runs and writes a line about each.
 
     Args:
-        folders: of the runs that are to be carried out.
+        folders: of the runs to carry out.
+        clock: returns the time in seconds.
     """
 
     folders: Sequence[Path]
     clock: Callable[[], float] = time.monotonic
     ended: int = 0
     counted: int = 0
-    """Of those, how many ran here: the others tell nothing of how long a run takes."""
+    """How many of them ran here; only these show how long a run takes."""
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -40,13 +41,13 @@ class RunLog:
         return len(self.folders)
 
     def left(self) -> str:
-        """``about 14 min left``, by the mean time between the outcomes so far; empty while there is none."""
+        """Return ``about 14 min left``, from the mean time between outcomes so far; empty before the first one."""
         if not self.counted or self.ended >= self.total:
             return ""
         return f"about {duration((self.clock() - self.started) / self.counted * (self.total - self.ended))} left"
 
     def outcome(self, outcome: Mapping[str, Any]) -> str:
-        """An outcome in a line: ``7 of 36 done: RUN_ID (62 s), about 14 min left``."""
+        """Count an outcome and describe it in one line: ``7 of 36 done: RUN_ID (62 s), about 14 min left``."""
         self.ended += 1
         self.counted += outcome["state"] in ("done", "failed")
         text = f"{self.ended} of {self.total} {outcome['state']}: {outcome['run_id']}"
@@ -58,7 +59,7 @@ class RunLog:
         return f"{text}, {left}" if left else text
 
     def now(self) -> str:
-        """What is going on, in a line: ``after 3 min: 1 of 36 ended; running: RUN_ID (4 of 11 cells)``."""
+        """Describe the progress in one line: ``after 3 min: 1 of 36 ended; running: RUN_ID (4 of 11 cells)``."""
         runs = in_progress(self.folders)
         text = f"after {duration(self.clock() - self.started)}: {self.ended} of {self.total} ended"
         if runs:
@@ -69,7 +70,7 @@ class RunLog:
 
 
 class EveryMinute:
-    """A block inside which ``say`` gets ``log.now()`` every SAY_SECONDS."""
+    """A context in which ``say`` receives ``log.now()`` every SAY_SECONDS."""
 
     def __init__(self, log: RunLog, say: Callable[[str], None]) -> None:
         self._stop = Event()
@@ -88,7 +89,7 @@ class EveryMinute:
 
 
 def duration(seconds: float) -> str:
-    """``40 s``, ``14 min``, ``3.2 hours``."""
+    """Write a duration for a reader: ``40 s``, ``14 min``, ``3.2 hours``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} hours"

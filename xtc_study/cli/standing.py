@@ -1,4 +1,4 @@
-"""The commands that say where studies stand: xtc-study plan | status | clean. Starts without importing torch."""
+"""The commands about the state of studies: xtc-study plan | status | clean. Starts without importing torch."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def show_plan(
     selection: Selection,
     data: DataPlaces,
     choice: ComputeChoice,
-    every_run: Annotated[
-        bool, typer.Option("--list", help="Print a line for every run: its state and its id.")
-    ] = False,
+    every_run: Annotated[bool, typer.Option("--list", help="Print the state and id of every run.")] = False,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Measure training steps of the model on this device first.")
+        bool, typer.Option("--measure", help="First measure training steps of the model on this device.")
     ] = False,
 ) -> None:
-    """Show what would run, what is done, and what the rest will cost. Checks models and folders; starts nothing."""
+    """Show which runs are done, which are not, and what those will cost. Checks models and folders; starts nothing."""
     compute = choice.compute()
     studies = selection.chosen(data, compute)
     check_places(studies)
     say_what_was_left_out(studies)
     if measure:
         measure_models(studies, compute, out)
+
+    # Show a table for each study, then the total.
     runs: dict[str, str] = {}
     for study in studies:
         states = study.states()
@@ -59,7 +59,9 @@ def show_plan(
             out.print(power, markup=False)
     if len(studies) > 1:
         done = sum(state == "done" for state in runs.values())
-        out.print(f"all together: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+        out.print(f"in total: {len(runs)} runs planned, {done} done, {len(runs) - done} to do")
+
+    # Show what the runs read and need.
     say_data(studies, out)
     say_needs(studies, runs, out)
     out.print(f"results: {studies[0].places.results}", markup=False)
@@ -68,8 +70,8 @@ def show_plan(
 def show_status(
     selection: Selection,
 ) -> None:
-    """Show where the runs of each study and arm stand, how far running ones are, and why any failed. Exits with 1 if
-    one did."""
+    """Show the state of each study's runs by arm, the progress of running ones, and why runs failed. Exits with 1 if
+    any failed."""
     from xtc_study.runs.progress import running_text
 
     failed = 0
@@ -86,25 +88,25 @@ def show_status(
             out.print(f"  running: {running_text(study.places.runs / run_id)}", markup=False)
         for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
             failed += 1
-            error = str(run.error).removeprefix(f"{run.run_id}/")  # a damaged file's message names the run too
+            error = str(run.error).removeprefix(f"{run.run_id}/")  # the message of a damaged file names the run too
             out.print(f"  {run.state}: {run.run_id}: {error}", markup=False)
         if "interrupted" in counts:
-            out.print("  interrupted: no process works on them; the same run command continues them")
+            out.print("  interrupted: no process is working on these; rerun the same command to resume")
     if failed:
-        out.print("xtc-study run tries them again; xtc-study clean removes their folders")
+        out.print("xtc-study run retries these runs; xtc-study clean removes their folders")
         raise typer.Exit(1)
 
 
 def clean_up(
     selection: Selection,
-    steps: Annotated[bool, typer.Option("--steps", help="Also remove trained steps that no run comes from.")] = False,
+    steps: Annotated[bool, typer.Option("--steps", help="Also remove trained steps that no run uses.")] = False,
     finished_steps: Annotated[
-        bool, typer.Option("--finished-steps", help="And those that only finished runs come from.")
+        bool, typer.Option("--finished-steps", help="Also remove those, and trained steps that only done runs use.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
 ) -> None:
-    """Remove the folders of failed and interrupted runs, and what killed trainings left. Keeps done runs, and trained
-    steps unless asked for; never removes one that a run still needs."""
+    """Remove the folders of failed and interrupted runs and the leftovers of killed trainings. Keeps done runs and,
+    unless asked, trained steps; never removes a step that a run still needs."""
     from xtc_study.runs.cleanup import leftovers, remove
 
     bad: dict[str, None] = {}
@@ -112,13 +114,13 @@ def clean_up(
     for study in studies:
         states = study.states()
         bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
-    found = leftovers(studies[0].places.results, list(bad), say)
-    for path in found:
+    folders = leftovers(studies[0].places.results, list(bad), say)
+    for path in folders:
         out.print(f"{'would remove' if dry_run else 'removed'} {path}", markup=False)
-    if not found:
+    if not folders:
         out.print(f"nothing to remove in {studies[0].places.results}", markup=False)
     if not dry_run:
-        remove(found)
+        remove(folders)
     clear_steps(studies, out, steps, finished_steps, dry_run)
 
 

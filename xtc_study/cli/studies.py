@@ -29,20 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class RunChoice:
-    """Which of the studies' runs are carried out."""
+    """Which of the studies' runs to carry out."""
 
-    only: Annotated[str | None, typer.Option(metavar="failed", help="Only runs that failed before.")] = None
-    arm: Annotated[list[str] | None, typer.Option("--arm", help="Run only this arm; repeat for several.")] = None
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Carry out at most N runs of each study.")] = (
-        None
-    )
-    force: Annotated[bool, typer.Option("--force", help="Carry out done runs again; trained steps are kept.")] = False
+    only: Annotated[str | None, typer.Option(metavar="failed", help="Carry out only runs that failed before.")] = None
+    arm: Annotated[list[str] | None, typer.Option("--arm", help="Carry out only this arm; repeat for several.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Maximum number of runs per study.")] = None
+    force: Annotated[bool, typer.Option("--force", help="Rerun done runs too; trained steps are reused.")] = False
 
     def filter(self) -> RunFilter:
-        """The same for ``Study.to_do``.
+        """Return the choice as a filter for ``Study.to_do``.
 
         Raises:
-            ValueError: ``only`` is another word than failed.
+            ValueError: ``only`` is anything but failed.
         """
         from xtc_study.runs.carry_out import RunFilter
 
@@ -57,19 +55,19 @@ def run_studies(
     choice: ComputeChoice,
     runs: RunChoice,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of worker processes; by default one for each core.")
+        int | None, typer.Option(min=1, metavar="N", help="Number of worker processes; by default one per core.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Send runs to the workers of this Dask scheduler, tcp://host:port.")
+        str | None, typer.Option(help="Send runs to the workers of this Dask scheduler (tcp://host:port).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(min=1, metavar="S", help="Stop a run whose notebook cell takes longer than S seconds."),
+        typer.Option(min=1, metavar="S", help="Fail a run whose notebook cell takes longer than S seconds."),
     ] = None,
-    keep_going: Annotated[bool, typer.Option(help="Carry out the other runs after one has failed.")] = True,
+    keep_going: Annotated[bool, typer.Option(help="Continue with the other runs after one has failed.")] = True,
 ) -> None:
-    """Carry out the runs that are not done yet. Several machines that share the results folder may do so at once."""
+    """Carry out the runs that are not done yet. Several machines that share a results folder may do so at once."""
     from contextlib import nullcontext
 
     from xtc_study.runs.executors import dask_executor
@@ -94,18 +92,18 @@ def run_studies(
             failed = carry_out(studies, out, workers, executor, timeout, keep_going, which)
     except KeyboardInterrupt:
         kill_workers()
-        err.print("stopped; the same command continues from here", style="yellow")
+        err.print("stopped; rerun the same command to resume", style="yellow")
         raise typer.Exit(130) from None
     if failed:
         count = f"{failed} run" + ("s" if failed > 1 else "")
-        err.print(f"{count} failed; the report shows why, and the same command tries them again", style="red")
+        err.print(f"{count} failed; the report shows why; rerun the same command to retry", style="red")
         raise typer.Exit(1)
 
 
 def collect_results(
     selection: Selection,
 ) -> None:
-    """Write results.csv and results.parquet: one row per run, task, split and metric. Other studies' rows stay."""
+    """Write results.csv and results.parquet: one row per run, task, split and metric. Keeps other studies' rows."""
     import pandas as pd
 
     from xtc_study.analysis.collect import merged
@@ -126,15 +124,17 @@ def write_report(
     selection: ReportSelection,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; by default reports/<profile>.")] = None,
     format: Annotated[
-        str, typer.Option(metavar="html|md|pdf", help="html alone, or with md or pdf beside it.")
+        str, typer.Option(metavar="html|md|pdf", help="Format of the report; md and pdf are written beside html.")
     ] = "html",
     runs: Annotated[
         bool, typer.Option("--runs/--no-runs", help="Write a page for each run; pages of unchanged runs are kept.")
     ] = True,
-    published: Annotated[bool, typer.Option("--published", help="Show only what was run.")] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show only studies with done runs, and no commands.")
+    ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the index in the browser.")] = False,
 ) -> None:
-    """Write reports/<profile>/index.html, a page for each study and one for each run. They need no network."""
+    """Write reports/<profile>/index.html, a page for each study and one for each run. Pages need no network."""
     import webbrowser
 
     from xtc_study.places import work_folder
@@ -145,21 +145,22 @@ def write_report(
     browser = check_format(format)
     studies = selection.chosen()
     say_what_was_left_out(studies)
-    pages: list[StudyPage] = [item.page() for item in studies]
+    pages: list[StudyPage] = [study.page() for study in studies]
     if published:
         pages = with_done_runs(pages)
         if not pages:
             raise ValueError(
                 f"--published: no run is done in {studies[0].places.results}, so there is nothing to show; carry out "
-                "runs with xtc-study run, name their folder with --results, or leave --published out"
+                "runs with xtc-study run, name their folder with --results, or omit --published"
             )
+
     index = write_pages(
         output or work_folder() / "reports" / selection.profile,
         pages,
         profile=selection.profile,
         runs_folder=studies[0].places.runs if runs else None,
         notebooks_folder=studies[0].places.results / "notebooks" if runs else None,
-        run_commands={run_id: text for item in studies for run_id, text in item.run_commands().items()},
+        run_commands={run_id: text for study in studies for run_id, text in study.run_commands().items()},
         published=published,
     )
     _print_answers(pages)
@@ -170,7 +171,7 @@ def write_report(
 
 
 def _print_answers(pages: Sequence[StudyPage]) -> None:
-    """Each claim that runs speak to in a line; all the others in one."""
+    """Print a line for each claim that was tested, and one line for all others."""
     untouched: Counter[str] = Counter()
     for study in pages:
         for answer in study.answers:

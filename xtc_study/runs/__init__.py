@@ -1,1 +1,1 @@
-"""Notebooks executed once and safely: run folders, parameters, execution. Never imports torch."""
+"""Runs: notebooks executed safely, each once, and the folders that record them. Never imports torch."""

@@ -1,4 +1,4 @@
-"""Carries out the runs of one study or of several: every check first, then each recipe once."""
+"""Carries out the runs of one study or of several: all checks first, then each recipe once."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from xtc_study.tasks.augmentation.synonyms import check_synonyms
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which of a study's planned runs are carried out: by default those that are not done."""
+    """Which of a study's planned runs to carry out; by default those that are not done."""
 
     only_failed: bool = False
-    """Leave out what was never tried."""
+    """Only runs that failed before."""
     limit: int | None = None
-    """At most this many runs of each study."""
+    """Maximum number of runs per study."""
     force: bool = False
     """Also runs that are done."""
     arms: Sequence[str] | None = None
@@ -39,28 +39,32 @@ def carry_out(
     timeout: float | None = None,
     reopen: bool = False,
 ) -> Iterator[Outcome]:
-    """Carries out each recipe and yields each outcome as it comes (see ``runs.executors``).
+    """Carry out each recipe and yield each outcome as it comes (see ``runs.executors``).
 
     Args:
-        workers: processes on this machine; None: one a core.
+        recipes: of the runs.
+        places: their data, models and results folder.
+        compute: device and precision.
+        workers: processes on this machine; None: one per core.
         executor: any concurrent.futures.Executor, in place of processes.
-        timeout: seconds a notebook cell may take; a run that takes longer has failed.
-        reopen: also recipes whose runs are done.
+        timeout: seconds a notebook cell may take; a run with a slower cell fails.
+        reopen: whether to rerun done runs too.
 
     Raises:
         ModelError: a model that does not exist.
-        StudyError: a model that can be found neither here nor on the hub, or no ``run.ipynb``.
-        DataError: a recipe that augments with synonyms, and no table of them.
+        StudyError: a model found neither on this machine nor on the hub, or no ``run.ipynb``.
+        DataError: a recipe that augments with synonyms, without a synonym table.
     """
+    # Every check comes before the first run starts.
     recipes = interleave(recipes)
     doubts = check_models(recipes, places.models_dir)
-    if doubts and executor is None:  # workers on other machines may have what is not here
+    if doubts and executor is None:  # workers on other machines may have the model
         raise StudyError(doubts[0])
     for recipe in recipes:
         check_synonyms(recipe, places.synonyms)
     notebook = project_folder() / "notebooks" / "run.ipynb"
     if recipes and not notebook.is_file():
-        raise StudyError(f"{notebook}: not found; run this inside the project's folder")
+        raise StudyError(f"{notebook}: not found; start from inside the project's folder")
 
     if reopen:
         for recipe in recipes:
@@ -70,7 +74,7 @@ def carry_out(
 
 
 def interleave(recipes: Sequence[Recipe]) -> list[Recipe]:
-    """Tasks and seeds by turns, so that workers begin with different teachers instead of waiting for one."""
+    """Alternate tasks and seeds, so that workers begin with different teachers instead of waiting for one."""
     groups: dict[tuple[str, int], list[Recipe]] = {}
     for recipe in recipes:
         groups.setdefault((recipe.task, recipe.seed), []).append(recipe)

@@ -1,4 +1,4 @@
-"""What failed runs and killed trainings leave behind, and its removal. Nothing in use is touched."""
+"""Finds and removes what failed runs and killed trainings leave behind. Nothing in use is touched."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from xtc_study.runs.lease import is_held, watch
 
 
 def leftovers(results: Path, bad_runs: Sequence[str], say: Callable[[str], None] = print) -> list[Path]:
-    """Folders that may go: of the named runs, of incomplete or unreadable steps, and checkpoints without a process.
+    """List the folders that can be removed: named runs, incomplete or unreadable steps, abandoned checkpoints.
 
     Args:
         results: the results folder.
-        bad_runs: ids of runs that may go.
-        say: takes a line of text for each lease of another machine, whose heartbeat is watched for up to 90 seconds.
+        bad_runs: ids of runs to remove, unless a process holds them.
+        say: receives a line for each lease of another machine, whose heartbeat is watched for up to 90 seconds.
     """
     folders = [folder for run_id in bad_runs if (folder := results / "runs" / run_id).is_dir()]
     watch(folders, say)

@@ -1,4 +1,4 @@
-"""What a study's steps cost and save: from the records of trained steps. Imports no torch."""
+"""What a study's steps cost, and what sharing them saves, from the records of trained steps. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from xtc_study.tasks.augmentation.synonyms import table_hash
 
 @dataclass(frozen=True)
 class Cost:
-    """Steps and training seconds of some recipes, were each carried out alone, and shared as they are."""
+    """Steps and training seconds of some recipes: if each were carried out alone, and with shared steps."""
 
     steps_alone: int
     steps_shared: int
     steps_to_do: int
     seconds_alone: float | None
-    """None where nothing is known of a step: none like it was trained here, nor was its model measured."""
+    """None if a step cannot be estimated: none like it was trained here, and its model was not measured."""
     seconds_shared: float | None
     seconds_to_do: float | None
     measured: bool = True
-    """Whether any of these seconds is from a measurement (``plan --measure``), and not from trained steps."""
+    """Whether any of these seconds come from a measurement (``plan --measure``) and not from trained steps."""
 
     @property
     def share(self) -> float | None:
-        """Cost of the study over the cost of separate pipelines."""
+        """Cost of the study as a share of the cost of separate pipelines."""
         if not self.seconds_alone or self.seconds_shared is None:
             return None
         return self.seconds_shared / self.seconds_alone
 
 
 def cost_of(recipes: Sequence[Recipe], places: Places, device: str = "auto") -> Cost:
-    """The cost of these recipes in a results folder, with the step times that were measured there."""
+    """Estimate the cost of recipes in a results folder, with the step times that were measured there."""
     measured = {model: read_step_times(places.results, model) for model in {recipe.model for recipe in recipes}}
     times = {model: of_model for model, of_model in measured.items() if of_model is not None}
     synonyms = table_hash(places.synonyms)
@@ -55,9 +55,9 @@ def cost(
     task_files: Sequence[Path] = (),
     device: str = "auto",
 ) -> Cost:
-    """The cost of these recipes. A step that was not trained yet is estimated from those that were.
+    """Estimate the cost of recipes; steps that are not trained yet are estimated from trained ones.
 
-    The estimate comes from trained steps of the same model, kind and task, of like length, on the same device; else
+    The estimate comes from trained steps of the same model, kind and task, of similar length, on the same device; else
     from ``times``; else from such steps of other tasks. Each is scaled by what it computes (``runs.training_work``).
 
     Args:
@@ -65,7 +65,7 @@ def cost(
         store: of the trained steps.
         times: measured steps by model.
         synonyms: the hash of the synonym table in use (see ``chain``).
-        task_files: descriptions of data sets of your own among the tasks.
+        task_files: descriptions of the user's own data sets among the tasks.
         device: cpu, cuda or mps, or auto: the one that trained the model's newest step.
     """
     alone = [step for recipe in recipes for step in chain(recipe, synonyms)]
@@ -103,7 +103,7 @@ def cost(
 
 
 class _TimedWork(NamedTuple):
-    """A trained step."""
+    """What a trained step computed, and how long it took."""
 
     work: Work
     seconds: float
@@ -113,7 +113,7 @@ class _TimedWork(NamedTuple):
 
 
 class _Estimates:
-    """Seconds of steps that were not trained yet."""
+    """Estimates the seconds of steps that are not trained yet."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class _Estimates:
 
 
 def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Layers of each encoder that a step was trained of."""
+    """Return the number of layers of each encoder with a trained step."""
     sizes = [record["size"] for record in records.values() if isinstance(record.get("size"), dict)]
     return {
         str(size["model"]): int(size["encoder_depth"]) for size in sizes if {"model", "encoder_depth"} <= set(size)
@@ -152,7 +152,7 @@ def _depths(records: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _scaled(work: Work, timed: Sequence[_TimedWork]) -> float | None:
-    """The mean of this work's seconds by each timed work; None where none can be compared."""
+    """Return the mean of the estimates from each timed work; None where none can be compared."""
     estimates = [one.seconds * ratio for one in timed if (ratio := work.times(one.work)) is not None]
     return mean(estimates) if estimates else None
 
@@ -164,7 +164,7 @@ def _timed(
     task_files: Sequence[Path],
     device: str,
 ) -> list[_TimedWork]:
-    """What each trained step computed and the seconds it took, of one device for each model."""
+    """Return what each trained step computed and its seconds, on one device per model."""
     timed: list[_TimedWork] = []
     for address, record in records.items():
         work, seconds = work_of_record(record, records, depths, task_files), record.get("seconds")

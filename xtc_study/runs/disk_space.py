@@ -1,4 +1,4 @@
-"""The disk that planned runs need, before they are carried out. Imports no torch."""
+"""Estimates the disk space that planned runs need, before they are carried out. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.training_work import share_of_depth
 
 FLOAT = 4
-"""Bytes of a parameter: steps keep float32, low-bit students their latent weights."""
+"""Bytes per parameter: steps store float32, low-bit students their latent weights."""
 CHECKPOINTS = 2 * 3
-"""A training in progress keeps weights and two moments of the optimiser, twice while it replaces them."""
+"""Copies of the weights that a training stores: weights and two optimiser moments, twice while it replaces them."""
 RUN_BYTES = 500_000
-"""Of a run's folder besides its model: notebook, predictions, log, tokenizer."""
+"""Bytes of a run's folder besides its model: notebook, predictions, log, tokenizer."""
 
 
 @dataclass(frozen=True)
 class DiskNeeds:
-    """Bytes that runs and steps which are not done yet will take."""
+    """Bytes that unfinished runs and steps will take."""
 
     steps: int
     runs: int
     training: int
-    """While a step trains, for each worker; gone afterwards."""
+    """Per worker while a step trains; freed afterwards."""
     unknown: tuple[str, ...]
-    """Models whose size is not known: their steps are not counted."""
+    """Models of unknown size, whose steps are not counted."""
     free: int
-    """On the disk that holds the results."""
+    """Free bytes on the disk that holds the results."""
 
     def text(self) -> str:
-        """One line."""
+        """Describe the needs in one line."""
         free = f"{in_bytes(self.free)} free"
         if self.unknown:
-            return f"disk: unknown, for the weights of {', '.join(self.unknown)} are not here yet; {free}"
+            return f"disk: unknown, since the weights of {', '.join(self.unknown)} are not on this machine yet; {free}"
         if not self.steps + self.runs:
-            return f"disk: nothing more; {free}"
-        text = f"disk: about {in_bytes(self.steps)} of steps and {in_bytes(self.runs)} of runs"
+            return f"disk: nothing more needed; {free}"
+        text = f"disk: about {in_bytes(self.steps)} for steps and {in_bytes(self.runs)} for runs"
         text += f", {in_bytes(self.training)} more for each worker while it trains" if self.training else ""
         text += f"; {free}"
         if self.steps + self.runs + self.training > self.free:
-            text += ". That is too little: choose another disk with --results, or see xtc-study clean"
+            text += ". That is not enough: choose another disk with --results, or free some with xtc-study clean"
         return text
 
 
 def in_bytes(count: int) -> str:
-    """``271 MB``; decimal, as disks are sold."""
+    """Write a size for a reader: ``271 MB``, decimal as on the labels of disks."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if count >= size:
             return f"{count / size:,.{1 if unit == 'GB' else 0}f} {unit}"
@@ -64,10 +64,10 @@ def disk_needs(
     models_dir: Path | None = None,
     synonyms: str | None = None,
 ) -> DiskNeeds:
-    """The disk space of the runs and steps of these recipes that are missing.
+    """Estimate the disk space of the unfinished runs and steps of recipes.
 
-    A step takes four bytes for each of its parameters, as counted in the encoder's weights; rows that augmentation
-    adds are not counted.
+    A step takes four bytes per parameter, as counted in the encoder's weights; rows that augmentation adds are not
+    counted.
 
     Args:
         recipes: of the planned runs.
@@ -95,9 +95,9 @@ def disk_needs(
 
 
 def free_bytes(folder: Path) -> int:
-    """Free on the disk that holds the folder, or will hold it."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    """Return the free bytes on the disk that holds a folder, or will hold it."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _parameters(step: Step, size: EncoderSize | None) -> int:
@@ -116,6 +116,7 @@ def _parameters(step: Step, size: EncoderSize | None) -> int:
 
 
 def _file(recipe: Recipe, parameters: int) -> int:
-    """A run's folder: its packed file, all parameters counted at the wider of both widths, and the rest."""
+    """Return the bytes of a run's folder: its packed file, with all parameters at the larger of both bit widths, and
+    the rest."""
     bits = max(recipe.weight_bits, recipe.embedding_bits_used)
     return round(parameters * bits / 8) + RUN_BYTES

@@ -1,4 +1,4 @@
-"""How many parameters an encoder has, read from the headers of its weights or its known shape. Imports no torch."""
+"""Counts the parameters of an encoder, from the headers of its weights or a known shape. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ LAYER = re.compile(r"(?:^|\.)(?:\w*layers?|blocks?)\.(\d+)\.")
 
 
 class EncoderSize(NamedTuple):
-    """Parameters of an encoder."""
+    """Depth and number of parameters of an encoder."""
 
     depth: int
     in_layers: int
-    """Of all layers together."""
+    """Parameters of all layers together."""
     outside: int
-    """Of the tables and the head."""
+    """Parameters of the tables and the head."""
 
     def parameters(self, share: float = 1.0, ffn: float = 1.0) -> int:
-        """How many there are with a share of the layers, and of the units of their feed-forward parts."""
-        # Two thirds of a layer are its feed-forward part.
+        """Return the number of parameters with a share of the layers, and of the feed-forward units in each."""
+        # The feed-forward part is two thirds of a layer.
         return round(self.outside + self.in_layers * share * (1 + 2 * ffn) / 3)
 
 
 def encoder_size(name: str, models_dir: Path | None = None) -> EncoderSize | None:
-    """The size of a model by name; None where its weights are not on this machine."""
+    """Return the size of a model by name; None where its weights are not on this machine."""
     if name == BUILTIN:
         return _bert(**BUILTIN_CONFIG, vocab_size=len(VOCABULARY))
     try:
@@ -53,7 +53,7 @@ def _bert(
     max_position_embeddings: int = 512,
     **other: Any,
 ) -> EncoderSize:
-    """The size of a BERT of this configuration; the defaults are BERT-base's."""
+    """Return the size of a BERT of this configuration; the defaults are BERT-base's."""
     wide, inner = hidden_size, intermediate_size
     layer = 4 * (wide * wide + wide) + 2 * wide * inner + inner + wide + 4 * wide
     outside = (vocab_size + max_position_embeddings + 2 + 2) * wide + wide * wide + wide
@@ -82,7 +82,7 @@ def _of_files(files: list[Path]) -> EncoderSize | None:
 
 
 def _cached(name: str) -> Path | None:
-    """The weights of a hub's model, where they were loaded before; the network is not asked."""
+    """Return the cached weights of a hub model, without using the network; None if they are not cached."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

@@ -1,4 +1,4 @@
-"""What a run was computed with: environment.json."""
+"""Records what a run was computed with: environment.json."""
 
 from __future__ import annotations
 
@@ -29,16 +29,18 @@ MADE_BY = (
     *("compress", "packed", "training", "tasks", "deploy"),
     *("recipe.py", "chain.py", "share.py", "granularity.py", "model_source.py"),
 )
-"""What a run's numbers come from: the commit that is recorded is the last one that changed these."""
+"""The code that a run's numbers depend on; the recorded commit is the last one that changed it."""
 
 
 def environment(device: str, precision: str, method: int = METHOD_VERSION) -> dict[str, Any]:
-    """What the run was computed with: device, precision, Python, packages, processor and the method's version.
+    """Return what a run was computed with: device, precision, Python, packages, processors and the method's version.
 
-    The code's commit is there as information.
+    The commit of the code is included as information only.
 
     Args:
-        method: the oldest version of the method that had a part in it (see ``oldest_method``).
+        device: as resolved for this machine.
+        precision: as resolved for this machine.
+        method: the oldest version of the method that had a part in the run (see ``oldest_method``).
     """
     packages = {}
     for name in RECORDED_PACKAGES:
@@ -59,10 +61,11 @@ def environment(device: str, precision: str, method: int = METHOD_VERSION) -> di
 
 
 def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
-    """The oldest version of the method among these trained steps and this code, which scores what they trained.
+    """Return the oldest version of the method among trained steps and this code, which scores their result.
 
     Args:
-        steps: their folder. A step without a version is of the first; one that is not there counts for nothing.
+        steps: the folder of all steps.
+        addresses: of the steps of the run. A step without a version has version 1; a missing step is ignored.
     """
     versions = [METHOD_VERSION]
     for address in addresses:
@@ -75,14 +78,14 @@ def oldest_method(steps: Path, addresses: Iterable[str]) -> int:
 
 
 def code_commit(package: Path) -> str | None:
-    """The last commit that changed ``MADE_BY``, with '+' if files there were changed since; None outside git."""
+    """Return the last commit that changed ``MADE_BY``, with '+' if files there changed since; None outside git."""
     git = ["git", "-C", str(package)]
     try:
-        commit = _said([*git, "log", "-1", "--format=%H", "--", *MADE_BY])[:10]
-        return commit + ("+" if commit and _said([*git, "status", "--porcelain", "--", *MADE_BY]) else "") or None
+        commit = _output_of([*git, "log", "-1", "--format=%H", "--", *MADE_BY])[:10]
+        return commit + ("+" if commit and _output_of([*git, "status", "--porcelain", "--", *MADE_BY]) else "") or None
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _said(command: list[str]) -> str:
+def _output_of(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""One run: take its lease, execute the template notebook with papermill, record how it ended."""
+"""Carries out one run: takes its lease, executes the template notebook with papermill, records how it ended."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
-"""A progress bar in an executed notebook becomes hundreds of saved lines."""
+"""Switches progress bars off: in an executed notebook each becomes hundreds of saved lines."""
 MEMORY = {"THP_MEM_ALLOC_ENABLE": "1"}
-"""torch on Linux then asks for large pages. A word table's gradient is fresh memory: it costs a tenth of a step."""
+"""Makes torch on Linux ask for huge pages. Without them a tenth of a step goes into the word table's gradient."""
 
 
 def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Carries out one run; safe to call in any process, with one plain argument.
+    """Carry out one run. Safe to call in any process; its one argument is plain data.
 
     Args:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
-            ``timeout`` (seconds a cell may take, or None), ``dead`` (what the runner saw of a lease of another
-            machine; see ``lease.lapsed``).
+            ``timeout`` (seconds a cell may take, or None), ``dead`` (the lease of a dead process on another machine,
+            as the runner saw it; see ``lease.lapsed``).
 
     Returns:
-        ``run_id`` and ``state``: done, failed, or skipped (done before, or another process works on it), ``seconds``,
+        ``run_id``, ``state`` (done, failed, or skipped: done before, or held by another process), ``seconds`` and
         ``error``.
     """
     recipe = Recipe.of(**job["recipe"])
@@ -49,7 +49,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     started, clock = now(), time.monotonic()
     try:
         token = run.acquire(dead=job.get("dead", ""))
-    except OSError as failure:  # a full disk, a folder that cannot be written: there is nowhere to record it
+    except OSError as failure:  # a full disk or a read-only folder: the failure cannot be recorded
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}
 
     if token is None:
@@ -62,6 +62,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         "claim": token,
     }
 
+    # The notebook writes the results; its failure is the run's.
     error = None
     try:
         with (run.path / "log.txt").open("w", encoding="utf-8") as log:
@@ -76,18 +77,18 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
             }
     except Exception as failure:
         error = describe(failure)
-    except BaseException:  # Ctrl-C in an executor of the caller's own: the process may live on, its lease must not
+    except BaseException:  # Ctrl-C in the caller's own executor: the process may live on, its lease must not
         if (lease := held(run.path)) is not None:
             lease.release()
         raise
 
-    # The status last: it alone makes the run done.
+    # The status comes last, since it alone makes the run done.
     seconds = time.monotonic() - clock
     try:
         run.finish("failed" if error else "done", started, seconds, error)
     except OSError as failure:
         error = error or describe(failure)
-    except LeaseError:  # another machine took the run over, and records how it ends
+    except LeaseError:  # another machine took the run over and records its end
         return {"run_id": recipe.run_id, "state": "skipped", "seconds": seconds, "error": None}
     return {"run_id": recipe.run_id, "state": "failed" if error else "done", "seconds": seconds, "error": error}
 
@@ -100,15 +101,15 @@ def run_notebook(
     timeout: float | None = None,
     log: TextIO | None = None,
 ) -> None:
-    """Executes a notebook into ``output`` with checked parameters, its kernel in the notebook's own folder.
+    """Execute a notebook into ``output`` with checked parameters; its kernel starts in the notebook's own folder.
 
     Args:
         notebook: the template.
         output: the executed copy.
         parameters: by name.
-        threads: of torch in the kernel; None: as the environment sets.
+        threads: of torch in the kernel; None: as set by the environment.
         timeout: seconds a cell may take.
-        log: gets what the cells print, as they print it.
+        log: receives what the cells print, while they print it.
 
     Raises:
         ParameterError: unknown parameters.
@@ -123,7 +124,7 @@ def run_notebook(
     from traitlets.config import Config
 
     class Manager(AsyncKernelManager):
-        """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
+        """Gives the environment to the kernel alone: other threads of this process may carry out other runs."""
 
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
             command: list[str] = super().format_kernel_cmd(extra_arguments)
@@ -132,15 +133,15 @@ def run_notebook(
             return server.command(command[command.index("ipykernel_launcher") + 1 :])
 
         def start_kernel(self, *words: Any, **options: Any) -> Any:
-            # A kernel whose worker was stopped would warn the terminal that it ends.
+            # A kernel whose worker was stopped would print a warning into the terminal.
             quiet = [*options.pop("extra_arguments", []), "--log-level=ERROR"]
             return super().start_kernel(*words, env={**os.environ, **environment}, extra_arguments=quiet, **options)
 
     with ExitStack() as stack:
-        # Asked to end politely, a kernel is interrupted first and writes an error into the terminal.
+        # A polite shutdown interrupts the kernel first, which prints an error into the terminal.
         client: dict[str, Any] = {"NotebookClient": {"shutdown_kernel": "immediate"}}
         if os.name == "posix":
-            # Sockets in place of TCP ports: no races for ports between workers. Their default path is relative to the
+            # Unix sockets instead of TCP ports, for which workers would race. Their default path is relative to the
             # current folder and the same for every kernel, so each kernel gets a folder of its own.
             sockets = stack.enter_context(TemporaryDirectory(prefix="xtc-"))
             client["KernelManager"] = {"transport": "ipc", "ip": f"{sockets}/kernel"}
@@ -160,7 +161,7 @@ def run_notebook(
 
 
 def describe(failure: BaseException) -> dict[str, Any]:
-    """An exception as error.json: type, message, the cell it came from, the last lines of its traceback."""
+    """Return the content of error.json: type, message, the cell it came from, the last lines of its traceback."""
     cell = getattr(failure, "exec_count", None)
     traceback = ANSI.sub("", "\n".join(getattr(failure, "traceback", None) or [])).splitlines()
     return {

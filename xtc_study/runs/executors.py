@@ -1,4 +1,4 @@
-"""A study's runs, carried out by any concurrent.futures.Executor; spawned processes on this machine by default."""
+"""Carries out runs with any concurrent.futures.Executor; by default with spawned processes on this machine."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from xtc_study.runs.lease import is_held, lapsed
 from xtc_study.runs.store import RunFolder
 
 THREADS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS")
-"""Variables that say how many threads torch has; where both are set it heeds the first."""
+"""Environment variables for torch's number of threads; the first one that is set wins."""
 
 POLL_SECONDS = 2.0
-"""How often runs that another runner holds are checked again."""
+"""Time between two checks of runs that another runner holds."""
 
 DEATHS = 3
-"""A run whose worker process dies this many times, alone, has failed; so have all runs when workers die this many
-times in a row before they begin one."""
+"""A run fails when its worker process dies this many times while it runs alone; all runs fail when workers die this
+many times in a row before they begin one."""
 
-GUARD = 'a script must call this below a line `if __name__ == "__main__":`, for its workers read the script too'
+GUARD = (
+    'put the call below a line `if __name__ == "__main__":` in your script, for worker processes read the script too'
+)
 
 Outcome = dict[str, Any]
-"""run_id, state (done, failed, or elsewhere: another runner carried it out), seconds, error."""
+"""Keys: run_id, state (done, failed, or elsewhere: another runner carried it out), seconds, error."""
 
 
 def run_recipes(
@@ -47,24 +49,23 @@ def run_recipes(
     executor: Executor | None = None,
     timeout: float | None = None,
 ) -> Iterator[Outcome]:
-    """Carries out each distinct recipe once and yields each outcome as it comes.
+    """Carry out each distinct recipe once and yield each outcome as it comes.
 
-    Several runners may do this at once on one folder: one of them holds the lease of each run, and a runner ends when
-    every run is done, by any of them. A run whose runner dies is taken over by the others. A run that fails does not
-    stop the others.
+    Several runners may share one folder: one of them holds the lease of each run, and each runner returns when every
+    run is done by any of them. If a runner dies, the others take over its runs. A failed run does not stop the others.
 
     Args:
-        recipes: a recipe that is given twice is carried out once.
+        recipes: repeated recipes are carried out once.
         results: the results folder of a profile.
         notebook: the template, run.ipynb.
         parameters: of the notebook, besides the recipe's fields.
-        workers: processes on this machine; None: one a core. Each gets its share of the cores, or as many threads as
-            the environment sets (see ``shares_of``). Ignored with an executor.
+        workers: processes on this machine; None: one per core. Each uses its share of the cores, or as many threads
+            as the environment sets (see ``shares_of``). Ignored with an executor.
         executor: any PEP 3148 executor; it is not shut down.
-        timeout: seconds a notebook cell may take; a run that takes longer has failed.
+        timeout: seconds a notebook cell may take; a run with a slower cell fails.
 
     Raises:
-        RuntimeError: called in a worker that still reads its runner's script.
+        RuntimeError: called in a worker process while it imports the runner's script.
     """
     if executor is None and getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(f"runs cannot be carried out here: {GUARD}")
@@ -78,7 +79,7 @@ def run_recipes(
             "results": str(results),
             "notebook": str(notebook),
             "parameters": dict(parameters),
-            # Variables of the environment reach a kernel by themselves.
+            # Environment variables reach the kernel without our help.
             "threads": shares.threads if executor is None and not shares.set_by else None,
             "timeout": timeout,
         }
@@ -87,11 +88,12 @@ def run_recipes(
     folders = {recipe.run_id: RunFolder(results / "runs", recipe) for recipe in distinct}
 
     while jobs:
+        # The runner watches heartbeats, since a new worker sees each of them for the first time.
         elsewhere = []
-        for run_id, job in jobs.items():  # the runner watches heartbeats: a new worker sees each for the first time
+        for run_id, job in jobs.items():
             job["dead"] = lapsed(folders[run_id].path)
 
-        # A run that another runner holds is skipped, and tried again in the next round.
+        # A run that another runner holds is skipped and tried again in the next round.
         outcomes = _on_executor(jobs, executor) if executor is not None else _on_processes(jobs, workers)
         for outcome in outcomes:
             if outcome["state"] == "skipped" and not folders[outcome["run_id"]].is_done():
@@ -106,44 +108,51 @@ def run_recipes(
 
 
 class Shares(NamedTuple):
-    """Workers of a runner, and what each may use."""
+    """How many workers a runner has, and how many threads each may use."""
 
     workers: int
     threads: int
-    """Of torch, in each worker's kernel."""
+    """Threads of torch in each worker's kernel."""
     set_by: str
-    """The variable of the environment that sets ``threads``; empty: an equal share of the cores."""
+    """The environment variable that sets ``threads``; empty: an equal share of the cores."""
 
     def text(self) -> str:
-        """``2 workers, 1 thread each (OMP_NUM_THREADS)``."""
+        """Describe the shares in one line: ``2 workers, 1 thread each (OMP_NUM_THREADS)``."""
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}{' each' if self.workers > 1 else ''}"
         return f"{workers}, {threads}" + (f" ({self.set_by})" if self.set_by else "")
 
 
 def shares_of(workers: int | None, runs: int) -> Shares:
-    """Workers for this number of runs and threads of each, set by the environment or an equal share of the cores.
+    """Return the workers for a number of runs, and the threads of each.
 
-    People set these variables to keep a shared machine usable. A value that is no number of threads counts as not set,
-    as it does for OpenMP.
+    The environment sets the threads, since users limit them to keep a shared machine usable; otherwise each worker has
+    an equal share of the cores. A value that is not a number of threads counts as not set, as it does for OpenMP.
+
+    Args:
+        workers: at most; None: one per core.
+        runs: to carry out.
     """
     cores = available_cores()
     workers = min(workers or cores, max(runs, 1))
     for name in THREADS:
-        first = os.environ.get(name, "").partition(",")[0].strip()  # 4,2: of nested regions too
+        first = os.environ.get(name, "").partition(",")[0].strip()  # 4,2 also sets nested regions
         if first.isdecimal() and int(first) > 0:
             return Shares(workers, int(first), name)
     return Shares(workers, max(cores // workers, 1), "")
 
 
 def available_cores() -> int:
-    """Cores this process may use: what Slurm or taskset leave it, not what the machine has."""
+    """Return the number of cores that this process may use, which Slurm or taskset may limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """The workers of a Dask scheduler at ``address`` (tcp://host:port) as an executor; needs the extra ``cluster``.
+    """Give the workers of a Dask scheduler as an executor. Needs the extra ``cluster``.
+
+    Args:
+        address: of the scheduler, tcp://host:port.
 
     Raises:
         ValueError: Dask is not installed, or no scheduler answers.
@@ -151,22 +160,25 @@ def dask_executor(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ModuleNotFoundError:
-        raise ValueError("--scheduler needs Dask; from the source: pip install -e '.[cluster]'") from None
+        raise ValueError(
+            "--scheduler needs Dask; install it from the source folder: pip install -e '.[cluster]'"
+        ) from None
     try:
-        place = urlsplit(address if "://" in address else f"tcp://{address}")
-        named = bool(place.hostname and place.port)
-    except ValueError:  # a port that is none
-        named = False
-    if not named:
-        raise ValueError(f"--scheduler {address}: expected the address of a Dask scheduler, say tcp://host:8786")
+        url = urlsplit(address if "://" in address else f"tcp://{address}")
+        is_address = bool(url.hostname and url.port)
+    except ValueError:  # the port is not a number
+        is_address = False
+    if not is_address:
+        raise ValueError(f"--scheduler {address}: expected the address of a Dask scheduler such as tcp://host:8786")
     try:
-        if place.scheme in ("tcp", "tls"):  # a client that waits in vain takes twice as long, and complains at its end
-            socket.create_connection((str(place.hostname), place.port), timeout=20).close()
+        # Dask's client would wait twice as long in vain, and print an error of its own.
+        if url.scheme in ("tcp", "tls"):
+            socket.create_connection((str(url.hostname), url.port), timeout=20).close()
         client = Client(address, timeout=20, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ValueError(f"--scheduler {address}: no Dask scheduler answers there ({error})") from None
     with client:
-        # Not pure: a run that is asked for again is looked at again, not answered from Dask's memory.
+        # Not pure: Dask must call the function again for the same run, not return its cached outcome.
         yield client.get_executor(pure=False)
 
 
@@ -177,34 +189,37 @@ def _on_executor(jobs: Mapping[str, Mapping[str, Any]], executor: Executor) -> I
 
 
 def _on_processes(jobs: Mapping[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
-    """One spawned process a worker.
+    """Carry out jobs in spawned processes, one per worker.
 
-    When one is killed its pool breaks, and ends its neighbours too. The runs that were cut off are then tried one at a
-    time, so that one which kills its worker is identified and the others are carried out.
+    If a worker is killed, its pool breaks and ends the other workers too. The interrupted runs are then tried one at a
+    time, which identifies a run that kills its worker and lets the others finish.
     """
     left, fruitless = dict(jobs), 0
     while left and fruitless < DEATHS:
         before = len(left)
         yield from _in_one_pool(left, workers)
 
-        cut_off = [run_id for run_id in left if _was_cut_off(jobs[run_id], run_id)]
-        fruitless = fruitless + 1 if len(left) == before and not cut_off else 0
-        for run_id in cut_off:
+        # Runs whose worker died are tried again alone.
+        interrupted = [run_id for run_id in left if _was_interrupted(jobs[run_id], run_id)]
+        fruitless = fruitless + 1 if len(left) == before and not interrupted else 0
+        for run_id in interrupted:
             alone = {run_id: left.pop(run_id)}
             for _ in range(DEATHS):
                 yield from _in_one_pool(alone, 1)
             if alone:
-                yield _failure(run_id, "WorkerDied", f"its worker process died {DEATHS} times, alone; out of memory?")
+                yield _failure(
+                    run_id, "WorkerDied", f"its worker process died {DEATHS} times while it ran alone; out of memory?"
+                )
     for run_id in left:
         yield _failure(run_id, "WorkerDied", f"worker processes died {DEATHS} times before they began a run; {GUARD}")
 
 
 def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[Outcome]:
-    """Carries out the runs in ``left`` until done or until a worker dies; runs that ended are removed from it."""
+    """Carry out the runs in ``left`` until done or until a worker dies; runs that ended are removed from it."""
     if not left:
         return
 
-    # Spawned, not forked: a fork of a process that has started torch's threads may hang.
+    # Spawned, not forked: a forked copy of a process with torch's threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
         futures: dict[Future[Outcome], str] = {}
@@ -213,7 +228,7 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
                 for run_id, job in left.items():
                     try:
                         futures[pool.submit(execute_run, job)] = run_id
-                    except BrokenProcessPool:  # a worker died while we were still handing out work
+                    except BrokenProcessPool:  # a worker died before all jobs were submitted
                         break
 
             for future in as_completed(futures):
@@ -221,10 +236,10 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
                 if not isinstance(future.exception(), BrokenProcessPool):
                     del left[run_id]
                     yield _outcome(future, run_id)
-        except GeneratorExit:  # the caller wants no more: begun runs end, others do not begin
+        except GeneratorExit:  # the caller stops: runs in progress finish, others do not start
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-        except BaseException:  # Ctrl-C: all ends. Killed, for on SIGTERM a worker would record a failed run
+        except BaseException:  # Ctrl-C: kill, since on SIGTERM a worker would record a failed run
             workers_now = list(pool._processes.values())
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers_now:
@@ -232,8 +247,8 @@ def _in_one_pool(left: dict[str, Mapping[str, Any]], workers: int) -> Iterator[O
             raise
 
 
-def _was_cut_off(job: Mapping[str, Any], run_id: str) -> bool:
-    """Whether a process that is gone worked on this run: its claim.json is there and no process holds the lock."""
+def _was_interrupted(job: Mapping[str, Any], run_id: str) -> bool:
+    """Return whether a dead process worked on this run: claim.json exists, and no process holds the lock."""
     folder = Path(job["results"]) / "runs" / run_id
     return (folder / "claim.json").is_file() and not is_held(folder)
 
@@ -254,7 +269,7 @@ def _failure(run_id: str, kind: str, message: str) -> Outcome:
 
 @contextmanager
 def _ignore_sigint() -> Iterator[None]:
-    """Processes started in the block ignore Ctrl-C until ``_exit_with_parent`` runs. Main thread only."""
+    """Make processes started in the block ignore Ctrl-C until ``_exit_with_parent`` runs. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -266,10 +281,10 @@ def _ignore_sigint() -> Iterator[None]:
 
 
 def _exit_with_parent() -> None:
-    """Ends this worker, and so its kernel, when its runner is gone, however it ended, and not before.
+    """End this worker, and so its kernel, when its runner has ended for any reason, and not before.
 
-    A terminal sends Ctrl-C to a whole process group. A worker leaves that group: ignoring the signal is not enough,
-    for nbclient handles it again and would record a failed run.
+    A terminal sends Ctrl-C to the whole process group. The worker leaves that group, since ignoring the signal is not
+    enough: nbclient installs its own handler and would record a failed run.
     """
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)

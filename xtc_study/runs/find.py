@@ -1,4 +1,4 @@
-"""Finds a done run in a results folder: by its id, or the best whose file is small enough. Imports no torch."""
+"""Finds a done run in a results folder: by its id, or the best one whose file is small enough. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from xtc_study.runs.records import state_of
 from xtc_study.tasks.metric_names import in_words
 
 SHOWN = 3
-"""Ids that a message about a mistyped one names at most."""
+"""Maximum number of ids that a message about a mistyped id suggests."""
 
 
 class FindError(ValueError):
-    """No such run. The message names the folder, and runs that are there."""
+    """No such run. The message names the folder, and similar runs or how many are there."""
 
 
 @dataclass(frozen=True)
@@ -38,42 +38,42 @@ class DoneRun:
 
     @property
     def bytes(self) -> int:
-        """Length of its weight file, on disk."""
+        """Bytes of its weight file on disk."""
         return (self.model / WEIGHTS).stat().st_size
 
     @property
     def primary_metric(self) -> str:
-        """The first stored metric; the task itself is not needed, for its data may be elsewhere."""
+        """The first stored metric. The task is not loaded, since its data may be on another machine."""
         return str(self.metrics["rows"][0]["metric"])
 
     @property
     def score(self) -> float:
-        """The task's primary metric, the mean of its dev splits."""
+        """The primary metric, as a mean over dev splits."""
         values = [float(row["value"]) for row in self.metrics["rows"] if row["metric"] == self.primary_metric]
         return fmean(values)
 
 
 def find_run(results: Path, run_id: str) -> DoneRun:
-    """The done run of that id.
+    """Return the done run of an id.
 
     Raises:
-        FindError: not the form of a run id, or no done run of that id with its model.
+        FindError: not a run id, or no done run of that id with its model.
     """
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", run_id):
-        raise FindError(f"run {run_id!r}: expected a run id, say toy-inference-all-w1a8-s1-seed0-0123456789")
+        raise FindError(f"run {run_id!r}: expected a run id such as toy-inference-all-w1a8-s1-seed0-0123456789")
     folder = results / "runs" / run_id
     run = _read(folder)
     if run is not None:
         return run
     state, why = state_of(folder)
     if state == "done":
-        raise FindError(f"run {run_id!r}: done, but {folder / 'model'} is not there or cannot be read")
+        raise FindError(f"run {run_id!r}: done, but {folder / 'model'} is missing or cannot be read")
     if state != "missing":
         why = f": {why.removeprefix(f'{run_id}/')}" if why else ""
         raise FindError(f"run {run_id!r}: {state}, not done, in {results / 'runs'}{why}")
     known = [done.path.name for done in done_runs(results)]
     near = nearest(run_id, known, SHOWN)
-    some = f"; did you mean {' or '.join(near)}?" if near else f"; {len(known)} done there" if known else ""
+    some = f"; did you mean {' or '.join(near)}?" if near else f", which has {len(known)} done" if known else ""
     raise FindError(f"run {run_id!r}: not in {results / 'runs'}{some}")
 
 
@@ -83,14 +83,15 @@ class Choice:
 
     run: DoneRun
     best: DoneRun
-    """The one with the highest score; often the same."""
+    """The run with the highest score; often the same one."""
     noise: float
-    """Standard deviation of a score over seeds, of the runs there are; 0 where no recipe was run with two seeds."""
+    """Standard deviation of a score over seeds; 0 where no recipe was run with two seeds."""
     among: int
+    """Number of runs it was chosen from."""
 
     @property
     def reason(self) -> str:
-        among = f"chosen of {self.among}: {_score_text(self.run)}"
+        among = f"chosen from {self.among}: {_score_text(self.run)}"
         if self.run is self.best:
             return f"{among}; the best score"
         return (
@@ -100,21 +101,26 @@ class Choice:
 
 
 def best_run(results: Path, max_bytes: int | None = None, task: str | None = None) -> Choice:
-    """The run to export, among the done ones of the task.
+    """Choose the run to export among the done runs of a task.
 
-    With ``max_bytes`` it is the best score among the files that fit; of equals, the smaller file. Without, it is the
-    smallest file whose score is within one standard deviation over seeds of the best: a full-precision file that leads
-    by less than another seed would change is no better.
+    With ``max_bytes`` it is the best score among the files that fit; of equal scores, the smaller file. Without, it is
+    the smallest file whose score is within one standard deviation over seeds of the best, since a lead smaller than
+    what another seed changes does not make a larger file better.
+
+    Args:
+        results: the results folder.
+        max_bytes: the largest file allowed; None: any size.
+        task: its name; None: the only task that has runs.
 
     Raises:
-        FindError: there is none, or runs of several tasks, whose scores cannot be compared.
+        FindError: no such run, or runs of several tasks, whose scores cannot be compared.
     """
     runs = [run for run in done_runs(results) if task in (None, run.recipe.task)]
     if not runs:
         raise FindError(f"no done run{f' of task {task!r}' if task else ''} in {results / 'runs'}")
     tasks = sorted({run.recipe.task for run in runs})
     if len(tasks) > 1:
-        raise FindError(f"done runs are of {len(tasks)} tasks ({', '.join(tasks)}); choose one with --task")
+        raise FindError(f"the done runs are of {len(tasks)} tasks ({', '.join(tasks)}); choose one with --task")
     fitting = [run for run in runs if max_bytes is None or run.bytes <= max_bytes]
     if not fitting:
         smallest = min(run.bytes for run in runs)
@@ -127,7 +133,7 @@ def best_run(results: Path, max_bytes: int | None = None, task: str | None = Non
 
 
 def seed_noise(runs: Sequence[DoneRun]) -> float:
-    """Standard deviation of a score over seeds, pooled over the recipes that were run with two or more; else 0."""
+    """Return the standard deviation of a score over seeds, pooled over recipes with two or more seeds; else 0."""
     groups: dict[str, list[float]] = {}
     for run in runs:
         groups.setdefault(run.recipe.model_copy(update={"seed": 0}).run_id, []).append(run.score)
@@ -138,7 +144,7 @@ def seed_noise(runs: Sequence[DoneRun]) -> float:
 
 
 def done_runs(results: Path) -> list[DoneRun]:
-    """Every done run (``records.state_of``) whose model is there, by id."""
+    """Return every done run (``records.state_of``) that has its model, sorted by id."""
     runs = (_read(path) for path in sorted((results / "runs").glob("*/")))
     return [run for run in runs if run is not None]
 

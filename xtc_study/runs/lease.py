@@ -1,13 +1,13 @@
-"""Who carries out a run: one process at a time, on one machine or on many that share a folder.
+"""Leases of runs: one process at a time carries out a run, on one machine or on several that share a folder.
 
-A lease is an operating-system lock on ``claim.lock``, held as long as the process works on the run. The system drops
-it when the process ends, however it ends, so no clock and no process id need be trusted. ``claim.json`` names the
+A lease is an operating-system lock on ``claim.lock``, held while the process works on the run. The system releases it
+when the process ends for any reason, so no clock and no process id has to be trusted. ``claim.json`` names the
 process.
 
-Some network file systems do not pass locks on to other machines. A lease of another machine is therefore also
-respected while its ``heartbeat`` counter moves, and may be taken over once the counter has stood still for
-STALE_SECONDS. Each process must see that for itself: a runner passes on to its workers what it saw (``lapsed``), and a
-process that comes alone watches first (``watch``).
+Some network file systems do not share locks between machines. The lease of another machine is therefore also respected
+while its ``heartbeat`` counter changes, and may be taken over once the counter has not changed for STALE_SECONDS. Each
+process must observe that itself: a runner passes what it saw to its workers (``lapsed``), and a process without a
+runner watches first (``watch``).
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ from filelock import FileLock, Timeout
 from xtc_study.atomic import write_file
 
 BEAT_SECONDS = 10.0
+"""Time between two counts of a heartbeat."""
 STALE_SECONDS = 90.0
+"""A heartbeat of another machine that has not changed for this long counts as stopped."""
 LOOK_SECONDS = 0.5
-"""How often a watched heartbeat is looked at."""
+"""Time between two looks at a watched heartbeat."""
 
 _held: dict[Path, Lease] = {}
-"""What this process holds, by run folder."""
+"""Leases that this process holds, by run folder."""
 _guard = threading.Lock()
 _seen: dict[Path, tuple[str, float]] = {}
-"""The heartbeat of another machine's lease, and when (monotonic) we first saw it so."""
+"""The last heartbeat seen of another machine's lease, and when (monotonic seconds) it was first seen."""
 
 
 class LeaseError(RuntimeError):
@@ -45,7 +47,7 @@ class LeaseError(RuntimeError):
 
 @dataclass
 class Lease:
-    """A run folder held by this process."""
+    """A run folder that this process holds."""
 
     folder: Path
     token: str
@@ -53,11 +55,11 @@ class Lease:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def is_ours(self) -> bool:
-        """Whether claim.json is still ours; another machine that saw no heartbeat may have taken the run over."""
+        """Return whether claim.json still names this lease, which another machine may have taken over."""
         return holder(self.folder).get("token") == self.token
 
     def release(self) -> None:
-        """Gives the run up: others may take it from now on. The lease of a process that took it over stays."""
+        """Give the run up, so that others may take it. If another process has taken it over, its lease remains."""
         self.stop.set()
         with _guard:
             _held.pop(self.folder, None)
@@ -67,7 +69,7 @@ class Lease:
         self.lock.release()
 
     def beat(self) -> None:
-        """Counts up in ``heartbeat`` until released. A full disk or a lost folder is for the run itself to report."""
+        """Count up in ``heartbeat`` until released. A full disk or a lost folder is left for the run to report."""
         count = 0
         while not self.stop.wait(BEAT_SECONDS):
             count += 1
@@ -79,38 +81,41 @@ class Lease:
 
 
 def take(folder: Path, again: bool = False, dead: str = "") -> Lease | None:
-    """Takes the lease of a run folder, which must exist; None if another process holds it.
+    """Take the lease of a run folder; return None if another process holds it.
 
     Args:
-        again: also take what this very process holds, say for a notebook cell that is run again.
-        dead: what ``lapsed`` returned for the folder, here or in the process that started this one; that lease may be
-            taken over.
+        folder: of the run; it must exist.
+        again: whether to take a lease that this process already holds, as when a notebook cell is rerun.
+        dead: what ``lapsed`` returned for the folder, here or in the parent process; that lease may be taken over.
 
     Raises:
         OSError: the folder cannot be written.
     """
+    # A lease that this process already holds.
     folder = folder.absolute()
     with _guard:
-        mine = _held.get(folder)
-    if mine is not None:
+        own = _held.get(folder)
+    if own is not None:
         if not again:
             return None
-        mine.release()
+        own.release()
 
-    # Not shared between threads: two threads of one process must exclude each other too.
+    # thread_local=False: two threads of one process must exclude each other too.
     lock = FileLock(folder / "claim.lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
         return None
+
+    # The lock is free, but on a file system without shared locks another machine may hold the run.
     try:
-        if _lives_elsewhere(folder) and (not dead or _sign(folder) != dead):
+        if _lives_elsewhere(folder) and (not dead or _sign_of_life(folder) != dead):
             lock.release()
             return None
 
         lease = Lease(folder, uuid.uuid4().hex, lock)
-        who = {"token": lease.token, "host": socket.gethostname(), "pid": os.getpid()}
-        write_file(folder / "claim.json", json.dumps(who))
+        content = {"token": lease.token, "host": socket.gethostname(), "pid": os.getpid()}
+        write_file(folder / "claim.json", json.dumps(content))
     except BaseException:
         lock.release()
         raise
@@ -122,13 +127,13 @@ def take(folder: Path, again: bool = False, dead: str = "") -> Lease | None:
 
 
 def held(folder: Path) -> Lease | None:
-    """This process's lease of the folder, if it has one."""
+    """Return this process's lease of a folder, or None."""
     with _guard:
         return _held.get(folder.absolute())
 
 
 def holder(folder: Path) -> dict[str, Any]:
-    """The content of claim.json (token, host, pid); empty if there is none or it cannot be read."""
+    """Return the content of claim.json (token, host, pid); empty if it is missing or cannot be read."""
     try:
         content = json.loads((folder / "claim.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -137,7 +142,7 @@ def holder(folder: Path) -> dict[str, Any]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process works on the run now, as far as can be seen from here; takes nothing."""
+    """Return whether a process holds the run now, as far as this process can see; take nothing."""
     if not (folder / "claim.json").is_file():
         return False
     if _lives_elsewhere(folder):
@@ -153,26 +158,30 @@ def is_held(folder: Path) -> bool:
 
 
 def lapsed(folder: Path) -> str:
-    """The token and heartbeat of a holder that is found dead, for ``take`` in another process; else empty."""
-    sign = _sign(folder)
+    """Return the token and last heartbeat of a dead holder, for ``take`` in another process; empty if it is alive."""
+    sign = _sign_of_life(folder)
     return "" if is_held(folder) else sign
 
 
 def watch(folders: Sequence[Path], say: Callable[[str], None] = print) -> None:
-    """Waits until each lease of another machine has shown a heartbeat, or none for STALE_SECONDS.
+    """Wait until each lease of another machine has shown a new heartbeat, or none for STALE_SECONDS.
 
-    Afterwards ``is_held`` and ``take`` know whether the holder lives.
+    Afterwards ``is_held`` and ``take`` know whether the holder is alive.
+
+    Args:
+        folders: of the runs.
+        say: receives a line for each lease that is watched.
     """
-    seen = {folder: _sign(folder) for folder in folders if _lives_elsewhere(folder)}
+    seen = {folder: _sign_of_life(folder) for folder in folders if _lives_elsewhere(folder)}
     for folder in seen:
         host = holder(folder).get("host")
-        say(f"{folder.name}: claimed by machine {host}; looking for its heartbeat, {STALE_SECONDS:.0f} s at most")
-    while any(_lives_elsewhere(folder) and _sign(folder) == sign for folder, sign in seen.items()):
+        say(f"{folder.name}: held by machine {host}; waiting for its heartbeat, at most {STALE_SECONDS:.0f} s")
+    while any(_lives_elsewhere(folder) and _sign_of_life(folder) == sign for folder, sign in seen.items()):
         time.sleep(LOOK_SECONDS)
 
 
-def _sign(folder: Path) -> str:
-    """The holder's token and its last heartbeat; of a holder that lives, this changes."""
+def _sign_of_life(folder: Path) -> str:
+    """Return the holder's token and last heartbeat, which change while the holder is alive."""
     try:
         beat = (folder / "heartbeat").read_text()
     except OSError:
@@ -181,12 +190,12 @@ def _sign(folder: Path) -> str:
 
 
 def _lives_elsewhere(folder: Path) -> bool:
-    """Whether claim.json names another machine whose heartbeat has moved within our watch of STALE_SECONDS."""
+    """Return whether claim.json names another machine whose heartbeat changed within the last STALE_SECONDS."""
     folder = folder.absolute()
-    who = holder(folder)
-    if not isinstance(who.get("host"), str) or who["host"] == socket.gethostname():
+    host = holder(folder).get("host")
+    if not isinstance(host, str) or host == socket.gethostname():
         return False
-    now, sign = time.monotonic(), _sign(folder)
+    now, sign = time.monotonic(), _sign_of_life(folder)
     last, since = _seen.get(folder, ("", now))
     if sign != last:
         _seen[folder] = (sign, now)

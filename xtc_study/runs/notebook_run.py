@@ -1,4 +1,4 @@
-"""A run as its notebook sees it: started by ``xtc-study run``, by papermill or by hand in JupyterLab."""
+"""A run as seen from its notebook, started by ``xtc-study run``, by papermill, or by hand in JupyterLab."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from xtc_study.runs.store import RunFolder, now
 
 
 class NotebookRun:
-    """Takes the recipe's run folder, unless the caller has it, and records the results in it.
+    """Takes the recipe's run folder, unless the caller holds it, and records the results in it.
 
     Args:
         results: the results folder of a profile.
-        recipe: what the run is.
-        token: of the lease that ``xtc-study run`` took, passed on as the notebook's ``claim``; empty by hand.
+        recipe: of the run.
+        token: of the lease that ``xtc-study run`` took, passed as the notebook's parameter ``claim``; empty by hand.
 
     Raises:
-        LeaseError: another process works on this run. The heartbeat of one on another machine is watched first, for 90
-            seconds at most.
+        LeaseError: another process holds this run. If it is on another machine, its heartbeat is watched first, for at
+            most 90 seconds.
     """
 
     def __init__(self, results: Path, recipe: Recipe, token: str = "") -> None:
@@ -39,7 +39,7 @@ class NotebookRun:
             watch([self.path])
             self.token = self.folder.acquire(again=True) or ""
             if not self.token:
-                raise LeaseError(f"run {recipe.run_id}: another process works on it; wait for it or stop it")
+                raise LeaseError(f"run {recipe.run_id}: another process is carrying it out; wait for it or stop it")
         self._check()
 
     @property
@@ -47,15 +47,15 @@ class NotebookRun:
         return self.folder.path
 
     def model_folder(self) -> Path:
-        """Where the packed file goes: the run's ``model``; a temporary folder if the run was done before.
+        """Return the folder for the packed file: the run's ``model``, or a temporary one if the run was done before.
 
         Raises:
-            LeaseError: another process took the run over meanwhile.
+            LeaseError: another process took the run over in the meantime.
         """
         self._check()
         if not self.done_before:
             return self.path / "model"
-        self._workdir = TemporaryDirectory(prefix="xtc-")  # it goes with this object
+        self._workdir = TemporaryDirectory(prefix="xtc-")  # removed together with this object
         return Path(self._workdir.name) / "model"
 
     def record(
@@ -66,23 +66,36 @@ class NotebookRun:
         device: str,
         precision: str,
     ) -> Path:
-        """Writes the results; by hand also the status, which otherwise comes once the notebook itself is saved.
+        """Write the results. By hand also write the status, which ``xtc-study run`` writes after saving the notebook.
 
-        A run that was done before is left as it is.
+        A run that was done before is left unchanged.
+
+        Args:
+            metrics: for metrics.json.
+            predictions: of every example of the dev splits.
+            curve: losses of the training steps.
+            device: as resolved for this machine.
+            precision: as resolved for this machine.
+
+        Returns:
+            The run's folder.
 
         Raises:
-            LeaseError: another process took the run over meanwhile.
+            LeaseError: another process took the run over in the meantime.
         """
         if not self.done_before:
-            self._check()  # our caller may have died, and another process taken over
+            self._check()  # our caller may have died and another process taken over
             method = oldest_method(self.path.parents[1] / "steps", metrics.get("steps", ()))
             self.folder.write_results(metrics, predictions, curve, environment(device, precision, method))
             if self.by_hand:
                 self.folder.finish("done", self.started, time.monotonic() - self._clock)
-                self.done_before = True  # should a cell be run again
+                self.done_before = True  # in case the cell is rerun
         return self.path
 
     def _check(self) -> None:
         if not self.done_before and holder(self.path).get("token") != self.token:
-            whose = "of this notebook" if self.by_hand else "passed on"
-            raise LeaseError(f"run {self.path.name}: the claim {whose} is not the one in its folder")
+            origin = "of this notebook" if self.by_hand else "passed as 'claim'"
+            raise LeaseError(
+                f"run {self.path.name}: the lease {origin} is not the one in its folder; another process took the run "
+                "over: wait for it or stop it"
+            )

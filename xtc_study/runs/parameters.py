@@ -1,4 +1,4 @@
-"""The parameters of a notebook, read with ast: papermill itself lets typos pass and changes types."""
+"""Reads and checks the parameters of a notebook with ast: papermill itself accepts typos and changes types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from xtc_study.nearest import did_you_mean
 
 INJECTED = "# Parameters"
-"""First line of the cell that papermill puts below the parameters cell."""
+"""First line of the cell that papermill inserts below the parameters cell."""
 
 
 class ParameterError(ValueError):
@@ -19,10 +19,10 @@ class ParameterError(ValueError):
 
 
 def read_parameters(notebook: Path) -> dict[str, Any]:
-    """Name and default of each parameter: the literal assignments of the cell tagged ``parameters``.
+    """Return the name and default of each parameter: the literal assignments of the cell tagged ``parameters``.
 
     Raises:
-        ParameterError: no such notebook or cell, or a default that is no plain literal.
+        ParameterError: no such notebook or cell, or a default that is not a plain literal.
     """
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
@@ -36,7 +36,7 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
     try:
         body = ast.parse(source).body
     except SyntaxError as error:
-        raise ParameterError(f"{notebook}: the parameters cell is no Python ({error})") from None
+        raise ParameterError(f"{notebook}: the parameters cell is not valid Python ({error})") from None
 
     parameters = {}
     for node in body:
@@ -56,7 +56,7 @@ def read_parameters(notebook: Path) -> dict[str, Any]:
 
 
 def checked_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as plain JSON types, ready for papermill.
+    """Check the values of parameters and return them as plain JSON types, ready for papermill.
 
     Raises:
         ParameterError: a name the notebook does not have, or a value JSON cannot hold.
@@ -68,15 +68,15 @@ def checked_parameters(notebook: Path, values: Mapping[str, Any]) -> dict[str, A
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise ParameterError(f"{notebook.name}: a parameter is no plain value: {error}") from None
+        raise ParameterError(f"{notebook.name}: a parameter is not a plain value: {error}") from None
     return plain
 
 
 def check_injected(names: Mapping[str, Any]) -> None:
-    """Checks that papermill set only parameters of this notebook; call it before anything is computed.
+    """Check that papermill set only parameters of this notebook. Call it before anything is computed.
 
-    papermill warns of a mistyped parameter and keeps the default. IPython keeps the source of every cell that
-    ran (``In``): names that the injected cell sets and no cell before it does are no parameters.
+    papermill only warns of a mistyped parameter and keeps the default. IPython keeps the source of every executed cell
+    (``In``): a name that the injected cell sets, and no earlier cell, is not a parameter.
 
     Args:
         names: the notebook's ``globals()``.
@@ -85,10 +85,10 @@ def check_injected(names: Mapping[str, Any]) -> None:
         ParameterError: a parameter the notebook does not have.
     """
     cells: list[str] = list(names.get("In", ()))
-    injected = [place for place, source in enumerate(cells) if source.startswith(INJECTED)]
+    injected = [index for index, source in enumerate(cells) if source.startswith(INJECTED)]
     if not injected:
         return
-    last = injected[-1]  # by hand it may have been put right and run again
+    last = injected[-1]  # a user may have corrected the cell and rerun it
     known = _assigned([source for source in cells[:last] if not source.startswith(INJECTED)])
     unknown = [name for name in _assigned([cells[last]]) if name not in known]
     if unknown:
@@ -97,16 +97,16 @@ def check_injected(names: Mapping[str, Any]) -> None:
 
 def _unknown(unknown: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -> str:
     near = "".join(did_you_mean(name, known) for name in unknown)
-    return f"unknown parameter {', '.join(unknown)}; it has {', '.join(known)}{near}"
+    return f"unknown parameter {', '.join(unknown)}; the notebook has {', '.join(known)}{near}"
 
 
 def _assigned(cells: Sequence[str]) -> list[str]:
-    """The names that these cells set by ``name = value`` outside any block, each once."""
+    """Return the names that cells set by ``name = value`` at top level, each once."""
     names: dict[str, None] = {}
     for source in cells:
         try:
             body = ast.parse(source).body
-        except SyntaxError:  # a cell that failed, or another language
+        except SyntaxError:  # a cell that failed, or one in another language
             continue
         for node in body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]

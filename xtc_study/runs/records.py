@@ -1,4 +1,4 @@
-"""What the files of a run folder must hold, and the state they show. The one definition of done."""
+"""The content that the files of a run folder must have, and the state they show. The only definition of done."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ State = Literal["missing", "running", "done", "failed", "corrupt"]
 
 
 class RunFileError(ValueError):
-    """A run's file that cannot be used. The message names the run, the file and what is wrong with it."""
+    """A file of a run that cannot be used. The message names the run, the file and what is wrong with it."""
 
 
 F1OfClass = Annotated[str, Field(pattern=r"^f1_of:\d+:")]
@@ -22,7 +22,7 @@ Number = Annotated[int, Field(ge=0)]
 
 
 class Score(BaseModel):
-    """One split and metric; values as the metric gives them: in [-1, 1], or an error of at least 0."""
+    """One split and metric. Values are on the metric's own scale: in [-1, 1], or an error of at least 0."""
 
     split: str
     metric: ClassMetric | ScoreMetric | F1OfClass
@@ -34,8 +34,8 @@ class Score(BaseModel):
     @model_validator(mode="after")
     def _in_range(self) -> Self:
         for value in (self.value, self.best_value, self.teacher_value):
-            right = value is None or (-1 <= value <= 1 if higher_is_better(self.metric) else value >= 0)
-            if not right:
+            in_range = value is None or (-1 <= value <= 1 if higher_is_better(self.metric) else value >= 0)
+            if not in_range:
                 raise ValueError(f"{self.metric}={value!r}: out of its range")
         return self
 
@@ -54,13 +54,13 @@ class Metrics(BaseModel):
     size_bytes_paper: Number
     teacher_size_bytes: Number
     lengths: dict[str, Cut] = {}
-    """By split; runs of version 0.1 have none."""
+    """Counts by split; runs of version 0.1 have none."""
     one_answer: dict[str, str] = {}
-    """By split, the class or number that the file answers for every row; without splits where it tells rows apart."""
+    """By split, the class or number that the file predicts for every row; absent where predictions differ."""
 
 
 class Latency(BaseModel):
-    """latency.json: milliseconds and what they were measured with."""
+    """latency.json: milliseconds, and what they were measured with."""
 
     ms: FiniteFloat
     batch: str
@@ -78,19 +78,19 @@ class Status(BaseModel):
 
 
 class Environment(BaseModel):
-    """environment.json: what it was computed with."""
+    """environment.json: what the run was computed with."""
 
     device: str = ""
     precision: str = ""
     packages: dict[str, Any] = {}
     method: int = 1
-    """Oldest version of the method in it (``compress/method_version.py``); 1 in runs from before it was recorded."""
+    """Oldest version of the method (``compress/method_version.py``) in the run; 1 where it was not recorded yet."""
     commit: str | None = None
-    """Information: a commit may change nothing that a run's numbers come from."""
+    """For information: not every commit changes the numbers of a run."""
 
 
 class Params(BaseModel):
-    """params.json: any JSON object, for the recipe itself comes from the plan, whose run_id is the hash of it."""
+    """params.json: any JSON object. The recipe is not read from it but from the plan, whose run_id is its hash."""
 
     version: int = 1
     """``recipe.VERSION`` of the code that wrote it."""
@@ -112,15 +112,15 @@ class RunState(NamedTuple):
 
     state: State
     why: str = ""
-    """In one line, where it failed or is corrupt; else empty."""
+    """One line if the run failed or is corrupt; else empty."""
 
 
 def state_of(folder: Path) -> RunState:
-    """The state of a run.
+    """Return the state of a run.
 
-    ``done``: status.json says so, params, metrics and environment can be read, and the predictions are there.
-    ``corrupt``: status.json is there but it, or a file it vouches for, cannot be read. ``failed``: any other status,
-    or error.json alone. ``running``: claimed and no status yet. ``missing``: no sign that it was started.
+    ``done``: status.json has this state, params, metrics and environment can be read, and the predictions exist.
+    ``corrupt``: status.json exists, but it or a file of a done run cannot be read. ``failed``: status.json has another
+    state, or there is only error.json. ``running``: claim.json and no status. ``missing``: none of these files.
     """
     if not (folder / "status.json").exists():
         if (folder / "claim.json").exists():
@@ -132,7 +132,7 @@ def state_of(folder: Path) -> RunState:
     try:
         status = read_record(folder, "status.json", Status)
         if status.state != "done":
-            return RunState("failed", _error(folder) or f"status.json says {status.state!r}")
+            return RunState("failed", _error(folder) or f"status.json has state {status.state!r}")
         read_record(folder, "params.json", Params)
         read_record(folder, "metrics.json", Metrics)
         read_record(folder, "environment.json", Environment)
@@ -144,10 +144,10 @@ def state_of(folder: Path) -> RunState:
 
 
 def read_record(folder: Path, name: str, schema: type[File]) -> File:
-    """One file of a run, checked.
+    """Read and check one file of a run.
 
     Raises:
-        RunFileError: it is missing, no JSON, or lacks a field; the message names the run, the file and the field.
+        RunFileError: the file is missing, is not JSON, or lacks a field; the message names the run, file and field.
     """
     try:
         return schema.model_validate_json((folder / name).read_bytes())
@@ -160,7 +160,7 @@ def read_record(folder: Path, name: str, schema: type[File]) -> File:
 
 
 def _error(folder: Path) -> str:
-    """error.json in one line; what is wrong with it if it cannot be read; empty if there is none."""
+    """Return error.json in one line, or why it cannot be read; empty if it does not exist."""
     if not (folder / "error.json").exists():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Where trained steps are kept: one folder an address, made once, shared by every run that needs it."""
+"""Stores trained steps: one folder per address, made once, shared by every run that needs it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from xtc_study.errors import first_line
 
 
 class DamagedStepError(RuntimeError):
-    """A step whose files cannot be used any more."""
+    """A step whose files can no longer be used."""
 
 
 class UnreadableStepError(RuntimeError):
-    """A step whose files do not give back what was written. Making it again would end the same way."""
+    """A step whose files do not read back as they were written. Making it again would end the same way."""
 
 
 FAILURE = "failure.json"
-"""In the folder ``<address>.unreadable``: why the step cannot be read."""
+"""File in the folder ``<address>.unreadable`` with the reason why the step cannot be read."""
 
 
 class StepStore:
-    """Folders ``root/<address>``, each complete or absent: made beside and renamed into place when finished."""
+    """Folders ``root/<address>``, each complete or absent: a step is written elsewhere and renamed when finished."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -36,55 +36,61 @@ class StepStore:
         return self.root / address
 
     def is_done(self, address: str) -> bool:
-        """Whether the step is there; one whose step.json cannot be read is not, and will be made again."""
+        """Return whether the step is finished. If its step.json cannot be read, it is not, and will be rebuilt."""
         return _read(self.folder(address) / "step.json") is not None
 
     def checkpoints(self, address: str) -> Path:
-        """Where a training in progress keeps its checkpoints. They outlive a killed process and nothing else."""
+        """Return the folder for checkpoints of a training in progress. They are kept only if the process is killed."""
         return self.root / f"{address}.checkpoints"
 
     def unreadable(self, address: str) -> Path:
-        """Where the files of a step that cannot be read back are kept, as evidence."""
+        """Return the folder that keeps the files of an unreadable step, as evidence."""
         return self.root / f"{address}.unreadable"
 
     def check_readable(self, address: str) -> None:
-        """Checks that the step was not made before and found unreadable.
+        """Check that the step was not found unreadable by an earlier run.
 
         Raises:
-            UnreadableStepError: it was; the message has the reason of the run that made it.
+            UnreadableStepError: it was; the message includes that run's reason.
         """
         path = self.unreadable(address) / FAILURE
         if not path.is_file():
             return
         reason = (_read(path) or {}).get("reason", f"{path} cannot be read either")
         raise UnreadableStepError(
-            f"step {address} was made before and its files do not give back what was written ({reason}). It is not "
-            f"made again, for that would end the same way. Its files are kept in {path.parent}; with another version "
-            "of transformers or xtc-study, remove that folder and run again (xtc-study clean removes it too)"
+            f"step {address} was made before, but its files do not read back as they were written ({reason}). It is "
+            f"not made again, since that would end the same way. Its files are kept in {path.parent}; with another "
+            "version of transformers or xtc-study, remove that folder (xtc-study clean also removes it) and run again"
         )
 
     def once(self, address: str, make: Callable[[Path], dict[str, Any]]) -> tuple[Path, bool]:
-        """The step's folder, and whether this call made it.
+        """Return the step's folder, and whether this call made it.
 
-        ``make(folder)`` fills an empty folder and returns the content of step.json. When several processes need the
-        same step, one makes it and the others wait for it. If ``make`` fails nothing is kept and the next caller
-        tries again; if it is killed or interrupted, its checkpoints are. If it raises UnreadableStepError its files
-        are kept beside, and the step is not made again (see ``check_readable``).
+        If several processes need the same step, one makes it and the others wait. If ``make`` fails, nothing is kept
+        and the next caller tries again; if it is killed or interrupted, its checkpoints are kept. If it raises
+        UnreadableStepError, its files are kept in ``unreadable`` and the step is not made again.
 
-        Between machines this needs a file system that passes locks on; runs can do without (docs/cluster.md).
+        Between machines this needs a file system that shares locks; runs do not (docs/cluster.md).
+
+        Args:
+            address: of the step.
+            make: fills the empty folder it is given and returns the content of step.json.
+
+        Raises:
+            UnreadableStepError: the files of the step do not read back, now or in an earlier run.
         """
         folder = self.folder(address)
         if self.is_done(address):
             return folder, False
         self.root.mkdir(parents=True, exist_ok=True)
 
-        # One process makes the step; the others wait here and then find it done.
+        # One process makes the step; the others wait here and then find it finished.
         with FileLock(self.root / f"{address}.lock"):
             if self.is_done(address):
                 return folder, False
             self.check_readable(address)
 
-            # Made beside and renamed into place.
+            # Made under another name and renamed, so that the folder is complete or absent.
             partial = self.root / f"{address}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -108,16 +114,16 @@ class StepStore:
         return folder, True
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """The content of every finished step's step.json, by address."""
+        """Return the step.json of every finished step, by address."""
         paths = (path for path in sorted(self.root.glob("*/step.json")) if path.parent.suffix != ".partial")
         records = {path.parent.name: _read(path) for path in paths}
         return {address: record for address, record in records.items() if record is not None}
 
     def record(self, address: str) -> dict[str, Any]:
-        """The content of the finished step's step.json.
+        """Return the step.json of a finished step.
 
         Raises:
-            KeyError: there is no such step, or it cannot be read.
+            KeyError: there is no such step, or its step.json cannot be read.
         """
         record = _read(self.folder(address) / "step.json")
         if record is None:
@@ -125,14 +131,14 @@ class StepStore:
         return record
 
     def discard(self, address: str) -> None:
-        """Makes a damaged step count as not done, so that the next run that needs it makes it again."""
+        """Mark a damaged step as not finished, so that the next run that needs it rebuilds it."""
         (self.folder(address) / "step.json").unlink(missing_ok=True)
 
     def damaged(self, address: str, title: str, error: Exception) -> DamagedStepError:
-        """Discards the step; the exception to raise, which names it and the reason."""
+        """Discard a damaged step and return the exception to raise, which names the step and the reason."""
         self.discard(address)
         return DamagedStepError(
-            f"step {address} ({title}) is damaged and will be made again by the next run: {first_line(error)}"
+            f"step {address} ({title}) is damaged; the next run will rebuild it: {first_line(error)}"
         )
 
 

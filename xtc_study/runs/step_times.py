@@ -1,6 +1,6 @@
-"""How long a training step takes here, measured once for a model, to estimate trainings that were not run yet.
+"""Stores how long a model's training steps take on this machine, and estimates trainings from it.
 
-``training/measure_steps.py`` measures; this file keeps the measurement and estimates costs from it. Imports no torch.
+``training/measure_steps.py`` takes the measurement. Imports no torch.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from xtc_study.runs.training_work import kind_of, share_of_depth
 from xtc_study.tasks.catalogue import find_task
 
 KINDS = ("forward", "teacher", "distil", "quantise")
-"""The teacher's forward pass alone; a step on labels; of a full-precision student with its teacher; of a 1-bit one."""
+"""The teacher's forward pass; a step on labels; a distillation step of a full-precision student; of a 1-bit one."""
 
 
 class StepTime(BaseModel):
-    """One kind of step at one length of input."""
+    """The time of one kind of step at one input length."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: str
     length: int
-    """Tokens of each row of the batch, padding included."""
+    """Tokens per row of the batch, including padding."""
     seconds: float
-    """Median of a step."""
+    """Median time of a step."""
 
 
 class StepTimes(BaseModel):
@@ -43,24 +43,25 @@ class StepTimes(BaseModel):
     depth: int
     batch_size: int
     device: str
-    """What computed it, in words: ``NVIDIA H100``."""
+    """Name of the hardware: ``NVIDIA H100``."""
     precision: str
     peak_bytes: int | None = None
-    """Most memory the longest 1-bit step held, teacher and optimiser with it: of the GPU, or of the process on a CPU;
+    """Peak memory of the longest 1-bit step, including teacher and optimiser: of the GPU, or of the process on a CPU.
     None where it cannot be measured."""
     points: list[StepTime]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:
-        """Estimated training time of a step of a chain; None where the task's size is not known.
+        """Estimate the training time of a step of a chain; None where the task's size is not known.
 
-        A step's time is taken as linear in the tokens of its batch, and a student's share of it as proportional
-        to its depth. Of a layer's time two thirds are taken as its feed-forward part, as its share of the weights is.
+        The time of an optimiser step is assumed to be linear in the tokens of its batch, and the student's part of it
+        proportional to its depth. The feed-forward part is assumed to take two thirds of a layer's time, its share of
+        the weights.
         """
         root = step
         while root.parent is not None:
             root = root.parent
 
-        # The optimiser's steps, and the tokens of a batch.
+        # The number of optimiser steps, and the tokens of a batch.
         task, batch_size = find_task(step.task, task_files), int(root.params["batch_size"])
         if task.train_rows is None:
             return None
@@ -68,11 +69,11 @@ class StepTimes(BaseModel):
         steps = step.optimiser_steps(-(-task.train_rows // batch_size))
         tokens = batch_size * length
 
-        # Measured steps, of an encoder at its full depth and width.
+        # Measured times of the encoder at its full depth and width.
         kind = kind_of(step.phase, step.terms)
         whole, forward = self._at(kind, tokens), self._at("forward", tokens)
 
-        # The shares of it that this teacher and this student are.
+        # The shares of the encoder that this teacher and this student keep.
         deep = self._share(root.params.get("teacher_layers"))
         share = deep
         if step.phase != "teacher":
@@ -84,7 +85,7 @@ class StepTimes(BaseModel):
         return steps * (teacher_pass + (whole - forward) * share)
 
     def _at(self, kind: str, tokens: float) -> float:
-        """Seconds of that kind of step for a batch of this many tokens, on the line through the measured ends."""
+        """Return the seconds of a kind of step for this many tokens, on the line through the measured ends."""
         points = sorted((self.batch_size * point.length, point.seconds) for point in self.points if point.kind == kind)
         (x0, y0), (x1, y1) = points[0], points[-1]
         slope = (y1 - y0) / (x1 - x0) if x1 > x0 else y0 / x0
@@ -97,7 +98,7 @@ class StepTimes(BaseModel):
 
 
 def step_times_file(results: Path, model: str) -> Path:
-    """Where the measurement of a model lies. The name is a hash: a model's name may hold anything."""
+    """Return the file of a model's measurement. Its name is a hash, since a model's name may hold any character."""
     return results / f"step_times-{digest({'model': model})}.json"
 
 
@@ -109,7 +110,7 @@ def write_step_times(results: Path, times: StepTimes) -> Path:
 
 
 def read_step_times(results: Path, model: str) -> StepTimes | None:
-    """The measurement, or None if there is none that can be read."""
+    """Read a model's measurement; None if it is missing, incomplete or cannot be read."""
     try:
         content: Any = json.loads(step_times_file(results, model).read_text(encoding="utf-8"))
         times = StepTimes(**content)

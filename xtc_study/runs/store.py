@@ -1,7 +1,7 @@
-"""Run folders: one a run, written so that a crash at any byte leaves nothing, or a state that can be read.
+"""Run folders, one per run, written so that a crash at any moment leaves a readable state.
 
-``params.json`` first; ``claim.json`` while a process works on it; results; ``status.json`` last. Every file is
-written beside and renamed into place. A run is done only by its status.json.
+The order is ``params.json``, results, ``status.json``; ``claim.json`` exists while a process works on the run. Every
+file is written under a temporary name and renamed into place. Only its status.json makes a run done.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ RESULT_FILES = ("metrics.json", PREDICTIONS, "curve.csv", "environment.json", "e
 
 
 class RunFolder:
-    """The folder of one recipe's run below ``runs``."""
+    """The folder of one recipe's run, inside ``runs``."""
 
     def __init__(self, runs: Path, recipe: Recipe) -> None:
         self.recipe = recipe
         self.path = runs / recipe.run_id
 
     def is_done(self) -> bool:
-        """Whether the run is done by ``records.state_of``, as in reports; otherwise it is carried out again."""
+        """Return whether the run is done by ``records.state_of``, as in reports; otherwise it is carried out again."""
         return state_of(self.path).state == "done"
 
     def acquire(self, again: bool = False, dead: str = "") -> str | None:
-        """Takes the run's lease and returns its token; None if it is done or another process has it.
+        """Take the run's lease and return its token; None if the run is done or another process holds it.
 
-        Results of an attempt before are removed.
+        Results of an earlier attempt are removed.
 
         Args:
             again: as for ``lease.take``.
@@ -55,9 +55,11 @@ class RunFolder:
         if lease is None:
             return None
         try:
-            if self.is_done():  # its holder finished it between our look and our lease
+            if self.is_done():  # its holder finished it just before we took the lease
                 lease.release()
                 return None
+
+            # A new attempt begins with params.json alone.
             for name in (*RESULT_FILES, LATENCY):
                 (self.path / name).unlink(missing_ok=True)
             values = self.recipe.model_dump(mode="json")
@@ -68,7 +70,7 @@ class RunFolder:
         return lease.token
 
     def reopen(self) -> None:
-        """Removes the status, so that the run is carried out again. Its steps stay trained."""
+        """Remove the status, so that the run is carried out again. Its trained steps are kept."""
         (self.path / "status.json").unlink(missing_ok=True)
 
     def write_results(
@@ -78,7 +80,7 @@ class RunFolder:
         curve: list[dict[str, Any]],
         environment: Mapping[str, Any],
     ) -> None:
-        """Writes all results of a finished run; the status is not part of them."""
+        """Write all results of a run, but not its status."""
         write_json(self.path / "metrics.json", metrics)
         write_json(self.path / "environment.json", environment)
         columns = ["phase", "stage", "step", "term", "value"]
@@ -86,16 +88,24 @@ class RunFolder:
         write_file(self.path / PREDICTIONS, predictions.to_parquet(index=False), to_disk=True)
 
     def finish(self, state: str, started: str, duration_s: float, error: Mapping[str, Any] | None = None) -> None:
-        """Writes error.json where there is one, then status.json, then gives the lease up.
+        """Write error.json if there is an error, then status.json, and release the lease.
+
+        Args:
+            state: done or failed.
+            started: UTC, ISO 8601.
+            duration_s: seconds.
+            error: content of error.json.
 
         Raises:
-            LeaseError: another machine took the run over meanwhile; nothing is written.
+            LeaseError: another machine took the run over in the meantime; nothing is written.
             OSError: the folder cannot be written.
         """
         lease = held(self.path)
         try:
             if lease is not None and not lease.is_ours():
-                raise LeaseError(f"run {self.path.name}: another machine took it over; what it writes counts")
+                raise LeaseError(
+                    f"run {self.path.name}: another machine took it over; its results count, nothing is written here"
+                )
             if error is not None:
                 write_json(self.path / "error.json", error)
             status = {"state": state, "started": started, "ended": now(), "duration_s": round(duration_s, 3)}
@@ -106,10 +116,10 @@ class RunFolder:
 
 
 def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """JSON with sorted keys, on the disk before it takes the old file's place."""
+    """Write JSON with sorted keys; it is on the disk before it replaces the old file."""
     write_file(path, json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", to_disk=True)

@@ -1,8 +1,9 @@
-"""How much a training computes, so that a timed one gives the cost of another. Imports no torch.
+"""Estimates how much a training computes, so that a timed one gives the cost of another. Imports no torch.
 
-Counted are passes of tokens through layers: a training step sends each row of its batch forward through the
-teacher, if one is asked (1 pass of each of its layers), and forward and backward through the student (3 passes). Of a
-layer two thirds are its feed-forward part, as of its weights. Models, devices and kinds of steps are not compared.
+The unit is a pass of tokens through a layer. A training step sends each row of its batch forward through the teacher,
+if it has one (1 pass per layer), and forward and backward through the student (3 passes per layer). The feed-forward
+part counts as two thirds of a layer, its share of the weights. Only trainings of the same model, device and kind are
+compared.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from xtc_study.share import Share
 from xtc_study.tasks.catalogue import find_task
 
 SIMILAR = 2.0
-"""Lengths and batches that differ by more than this factor tell nothing of each other."""
+"""Trainings whose lengths or batches differ by more than this factor are not compared."""
 
 
 def share_of_depth(layers: int | str | Sequence[int] | None, depth: int | None, of: float = 1.0) -> float | None:
-    """The share of an encoder's depth that a recipe's ``layers`` is; a share such as ``1/2`` is one of ``of``.
+    """Return a recipe's ``layers`` as a share of the encoder's depth.
 
-    None: a number of layers, and the encoder's depth is not known.
+    Args:
+        layers: as in a recipe.
+        depth: the encoder's number of layers; None if it is not known.
+        of: the share of the encoder that a share such as ``1/2`` refers to.
+
+    Returns:
+        None for a number of layers if the depth is not known.
     """
     if layers is None:
         return of
@@ -35,7 +42,7 @@ def share_of_depth(layers: int | str | Sequence[int] | None, depth: int | None, 
 
 
 def kind_of(phase: str, terms: Sequence[str]) -> str:
-    """One of ``step_times.KINDS``; a student that learns from labels alone is like a teacher."""
+    """Return one of ``step_times.KINDS``; a student that learns from labels alone counts as a teacher."""
     kind = {"teacher": "teacher", "quantise": "quantise"}.get(phase, "distil")
     return "teacher" if kind == "distil" and tuple(terms) == ("labels",) else kind
 
@@ -49,17 +56,17 @@ class Work:
     task: str
     epochs: float
     rows: int | None
-    """Of the task's training text; None: not known before it is read."""
+    """Rows of the task's training text; None if not known before it is read."""
     length: int
-    """Tokens of a row of a mean batch."""
+    """Tokens per row of an average batch."""
     batch_size: int
     passes: float | None
-    """Of a whole encoder's layers a row; None: not known."""
+    """Passes per row, in units of the whole encoder; None if not known."""
     shape: tuple[Any, ...]
-    """The recipe's fields that ``passes`` depends on."""
+    """The recipe fields that ``passes`` depends on."""
 
     def times(self, other: Work) -> float | None:
-        """This work as a multiple of another; None where they cannot be compared."""
+        """Return this work as a multiple of another; None where they cannot be compared."""
         if (self.model, self.kind) != (other.model, other.kind) or not other.epochs:
             return None
         ratio = self.epochs / other.epochs
@@ -67,8 +74,8 @@ class Work:
             if not self.rows or not other.rows:
                 return None
             ratio *= self.rows / other.rows
-        for mine, theirs in ((self.length, other.length), (self.batch_size, other.batch_size)):
-            if not 1 / SIMILAR <= mine / theirs <= SIMILAR:
+        for own, theirs in ((self.length, other.length), (self.batch_size, other.batch_size)):
+            if not 1 / SIMILAR <= own / theirs <= SIMILAR:
                 return None
         ratio *= self.length / other.length
         if self.shape == other.shape:
@@ -77,12 +84,12 @@ class Work:
 
 
 def work_of_step(step: Step, depths: Mapping[str, int], task_files: Sequence[Path] = ()) -> Work:
-    """The work of a step that may not be trained yet.
+    """Return the work of a step that may not be trained yet.
 
     Args:
         step: of a chain.
-        depths: layers of encoders by name, where they are known.
-        task_files: descriptions of data sets of your own.
+        depths: number of layers by encoder, where known.
+        task_files: descriptions of the user's own data sets.
     """
     root = step
     while root.parent is not None:
@@ -98,7 +105,14 @@ def work_of_record(
     depths: Mapping[str, int],
     task_files: Sequence[Path] = (),
 ) -> Work | None:
-    """The work of a trained step; None where its record, or its teacher's, lacks a field."""
+    """Return the work of a trained step; None where its record, or its teacher's, lacks a field.
+
+    Args:
+        record: step.json of the step.
+        records: step.json of all steps, by address.
+        depths: as for ``work_of_step``.
+        task_files: as for ``work_of_step``.
+    """
     root = record
     try:
         while root["parent"] is not None:
@@ -133,7 +147,7 @@ def _work(
     try:
         task = find_task(task_name, task_files)
         rows, typical = rows or task.train_rows, task.typical_length
-    except ValueError:  # data of one's own that another command described
+    except ValueError:  # the user's own data, described in another command
         typical = None
 
     kind = kind_of(phase, terms)

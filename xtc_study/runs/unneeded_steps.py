@@ -1,4 +1,4 @@
-"""Trained steps that no run needs any more, and their removal. Imports no torch."""
+"""Finds and removes trained steps that no run needs any more. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ PHASES = ("teacher", "reduce", "quantise", "distil")
 
 
 class Surplus(NamedTuple):
-    """Folders of steps that may go."""
+    """Folders of steps that can be removed."""
 
     unused: list[Path]
-    """No planned run and no run of the folder comes from them."""
+    """No planned run and no run in the folder uses them."""
     finished: list[Path]
-    """Only runs that are done come from them: their files and scores stay, and a new run that shares a step trains it
-    again."""
+    """Only done runs use them. Their files and scores remain; a new run that shares a step trains it again."""
 
 
 def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None = None) -> Surplus:
-    """Finished steps that no run needs which is not done, in progress or planned.
+    """Find the finished steps that no unfinished run needs, whether planned or in the results folder.
 
     Args:
         results: the results folder.
         planned: recipes whose runs may have no folder yet.
-        synonyms: the hash of the synonym table in use; those that
-            finished steps were trained with count as in use too, for a run does not say which table it takes.
+        synonyms: the hash of the synonym table in use. The tables that finished steps were trained with count as in
+            use too, since a run does not record its table.
     """
     store = StepStore(results / "steps")
     records = store.records()
@@ -44,7 +43,7 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
     finished: set[str] = set()
     recipes = {recipe.run_id: recipe for recipe in planned}
 
-    # Runs of the folder: which steps done ones came from, and recipes that are not planned any more.
+    # Runs in the folder: the steps that done runs used, and recipes that are no longer planned.
     for folder in sorted((results / "runs").glob("*")):
         is_done = state_of(folder).state == "done"
         steps = _recorded(folder / "metrics.json").get("steps")
@@ -53,15 +52,15 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
         try:
             recipe = Recipe.of(**_recorded(folder / "params.json")["recipe"])
         except (RecipeError, KeyError, TypeError):
-            if (folder / "claim.json").exists():  # a process may work on it, and what it needs is unknown
+            if (folder / "claim.json").exists():  # a process may be working on it, and what it needs is unknown
                 return Surplus([], [])
             continue
         recipes.setdefault(folder.name, recipe)
 
     # Steps of every recipe, under each synonym table that may be in use.
     for run_id, recipe in recipes.items():
-        of = finished if state_of(results / "runs" / run_id).state == "done" else to_do
-        of |= {step.address for table in tables for step in chain(recipe, table)}
+        used = finished if state_of(results / "runs" / run_id).state == "done" else to_do
+        used |= {step.address for table in tables for step in chain(recipe, table)}
 
     idle = [address for address, record in records.items() if record.get("phase") in PHASES and address not in to_do]
     return Surplus(
@@ -71,9 +70,9 @@ def surplus_steps(results: Path, planned: Sequence[Recipe], synonyms: str | None
 
 
 def remove_steps(folders: Sequence[Path]) -> list[Path]:
-    """Removes steps, but for those that a process is making or waits for; returns what was removed.
+    """Remove steps, except those that a process is making or waiting for; return the removed folders.
 
-    step.json goes first: a reader then finds the step not done, and never half of it.
+    step.json is removed first, so that a reader sees an unfinished step and never half of one.
     """
     removed = []
     for folder in folders:
@@ -88,12 +87,12 @@ def remove_steps(folders: Sequence[Path]) -> list[Path]:
 
 
 def bytes_of(folders: Sequence[Path]) -> int:
-    """Bytes of all files in the folders."""
+    """Return the bytes of all files in the folders."""
     return sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
 
 
 def _synonym_tables(records: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Hashes of the synonym tables that these steps were trained with."""
+    """Return the hashes of the synonym tables that these steps were trained with."""
     params = [record.get("params") for record in records]
     tables = [of.get("synonyms") for of in params if isinstance(of, dict)]
     return {table for table in tables if isinstance(table, str)}
