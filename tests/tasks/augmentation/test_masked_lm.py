@@ -32,7 +32,7 @@ def model() -> Any:
     return BertForMaskedLM(config).eval()
 
 
-def test_whole_words_are_plain_and_no_parts(tokenizer: Any) -> None:
+def test_whole_words_exclude_word_parts_and_special_tokens(tokenizer: Any) -> None:
     assert list(whole_words(tokenizer).values()) == ["the", "dog", "cat", "cow", "runs", "sits", "sleeps"]
 
 
@@ -46,9 +46,7 @@ def test_whole_words_of_a_vocabulary_that_marks_spaces() -> None:
     assert whole_words(Tokenizer()) == {1: "dog", 3: "the"}
 
 
-def test_each_word_is_asked_for_in_the_pair_and_the_likeliest_whole_words_are_taken(
-    model: Any, tokenizer: Any
-) -> None:
+def test_each_word_is_masked_in_the_pair_and_gets_the_likeliest_whole_words(model: Any, tokenizer: Any) -> None:
     sentence = "The dog runs."
     (slots,) = MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])
     assert [sentence[slot.start : slot.end] for slot in slots] == ["dog", "runs"]
@@ -62,26 +60,26 @@ def test_each_word_is_asked_for_in_the_pair_and_the_likeliest_whole_words_are_ta
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_neighbours_in_a_batch_change_nothing(
+def test_batching_does_not_change_candidates(
     side: str, model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "padding_side", side)
     sentences = ["The dog runs.", "dog", "The cat sits. The cow sleeps.", "", "the"]
     source = MaskedWords(model, tokenizer, 3, "cpu", 40)
     together = source.slots(sentences)
-    monkeypatch.setattr(module, "BATCH_PIECES", 1)
+    monkeypatch.setattr(module, "BATCH_TOKENS", 1)
     alone = [slots for sentence in sentences for slots in source.slots([sentence])]
     assert together == alone
     assert [len(slots) for slots in together] == [2, 1, 4, 0, 0]
 
 
-def test_capitals_are_kept(model: Any, tokenizer: Any) -> None:
+def test_candidates_keep_capitals(model: Any, tokenizer: Any) -> None:
     (slots,) = MaskedWords(model, tokenizer, 2, "cpu", 40).slots(["Dog CAT"])
     assert all(word[0].isupper() and word[1:].islower() for word in slots[0].words)
     assert all(word.isupper() for word in slots[1].words)
 
 
-def test_words_of_several_pieces_have_synonyms_or_stay(model: Any, tokenizer: Any) -> None:
+def test_words_of_several_tokens_get_synonyms_or_stay(model: Any, tokenizer: Any) -> None:
     table = SynonymTable({("dog", "n"): ["cur"]}, 15)
     sentence = "the dogs runs"
     assert [slot.start for slot in MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])[0]] == [9]
