@@ -118,7 +118,7 @@ def test_plan_starts_without_torch() -> None:
         ),
         (
             ["run", "12_bits", "--task", "toy-inference", "--set", "augmentation=synonyms"],
-            "no word of 'toy-inference' can be replaced without changing the answer",
+            "no word of 'toy-inference' can be replaced without changing the label",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xtc_study.tasks.lengths import lengths_of, pieces_per_character
+from xtc_study.tasks.lengths import lengths_of, tokens_per_character
 
 
 def test_lengths_match_hand_computed_values() -> None:
@@ -31,5 +31,5 @@ def test_lengths_with_few_or_no_cut_rows() -> None:
 
 def test_tokens_per_character_match_hand_computed_values() -> None:
     """Six characters and a blank; 2 special tokens per row, and one mark before each text, do not count."""
-    assert pieces_per_character([["abc de", "f"]], [2 + 1 + 9, 2 + 1 + 3], special=2) == pytest.approx(2.0)
-    assert pieces_per_character([["ab"], ["c"]], [3 + 2 + 3], special=3) == pytest.approx(1.0)
+    assert tokens_per_character([["abc de", "f"]], [2 + 1 + 9, 2 + 1 + 3], special=2) == pytest.approx(2.0)
+    assert tokens_per_character([["ab"], ["c"]], [3 + 2 + 3], special=3) == pytest.approx(1.0)

@@ -11,7 +11,7 @@ MOST_CUT = 0.05
 """Training warns of a split if a larger share of its rows is cut."""
 MOST_UNKNOWN = 0.2
 """If a larger share of a task's tokens is unknown, the tokenizer was made for another language."""
-MOST_PIECES = 1.25
+MOST_TOKENS_PER_CHARACTER = 1.25
 """Most tokens per character of a text whose characters the tokenizer knows; a tokenizer of single characters needs 1.
 A byte-level tokenizer for another script needs 2 or 3."""
 
@@ -74,7 +74,7 @@ def lengths_of(counts: Sequence[int], max_length: int) -> Lengths:
     )
 
 
-def pieces_per_character(columns: Sequence[Sequence[str]], counts: Sequence[int], special: int) -> float:
+def tokens_per_character(columns: Sequence[Sequence[str]], counts: Sequence[int], special: int) -> float:
     """Return tokens per non-blank character; the mark before a text's first word is not counted.
 
     Args:
