@@ -150,5 +150,5 @@ def test_a_file_with_a_header_and_no_rows_is_refused(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_refused_with_and_without_a_header_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path, b"")
-    assert "line 1: no header, the file is empty" in message(path)
+    assert "line 1: the file is empty, expected a header" in message(path)
     assert "no rows (the file is empty)" in message(path, ("sentence", "label"))

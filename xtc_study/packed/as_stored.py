@@ -1,4 +1,4 @@
-"""The trained student with its unpacked tensors rounded as in a file; the loaded file must equal it bit for bit.
+"""Round a trained student's unpacked tensors as a file does; the loaded file must equal the result bit for bit.
 
 A scale is not a parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
 rounded student holds each low-bit layer's integers with the rounded scale, and computes like the training layers,

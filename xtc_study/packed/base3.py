@@ -36,8 +36,8 @@ def pack(integers: Integers) -> Bytes:
     width = bytes_per_row(columns)
     digits = np.zeros((rows, width * DIGITS), dtype=np.uint8)
     digits[:, :columns] = weights + 1
-    whole: Bytes = (digits.reshape(rows, width, DIGITS) * POWERS).sum(-1, dtype=np.uint8)
-    return whole
+    codes: Bytes = (digits.reshape(rows, width, DIGITS) * POWERS).sum(-1, dtype=np.uint8)
+    return codes
 
 
 def unpack(packed: Bytes, columns: int) -> Integers:

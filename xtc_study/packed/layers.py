@@ -41,7 +41,7 @@ class PackedLinear(nn.Module):
         self.input_range = StaticRange() if static else None
         self.engine: Any = None
 
-    @torch.compiler.disable(reason="a packed linear is computed by an engine of its own")  # type: ignore[untyped-decorator]
+    @torch.compiler.disable(reason="an engine computes a packed linear")  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., in) to (..., out)."""
         result: Tensor = self.engine.linear(self, x)

@@ -20,7 +20,7 @@ KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedd
 
 @dataclass(frozen=True)
 class ModuleFormat:
-    """How one module is packed."""
+    """The format of one packed module."""
 
     kind: str
     """linear or embedding."""
@@ -105,8 +105,8 @@ class ModuleFormat:
     def pack(self, integers: Tensor) -> Tensor:
         """Pack integers (rows, columns) to the uint8 of the file, in one dimension."""
         assert self.weight is not None
-        whole = integers.to(torch.int8).cpu().numpy()
-        codes = base3.pack(whole) if self.weight.bits == 2 else packing.pack(whole, self.weight.bits)
+        array = integers.to(torch.int8).cpu().numpy()
+        codes = base3.pack(array) if self.weight.bits == 2 else packing.pack(array, self.weight.bits)
         return torch.from_numpy(np.ascontiguousarray(codes)).reshape(-1)
 
     def unpack(self, codes: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = 
         raise DataError(f"{path}: no such file; the GLUE download layout expects it there")
     lines = _lines(path)
     names = list(header) if header is not None else _header(path, lines)
-    wanted = column_places(path, names, columns, "; check that this is the file of the GLUE download")
+    places = column_places(path, names, columns, "; check that this is the file of the GLUE download")
     rows: list[Row] = []
     broken: list[Row] = []
     for number, line in lines:
@@ -50,12 +50,12 @@ def read_tsv(path: Path, columns: Sequence[str], header: Sequence[str] | None = 
         if len(values) != len(names):
             broken.append(Row(number, values))
         elif not broken:
-            rows.append(Row(number, tuple(values[position] for position in wanted)))
+            rows.append(Row(number, tuple(values[position] for position in places)))
     if broken:
         raise DataError(_broken_message(path, broken, len(names)))
     if not rows:
         after = "the file is empty" if header is not None else "nothing follows the header on line 1"
-        raise DataError(f"{path}: no rows ({after}); the download is incomplete; download the file again")
+        raise DataError(f"{path}: no rows ({after}): the download is incomplete, download the file again")
     return rows
 
 
@@ -67,7 +67,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _header(path: Path, lines: Iterator[tuple[int, str]]) -> list[str]:
     first = next(lines, None)
     if first is None:
-        raise DataError(f"{path}, line 1: no header, the file is empty; download the file again")
+        raise DataError(f"{path}, line 1: the file is empty, expected a header; download the file again")
     return first[1].split("\t")
 
 

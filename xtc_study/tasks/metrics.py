@@ -83,7 +83,7 @@ def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[fl
     if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
         raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be 1-D, of one length, not empty")
     if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
-        raise ValueError(f"{metric} needs finite labels and predictions; the model's output holds NaN or infinity")
+        raise ValueError(f"{metric} needs finite labels and predictions; the model's output contains NaN or infinity")
     return METRICS[metric](truth, guess) if class_id is None else _f1_of(truth, guess, class_id)
 
 
@@ -95,5 +95,5 @@ def answers_one_class(predictions: Sequence[float] | Array) -> bool:
     Args:
         predictions: shape (n,), class ids, or outputs for regression; always False for a single row.
     """
-    given = np.asarray(predictions, dtype=np.float64)
-    return len(given) > 1 and bool((given == given[0]).all())
+    values = np.asarray(predictions, dtype=np.float64)
+    return len(values) > 1 and bool((values == values[0]).all())

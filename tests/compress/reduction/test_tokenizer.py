@@ -21,8 +21,18 @@ WORDS = ["bad", "badge", "cabbage", "face", "facade", "jade", "hid", "hidden", "
 
 
 def wordpiece() -> Any:
-    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), "bad", "##ge", "bi", "##gg", "##ed", "badge"]
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
+    vocabulary = [
+        *SPECIAL,
+        *LETTERS,
+        *(f"##{letter}" for letter in LETTERS),
+        "bad",
+        "##ge",
+        "bi",
+        "##gg",
+        "##ed",
+        "badge",
+    ]
+    return BertTokenizer(vocab={token: number for number, token in enumerate(vocabulary)})
 
 
 def byte_bpe() -> Any:
@@ -53,9 +63,9 @@ def whole(request: pytest.FixtureRequest) -> Any:
     return KINDS[request.param]()
 
 
-def pieces(tokenizer: Any, text: str) -> list[str]:
-    found: list[str] = tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
-    return found
+def tokens(tokenizer: Any, text: str) -> list[str]:
+    tokens_of_text: list[str] = tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
+    return tokens_of_text
 
 
 def test_cut_tokenizer_matches_hand_computed_tokens() -> None:
@@ -66,23 +76,23 @@ def test_cut_tokenizer_matches_hand_computed_tokens() -> None:
     smaller = cut_tokenizer(tokenizer, kept)
     gone = set(tokenizer.get_vocab()) - set(smaller.get_vocab())
     assert gone == {"bi", "##gg", "badge"}
-    assert pieces(tokenizer, "badge") == ["[CLS]", "badge", "[SEP]"]
-    assert pieces(smaller, "badge") == ["[CLS]", "bad", "##ge", "[SEP]"]
-    assert pieces(smaller, "bigged") == ["[CLS]", "b", "##i", "##g", "##ge", "##d", "[SEP]"]
+    assert tokens(tokenizer, "badge") == ["[CLS]", "badge", "[SEP]"]
+    assert tokens(smaller, "badge") == ["[CLS]", "bad", "##ge", "[SEP]"]
+    assert tokens(smaller, "bigged") == ["[CLS]", "b", "##i", "##g", "##ge", "##d", "[SEP]"]
     assert smaller("baded")["input_ids"] == [2, 25, 27, 3]
 
 
 def test_merge_rules_keep_the_tokens_they_need() -> None:
     tokenizer = RobertaTokenizer(
         vocab={
-            piece: number
-            for number, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcd", "bc", "abc", "cd"])
+            token: number
+            for number, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcd", "bc", "abc", "cd"])
         },
         merges=[("b", "c"), ("a", "bc"), ("c", "d")],
     )
     smaller = cut_tokenizer(tokenizer, needed_tokens(tokenizer, tokenizer("abc")["input_ids"]))
     assert set(tokenizer.get_vocab()) - set(smaller.get_vocab()) == {"cd"}, "bc is a part of abc"
-    assert pieces(smaller, "abc")[1:-1] == ["abc"] and pieces(smaller, "cd")[1:-1] == ["c", "d"]
+    assert tokens(smaller, "abc")[1:-1] == ["abc"] and tokens(smaller, "cd")[1:-1] == ["c", "d"]
 
 
 def test_cut_tokenizer_gives_the_same_tokens_for_kept_text(whole: Any, tmp_path: Path) -> None:

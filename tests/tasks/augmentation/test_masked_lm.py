@@ -13,13 +13,13 @@ from xtc_study.tasks.augmentation.masked_lm import MaskedWords, whole_words
 from xtc_study.tasks.augmentation.synonyms import SynonymTable
 from xtc_study.tasks.augmentation.words import Slot
 
-PIECES = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd.", "the", "##s", "##ing"]
+TOKENS = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd.", "the", "##s", "##ing"]
 WORDS = ["dog", "cat", "cow", "runs", "sits", "sleeps", "1990"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate([*PIECES, *WORDS])}, do_lower_case=True)
+    return BertTokenizer(vocab={token: number for number, token in enumerate([*TOKENS, *WORDS])}, do_lower_case=True)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def model() -> Any:
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     config = BertConfig(
-        vocab_size=len(PIECES + WORDS), max_position_embeddings=40, initializer_range=0.5, pad_token_id=0, **shape
+        vocab_size=len(TOKENS + WORDS), max_position_embeddings=40, initializer_range=0.5, pad_token_id=0, **shape
     )
     return BertForMaskedLM(config).eval()
 

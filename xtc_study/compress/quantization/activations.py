@@ -22,7 +22,7 @@ STATIC_MOMENTUM = 0.95
 
 @dataclass(frozen=True)
 class ActivationFormat:
-    """How the input of a linear is quantised.
+    """The format to which the input of a linear is quantised.
 
     Raises:
         ValueError: an invalid value; the message names it.

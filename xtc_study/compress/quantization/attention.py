@@ -74,6 +74,6 @@ def low_bit_attention(
 
 def _rounded(x: Tensor, fmt: ActivationFormat) -> Tensor:
     integers, scale = quantize_activation(x, fmt)
-    assert scale is not None  # quantize_activation always gives one
+    assert scale is not None  # quantize_activation always returns one
     rounded: Tensor = StraightThrough.apply(x, (integers * scale).to(x.dtype))  # type: ignore[no-untyped-call]
     return rounded

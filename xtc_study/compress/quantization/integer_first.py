@@ -55,16 +55,17 @@ def integer_first_linear(
         largest_product: as in ``integer_linear``.
         dtype: of the products. float32 is exact; bfloat16 holds every integer up to 256 and sums in float32.
     """
-    q, (whole, scale) = integers.to(dtype), weight
+    q, (weight_integers, scale) = integers.to(dtype), weight
     groups = scale.shape[1]
     if groups == 1:
-        total = integer_linear(q, whole.to(dtype), largest_product)
+        total = integer_linear(q, weight_integers.to(dtype), largest_product)
         factor = scale.reshape(-1) if token_scale is None else scale.reshape(-1) * token_scale
         y = total * factor
     else:
         y = torch.zeros((), device=q.device)
-        columns = whole.shape[1] // groups
-        slices = zip(q.split(columns, -1), whole.to(dtype).split(columns, -1), scale.unbind(1), strict=True)
+        columns = weight_integers.shape[1] // groups
+        weights_of_groups = weight_integers.to(dtype).split(columns, -1)
+        slices = zip(q.split(columns, -1), weights_of_groups, scale.unbind(1), strict=True)
         for part, weights, group_scale in slices:
             y = y + integer_linear(part, weights, largest_product) * group_scale
         if token_scale is not None:

@@ -27,7 +27,7 @@ TERNARY_THRESHOLD = 0.7
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """How a weight matrix (rows, columns) is quantised.
+    """The format to which a weight matrix (rows, columns) is quantised.
 
     Args:
         bits: 1 binary, 2 ternary, 3 to 8 symmetric integers.
@@ -54,12 +54,12 @@ class WeightFormat:
 
     @property
     def largest(self) -> int:
-        """The largest integer (see ``largest_integer``)."""
+        """The largest integer of this format (``largest_integer``)."""
         return largest_integer(self.bits)
 
 
 class Quantized(NamedTuple):
-    """``integers`` has the weight's shape and holds whole numbers; ``scale`` is (1 or rows, groups a row), float32."""
+    """``integers`` has the weight's shape and contains integers; ``scale`` is (1 or rows, groups per row), float32."""
 
     integers: Tensor
     scale: Tensor

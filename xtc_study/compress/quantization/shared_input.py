@@ -69,18 +69,18 @@ def _sharing(kind: type[nn.Module]) -> type[nn.Module]:
     """The subclass whose forward pass is a ``one_pass``; such a class itself is returned unchanged."""
     if hasattr(kind, "shares_inputs"):
         return kind
-    whole = kind.forward
+    plain_forward = kind.forward
 
-    @wraps(whole)
+    @wraps(plain_forward)
     def forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
         _enter()
         try:
-            return whole(self, *inputs, **named)
+            return plain_forward(self, *inputs, **named)
         finally:
             _leave()
 
-    own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "forward": forward, "shares_inputs": True}
-    return type(kind.__name__, (kind,), own)
+    attributes = {"__module__": kind.__module__, "__doc__": kind.__doc__, "forward": forward, "shares_inputs": True}
+    return type(kind.__name__, (kind,), attributes)
 
 
 def _enter() -> None:
@@ -125,5 +125,5 @@ def _quantized(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limi
             value = x.detach().to(dtype)
             return LinearInput(value, None, value)
         integers, scale = quantize_activation(x, fmt, limit)
-        assert scale is not None  # quantize_activation always gives one
+        assert scale is not None  # quantize_activation always returns one
         return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype))

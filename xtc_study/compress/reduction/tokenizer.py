@@ -90,7 +90,7 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
         model["vocab"] = {token: new[old] for token, old in model["vocab"].items() if old in new}
     if model["type"] == "BPE":
         model["merges"] = [
-            [left, right] for left, right, whole in _merges(model) if {left, right, whole} <= model["vocab"].keys()
+            [left, right] for left, right, merged in _merges(model) if {left, right, merged} <= model["vocab"].keys()
         ]
 
     # Special tokens get their new numbers.
@@ -149,9 +149,9 @@ def _merges(model: dict[str, Any]) -> list[tuple[str, str, str]]:
 def _with_their_parts(keep: set[int], ids: dict[str, int], merges: list[tuple[str, str, str]]) -> set[int]:
     """``keep`` and all tokens from which its tokens are merged."""
     parts: dict[int, set[int]] = {}
-    for left, right, whole in merges:
-        if {left, right, whole} <= ids.keys():
-            parts.setdefault(ids[whole], set()).update((ids[left], ids[right]))
+    for left, right, merged in merges:
+        if {left, right, merged} <= ids.keys():
+            parts.setdefault(ids[merged], set()).update((ids[left], ids[right]))
     needed, new = set(keep), set(keep)
     while new:
         new = {part for token in new for part in parts.get(token, ())} - needed

@@ -93,10 +93,10 @@ def open_library(path: Path) -> ctypes.CDLL:
     except OSError as error:
         raise ValueError(f"{path}: does not load ({error}); remove it and run {FIX}") from None
     library.xtc_instructions.restype = ctypes.c_char_p
-    pointer, long, real, whole = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
+    pointer, long, real, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
     library.xtc_linear.restype = None
     library.xtc_linear.argtypes = [
-        *(whole, pointer, long, long, pointer, long, pointer, whole, pointer, real, real, pointer, whole)
+        *(integer, pointer, long, long, pointer, long, pointer, integer, pointer, real, real, pointer, integer)
     ]
     return library
 

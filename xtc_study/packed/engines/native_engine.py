@@ -111,8 +111,8 @@ def integers_of(codes: Any, shape: tuple[int, int], bits: int) -> Integers:
     steps = 8 // bits
     groups = -(-shape[1] // (steps * QUAD))
     parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(bits) & (2**bits - 1)
-    whole = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
-    return np.ascontiguousarray((whole * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
+    unsigned = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
+    return np.ascontiguousarray((unsigned * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
 
 
 def _shifts(bits: int) -> Any:

@@ -1,4 +1,4 @@
-"""Replacements from a masked language model: what the pre-trained encoder itself would predict for a word."""
+"""Find replacements with a masked language model: what the pre-trained encoder itself predicts for a word."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class MaskedWords:
         # Words of one token are masked; other words get their synonyms at once.
         encoded = self.tokenizer(list(sentences), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         for number, (sentence, offsets) in enumerate(zip(sentences, encoded["offset_mapping"], strict=True)):
-            whole = set(map(tuple, offsets))
+            token_spans = set(map(tuple, offsets))
             for word in replaceable(sentence):
-                if (word.start, word.end) in whole:
+                if (word.start, word.end) in token_spans:
                     masked.append((number, word))
                 elif slot := self._synonym_slot(word):
                     slots[number].append(slot)
@@ -95,14 +95,14 @@ class MaskedWords:
         """The model's inputs; a word whose mask would lie beyond the longest input gets none."""
         if not masked:
             return []
-        first, second = [], []
+        with_mask, originals = [], []
         for number, word in masked:
             sentence = sentences[number]
-            first.append(sentence[: word.start] + self.tokenizer.mask_token + sentence[word.end :])
-            second.append(sentence)
+            with_mask.append(sentence[: word.start] + self.tokenizer.mask_token + sentence[word.end :])
+            originals.append(sentence)
 
         # Truncated here, not by the tokenizer: it must drop the second sentence before it drops the mask.
-        encoded = self.tokenizer(first, second, verbose=False)
+        encoded = self.tokenizer(with_mask, originals, verbose=False)
         items = []
         for place, (number, word) in enumerate(masked):
             inputs = {key: values[place][: self.longest] for key, values in encoded.items()}

@@ -1,4 +1,4 @@
-"""Replacements from a table of synonyms: the user's file, or the built-in table of a generated task."""
+"""Find replacements in a table of synonyms: the user's file, or the built-in table of a generated task."""
 
 from __future__ import annotations
 

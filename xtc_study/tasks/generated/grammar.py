@@ -14,6 +14,7 @@ Item = TypeVar("Item")
 
 
 def pick(rng: Random, options: Sequence[Item]) -> Item:
+    """Pick an option; all are equally likely."""
     # Python guarantees the same numbers in every version only for Random.random().
     return options[int(rng.random() * len(options))]
 
@@ -30,6 +31,7 @@ def pick_common(rng: Random, options: Sequence[Item]) -> Item:
 
 
 def pick_other(rng: Random, options: Sequence[Item], *taken: Item) -> Item:
+    """Pick an option as ``pick_common`` does, but none of ``taken``."""
     return pick_common(rng, [option for option in options if option not in taken])
 
 

@@ -170,6 +170,7 @@ def _metrics(path: Path, description: Description, labels: tuple[str, ...]) -> t
         return tuple(description.metrics or description.known_metrics[:2])
     names = []
     for metric in description.metrics or description.known_metrics[:1]:
+        # The class that an F1 is about, if the metric is one.
         class_name = description.positive if metric == "f1" else metric.removeprefix(F1_OF)
         if metric == "f1" and len(labels) != 2:
             raise DataError(
@@ -181,6 +182,8 @@ def _metrics(path: Path, description: Description, labels: tuple[str, ...]) -> t
                 f"{path}: metrics: f1 is the F1 of one class, and none is named; add positive: {labels[1]} or "
                 f"positive: {labels[0]} (the class you want to detect, usually the rarer one), or use macro_f1"
             )
+
+        # f1 and f1_of:CLASS become f1_of:ID:CLASS.
         if metric != "f1" and not metric.startswith(F1_OF):
             names.append(metric)
         elif class_name in labels:

@@ -171,6 +171,7 @@ def numbers(description: Description, file: Path, rows: Rows) -> list[float]:
 
 
 def is_missing(text: str | None) -> bool:
+    """Return whether a label's text stands for a missing label."""
     return text is None or text.lower() in MISSING or text in MISSING_AS_WRITTEN
 
 
