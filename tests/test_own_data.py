@@ -78,7 +78,7 @@ def test_a_plan_says_what_the_runs_will_read(tmp_path: Path) -> None:
     assert "my.yml, task own-mine-" in told and "train 256 rows, dev 64 rows; metrics: f1 of yes, matthews" in told
     counts = [line.split() for line in told.splitlines() if " in train, " in line]
     assert [line[0] for line in counts] == ["'<i>no</i>':", "'yes':"] and sum(int(line[4]) for line in counts) == 64
-    assert "rows of dev: none is longer than max_length=48 word pieces (the longest has" in told
+    assert "rows of dev: none is longer than max_length=48 tokens (the longest has" in told
     told = CliRunner().invoke(app, [*words, "--set", "max_length=8"], catch_exceptions=False).output
     assert "256 of 256 rows of train (100%) are longer than max_length=8" in told and "would hold 95 %" in told
     (tmp_path / "train.csv").write_text("text,verdict\n" + "".join(f"gewiss {n},{n % 2}\n" for n in range(20)))

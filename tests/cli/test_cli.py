@@ -116,11 +116,11 @@ def test_plan_starts_without_torch() -> None:
         (["run", "12_bits", "--synonyms", "nowhere.tsv"], "synonyms='nowhere.tsv': no such file"),
         (
             ["run", "12_bits", "--task", "cola", "--set", "augmentation=synonyms"],
-            "augmentation='synonyms' of task 'cola' needs a synonym table: give one with --synonyms FILE",
+            "augmentation='synonyms' of task 'cola' needs a synonym table: pass one with --synonyms FILE",
         ),
         (
             ["run", "12_bits", "--task", "toy-inference", "--set", "augmentation=synonyms"],
-            "no word of 'toy-inference' can be replaced without changing the answer",
+            "no word of 'toy-inference' can be replaced without changing the label",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -65,7 +65,7 @@ def test_glue_where_its_folder_is(tmp_path: Path) -> None:
     file.write_text("sentence\tlabel\n" + "".join(f"the soup was {'good ' * 20}\t1\n" for _ in range(2001)))
     chosen: dict[str, Any] = {"tasks": ["sst2"], "data_dir": tmp_path / "glue"}
     (told,) = lines(tmp_path, overrides={"max_length": 12}, **chosen)
-    assert told.startswith("sst2: 1,001 of 1,001 rows of train (100%) are longer than max_length=12 word pieces")
+    assert told.startswith("sst2: 1,001 of 1,001 rows of train (100%) are longer than max_length=12 tokens")
     assert told.endswith("max_length=25 would hold 95 % (counted on 1,001 of 2,001)")
     assert lines(tmp_path, overrides={"max_length": 48}, **chosen) == []
     file.write_text("broken")

@@ -28,7 +28,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("depth", [1, 4])
-def test_parts_of_three_families(tiny: Callable[..., Any], family: str, depth: int) -> None:
+def test_parts_are_found_in_three_families(tiny: Callable[..., Any], family: str, depth: int) -> None:
     parts = encoder_parts(tiny(family, layers=depth))
     stack, linears, head, classifier, words = EXPECTED[family]
     assert parts.layers == stack
@@ -39,23 +39,23 @@ def test_parts_of_three_families(tiny: Callable[..., Any], family: str, depth: i
     assert parts.word_embeddings == words
 
 
-def test_a_depth_no_stack_has(tiny: Callable[..., Any]) -> None:
+def test_depth_without_a_matching_stack_is_refused(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     model.config.num_hidden_layers = 5
     with pytest.raises(EncoderError, match="one stack of 5 layers, found 0"):
         encoder_parts(model)
 
 
-def test_an_encoder_without_classifier(tiny: Callable[..., Any]) -> None:
+def test_encoder_without_classifier_is_refused(tiny: Callable[..., Any]) -> None:
     with pytest.raises(EncoderError, match="a last linear with 3 outputs"):
         encoder_parts(tiny("bert").bert)
 
 
-def test_word_pieces_a_position_table_has_room_for(tiny: Callable[..., Any], family: str) -> None:
+def test_positions_count_the_usable_position_embeddings(tiny: Callable[..., Any], family: str) -> None:
     assert positions(tiny(family)) == {"bert": 40, "roberta": 38, "distilbert": 40}[family], "RoBERTa's padding is 1"
 
 
-def test_what_widens_narrow_embeddings_is_outside_the_stack_too() -> None:
+def test_embedding_projection_counts_as_head_linear() -> None:
     config = transformers.ElectraConfig(
         vocab_size=101, embedding_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=4
     )

@@ -27,28 +27,28 @@ PAPER = {
 
 
 @pytest.mark.parametrize("layers", PAPER)
-def test_the_papers_sizes_of_bert_base(layers: int) -> None:
+def test_bert_base_has_the_papers_sizes(layers: int) -> None:
     model = bert_base(layers)
     parameters, mebibytes = PAPER[layers]
     assert matrix_parameters(model) == parameters
     assert {bits: round(paper_size_bytes(model, bits) / 2**20, 2) for bits in mebibytes} == mebibytes
 
 
-def test_counts_tables_linears_and_head_but_no_classifier(tiny: Callable[..., Any], family: str) -> None:
+def test_size_counts_tables_linears_and_head_but_not_the_classifier(tiny: Callable[..., Any], family: str) -> None:
     # words and positions; RoBERTa and BERT also have 2 token types; 6 linears a layer; the head's dense layer
     layer = 4 * 32 * 32 + 2 * 32 * 64
     types = 0 if family == "distilbert" else 2 * 32
     assert matrix_parameters(tiny(family)) == (101 + 40) * 32 + types + 4 * layer + 32 * 32
 
 
-def test_a_low_bit_model_counts_the_same(tiny: Callable[..., Any], family: str) -> None:
+def test_low_bit_model_has_the_same_size(tiny: Callable[..., Any], family: str) -> None:
     model = tiny(family)
     before = matrix_parameters(model)
     make_low_bit(model, Recipe.of(task="toy-sentiment", weight_bits=1))
     assert matrix_parameters(model) == before
 
 
-def test_tables_with_bits_of_their_own_are_counted_at_them(tiny: Callable[..., Any], family: str) -> None:
+def test_tables_are_counted_at_their_own_bits(tiny: Callable[..., Any], family: str) -> None:
     model = tiny(family)
     tables = (101 + 40 + (0 if family == "distilbert" else 2)) * 32
     rest = matrix_parameters(model) - tables

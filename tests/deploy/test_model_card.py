@@ -88,7 +88,7 @@ def test_a_card_says_what_scores_do_not_show(tmp_path: Path) -> None:
     assert "| dev | f1 of legit   | 0.9800 |" in text and "| dev | matthews | 0.0000 |" in text
     assert "**This file answers `legit  ` for every row of dev.** Its Matthews correlation" in text
     assert "**The teacher answers" not in text
-    assert "30 of 40 rows of dev (75%) are longer than max_length=48 word pieces and are cut" in text
+    assert "30 of 40 rows of dev (75%) are longer than max_length=48 tokens and are cut" in text
     assert (
         "`model`: the checkpoint's head knows positive, the task good; one is drawn." in text and "`start`" not in text
     )

@@ -15,13 +15,13 @@ from xtc_study.recipe import Recipe
 
 
 def shifted(weight: torch.Tensor, places: int) -> torch.Tensor:
-    """The same numbers, beginning so many floats behind a multiple of the cache line."""
+    """Copy the numbers to memory that begins ``places`` floats after a multiple of the cache line."""
     workdir = torch.zeros(weight.numel() + CACHE_LINE)
     view = workdir[places : places + weight.numel()].view(weight.shape)
     return view.copy_(weight)
 
 
-def test_a_shifted_weight_is_moved_and_keeps_its_numbers() -> None:
+def test_shifted_weight_is_aligned_and_keeps_its_values() -> None:
     torch.manual_seed(0)
     linear, x = nn.Linear(64, 1), torch.randn(2, 64)
     with torch.no_grad():
@@ -35,8 +35,8 @@ def test_a_shifted_weight_is_moved_and_keeps_its_numbers() -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 2, 8, 32])
-def test_a_regression_reloads_exactly_wherever_its_weight_lies_in_the_file(bits: int, tmp_path: Path) -> None:
-    """A tensor begins where those before it in the file end, so another shape of the model moves it."""
+def test_regression_reloads_exactly_at_any_position_in_the_file(bits: int, tmp_path: Path) -> None:
+    """A tensor's position depends on the tensors before it, so different shapes of the model move it."""
     ids = torch.arange(12).reshape(2, 6)
     for places in range(4):
         torch.manual_seed(places)

@@ -40,7 +40,7 @@ FORMATS: dict[str, dict[str, Any]] = {
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", FORMATS)
-def test_reloads_bit_for_bit(
+def test_student_reloads_bit_for_bit(
     student: Callable[..., Any], batch: Callable[..., Any], family: str, name: str, engine: str, tmp_path: Path
 ) -> None:
     model = student(family, **FORMATS[name])
@@ -56,7 +56,7 @@ def test_reloads_bit_for_bit(
 @torch.no_grad()
 @pytest.mark.parametrize("rest", ["fp16", "8bit"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_rounded_rest_reloads_bit_for_bit(
+def test_rounded_rest_reloads_bit_for_bit(
     student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
 ) -> None:
     model = student("bert", **FORMATS[name])
@@ -64,12 +64,14 @@ def test_a_rounded_rest_reloads_bit_for_bit(
     rounded = rounded_student(model, rest)(**batch("bert")).logits
     assert save_packed(model, tmp_path / "small", rest=rest) < save_packed(model, tmp_path / "fp32")
     assert torch.equal(load(tmp_path / "small")(**batch("bert")).logits, rounded)
-    assert not torch.equal(rounded, before), "the rounding is felt"
-    assert torch.equal(model(**batch("bert")).logits, before), "and the student itself stays as it was"
+    assert not torch.equal(rounded, before), "rounding changes the logits"
+    assert torch.equal(model(**batch("bert")).logits, before), "and the student itself does not change"
 
 
 @torch.no_grad()
-def test_one_sentence_alone(student: Callable[..., Any], batch: Callable[..., Any], tmp_path: Path) -> None:
+def test_single_sentence_gives_the_same_logits(
+    student: Callable[..., Any], batch: Callable[..., Any], tmp_path: Path
+) -> None:
     model = student("bert", weight_bits=1)
     save_packed(model, tmp_path)
     ids = batch("bert")["input_ids"][1:2, :6]
@@ -77,7 +79,7 @@ def test_one_sentence_alone(student: Callable[..., Any], batch: Callable[..., An
 
 
 def header(path: Path) -> tuple[dict[str, Any], int]:
-    """The tensors a safetensors file lists, and where its data begins; read without safetensors."""
+    """Read the header of a safetensors file without safetensors: its tensors, and where the data begin."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         entries = json.loads(file.read(length))
@@ -97,7 +99,7 @@ TERNARY = 101 * 7 + 4 * (4 * 32 * 7 + 64 * 7 + 32 * 13) + 32 * 7
 
 
 @pytest.mark.parametrize(("bits", "packed_bytes"), [(1, 4_628), (2, 7_971), (3, 13_884), (4, 18_512), (8, 37_024)])
-def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed_bytes: int, tmp_path: Path) -> None:
+def test_file_stores_real_bits(student: Callable[..., Any], bits: int, packed_bytes: int, tmp_path: Path) -> None:
     assert packed_bytes == (TERNARY if bits == 2 else WEIGHTS * bits // 8)
     model = student("bert", weight_bits=bits)
     size = save_packed(model, tmp_path)
@@ -114,7 +116,7 @@ def test_the_file_holds_real_bits(student: Callable[..., Any], bits: int, packed
     assert size == data + packed_bytes + 4 * (101 + 25) + 4 * sum(rest)
 
 
-def test_full_precision_has_every_parameter(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_full_precision_file_has_every_parameter(student: Callable[..., Any], tmp_path: Path) -> None:
     model = student("bert", weight_bits=32, activation_bits=32)
     size = save_packed(model, tmp_path)
     _, data = header(weights_of(tmp_path))
@@ -122,7 +124,7 @@ def test_full_precision_has_every_parameter(student: Callable[..., Any], tmp_pat
     assert "quantization_config" not in json.loads((tmp_path / "config.json").read_text())
 
 
-def test_the_configuration_says_what_is_packed(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_configuration_lists_the_packed_modules(student: Callable[..., Any], tmp_path: Path) -> None:
     save_packed(student("bert", weight_bits=2, granularity="group:16", **STATIC), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["BertForSequenceClassification"]
@@ -147,7 +149,7 @@ def test_the_configuration_says_what_is_packed(student: Callable[..., Any], tmp_
 
 
 @pytest.mark.parametrize("bits", [1, 32])
-def test_the_configuration_does_not_say_where_the_student_was_trained(
+def test_configuration_omits_where_the_student_was_trained(
     student: Callable[..., Any], bits: int, tmp_path: Path
 ) -> None:
     model = student(weight_bits=bits, activation_bits=32)
@@ -156,7 +158,7 @@ def test_the_configuration_does_not_say_where_the_student_was_trained(
     assert "somebody" not in (tmp_path / "config.json").read_text()
 
 
-def test_saves_over_another_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_saving_replaces_another_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
     larger = save_packed(student("bert", weight_bits=8), tmp_path)
     assert save_packed(student("bert", weight_bits=1), tmp_path) < larger
     load(tmp_path)
@@ -167,7 +169,7 @@ class FakeTokenizer:
         (folder / "tokenizer.json").write_text("{}")
 
 
-def test_the_tokenizer_goes_with_it(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_tokenizer_is_saved_with_the_model(student: Callable[..., Any], tmp_path: Path) -> None:
     save_packed(student("bert"), tmp_path / "new" / "folder", FakeTokenizer())
     assert (tmp_path / "new" / "folder" / "tokenizer.json").is_file()
 
@@ -175,7 +177,7 @@ def test_the_tokenizer_goes_with_it(student: Callable[..., Any], tmp_path: Path)
 @torch.no_grad()
 @pytest.mark.parametrize("bits", [1, 2, 4])
 @pytest.mark.parametrize("value", [3e38, float("nan")])
-def test_weights_no_file_can_hold_are_named_before_anything_is_written(
+def test_error_names_non_finite_weights_before_writing(
     student: Callable[..., Any], bits: int, value: float, tmp_path: Path
 ) -> None:
     model, name = student("bert", weight_bits=bits), "bert.encoder.layer.1.intermediate.dense"
@@ -191,12 +193,10 @@ def test_weights_no_file_can_hold_are_named_before_anything_is_written(
 
 
 @torch.no_grad()
-def test_a_bias_no_file_can_hold_is_named_before_anything_is_written(
-    student: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_error_names_a_non_finite_bias_before_writing(student: Callable[..., Any], tmp_path: Path) -> None:
     model = student("bert", weight_bits=1)
     model.classifier.bias[0] = float("inf")
-    with pytest.raises(ValueError, match=r"tensor classifier\.bias holds a number that is not finite"):
+    with pytest.raises(ValueError, match=r"tensor classifier\.bias contains a number that is not finite"):
         save_packed(model, tmp_path / "new", FakeTokenizer())
     assert not (tmp_path / "new").exists()
 
@@ -204,7 +204,7 @@ def test_a_bias_no_file_can_hold_is_named_before_anything_is_written(
 @torch.no_grad()
 @pytest.mark.parametrize("rest", ["fp32", "8bit"])
 @pytest.mark.parametrize("name", ["1 bit", "2 bits, groups of 16", "every table"])
-def test_file_holds_the_frozen_weights(
+def test_file_stores_the_frozen_weights(
     student: Callable[..., Any], batch: Callable[..., Any], name: str, rest: str, tmp_path: Path
 ) -> None:
     model = student("bert", **FORMATS[name])

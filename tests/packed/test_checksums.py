@@ -1,4 +1,4 @@
-"""What belongs to a tokenizer is checked too; test_checkpoint.py and test_fuzz.py damage weights and configuration."""
+"""Checksums cover the tokenizer too; test_loading.py and test_fuzz.py damage weights and configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def folder(tiny: Callable[..., Any], tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_a_tokenizer_is_under_checksums(folder: Path, tmp_path: Path) -> None:
+def test_checksums_cover_the_tokenizer(folder: Path, tmp_path: Path) -> None:
     listed = set(json.loads((folder / "config.json").read_text())["xtc_checksums"])
     assert listed == {"config.json", "model.safetensors", *tokenizer_files(folder)}
     assert {"tokenizer.json", "tokenizer_config.json"} <= listed
@@ -37,7 +37,7 @@ def test_a_tokenizer_is_under_checksums(folder: Path, tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / "other" / "config.json").read_text())["xtc_checksums"]) == listed
 
 
-def test_the_page_of_the_format_names_these_files() -> None:
+def test_format_page_names_the_tokenizer_files() -> None:
     page = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
     assert all(f"`{pattern}`" in page for pattern in TOKENIZER)
 
@@ -66,7 +66,7 @@ def added(folder: Path) -> None:
         (added, "added_tokens.json: was not there"),
     ],
 )
-def test_another_tokenizer_is_no_other_answer(
+def test_changed_tokenizer_is_refused_by_every_reader(
     folder: Path, damage: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     damage(folder)
@@ -80,7 +80,7 @@ def test_another_tokenizer_is_no_other_answer(
         repack(folder, tmp_path / "other", "fp16")
 
 
-def test_folders_without_these_checksums_still_load(folder: Path) -> None:
+def test_older_folders_without_tokenizer_checksums_load(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     for name in tokenizer_files(folder):
         del config["xtc_checksums"][name]
@@ -89,19 +89,19 @@ def test_folders_without_these_checksums_still_load(folder: Path) -> None:
     load(folder)
 
 
-def test_a_tokenizer_changed_on_purpose_is_sealed_again(folder: Path) -> None:
+def test_intended_tokenizer_change_can_be_confirmed(folder: Path) -> None:
     swapped(folder)
     write_config(folder, json.loads((folder / "config.json").read_text()))
     load(folder)
 
 
-def test_other_files_may_lie_beside(folder: Path) -> None:
+def test_unrelated_files_in_the_folder_are_allowed(folder: Path) -> None:
     (folder / "LICENSE.txt").write_text("Apache-2.0")
     (folder / ".gitattributes").write_text("")
     load(folder)
 
 
-def test_a_checksum_names_no_file_elsewhere(folder: Path) -> None:
+def test_checksum_of_a_file_outside_the_folder_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["xtc_checksums"]["../secret"] = "0"
     (folder / "config.json").write_text(json.dumps(config))

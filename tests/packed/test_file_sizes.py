@@ -13,8 +13,8 @@ from xtc_study.recipe import Recipe
 
 
 @pytest.mark.parametrize("bits", [1, 32])
-def test_the_parts_are_the_file(family: str, bits: int, tiny: Callable[..., Any], tmp_path: Path) -> None:
-    """At 32 wide a row of the word table takes 4 bytes at one bit, and 128 in full precision."""
+def test_parts_add_up_to_the_file(family: str, bits: int, tiny: Callable[..., Any], tmp_path: Path) -> None:
+    """With width 32, a row of the word table takes 4 bytes at one bit and 128 in full precision."""
     model = tiny(family, layers=2)
     full = 4 * sum(parameter.numel() for parameter in model.parameters())
     make_low_bit(model, Recipe.of(task="toy-sentiment", weight_bits=bits, activation_bits=8 if bits == 1 else 32))
@@ -28,7 +28,7 @@ def test_the_parts_are_the_file(family: str, bits: int, tiny: Callable[..., Any]
     assert fp32_bytes(tmp_path / "model") == full
 
 
-def test_full_precision_is_counted_at_the_files_own_depth(tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_full_precision_size_uses_the_files_own_depth(tiny: Callable[..., Any], tmp_path: Path) -> None:
     sizes = {}
     for layers in (1, 2):
         save_packed(tiny("bert", layers=layers), tmp_path / str(layers))

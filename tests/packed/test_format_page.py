@@ -125,7 +125,7 @@ def rounded(x: Tensor, bits: int) -> Tensor:
 @torch.no_grad()
 @pytest.mark.parametrize("rest", ["fp32", "fp16", "8bit"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_page_says_all(
+def test_reader_written_from_the_page_reads_the_same(
     student: Callable[..., Any], batch: Callable[..., Any], case: str, rest: str, tmp_path: Path
 ) -> None:
     model = student("bert", layers=1, **CASES[case])

@@ -1,4 +1,4 @@
-"""2,000 damaged folders: each is refused with a clear error, or harmless; none crashes, hangs or answers otherwise."""
+"""2,000 damaged folders: each raises a clear error or is harmless; none crashes, hangs or changes a prediction."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def another_header_length(content: bytes, dice: random.Random) -> bytes:
 
 
 def edited_header(content: bytes, dice: random.Random) -> bytes:
-    """A well-formed header that says something else: shapes, dtypes, offsets, names."""
+    """A well-formed header with other shapes, dtypes, offsets or names."""
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     name = dice.choice([name for name in header if name != "__metadata__"])
@@ -101,8 +101,10 @@ WEIGHTS = [flip_bits, truncate, lengthen, overwrite, cut_out, another_header_len
 CONFIG = [flip_bits, truncate, lengthen, overwrite, cut_out, edited_config]
 
 
-def test_damaged_folders(sound: dict[str, bytes], batch: Callable[..., Any], tmp_path: Path) -> None:
-    """As they are found on a disk: the checksums do not fit any more."""
+def test_damaged_folders_are_refused_or_harmless(
+    sound: dict[str, bytes], batch: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Damage as it occurs on a disk: the checksums no longer match."""
     logits = answers(sound, tmp_path, batch)
     refused = 0
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -116,15 +118,17 @@ def test_damaged_folders(sound: dict[str, bytes], batch: Callable[..., Any], tmp
         except CheckpointError as error:
             assert str(tmp_path) in str(error) and len(str(error)) < 1000, case
             refused += 1
-        else:  # only what is not covered: spaces, the version of transformers, or the very same bytes
+        else:  # only what checksums do not cover: spaces, the version of transformers, or unchanged bytes
             assert torch.equal(logits_of(model, batch), logits), case
         (tmp_path / name).write_bytes(sound[name])
     assert refused > 0.95 * CASES
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < LARGE, "kB"
 
 
-def test_malicious_folders(sound: dict[str, bytes], batch: Callable[..., Any], tmp_path: Path) -> None:
-    """With fitting checksums, as somebody would make them who wants to crash the loader."""
+def test_malicious_folders_never_crash_the_loader(
+    sound: dict[str, bytes], batch: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Damage with matching checksums, as an attacker would make it to crash the loader."""
     answers(sound, tmp_path, batch)
     for case in range(CASES // 10):
         dice = random.Random(case)
@@ -151,8 +155,8 @@ def logits_of(model: Any, batch: Callable[..., Any]) -> torch.Tensor:
     return model(**batch("bert")).logits
 
 
-def test_a_link_in_place_of_the_weights_is_read_like_a_file(sound: dict[str, bytes], tmp_path: Path) -> None:
-    """The hub's cache keeps files so."""
+def test_links_are_read_like_files(sound: dict[str, bytes], tmp_path: Path) -> None:
+    """The hub's cache stores files as links."""
     for name, content in sound.items():
         (tmp_path / f"blob-{name}").write_bytes(content)
         (tmp_path / name).symlink_to(tmp_path / f"blob-{name}")

@@ -1,4 +1,4 @@
-"""What a loader must notice in a folder: damage, other formats, other files, tensors that do not fit."""
+"""The loader refuses damaged folders, other formats, other files, and tensors that do not fit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def saved(tiny: Callable[..., Any], batch: Callable[..., Any], tmp_path_factory:
 
 @pytest.fixture
 def packed(saved: Path, tmp_path: Path) -> Path:
-    """A sound checkpoint to damage."""
+    """An intact checkpoint to damage."""
     return Path(shutil.copytree(saved, tmp_path / "packed"))
 
 
@@ -67,30 +67,30 @@ def rejected(folder: Path, message: str) -> None:
     assert str(folder) in str(caught.value), "the message names the file"
 
 
-def test_the_sound_checkpoint_loads(packed: Path) -> None:
-    """Guards the tests below: it is the damage that is refused."""
+def test_intact_checkpoint_loads(packed: Path) -> None:
+    """Guards the tests below: without damage the folder loads."""
     load(packed)
     edit_config(packed, lambda config: None)
     edit_tensors(packed, lambda tensors: None)
     load(packed)
 
 
-def test_missing_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
     rejected(tmp_path / "none", "config.json: not found")
 
 
-def test_missing_configuration(packed: Path) -> None:
+def test_missing_configuration_is_refused(packed: Path) -> None:
     (packed / "config.json").unlink()
     rejected(packed, r"config\.json: not found")
 
 
-def test_missing_weights(packed: Path) -> None:
+def test_missing_weights_are_refused(packed: Path) -> None:
     weights_of(packed).unlink()
     rejected(packed, r"safetensors: not found")
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", b"\xff" * 64], ids=["empty", "text", "binary"])
-def test_weights_that_are_no_safetensors(packed: Path, content: bytes) -> None:
+def test_weights_in_another_format_are_refused(packed: Path, content: bytes) -> None:
     weights_of(packed).write_bytes(content)
     rejected(packed, "checksum")
     edit_config(packed, lambda config: None)
@@ -98,7 +98,7 @@ def test_weights_that_are_no_safetensors(packed: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kept", [4, 100, -1])
-def test_truncated_weights(packed: Path, kept: int) -> None:
+def test_truncated_weights_are_refused(packed: Path, kept: int) -> None:
     path = weights_of(packed)
     path.write_bytes(path.read_bytes()[:kept])
     rejected(packed, "checksum")
@@ -107,7 +107,7 @@ def test_truncated_weights(packed: Path, kept: int) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "\udcff"], ids=["empty", "half", "no UTF-8"])
-def test_a_configuration_that_is_no_json(packed: Path, content: str) -> None:
+def test_configuration_that_is_not_json_is_refused(packed: Path, content: str) -> None:
     (packed / "config.json").write_bytes(content.encode(errors="surrogateescape"))
     rejected(packed, "config.json: not valid JSON")
 
@@ -115,8 +115,8 @@ def test_a_configuration_that_is_no_json(packed: Path, content: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param({"format_version": 3}, "format_version 3.*reads 2", id="newer version"),
-        pytest.param({"format_version": 1}, "format_version 1.*reads 2", id="older version"),
+        pytest.param({"format_version": 3}, "format_version 3.*reads version 2", id="newer version"),
+        pytest.param({"format_version": 1}, "format_version 1.*reads version 2", id="older version"),
         pytest.param({"format_version": None}, "format_version None", id="no version"),
         pytest.param({"quant_method": "gptq"}, "quant_method 'gptq'", id="other method"),
         pytest.param({"quant_method": None}, "quant_method None", id="no method"),
@@ -129,13 +129,13 @@ def test_a_configuration_that_is_no_json(packed: Path, content: str) -> None:
         pytest.param({"modules": None}, "modules", id="no modules"),
     ],
 )
-def test_a_quantization_config_this_loader_cannot_read(packed: Path, change: dict, message: str) -> None:
+def test_unknown_quantization_config_is_refused(packed: Path, change: dict, message: str) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(change))
     rejected(packed, message)
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"model_type": "no-such-family"}'])
-def test_a_configuration_of_no_model(packed: Path, content: str) -> None:
+def test_configuration_without_a_model_is_refused(packed: Path, content: str) -> None:
     (packed / "config.json").write_text(content)
     rejected(packed, "config.json")
     if content.startswith("{"):
@@ -143,7 +143,7 @@ def test_a_configuration_of_no_model(packed: Path, content: str) -> None:
         rejected(packed, "config.json")
 
 
-def test_a_quantization_config_that_is_no_mapping(packed: Path) -> None:
+def test_quantization_config_that_is_not_a_mapping_is_refused(packed: Path) -> None:
     edit_config(packed, lambda config: config.update(quantization_config="xtc"))
     rejected(packed, "quantization_config")
 
@@ -167,13 +167,13 @@ def test_a_quantization_config_that_is_no_mapping(packed: Path) -> None:
         pytest.param({"activation": {"bits": 8, "scale": "tensor", "static": []}}, id="static that is no truth"),
     ],
 )
-def test_an_entry_that_does_not_fit(packed: Path, entry: dict) -> None:
+def test_module_entry_that_does_not_fit_is_refused(packed: Path, entry: dict) -> None:
     edit_config(packed, lambda config: config["quantization_config"]["modules"][QUERY].update(entry))
     rejected(packed, re.escape(QUERY))
 
 
-def test_a_table_has_scales_a_row(packed: Path) -> None:
-    """Its rows are looked up alone: one scale for all would only be missed when a sentence is read."""
+def test_embedding_needs_one_scale_per_row(packed: Path) -> None:
+    """Rows are looked up one by one, so a single scale would go unnoticed until the first sentence is read."""
     edit_tensors(packed, lambda tensors: tensors.update({f"{WORDS}.weight_scale": torch.ones(1, 1)}))
     words = {"granularity": "tensor"}
     edit_config(packed, lambda config: config["quantization_config"]["modules"][WORDS].update(words))
@@ -193,10 +193,10 @@ def test_a_table_has_scales_a_row(packed: Path) -> None:
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_a_configuration_that_names_other_files(
+def test_configuration_that_names_other_files_is_refused(
     student: Callable[..., Any], bits: int, fields: dict[str, Any], tmp_path: Path
 ) -> None:
-    """transformers would read those, and not what the checksums cover."""
+    """transformers would read those files instead of the ones that the checksums cover."""
     save_packed(student(weight_bits=bits, activation_bits=32), tmp_path)
     shutil.copy(tmp_path / "model.safetensors", tmp_path / "other.safetensors")
     shutil.copy(tmp_path / "config.json", tmp_path / "config.4.0.0.json")
@@ -205,7 +205,7 @@ def test_a_configuration_that_names_other_files(
     rejected(tmp_path, next(iter(fields)))
 
 
-def test_a_teacher_s_other_file_does_not_pass_to_its_student(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_teachers_other_weight_file_is_not_saved_with_the_student(student: Callable[..., Any], tmp_path: Path) -> None:
     model = student()
     model.config.transformers_weights = "other.safetensors"
     save_packed(model, tmp_path)
@@ -213,28 +213,28 @@ def test_a_teacher_s_other_file_does_not_pass_to_its_student(student: Callable[.
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "shard-00001-model-00001-of-00001.safetensors"])
-def test_a_file_that_transformers_would_load_too(packed: Path, name: str) -> None:
+def test_extra_file_that_transformers_would_load_is_refused(packed: Path, name: str) -> None:
     (packed / name).write_text("{}")
     rejected(packed, re.escape(name))
 
 
-def test_transformers_is_given_the_one_file(packed: Path) -> None:
+def test_transformers_may_load_only_the_one_weight_file(packed: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     shutil.copy(packed / "model.safetensors", packed / "model.other.safetensors")
     AutoModelForSequenceClassification.from_pretrained(packed)
-    with pytest.raises(CheckpointError, match=r"model\.other\.safetensors.* has one model\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"model\.other\.safetensors.* has exactly one model\.safetensors"):
         AutoModelForSequenceClassification.from_pretrained(packed, variant="other")
 
 
-def test_codes_are_bytes(packed: Path) -> None:
+def test_codes_that_are_not_bytes_are_refused(packed: Path) -> None:
     module_format = load(packed, "torch").get_submodule(QUERY).format
     with pytest.raises(ValueError, match=r"packed weights are torch\.float32, expected torch\.uint8"):
         module_format.unpack(torch.zeros(32 * 7))
 
 
 @pytest.mark.parametrize("limit", [-1.0, float("nan")])
-def test_a_static_range_is_a_magnitude(packed: Path, limit: float) -> None:
+def test_invalid_static_range_is_refused(packed: Path, limit: float) -> None:
     edit_tensors(packed, lambda tensors: tensors.update({f"{QUERY}.input_range.limit": torch.tensor(limit)}))
     rejected(packed, rf"{re.escape(QUERY)}.*limit is {limit}, expected 0 or more")
 
@@ -251,13 +251,13 @@ def test_a_static_range_is_a_magnitude(packed: Path, limit: float) -> None:
         f"{WORDS}.weight_scale",
     ],
 )
-def test_a_missing_tensor(packed: Path, name: str) -> None:
+def test_missing_tensor_is_refused(packed: Path, name: str) -> None:
     edit_tensors(packed, lambda tensors: tensors.pop(name))
     rejected(packed, re.escape(name.rpartition(".")[2]))
 
 
 @pytest.mark.parametrize("name", ["extra", f"{QUERY}.weight_packed", f"{WORDS}.bias", f"{QUERY}.zero_point"])
-def test_a_surplus_tensor(packed: Path, name: str) -> None:
+def test_unexpected_tensor_is_refused(packed: Path, name: str) -> None:
     edit_tensors(packed, lambda tensors: tensors.update({name: torch.zeros(32, 32)}))
     rejected(packed, re.escape(name))
 
@@ -281,30 +281,30 @@ def test_a_surplus_tensor(packed: Path, name: str) -> None:
         pytest.param(f"{WORDS}.weight_scale", torch.ones(1, 1), id="one scale for the table"),
     ],
 )
-def test_a_tensor_that_does_not_fit(packed: Path, name: str, tensor: torch.Tensor) -> None:
+def test_tensor_that_does_not_fit_is_refused(packed: Path, name: str, tensor: torch.Tensor) -> None:
     edit_tensors(packed, lambda tensors: tensors.update({name: tensor}))
     rejected(packed, re.escape(name.rpartition(".")[0]))
 
 
-def test_another_depth(packed: Path) -> None:
+def test_other_depth_is_refused(packed: Path) -> None:
     edit_config(packed, lambda config: config.update(num_hidden_layers=5))
     rejected(packed, "missing tensors")
 
 
 @pytest.mark.parametrize("fields", [{"num_hidden_layers": 10**7}, {"model_type": "gpt2", "n_layer": 10**7}])
-def test_an_absurd_depth(packed: Path, fields: dict[str, Any]) -> None:
-    """Layers would be built for hours."""
+def test_absurd_depth_is_refused_at_once(packed: Path, fields: dict[str, Any]) -> None:
+    """Otherwise transformers would build layers for hours."""
     edit_config(packed, lambda config: config.update(fields))
     rejected(packed, "10000000, but the file has")
 
 
-def test_another_width_of_an_inputs_only_checkpoint(student: Callable[..., Any], tmp_path: Path) -> None:
+def test_other_width_of_an_inputs_only_checkpoint_is_refused(student: Callable[..., Any], tmp_path: Path) -> None:
     save_packed(student("bert", weight_bits=32, activation_bits=8), tmp_path)
     edit_tensors(tmp_path, lambda tensors: tensors.update({f"{QUERY}.weight": torch.zeros(64 * 32)}))
     rejected(tmp_path, re.escape(QUERY))
 
 
-def test_packed_layers_hold_no_float_weight(packed: Path) -> None:
+def test_packed_layers_have_no_float_weight(packed: Path) -> None:
     model = load(packed, "torch")
     assert model.get_submodule(QUERY).integers.dtype == torch.int8
     assert not any(isinstance(module, LowBitLinear) for module in model.modules())
@@ -312,13 +312,13 @@ def test_packed_layers_hold_no_float_weight(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("rest", ["x", 5, None, ["fp32"], "FP16"])
-def test_unknown_rest_format(packed: Path, rest: Any) -> None:
+def test_unknown_rest_format_is_refused(packed: Path, rest: Any) -> None:
     edit_config(packed, lambda config: config["quantization_config"].update(rest=rest))
     rejected(packed, re.escape(f"rest {rest!r}, expected one of fp32, fp16, 8bit"))
 
 
 @pytest.mark.parametrize("bits", ["8", [8], 1, 9, 8.0, True])
-def test_attention_of_bits_that_no_file_has(packed: Path, bits: Any) -> None:
+def test_invalid_attention_bits_are_refused(packed: Path, bits: Any) -> None:
     from transformers import AutoModelForSequenceClassification
 
     edit_config(packed, lambda config: config.update(xtc_attention_bits=bits))
@@ -328,7 +328,7 @@ def test_attention_of_bits_that_no_file_has(packed: Path, bits: Any) -> None:
         AutoModelForSequenceClassification.from_pretrained(packed)
 
 
-def test_an_absurd_depth_is_refused_by_transformers_too(packed: Path) -> None:
+def test_absurd_depth_is_refused_by_from_pretrained_too(packed: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
     edit_config(packed, lambda config: config.update(num_hidden_layers=10**9))

@@ -9,7 +9,7 @@ from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 
 
-def test_rows_keep_their_own_length_and_batches_pad_to_their_longest() -> None:
+def test_batches_are_padded_only_to_their_longest_row() -> None:
     task, tokenizer = find_task("toy-inference"), toy_tokenizer()
     text = load_task("toy-inference")["dev"].select(range(8))
     rows = tokenised(text, task, tokenizer, 48)
@@ -27,14 +27,14 @@ def test_rows_keep_their_own_length_and_batches_pad_to_their_longest() -> None:
     assert batch["labels"].dtype == torch.long
 
 
-def test_long_inputs_are_cut_and_regression_targets_are_floats() -> None:
+def test_long_inputs_are_truncated_and_regression_targets_are_floats() -> None:
     task, tokenizer = find_task("toy-similarity"), toy_tokenizer()
     rows = tokenised(load_task("toy-similarity")["dev"].select(range(4)), task, tokenizer, 8)
     assert max(rows["length"]) == 8
     assert Padding(tokenizer, task)([rows[0], rows[1]])["labels"].dtype == torch.float32
 
 
-def test_padding_is_on_the_right_whatever_the_tokenizer_likes() -> None:
+def test_padding_is_always_on_the_right() -> None:
     """On the left it would move a row's positions by as much as its batch is longer."""
     task, tokenizer = find_task("toy-sentiment"), toy_tokenizer()
     tokenizer.padding_side = "left"

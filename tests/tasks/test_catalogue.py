@@ -8,7 +8,7 @@ from xtc_study.tasks.catalogue import TASKS, find_task, load_task
 from xtc_study.tasks.metrics import METRICS
 
 
-def test_the_eight_glue_tasks_and_one_generated_task_a_shape() -> None:
+def test_catalogue_has_eight_glue_and_five_generated_tasks() -> None:
     assert set(TASKS) == {
         *("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte"),
         *("toy-acceptability", "toy-sentiment", "toy-paraphrase", "toy-similarity", "toy-inference"),
@@ -19,7 +19,7 @@ def test_the_eight_glue_tasks_and_one_generated_task_a_shape() -> None:
     assert TASKS["stsb"].num_labels == 1 and TASKS["stsb"].is_regression
 
 
-def test_an_unknown_task_is_named_with_those_there_are() -> None:
+def test_error_about_an_unknown_task_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match="task='imdb': unknown; expected one of cola, sst2"):
         find_task("imdb")
     with pytest.raises(ValueError, match=r"task='\.\./rte'"):

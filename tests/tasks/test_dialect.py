@@ -1,4 +1,4 @@
-"""Quotes of a .tsv file: CSV's where a program wrote them, plain characters where a person did."""
+"""Quotes in a .tsv file: CSV quoting if a program wrote them, plain characters if a person did."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def own(folder: Path, more: str = "") -> OwnData:
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-def test_what_pandas_writes_is_read_back(quoting: int, tmp_path: Path) -> None:
+def test_pandas_output_is_read_back(quoting: int, tmp_path: Path) -> None:
     frame = pd.DataFrame({"text": TEXTS, "y": [0, 1, 0, 1, 0, 1]})
     frame.to_csv(tmp_path / "a.tsv", sep="\t", index=False, quoting=quoting)
     rows = read_rows(tmp_path / "a.tsv", ["text", "y"])
@@ -46,28 +46,30 @@ def test_what_pandas_writes_is_read_back(quoting: int, tmp_path: Path) -> None:
         ('text\ty\n"I came.\nI saw."\t1\nfine\t0\n', Quotes(True)),
     ],
 )
-def test_what_quotes_are(content: str, expected: Quotes, tmp_path: Path) -> None:
+def test_quoting_is_detected(content: str, expected: Quotes, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text(content, newline="")
     assert quotes_of(tmp_path / "a.tsv") == expected
 
 
-def test_the_description_decides_and_says_so(tmp_path: Path) -> None:
+def test_description_overrides_detected_quoting(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text('text\ty\n"so ""good"""\tyes\nbad\tno\n')
     (tmp_path / "dev.tsv").write_text('text\ty\n"I love it"\tyes\n')
     seen, plain, quoted = own(tmp_path), own(tmp_path, "quoting: none"), own(tmp_path, "quoting: csv")
     assert seen.splits["train"].texts == [['so "good"', "bad"]] and seen.splits["dev"].texts == [['"I love it"']]
     assert seen.notes == (
-        "train.tsv: double quotes are read as CSV's (quoting: none reads them as plain characters)",
-        "dev.tsv: 1 field in double quotes, read as part of the text (quoting: csv takes them off)",
-        "no row of dev has the label 'no': its scores say nothing about it",
+        "train.tsv: double quotes are read as CSV quoting (quoting: none reads them as plain characters)",
+        "dev.tsv: 1 field in double quotes, kept as part of the text (quoting: csv removes them)",
+        "no row of dev has the label 'no': the scores of this split do not cover it",
     )
     assert plain.splits["train"].texts == [['"so ""good"""', "bad"]]
     assert quoted.splits["dev"].texts == [["I love it"]]
-    assert len({data.task.name for data in (seen, plain, quoted)}) == 3, "what is read otherwise has another name"
+    assert len({data.task.name for data in (seen, plain, quoted)}) == 3, (
+        "data that are read differently have another name"
+    )
 
 
-def test_names_stay_where_reading_did_not_change(tmp_path: Path) -> None:
-    """The very hash of version 0.1 (commit 0e5d90d), so that its runs are found."""
+def test_task_name_stays_if_reading_did_not_change(tmp_path: Path) -> None:
+    """The hash must equal that of version 0.1 (commit 0e5d90d), so that its runs are found."""
     (tmp_path / "train.tsv").write_text('text\ty\n"open\tyes\nb"b\tno\n')
     (tmp_path / "dev.tsv").write_text("text\ty\nwell\tyes\n")
     name = own(tmp_path).task.name
@@ -77,28 +79,28 @@ def test_names_stay_where_reading_did_not_change(tmp_path: Path) -> None:
 OLD_NAME = "own-n-2c99407146"
 
 
-def test_quoting_is_for_tsv_and_a_broken_row_says_how_it_was_read(tmp_path: Path) -> None:
+def test_quoting_errors_say_how_the_file_was_read(tmp_path: Path) -> None:
     for name in ("train", "dev"):
         (tmp_path / f"{name}.tsv").write_text(f'text\ty\n{name} "a\tb"\tyes\nbad\tno\n')
-    with pytest.raises(DataError, match=r"train\.tsv, line 2: 3 columns, .*say quoting: csv in the desc"):
+    with pytest.raises(DataError, match=r"train\.tsv, line 2: 3 columns, .*set quoting: csv in the desc"):
         own(tmp_path)
-    with pytest.raises(DataError, match=r"train\.tsv, line 2: 3 columns, .*its quotes are read as CSV's"):
+    with pytest.raises(DataError, match=r"train\.tsv, line 2: 3 columns, .*its quotes are read as CSV quoting"):
         own(tmp_path, "quoting: csv")
     (tmp_path / "my.yml").write_text("{name: n, files: {train: a.csv, dev: b.csv}, text: t, label: y, quoting: csv}")
-    with pytest.raises(DataError, match=r"quoting: is for \.tsv files, and there are none"):
+    with pytest.raises(DataError, match=r"quoting: applies only to \.tsv files, and there are none"):
         read_own(tmp_path / "my.yml")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl"])
-def test_lines_that_end_in_carriage_returns_alone(name: str, tmp_path: Path) -> None:
+def test_lines_ending_only_in_carriage_returns_are_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes({"a.jsonl": b'{"x": "a"}\r{"x": "b"}\r'}.get(name, b"x\ty\ra\tb\rc\td\r"))
-    with pytest.raises(DataError, match=rf"{name}, line 1: .*carriage returns alone .*save it with line ends LF"):
+    with pytest.raises(DataError, match=rf"{name}, line 1: .*only in carriage returns .*save it with LF"):
         read_rows(tmp_path / name, ["x"])
 
 
-def test_one_carriage_return_in_a_row(tmp_path: Path) -> None:
+def test_unquoted_carriage_return_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"x,y\na,b\nc\rd,e\n")
-    with pytest.raises(DataError, match=r"a\.csv, line 3: not CSV .*a carriage return that ends no line"):
+    with pytest.raises(DataError, match=r"a\.csv, line 3: not CSV .*a carriage return inside a line is not quoted"):
         read_rows(tmp_path / "a.csv", ["x"])
     (tmp_path / "a.csv").write_bytes(b'x,y\r\n"c\rd",e\r\n')
     assert read_rows(tmp_path / "a.csv", ["x"]).columns == [["c\rd"]]

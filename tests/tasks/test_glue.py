@@ -150,13 +150,13 @@ def test_qqp_and_qnli_columns_are_renamed(tmp_path: Path) -> None:
         assert data["dev"].to_list() == [{"sentence1": first, "sentence2": second, "label": 1, "idx": 0}]
 
 
-def test_a_cut_qqp_row_is_an_error_that_says_the_fix(tmp_path: Path) -> None:
+def test_split_qqp_row_is_refused_with_the_fix(tmp_path: Path) -> None:
     write(tmp_path, {"QQP/train.tsv": f"{QQP}7\t1\t2\tWhy?\tWhy not?\t1\n\tIs there evidence?\t0\n"})
     with pytest.raises(DataError, match=r"QQP.train\.tsv, line 3: got 3 columns, expected 6.*join.*or delete them"):
         load_glue("qqp", tmp_path)
 
 
-def test_a_missing_task_folder_says_which_ones_are_there(tmp_path: Path) -> None:
+def test_error_about_a_missing_task_folder_lists_the_existing_ones(tmp_path: Path) -> None:
     (tmp_path / "MRPC").mkdir()
     (tmp_path / "RTE").mkdir()
     with pytest.raises(DataError) as caught:
@@ -167,7 +167,7 @@ def test_a_missing_task_folder_says_which_ones_are_there(tmp_path: Path) -> None
         load_glue("cola", tmp_path / "RTE")
 
 
-def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
+def test_error_names_a_missing_data_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere does not exist or is not a folder.*--data-dir"):
         load_glue("sst2", tmp_path / "nowhere")
 
@@ -207,7 +207,7 @@ def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
         ("rte", "RTE/train.tsv", "index\tsentence1\tlabel\n", "line 1: no column 'sentence2'"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_file_and_line(
+def test_error_names_the_file_and_line_of_a_wrong_value(
     tmp_path: Path, name: str, file: str, content: str, expected: str
 ) -> None:
     write(tmp_path, {file: content})
@@ -279,7 +279,7 @@ def test_both_sources_give_one_type_of_score(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no route"), ValueError("no cache"), RuntimeError("timed out")])
-def test_a_hub_out_of_reach_names_the_task_the_cause_and_the_fix(
+def test_error_about_an_unreachable_hub_names_task_cause_and_fix(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def load_dataset(*names: str) -> DatasetDict:
@@ -307,7 +307,7 @@ GOOD = hub_split("rte", RTE_TEXTS, [0, 1])
         (DatasetDict(train=hub_split("rte", RTE_TEXTS, [0, -1]), validation=GOOD), "row 1: label -1, expected an id"),
         (
             DatasetDict(train=hub_split("rte", RTE_TEXTS, [0], ("not_entailment", "entailment")), validation=GOOD),
-            "has the classes not_entailment, entailment; expected entailment, not_entailment",
+            "has classes not_entailment, entailment; expected entailment, not_entailment",
         ),
     ],
     ids=["split", "column", "rows", "label", "classes"],

@@ -23,7 +23,7 @@ def test_a_byte_order_mark_is_dropped_at_the_start_alone(tmp_path: Path) -> None
     assert lines(tmp_path, "\ufeffa\n\ufeffb".encode()) == [(1, "a\n"), (2, "\ufeffb")]
 
 
-def test_other_bytes_than_utf_8_are_named(tmp_path: Path) -> None:
+def test_error_names_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.txt, line 2: not UTF-8 \(byte 0xe9 at byte 4 of the line\); save the"):
         lines(tmp_path, b"ok\ncaf\xe9\n")
 

@@ -35,13 +35,15 @@ from xtc_study.tasks.metrics import METRICS, answers_one_class, score
         ("rmse", [1, 2, 3, 4], [1, 2, 3, 8], 2.0),
     ],
 )
-def test_by_hand(metric: str, labels: list[float], predictions: list[float], expected: float) -> None:
+def test_metrics_match_hand_computed_values(
+    metric: str, labels: list[float], predictions: list[float], expected: float
+) -> None:
     assert score(metric, labels, predictions) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("bad", [math.nan, math.inf], ids=str)
-def test_values_that_are_not_finite(metric: str, bad: float) -> None:
+def test_non_finite_values_are_refused(metric: str, bad: float) -> None:
     with pytest.raises(ValueError, match=f"{metric} needs finite"):
         score(metric, [0, 1, 1], [0, bad, 1])
     with pytest.raises(ValueError, match=f"{metric} needs finite"):
@@ -53,12 +55,12 @@ def test_values_that_are_not_finite(metric: str, bad: float) -> None:
     [([], []), ([1], [1, 0]), ([[1, 0]], [[1, 0]])],
     ids=["empty", "other length", "two dimensions"],
 )
-def test_shapes_that_do_not_fit(labels: list, predictions: list) -> None:
+def test_mismatched_shapes_are_refused(labels: list, predictions: list) -> None:
     with pytest.raises(ValueError, match="must be 1-D, of one length, not empty"):
         score("accuracy", labels, predictions)
 
 
-def test_an_unknown_metric() -> None:
+def test_unknown_metric_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"unknown metric 'auc'; expected one of accuracy, f1, macro_f1, .*, or f1_of:ID:NAME"
     ):
@@ -67,7 +69,7 @@ def test_an_unknown_metric() -> None:
         score("f1_of:fraud", [1], [1])
 
 
-def test_always_legit_scores_high_and_is_named() -> None:
+def test_constant_predictions_score_high_f1_and_are_detected() -> None:
     """5 % fraud, and a model that never says so."""
     labels, predictions = [1] * 5 + [0] * 95, [0] * 100
     assert score("f1_of:0:legit", labels, predictions) == pytest.approx(2 * 95 / (2 * 95 + 5))

@@ -16,7 +16,7 @@ from xtc_study.tasks.task import DataError
 TEXTS = ["plain", 'a "quoted" word, and a comma', "two\nlines", "a\u2028separator", "ümlaut"]
 
 
-def test_csv_keeps_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
+def test_csv_preserves_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     quoted = [text.replace('"', '""') for text in TEXTS]
     lines = "".join(f'{number},"{text}"\r\n' for number, text in enumerate(quoted))
@@ -26,14 +26,14 @@ def test_csv_keeps_quotes_commas_and_line_breaks(tmp_path: Path) -> None:
     assert rows.unit == "line" and rows.numbers == [3, 4, 5, 7, 8], "a row counts from its first line"
 
 
-def test_tsv_takes_quotes_as_they_are(tmp_path: Path) -> None:
+def test_tsv_reads_quotes_as_plain_characters(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(b'id\ttext\r\n1\t"open\r\n2\tb"b\n')
     assert read_rows(path, ["text"]).columns == [['"open', 'b"b']]
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_files_with_types_keep_them(kind: str, tmp_path: Path) -> None:
+def test_typed_files_keep_their_types(kind: str, tmp_path: Path) -> None:
     path, labels = tmp_path / f"a.{kind}", [0, 1, 0, 1, 1]
     if kind == "jsonl":
         path.write_text("\n".join(json.dumps({"y": y, "x": x, "z": 1}) for x, y in zip(TEXTS, labels, strict=True)))
@@ -49,7 +49,7 @@ def test_files_with_types_keep_them(kind: str, tmp_path: Path) -> None:
         (
             "a.csv",
             "x,y\na,b,c\n",
-            r"a\.csv, line 2: 3 columns, expected 2 as in line 1; put a text that holds a comma",
+            r"a\.csv, line 2: 3 columns, expected 2 as in line 1; enclose a text that contains a comma",
         ),
         ("a.csv", 'x,y\n1,2\n"a"b,c\n', r"a\.csv, line 3: not CSV"),
         ("a.csv", 'x,y\n1,2\n"never closed,c\n1,2\n', r"a\.csv, line 3: not CSV"),
@@ -60,24 +60,24 @@ def test_files_with_types_keep_them(kind: str, tmp_path: Path) -> None:
         ("a.csv", b"x,y\nok,1\n\xff,2\n", r"line 3: not UTF-8 \(byte 0xff at byte 1 of the line\); save"),
         ("a.tsv", "x\ty\na\tb\tc\n", r"a\.tsv, line 2: 3 columns, expected 2 as in line 1; a text in a \.tsv"),
         ("a.jsonl", '{"x": "a"}\n{"x": \n', r"a\.jsonl, line 2: not JSON"),
-        ("a.jsonl", '{"x": "a"}\n{"y": 1}\n', r"a\.jsonl, line 2: no 'x', it has 'y'"),
+        ("a.jsonl", '{"x": "a"}\n{"y": 1}\n', r"a\.jsonl, line 2: no field 'x', it has 'y'"),
         ("a.jsonl", "[1]\n", r"line 1: '\[1\]', expected an object"),
         pytest.param("a.jsonl", "[" * 100_000, r"a\.jsonl, line 1: not JSON", id="deep"),
-        ("a.jsonl", '{"x": "a"}\n{"x": "so \\ud800"}\n', r"line 2, column 'x': \\ud800 is half of a character; write"),
+        ("a.jsonl", '{"x": "a"}\n{"x": "so \\ud800"}\n', r"line 2, column 'x': \\ud800 is half of a surrogate pair"),
         pytest.param("a.csv", "x\n" + "a" * 131_073, r"line 2: not CSV .*a text has more than 131,072", id="long"),
-        ("a.parquet", "text", r"a\.parquet: not a Parquet file"),
-        ("a.pkl", "text", r"a\.pkl: expected a file that ends in \.csv, \.tsv, \.jsonl, \.parquet"),
+        ("a.parquet", "text", r"a\.parquet: not a readable Parquet file"),
+        ("a.pkl", "text", r"a\.pkl: unknown file type, expected \.csv, \.tsv, \.jsonl, \.parquet"),
         ("a.csv", None, r"a\.csv: no such file"),
     ],
 )
-def test_a_broken_file_is_named_with_its_line(name: str, content: Any, message: str, tmp_path: Path) -> None:
+def test_error_names_the_line_of_a_broken_file(name: str, content: Any, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         read_rows(tmp_path / name, ["x"])
 
 
-def test_a_parquet_file_without_the_column(tmp_path: Path) -> None:
+def test_error_names_a_missing_parquet_column(tmp_path: Path) -> None:
     pq.write_table(pa.table({"y": [1]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="no column 'x', it has 'y'"):
         read_rows(tmp_path / "a.parquet", ["x"])

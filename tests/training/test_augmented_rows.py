@@ -154,7 +154,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
     ("fields", "error", "message"),
     [
         ({"task": "toy-inference"}, DataError, "no word of 'toy-inference' can be replaced"),
-        ({"task": "cola"}, DataError, "'cola' needs a synonym table: give one with --synonyms FILE"),
+        ({"task": "cola"}, DataError, "'cola' needs a synonym table: pass one with --synonyms FILE"),
         ({"augmentation": "masked-lm"}, ModelError, "'builtin:tiny' is not pre-trained .*augmentation='synonyms'"),
         (
             {"augmentation": "masked-lm", "model": "encoder"},

@@ -1,1 +1,1 @@
-"""The method: quantizers, low-bit layers, layer reduction, attention scores and losses of distillation."""
+"""The method: quantisation, distillation and reduction of a pre-trained encoder."""

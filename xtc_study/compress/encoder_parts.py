@@ -1,4 +1,4 @@
-"""Where an encoder keeps its parts, found by shape and not by name, so that any family with one layer stack works."""
+"""Find the parts of an encoder by shape, not by name, so that any family with one stack of layers works."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from torch import nn
 
 
 class EncoderError(ValueError):
-    """The model has no single stack of layers, word table or classifier where one was expected."""
+    """The model does not have exactly one stack of layers, one word table and one classifier."""
 
 
 @dataclass(frozen=True)
 class EncoderParts:
-    """Names, as in ``model.named_modules()``."""
+    """Names of modules, as in ``model.named_modules()``."""
 
     layers: str
     """The stack of transformer layers, e.g. ``bert.encoder.layer``."""
     layer_linears: tuple[str, ...]
     """Every linear inside the stack."""
     head_linears: tuple[str, ...]
-    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, and what
-    widens narrow word embeddings to the stack, as ELECTRA's embeddings_project."""
+    """Dense layers outside the stack, without the classifier: BERT's pooler, RoBERTa's classifier.dense, and
+    projections from narrow word embeddings to the stack, such as ELECTRA's embeddings_project."""
     classifier: str
     """The last linear, whose outputs are the logits."""
     word_embeddings: str
 
 
 def encoder_parts(model: Any) -> EncoderParts:
-    """The parts of a transformers sequence classifier.
+    """Find the parts of a transformers sequence classifier.
 
     Raises:
         EncoderError: the model is not an encoder with one stack of ``config.num_hidden_layers`` layers.
@@ -42,7 +42,7 @@ def encoder_parts(model: Any) -> EncoderParts:
         if isinstance(module, nn.ModuleList) and len(module) == depth and any(_linears(module))
     ]
 
-    # An outer list may hold inner ones of the same length; the stack is the outermost.
+    # An outer list may contain inner lists of the same length; the stack is the outermost.
     stacks = [name for name in stacks if not any(name.startswith(f"{other}.") for other in stacks)]
     if len(stacks) != 1:
         raise EncoderError(f"{family}: expected one stack of {depth} layers, found {len(stacks)} {stacks}")
@@ -61,7 +61,7 @@ def encoder_parts(model: Any) -> EncoderParts:
 
 
 def positions(model: Any) -> int:
-    """Tokens the position table has room for; RoBERTa's begins after its padding."""
+    """Return how many tokens the position table covers; RoBERTa's begins after its padding."""
     tables = [part for name, part in model.named_modules() if name.endswith(".position_embeddings")]
     if not tables or not hasattr(tables[0], "num_embeddings"):
         return int(getattr(model.config, "max_position_embeddings", 10**9))

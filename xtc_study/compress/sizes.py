@@ -1,4 +1,4 @@
-"""How many bytes a model takes by the paper's convention. Real bytes are measured on the file."""
+"""Compute a model's size by the paper's convention. Real bytes are measured on the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xtc_study.compress.encoder_parts import encoder_parts
 
 
 def matrix_parameters(model: Any) -> int:
-    """Elements of every weight matrix and embedding table, without the classifier, biases, LayerNorms and scales."""
+    """Count the elements of all weight matrices and embedding tables, without classifier, biases, norms and scales."""
     classifier = encoder_parts(model).classifier
     return sum(
         parameter.numel()
@@ -20,15 +20,18 @@ def matrix_parameters(model: Any) -> int:
 
 
 def paper_size_bytes(model: Any, bits: int, table_bits: int | None = None) -> int:
-    """Every matrix at ``bits`` bits and nothing else: BERT-base at 1 bit is 13.04 MiB, 6 of its layers 7.97 MiB.
+    """Return the bytes of all matrices at ``bits`` bits per weight, and of nothing else.
 
-    This is how the XTC paper's 52x and 8 MB come about; it is not the size of any file.
+    BERT-base at 1 bit is 13.04 MiB, with 6 of its layers 7.97 MiB. The XTC paper's 52x and 8 MB are computed this way;
+    no file has this size.
 
     Args:
-        table_bits: of the embedding tables, where they have others; None: ``bits``.
+        model: an encoder with a classifier.
+        bits: bits per weight.
+        table_bits: bits per weight of the embedding tables; None: ``bits``.
     """
-    more = 0 if table_bits is None else table_bits - bits
-    return (matrix_parameters(model) * bits + _table_parameters(model) * more) // 8
+    extra = 0 if table_bits is None else table_bits - bits
+    return (matrix_parameters(model) * bits + _table_parameters(model) * extra) // 8
 
 
 def _table_parameters(model: Any) -> int:

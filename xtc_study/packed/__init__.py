@@ -1,1 +1,1 @@
-"""The small file: its format, how it is written and read, and the engines that compute with it."""
+"""The packed file: its format, its writer and loader, and the engines that compute with it."""

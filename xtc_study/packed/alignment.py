@@ -1,9 +1,9 @@
-"""Where a loaded weight begins in memory, which a product with one output depends on in its last bit.
+"""Align loaded weights in memory, because the last bit of a product with one output depends on their address.
 
-torch hands a product with a single output to the processor's matrix-vector routine, and that sums in another order
-where the weight does not begin at a multiple of the width of its registers (seen with torch 2.13 on a CPU: of sixteen
-places in a cache line twelve gave another last bit). A tensor that was read from the middle of a file begins anywhere;
-one that torch allocates begins at a multiple of 64 bytes, as every trained student's does.
+torch computes a product with a single output by a matrix-vector routine, which sums in another order if the weight
+does not begin at a multiple of the register width (seen with torch 2.13 on a CPU: twelve of the sixteen positions in a
+cache line gave another last bit). A tensor read from the middle of a file may begin anywhere; a tensor that torch
+allocates, such as every trained student's, begins at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CACHE_LINE = 64
 
 @torch.no_grad()
 def align(model: Any) -> None:
-    """Copies unaligned weights of plain linears to memory of torch's own, in place; their values stay."""
+    """Copy unaligned weights of plain linears to memory that torch allocates; the values do not change."""
     for module in model.modules():
         if isinstance(module, nn.Linear) and module.weight.data_ptr() % CACHE_LINE:
             module.weight.data = module.weight.data.clone()

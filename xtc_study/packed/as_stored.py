@@ -1,8 +1,8 @@
-"""The trained student with its unpacked tensors rounded as in a file: the loaded file must equal it, bit for bit.
+"""Round a trained student's unpacked tensors as a file does; the loaded file must equal the result bit for bit.
 
-A scale is no parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
-rounded student holds each low-bit layer's integers with the rounded scale, and computes as the training layers do,
-without packing or engine.
+A scale is not a parameter of the student: it follows from the latent weights, or was frozen when training ended. So a
+rounded student holds each low-bit layer's integers with the rounded scale, and computes like the training layers,
+without packing or an engine.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class _RoundedEmbedding(nn.Module):
 
 @torch.no_grad()
 def rounded_student(model: Any, fmt: str) -> Any:
-    """The student as a file stores it; the student itself for fp32, else a copy of it.
+    """Return the student as a file stores it: the student itself for fp32, else a rounded copy.
 
     Args:
         model: a trained student.
-        fmt: of the unpacked tensors, the recipe's ``rest``: fp32, fp16 or 8bit.
+        fmt: format of the unpacked tensors, the recipe's ``rest``: fp32, fp16 or 8bit.
 
     Raises:
-        ValueError: a number that this format cannot hold.
+        ValueError: a number that this format cannot store.
     """
     if fmt == "fp32":
         return model

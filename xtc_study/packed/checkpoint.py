@@ -1,9 +1,10 @@
 """The packed checkpoint: a Hugging Face folder whose one safetensors file holds real bits.
 
-docs/format.md describes it byte by byte. ``config.json`` has under ``quantization_config`` how each packed module is
-stored. ``model.safetensors`` holds its bits as ``<module>.weight`` (uint8, one dimension: rows of whole bytes end to
-end), ``<module>.weight_scale``, and every other tensor in the format ``rest``. One dimension on purpose: a loader that
-does not know the format meets a shape it cannot use and raises, where another name would let it draw new weights.
+docs/format.md describes it byte by byte. ``config.json`` records under ``quantization_config`` how each packed module
+is stored. ``model.safetensors`` holds its bits as ``<module>.weight`` (uint8, one dimension: rows of whole bytes, one
+after the other), ``<module>.weight_scale``, and every other tensor in the format ``rest``. The single dimension is on
+purpose: a loader that does not know the format fails on the shape, whereas under another name it would draw random
+weights.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ FORMAT_VERSION = 2
 def save_packed(
     model: Any, folder: Path, tokenizer: Any = None, rest: str = "fp32", max_length: int | None = None
 ) -> int:
-    """Writes the trained student into ``folder`` and returns the bytes of its weight file.
+    """Write the trained student to ``folder`` and return the bytes of its weight file.
 
     Args:
-        model: a sequence classifier with low-bit layers; of frozen ones the frozen integers and scales are written, of
-            others what their forward pass computes now, on the model's own device. Without any, and ``rest='fp32'``, a
-            plain checkpoint is written.
-        folder: made if it is not there.
-        tokenizer: saved beside it, so that the folder is all one needs to predict.
+        model: a sequence classifier with low-bit layers. Frozen layers are written with their frozen integers and
+            scales, others with what their forward pass computes now, on the model's own device. Without low-bit layers
+            and with ``rest='fp32'``, a plain checkpoint is written.
+        folder: created if necessary.
+        tokenizer: saved in the same folder, so that the folder is sufficient for predictions.
         rest: format of the unpacked tensors: fp32, fp16 or 8bit (``xtc_study.packed.unpacked``).
-        max_length: tokens of the longest text that was trained and scored; every reader cuts there.
+        max_length: the length in tokens at which texts were cut for training and scoring; every reader cuts there.
 
     Raises:
-        ValueError: a tensor that this format cannot hold; the message names it, and nothing has been written.
+        ValueError: a tensor that this format cannot store; the message names it, and nothing has been written.
     """
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     modules: dict[str, Any] = {}
     packed = {}
 
-    # Each low-bit module: its format, its packed bits and its scale.
+    # For each low-bit module: its format, its packed bits and its scale.
     for name, module in model.named_modules():
         module_format = ModuleFormat.of(module)
         if module_format is None:
@@ -73,13 +74,18 @@ def save_packed(
 
 
 def repack(source: Path, folder: Path, rest: str) -> int:
-    """Writes a packed folder's weights again with another ``rest``, and returns the bytes of the new weight file.
+    """Rewrite a packed folder's weights with another ``rest``, and return the bytes of the new weight file.
 
-    The packed bits stay as they are; the logits change by the rounding, so the score must be measured again.
+    The packed bits do not change; rounding changes the logits, so the score must be measured again.
+
+    Args:
+        source: a packed folder.
+        folder: where to write.
+        rest: the new format of the unpacked tensors.
 
     Raises:
-        CheckpointError: ``source`` is no sound packed folder.
-        ValueError: a number that ``rest`` cannot hold.
+        CheckpointError: ``source`` is damaged or not a packed folder.
+        ValueError: a number that ``rest`` cannot store.
     """
     config = read_config(source)
     verify(source, config)
@@ -115,7 +121,7 @@ def _write(
             shapes[name] = list(tensor.shape)
         tensors[name] = stored.contiguous()
 
-    # _name_or_path is a folder of the machine that trained the student; the file may be published.
+    # _name_or_path is a folder on the machine that trained the student, and the file may be published.
     left_out = ("quantization_config", "_name_or_path", *OTHER_FILES)
     config = {key: value for key, value in config.items() if key not in left_out}
     if modules or rest != "fp32":
@@ -127,7 +133,7 @@ def _write(
             "shapes": shapes,
         }
 
-    # The config last: it holds the other files' checksums.
+    # The config comes last, because it holds the other files' checksums.
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
@@ -139,10 +145,14 @@ def _write(
 
 
 def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, ModuleFormat], dict[str, tuple[int, ...]]]:
-    """The packed modules by name, and the shapes of the tensors stored as bytes.
+    """Return the packed modules by name, and the shapes of the tensors stored as bytes.
+
+    Args:
+        folder: for messages.
+        config: the content of its config.json.
 
     Raises:
-        CheckpointError: another method or version, or a module format that no file has.
+        CheckpointError: another method or version, or an invalid module format.
     """
     path = folder / CONFIG
     packing = config.get("quantization_config")
@@ -154,13 +164,13 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Modu
         raise CheckpointError(f"{path}: quant_method {packing.get('quant_method')!r}; this loader reads {METHOD!r}")
     if packing.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads {FORMAT_VERSION}"
+            f"{path}: format_version {packing.get('format_version')!r}; this xtc-study reads version {FORMAT_VERSION}"
         )
 
     # The fields of the format.
     modules, shapes = packing.get("modules"), packing.get("shapes")
     if not isinstance(modules, dict) or not isinstance(shapes, dict):
-        raise CheckpointError(f"{path}: quantization_config has no mappings 'modules' and 'shapes'")
+        raise CheckpointError(f"{path}: quantization_config lacks the mappings 'modules' and 'shapes'")
     if packing.get("rest") not in REST_FORMATS:
         raise CheckpointError(
             f"{path}: quantization_config has rest {packing.get('rest')!r}, expected one of {', '.join(REST_FORMATS)}"
@@ -174,15 +184,17 @@ def packed_modules(folder: Path, config: dict[str, Any]) -> tuple[dict[str, Modu
             raise CheckpointError(f"{path}: module {name!r}: {error}") from None
     for name, shape in shapes.items():
         if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**40 for n in shape):
-            raise CheckpointError(f"{path}: tensor {name!r}: shape {shape!r}")
+            raise CheckpointError(
+                f"{path}: tensor {name!r}: shape {shape!r}, expected a list of positive whole numbers"
+            )
     return formats, {name: tuple(shape) for name, shape in shapes.items()}
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of the weight file as stored, copied out of it one at a time.
+    """Return every tensor of the weight file as stored, copied one at a time.
 
     Raises:
-        CheckpointError: no readable safetensors file.
+        CheckpointError: the file is missing or not a readable safetensors file.
     """
     path = folder / WEIGHTS
     try:
@@ -193,18 +205,18 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 class StoredTensor(NamedTuple):
-    """A tensor of the weight file, by its header."""
+    """A tensor of the weight file, as its header describes it."""
 
     dtype: torch.dtype | str
-    """The file's own name for one that is never written here."""
+    """A torch dtype, or the file's own name of a dtype that is never written here."""
     shape: tuple[int, ...]
 
 
 def stored_shapes(folder: Path) -> dict[str, StoredTensor]:
-    """dtype and shape of every tensor, read from the header alone.
+    """Return dtype and shape of every tensor, read only from the header.
 
     Raises:
-        CheckpointError: no readable safetensors file.
+        CheckpointError: the file is missing or not a readable safetensors file.
     """
     path = folder / WEIGHTS
     try:

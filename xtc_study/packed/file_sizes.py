@@ -1,4 +1,4 @@
-"""What the bytes of a weight file are, and what the same model takes in float32."""
+"""Measure how the bytes of a weight file are used, and compute the model's size in float32."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xtc_study.packed.checksums import read_config
 
 
 def bytes_by_part(folder: Path) -> dict[str, int]:
-    """Bytes of the folder's weight file: word table, matrices, scales, rest and header; their sum is its length.
+    """Return the bytes of word table, matrices, scales, rest and header, which add up to the weight file's length.
 
-    Matrices are the packed linears; in a file without packed weights every matrix that is no embedding table. The
-    header holds the name, the shape and the place of every tensor. The rest is all else.
+    Matrices are the packed linears or, in a file without packed weights, all matrices that are not embedding tables.
+    The header holds the name, shape and position of every tensor. The rest is everything else.
 
     Raises:
-        CheckpointError: no readable weight file or configuration.
+        CheckpointError: the weight file or the configuration cannot be read.
     """
     packed, _ = packed_modules(folder, read_config(folder))
     tensors = read_tensors(folder)
@@ -36,7 +36,7 @@ def bytes_by_part(folder: Path) -> dict[str, int]:
 
 
 def fp32_bytes(folder: Path) -> int:
-    """Four bytes for every parameter of the folder's architecture as it is: same depth, widths and vocabulary."""
+    """Return the size in float32 of the folder's architecture, with the same depth, widths and vocabulary."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     with torch.device("meta"):

@@ -1,9 +1,9 @@
-"""transformers' ``pipeline("text-classification", folder)`` cuts a packed folder's texts where ``predict`` does.
+"""Make transformers' ``pipeline("text-classification", folder)`` truncate texts as ``predict`` does.
 
-It hands texts to the tokenizer as they are: one longer than the model reads ends in an error about sizes, and one
-longer than was trained is answered without a word. No setting of a folder changes that, so ``import xtc_study`` gives
-the pipeline another default, for models from packed folders alone. What the caller sets (``truncation``,
-``max_length``) counts before it.
+By default the pipeline does not truncate: a text longer than the model can read raises an error about sizes, and a
+text longer than those in training is classified without a warning. No setting in a folder changes that, so ``import
+xtc_study`` changes the pipeline's default, only for models from packed folders. The caller's ``truncation`` and
+``max_length`` take precedence.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xtc_study.packed.checksums import CHECKSUMS
 
 
 def cut_texts() -> None:
-    """Gives transformers' pipeline that default, once."""
+    """Change the default of transformers' pipeline, once."""
     from transformers.pipelines.text_classification import TextClassificationPipeline
 
     plain = TextClassificationPipeline.preprocess

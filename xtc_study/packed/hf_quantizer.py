@@ -1,12 +1,12 @@
-"""The format as a quantizer of transformers, so that ``from_pretrained`` of a packed folder works.
+"""A quantizer for transformers, with which ``from_pretrained`` loads a packed folder.
 
-transformers has no plug-in entry point: a quantizer is known once its module has registered it. ``import xtc_study``
-registers this one (``xtc_study.registration``). transformers then calls ``prepare`` before it reads the weights, where
-packed layers without weights take the places of the plain ones, and ``complete`` afterwards, where tensors stored in
-fewer bits become float32 and the engine takes the packed bits.
+transformers has no plug-in entry point: it knows a quantizer once the quantizer's module has registered it. ``import
+xtc_study`` registers this one (``xtc_study.registration``). Before transformers reads the weights it calls
+``prepare``, which replaces plain layers with empty packed ones; afterwards it calls ``complete``, which converts
+tensors stored in fewer bits to float32 and gives the packed bits to the engine.
 
-What imports transformers' model code is imported in functions: this module is registered while that code is still
-being imported.
+Modules that import transformers' model code are imported within functions, because this module is registered while
+that code is still being imported.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from xtc_study.packed.module_format import KINDS, ModuleFormat
 from xtc_study.packed.unpacked import decode, encoded_length
 
 MOST_LAYERS = 1000
-"""More than any encoder has; a file's packed modules, of which each layer has several, may be more."""
+"""More layers than any encoder has. A file may have more packed modules, since each layer has several."""
 
 
 class XtcConfig(QuantizationConfigMixin):
-    """``quantization_config`` of a packed folder; its content is read from the checked config.json."""
+    """``quantization_config`` of a packed folder; ``prepare`` itself reads it from the verified config.json."""
 
     def __init__(self, **fields: Any) -> None:
         self.quant_method = METHOD
@@ -49,14 +49,14 @@ class XtcConfig(QuantizationConfigMixin):
 
 
 class XtcQuantizer(HfQuantizer):
-    """Packed layers in place of plain ones before the weights are read; an engine for each afterwards."""
+    """Puts packed layers into the model before its weights are read, and gives them an engine afterwards."""
 
     def __init__(self, quantization_config: Any, **kwargs: Any) -> None:
         super().__init__(quantization_config, **kwargs)
         self.folder: Path | None = None
 
     def update_attn_implementation(self, config: Any) -> Any:
-        """Checks the depth: of all hooks this one gets the model's configuration first, before a layer is built."""
+        """Check the depth: this is the first hook to get the model's configuration, before any layer is built."""
         fields = getattr(self.quantization_config, "fields", {})
         modules = fields.get("modules")
         most = max(len(modules) if isinstance(modules, dict) else 0, MOST_LAYERS)
@@ -70,7 +70,9 @@ class XtcQuantizer(HfQuantizer):
         self, model: Any, checkpoint_files: list[str] | None = None, **kwargs: Any
     ) -> None:
         if [Path(file).name for file in checkpoint_files or []] != [WEIGHTS]:
-            raise CheckpointError(f"weights {checkpoint_files}: a packed folder has one {WEIGHTS}, and no other")
+            raise CheckpointError(
+                f"weights {checkpoint_files}: a packed folder has exactly one {WEIGHTS}; remove other weight files"
+            )
         assert checkpoint_files is not None
         self.folder = Path(checkpoint_files[0]).parent
         prepare(model, self.folder)
@@ -80,11 +82,11 @@ class XtcQuantizer(HfQuantizer):
         complete(model, self.folder)
         align(model)
         if model.config.num_labels == 1 and model.config.problem_type is None:
-            model.config.problem_type = "regression"  # older folders; a pipeline would put the value through a sigmoid
+            model.config.problem_type = "regression"  # older folders lack it; a pipeline would apply a sigmoid
         return model
 
     def is_serializable(self) -> bool:
-        return False  # an engine may hold other bytes than the file; copy the folder instead
+        return False  # an engine may hold bytes other than the file's; copy the folder instead
 
     @property
     def is_trainable(self) -> bool:
@@ -92,20 +94,20 @@ class XtcQuantizer(HfQuantizer):
 
 
 class _Expected(NamedTuple):
-    """What a tensor of the file must be."""
+    """The expected form of a tensor in the file."""
 
     packed: bool
     """Whether it holds packed weights."""
     shape: tuple[int, ...]
-    """Of the packed bytes, or of the float tensor."""
+    """Shape of the packed bytes, or of the float tensor."""
 
 
 def prepare(model: Any, folder: Path) -> None:
-    """Puts empty packed layers into a model on the meta device, after checking that the file fits it.
+    """Put empty packed layers into a model on the meta device, after checking that the file fits it.
 
     Args:
-        model: plain, as the folder's config describes it.
-        folder: packed.
+        model: the plain model that the folder's config describes.
+        folder: a packed folder.
 
     Raises:
         CheckpointError: damaged files, or tensors that do not fit the architecture.
@@ -124,19 +126,19 @@ def prepare(model: Any, folder: Path) -> None:
     expected = _expected_tensors(model, formats)
     _reserve_tensors(model, expected, stored, shapes, folder)
 
-    # For ``complete``: the shapes of what is stored in one dimension of bytes.
+    # ``complete`` needs the original shapes of tensors stored as bytes in one dimension.
     model.xtc_shapes = {name: tensor.shape for name, tensor in expected.items() if not tensor.packed}
 
 
 def complete(model: Any, folder: Path) -> None:
-    """Turns the tensors that were read into what computes: float32, and an engine for each packed linear.
+    """Make a model ready to compute: decode its tensors to float32 and give each packed linear an engine.
 
     Args:
-        model: from ``prepare``, its tensors read.
+        model: from ``prepare``, with its tensors read.
         folder: for messages.
 
     Raises:
-        CheckpointError: bytes that stand for no weight.
+        CheckpointError: bytes that encode no weight.
     """
     for name, shape in model.__dict__.pop("xtc_shapes").items():
         module, leaf = _owner(model, name)
@@ -150,7 +152,7 @@ def complete(model: Any, folder: Path) -> None:
     for name, module in model.named_modules():
         try:
             if isinstance(module, PackedLinear):
-                _fill(module)
+                _complete_linear(module)
                 module.engine = engine
                 engine.prepare(module)
             elif isinstance(module, PackedEmbedding):
@@ -161,13 +163,13 @@ def complete(model: Any, folder: Path) -> None:
 
 
 def _replace_layer(model: Any, name: str, module_format: ModuleFormat, folder: Path) -> None:
-    """Puts an empty packed layer in the place of a plain one of the same kind and shape."""
+    """Replace a plain layer with an empty packed layer of the same kind and shape."""
     from xtc_study.compress.quantization.lowbit import replace
 
     try:
         module = model.get_submodule(name)
     except AttributeError:
-        raise CheckpointError(f"{folder / CONFIG}: no module {name!r} in this architecture") from None
+        raise CheckpointError(f"{folder / CONFIG}: this architecture has no module {name!r}") from None
     _check_kind(folder, name, module_format, module)
     with torch.device("meta"):
         if module_format.kind == "embedding":
@@ -183,30 +185,30 @@ def _reserve_tensors(
     shapes: dict[str, tuple[int, ...]],
     folder: Path,
 ) -> None:
-    """Makes places of the file's dtypes and shapes, after checking that the file has what the model expects."""
+    """Reserve tensors of the file's dtypes and shapes, after checking that the file has what the model expects."""
     missing, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
     if missing or surplus:
-        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
+        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, unexpected tensors {surplus[:5]}")
 
     for name, (packed, shape) in expected.items():
         dtype, stored_shape = stored[name]
-        if name in shapes and not packed:  # 8bit: bytes of one dimension
+        if name in shapes and not packed:  # 8bit: bytes in one dimension
             fits = dtype == torch.uint8 and shapes[name] == shape and stored_shape == (encoded_length(shape),)
         elif packed:
             fits = dtype == torch.uint8 and stored_shape == shape
         else:
             fits = dtype in (torch.float32, torch.float16) and stored_shape == shape
         if not fits:
-            what = "packed uint8" if packed else "float32, float16 or 8bit"
+            allowed = "packed uint8" if packed else "float32, float16 or 8bit"
             raise CheckpointError(
-                f"{folder / WEIGHTS}: {name} is {dtype} {list(stored_shape)}, expected {what} {list(shape)}"
+                f"{folder / WEIGHTS}: {name} is {dtype} {list(stored_shape)}, expected {allowed} {list(shape)}"
             )
         assert isinstance(dtype, torch.dtype)
         _reserve(model, name, dtype, stored_shape)
 
 
 def _expected_tensors(model: nn.Module, formats: dict[str, ModuleFormat]) -> dict[str, _Expected]:
-    """What each tensor of the file must be, by name."""
+    """The expected form of each tensor in the file, by name."""
     expected: dict[str, _Expected] = {}
     for name, tensor in model.state_dict().items():
         module, _, leaf = name.rpartition(".")
@@ -228,29 +230,29 @@ def _expected_tensors(model: nn.Module, formats: dict[str, ModuleFormat]) -> dic
 
 
 def check_depth(where: str, config: dict[str, Any], most: int, what: str) -> None:
-    """Checks that no field of ``config`` counts more layers than a file can have.
+    """Check that no field of ``config`` asks for more layers than a file can have.
 
-    An absurd depth would build layers for hours before the tensors are found missing.
+    With an absurd depth, transformers would build layers for hours before it finds their tensors missing.
 
     Args:
-        where: the config's path, for the message.
-        config: fields of config.json.
-        most: what the file has, or layers at most.
-        what: ``most`` counts, for the message.
+        where: the path of the config, for the message.
+        config: the fields of config.json.
+        most: the largest allowed depth.
+        what: what ``most`` counts, for the message.
 
     Raises:
-        CheckpointError: a field that counts layers is above ``most``.
+        CheckpointError: the depth in a field exceeds ``most``.
     """
-    for field, depth in config.items():  # num_hidden_layers, n_layer, decoder_layers, as the family calls it
+    for field, depth in config.items():  # num_hidden_layers, n_layer or decoder_layers, depending on the family
         if field.endswith(("layer", "layers")) and isinstance(depth, int) and depth > most:
             raise CheckpointError(f"{where}: {field} is {depth}, but the file has {most} {what}")
 
 
 def check_attention(folder: Path, config: dict[str, Any]) -> None:
-    """Checks that the config's attention bits are a number that a file may have.
+    """Check that the config's attention bits are valid, if it has any.
 
     Raises:
-        CheckpointError: they are not.
+        CheckpointError: they are not a whole number from 2 to 8.
     """
     from xtc_study.compress.quantization.attention import FIELD
 
@@ -266,22 +268,22 @@ def _check_kind(folder: Path, name: str, module_format: ModuleFormat, module: nn
         reason = f"shape {list(module_format.shape)}, but the architecture has {list(module.weight.shape)}"  # type: ignore[arg-type]
     else:
         return
-    raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not fit its entry: {reason}")
+    raise CheckpointError(f"{folder / WEIGHTS}: module {name!r} does not match its entry in {CONFIG}: {reason}")
 
 
 def _reserve(model: nn.Module, name: str, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
-    """A place of the stored dtype and shape, for transformers' loader to fill."""
+    """Reserve a tensor of the stored dtype and shape, which transformers' loader fills."""
     owner, leaf = _owner(model, name)
     if dtype == torch.uint8 or isinstance(owner, PackedLinear | PackedEmbedding):
         _put(owner, leaf, torch.empty(shape, dtype=dtype, device="meta"))
 
 
 def _put(owner: nn.Module, leaf: str, value: Tensor) -> None:
-    """Sets a tensor of a module; a parameter stays one, without gradients.
+    """Set a tensor of a module; a parameter stays a parameter, without gradients.
 
-    Why not ``setattr``: an 8bit parameter is read as bytes, and torch refuses a parameter of integers. It is a buffer
-    until its float32 values are decoded; ``_xtc_parameters`` remembers that it was a parameter, as users, optimisers
-    and ``state_dict`` of a loaded model expect.
+    Why not ``setattr``: an 8bit parameter is read as bytes, and torch refuses parameters of integers. It is a buffer
+    until its float32 values are decoded; ``_xtc_parameters`` records that it was a parameter, which users, optimisers
+    and ``state_dict`` of a loaded model expect it to be.
     """
     was_parameter = leaf in owner._parameters or leaf in getattr(owner, "_xtc_parameters", ())
     owner._parameters.pop(leaf, None)
@@ -300,7 +302,8 @@ def _owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     return model.get_submodule(module), leaf
 
 
-def _fill(layer: PackedLinear) -> None:
+def _complete_linear(layer: PackedLinear) -> None:
+    """Give a plain weight its shape, and check that a static range is a magnitude."""
     if layer.format.weight is None and layer.weight is not None:
         layer.weight = layer.weight.reshape(layer.format.shape)
     if layer.input_range is not None and not layer.input_range.limit >= 0:
@@ -308,7 +311,7 @@ def _fill(layer: PackedLinear) -> None:
 
 
 def _check_rows(table: PackedEmbedding) -> None:
-    """Every row must stand for weights; a few at a time, so that the table is never in memory unpacked."""
+    """Check that every row encodes weights; a few rows at a time, so that the table is never unpacked in memory."""
     for rows in table.weight.split(1024):
         table.format.unpack(rows)
 

@@ -1,8 +1,8 @@
-"""Inference-only layers made of a packed file: the training layers' arithmetic, so the same logits.
+"""Inference-only layers of a packed file: they have the training layers' arithmetic, and so the same logits.
 
-They are built empty, filled from the file, and then completed for an engine, which decides what stays in memory.
-``torch.compile`` leaves them as they are and compiles what lies between: their kernels are no PyTorch that it could
-trace, and what it fuses would round otherwise.
+They are created empty, filled from the file, and then prepared by an engine, which decides what stays in memory.
+``torch.compile`` skips them and compiles what lies between: their kernels are not PyTorch code that it could trace,
+and fused operations would round differently.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from xtc_study.packed.module_format import ModuleFormat
 class PackedLinear(nn.Module):
     """A linear (out, in) whose ``weight`` holds the bytes of the file until an engine takes them.
 
-    ``weight_scale`` is (1 or out, groups) float32; ``weight`` is float (out, in) where only the input is quantised.
+    ``weight_scale`` is (1 or out, groups) float32; ``weight`` is float (out, in) if only the input is quantised.
     """
 
     weight: Tensor | None
     weight_scale: Tensor | None
     bias: Tensor | None
     integers: Tensor | None
-    """int8 (out, in), for engines that keep it."""
+    """int8 (out, in), for engines that keep unpacked weights."""
 
     def __init__(self, module_format: ModuleFormat, bias: bool) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ class PackedLinear(nn.Module):
         self.input_range = StaticRange() if static else None
         self.engine: Any = None
 
-    @torch.compiler.disable(reason="a packed linear is computed by an engine of its own")  # type: ignore[untyped-decorator]
+    @torch.compiler.disable(reason="an engine computes a packed linear")  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) to (..., out)."""
+        """Map x (..., in) to (..., out)."""
         result: Tensor = self.engine.linear(self, x)
         return result
 
@@ -52,7 +52,7 @@ class PackedLinear(nn.Module):
 
 
 class PackedEmbedding(nn.Module):
-    """A table whose rows stay packed in memory: uint8 (rows, bytes a row), a float32 scale a row."""
+    """A table whose rows stay packed in memory: uint8 (rows, bytes per row), one float32 scale per row."""
 
     weight: Tensor
     weight_scale: Tensor
@@ -65,14 +65,14 @@ class PackedEmbedding(nn.Module):
 
     @torch.compiler.disable(reason="packed rows are unpacked by numpy")  # type: ignore[untyped-decorator]
     def forward(self, ids: Tensor) -> Tensor:
-        """ids (...) to (..., width)."""
+        """Map ids (...) to (..., width)."""
         flat = ids.reshape(-1)
         rows = dequantize(Quantized(unpacked_rows(self.weight[flat], self.format).float(), self.weight_scale[flat]))
         return rows.reshape(*ids.shape, -1)
 
 
 def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
-    """uint8 (rows, bytes a row) to int8 (rows, columns), on any device."""
+    """Unpack uint8 (rows, bytes per row) to int8 (rows, columns), on any device."""
     assert module_format.weight is not None
     bits, columns = module_format.weight.bits, module_format.shape[1]
     if bits == 2:
@@ -80,8 +80,10 @@ def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
         return table[codes.int()].flatten(1)[:, :columns]
     if bits == 8:
         return (codes.to(torch.int16) - 127).to(torch.int8)
-    places = torch.arange(8, dtype=torch.uint8, device=codes.device)
-    stream = ((codes.unsqueeze(-1) >> places) & 1).flatten(1)[:, : columns * bits]
+
+    # The bits of each row in order, least significant first.
+    shifts = torch.arange(8, dtype=torch.uint8, device=codes.device)
+    stream = ((codes.unsqueeze(-1) >> shifts) & 1).flatten(1)[:, : columns * bits]
     if bits == 1:
         return (stream << 1).to(torch.int8) - 1
     digits = stream.reshape(len(codes), columns, bits).to(torch.int8)

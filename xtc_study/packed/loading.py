@@ -1,6 +1,7 @@
-"""Packed folder in, model out. ``load`` checks and chooses an engine; transformers' own loader does the rest.
+"""Load a model from a packed folder.
 
-Through ``xtc_study.packed.hf_quantizer`` that loader puts packed layers into the model and fills them.
+``load`` checks the folder and chooses an engine; transformers' own loader does the rest: through
+``xtc_study.packed.hf_quantizer`` it puts packed layers into the model and fills them.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from xtc_study.packed.quiet import quiet_loading
 
 
 def load(folder: str | Path, engine: str = "auto") -> Any:
-    """The model of a packed folder, in evaluation mode, with the logits of the student that was saved.
+    """Load the model of a packed folder, in evaluation mode, with exactly the logits of the saved student.
 
     Example:
         >>> model = load("exports/cola-1bit")
         >>> logits = model(**tokenizer(["A sentence."], return_tensors="pt")).logits  # [rows, classes]
 
     Args:
-        folder: packed.
+        folder: a packed folder.
         engine: auto, torch, numba or native (``xtc_study.packed.engines``).
 
     Raises:
-        CheckpointError: missing or damaged files, an unknown format version, tensors that do not fit.
-        ValueError: no such engine, or it is not installed or built.
+        CheckpointError: missing or damaged files, an unknown format version, or tensors that do not fit.
+        ValueError: an unknown engine, or one that is not installed or built.
     """
     from transformers import AutoModelForSequenceClassification
 
-    # What a reader can get wrong is found before transformers starts, which checks little of a configuration.
+    # Check everything before transformers starts, because it checks little of a configuration.
     make_engine(engine)
     folder = Path(folder)
     config = read_config(folder)
@@ -53,15 +54,15 @@ def load(folder: str | Path, engine: str = "auto") -> Any:
             )
     except CheckpointError:
         raise
-    except Exception as error:  # anything may come of a wrong configuration
+    except Exception as error:  # a wrong configuration may raise anything
         raise CheckpointError(
-            f"{folder / CONFIG}: describes no model that fits its weights ({first_line(error)})"
+            f"{folder / CONFIG}: does not describe a model that fits its weights ({first_line(error)})"
         ) from error
 
     missing, surplus = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing or surplus or report["mismatched_keys"]:
-        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, surplus tensors {surplus[:5]}")
-    if "quantization_config" not in config:  # a plain checkpoint: no quantizer was called for it
+        raise CheckpointError(f"{folder / WEIGHTS}: missing tensors {missing[:5]}, unexpected tensors {surplus[:5]}")
+    if "quantization_config" not in config:  # a plain checkpoint, for which transformers calls no quantizer
         restore_attention(model)
         align(model)
     return model.eval()

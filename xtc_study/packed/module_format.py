@@ -1,4 +1,4 @@
-"""The format of one packed module, as in ``config.json``: its kind, shape, bits, packing, scales and input format."""
+"""The format of one packed module, as in ``config.json``: kind, shape, bits, packing, scales and input format."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedd
 
 @dataclass(frozen=True)
 class ModuleFormat:
-    """How one module is packed."""
+    """The format of one packed module."""
 
     kind: str
     """linear or embedding."""
     shape: tuple[int, int]
-    """(rows, columns) of its weight."""
+    """(rows, columns) of the weight."""
     weight: WeightFormat | None = None
-    """None where only the input is quantised; the weight is then an unpacked tensor, in one dimension."""
+    """None if only the input is quantised; the weight is then an unpacked tensor, in one dimension."""
     activation: ActivationFormat | None = None
-    """Of a linear's input; None where it is not quantised."""
+    """Format of a linear's input; None if it is not quantised."""
 
     @classmethod
     def of(cls, module: nn.Module) -> ModuleFormat | None:
-        """The format of a low-bit layer of a trained student; None for any other module."""
+        """Return the format of a low-bit layer of a trained student, or None for any other module."""
         if isinstance(module, LowBitLinear):
             rows, columns = module.weight.shape
             return cls("linear", (rows, columns), module.weight_format, module.activation_format)
@@ -44,13 +44,13 @@ class ModuleFormat:
 
     @classmethod
     def read(cls, fields: Any) -> ModuleFormat:
-        """The format from its JSON.
+        """Read and check a format from its JSON.
 
         Raises:
-            ValueError: a field is missing, unknown, or has a value that no file has.
+            ValueError: a field is missing, unknown or invalid.
         """
         if not isinstance(fields, dict):
-            raise ValueError(f"{fields!r}, expected a mapping")
+            raise ValueError(f"is {fields!r}, expected a mapping")
         unknown = set(fields) - {"kind", "shape", "bits", "packing", "granularity", "activation"}
         if unknown:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
@@ -73,6 +73,7 @@ class ModuleFormat:
         return cls(kind, (shape[0], shape[1]), weight, activation)
 
     def json(self) -> dict[str, Any]:
+        """Return the fields as ``config.json`` stores them."""
         fields: dict[str, Any] = {"kind": self.kind, "shape": list(self.shape)}
         if self.weight is not None:
             fields |= {"bits": self.weight.bits, "packing": self.packing, "granularity": self.weight.granularity}
@@ -89,6 +90,7 @@ class ModuleFormat:
 
     @property
     def row_bytes(self) -> int:
+        """Bytes of a packed row."""
         assert self.weight is not None
         if self.weight.bits == 2:
             return base3.bytes_per_row(self.shape[1])
@@ -96,22 +98,22 @@ class ModuleFormat:
 
     @property
     def scale_shape(self) -> tuple[int, int]:
-        """(1 or rows, groups a row)."""
+        """(1 or rows, groups per row)."""
         assert self.weight is not None
         return Granularity.parse(self.weight.granularity).scale_shape(*self.shape)
 
     def pack(self, integers: Tensor) -> Tensor:
-        """(rows, columns) whole numbers to the uint8 of the file, one dimension."""
+        """Pack integers (rows, columns) to the uint8 of the file, in one dimension."""
         assert self.weight is not None
-        whole = integers.to(torch.int8).cpu().numpy()
-        codes = base3.pack(whole) if self.weight.bits == 2 else packing.pack(whole, self.weight.bits)
+        array = integers.to(torch.int8).cpu().numpy()
+        codes = base3.pack(array) if self.weight.bits == 2 else packing.pack(array, self.weight.bits)
         return torch.from_numpy(np.ascontiguousarray(codes)).reshape(-1)
 
     def unpack(self, codes: Tensor) -> Tensor:
-        """The uint8 of the file to (rows, columns) int8.
+        """Unpack the uint8 of the file to int8 (rows, columns).
 
         Raises:
-            ValueError: codes that stand for no weight (a damaged file).
+            ValueError: codes that encode no weight (a damaged file).
         """
         assert self.weight is not None
         if codes.dtype != torch.uint8:
@@ -126,7 +128,7 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
     bits, granularity, packing_name = (fields.get(name) for name in ("bits", "granularity", "packing"))
     if bits is None:
         if granularity is not None or packing_name is not None or fields["kind"] != "linear":
-            raise ValueError("no bits")
+            raise ValueError("bits are missing")
         return None
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
@@ -134,9 +136,11 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
     fmt = WeightFormat(bits, str(granularity))
     Granularity.parse(granularity).scale_shape(1, columns)
     if fields["kind"] == "embedding" and granularity == "tensor":
-        raise ValueError("granularity 'tensor', expected 'row' or 'group:N': rows of an embedding are looked up alone")
+        raise ValueError(
+            "granularity 'tensor', expected 'row' or 'group:N': an embedding's rows are looked up one by one"
+        )
 
-    # Bits decide the packing; the field is checked all the same.
+    # Bits determine the packing; the field is checked nevertheless.
     expected = "base3" if bits == 2 else f"b{bits}-le"
     if packing_name != expected:
         raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")

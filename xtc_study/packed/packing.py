@@ -1,7 +1,7 @@
-"""Small integers to bits and back: ``bits`` bits a weight, rows of whole bytes, little-endian.
+"""Pack small integers into bits and back: ``bits`` bits per weight, rows of whole bytes, little-endian.
 
 Weight j of a row occupies bits j*b to j*b + b - 1 of the row, bit 0 being the least significant bit of its first
-byte. The code of integer v is v + largest for ternary and wider; for binary it is 1 for +1 and 0 for -1.
+byte. The code of integer v is v + largest; for binary weights it is 1 for +1 and 0 for -1.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ Integers = npt.NDArray[np.int8]
 
 
 def bytes_per_row(columns: int, bits: int) -> int:
+    """Return the bytes of a packed row of this many weights."""
     return -(-columns * bits // 8)
 
 
 def pack(integers: Integers, bits: int) -> Bytes:
-    """(rows, columns) whole numbers to (rows, bytes a row).
+    """Pack integers (rows, columns) to (rows, bytes per row).
 
     Raises:
         ValueError: an integer outside the format.
     """
     largest = largest_integer(bits)
-    given = np.asarray(integers)
-    values = given.astype(np.int8)
-    if not np.array_equal(values, given):
-        raise ValueError(f"{bits}-bit weights must be whole numbers of -127 to 127")
+    weights = np.asarray(integers)
+    values = weights.astype(np.int8)
+    if not np.array_equal(values, weights):
+        raise ValueError(f"{bits}-bit weights must be whole numbers from -127 to 127")
+
     if bits == 1:
         if not np.isin(values, (-1, 1)).all():
             raise ValueError("binary weights must be -1 or +1")
@@ -38,20 +40,22 @@ def pack(integers: Integers, bits: int) -> Bytes:
         if values.size and (values.min() < -largest or values.max() > largest):
             raise ValueError(f"{bits}-bit weights must lie in -{largest} to {largest}")
         codes = (values.astype(np.int16) + largest).astype(np.uint8)
+
     rows, columns = values.shape
     one_bit_each = (codes[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1
     return np.packbits(one_bit_each.reshape(rows, columns * bits), axis=1, bitorder="little")
 
 
 def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
-    """(rows, bytes a row) back to (rows, columns) whole numbers.
+    """Unpack (rows, bytes per row) to integers (rows, columns).
 
     Raises:
-        ValueError: rows of another length, set padding bits, or a code that no integer has (a damaged file).
+        ValueError: rows of another length, nonzero padding bits, or a code that encodes no integer (a damaged file).
     """
     rows, width = packed.shape
     if width != bytes_per_row(columns, bits):
-        raise ValueError(f"expected {bytes_per_row(columns, bits)} bytes a row for {columns} columns, got {width}")
+        raise ValueError(f"expected {bytes_per_row(columns, bits)} bytes per row for {columns} columns, got {width}")
+
     stream = np.unpackbits(packed, axis=1, bitorder="little")
     if stream[:, columns * bits :].any():
         raise ValueError("the padding at the end of a row must be zero")
@@ -59,9 +63,10 @@ def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
     codes = np.zeros((rows, columns), dtype=np.int16)
     for bit in range(bits):
         codes |= stream[:, :, bit].astype(np.int16) << bit
+
     if bits == 1:
         return (2 * codes - 1).astype(np.int8)
     largest = largest_integer(bits)
     if codes.size and codes.max() > 2 * largest:
-        raise ValueError(f"code {int(codes.max())} stands for no {bits}-bit weight")
+        raise ValueError(f"code {int(codes.max())} encodes no {bits}-bit weight")
     return (codes - largest).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Other libraries without their progress bars, reports and warnings, where what they report is checked or intended."""
+"""Silence progress bars, reports and warnings of other libraries about what is checked here or intended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ContextDecorator, contextmanager
 
 
 class quiet_loading(ContextDecorator):
-    """A block, or a function, in which transformers shows no bar ("Loading weights") and logs errors alone."""
+    """A block or function in which transformers shows no progress bar ("Loading weights") and logs only errors."""
 
     def __enter__(self) -> None:
         from transformers.utils import logging as transformers_logging
@@ -28,7 +28,7 @@ class quiet_loading(ContextDecorator):
 
 @contextmanager
 def quiet_export() -> Iterator[None]:
-    """A block without warnings: torch's and OpenVINO's exporters warn of what is intended."""
+    """Suppress warnings within the block: torch's and OpenVINO's exporters warn about what is intended."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,8 @@
-"""How many tokens of a text a packed folder reads: those that were trained and scored, and no more.
+"""The maximum number of tokens that a packed model reads: the length at which it was trained and scored.
 
-Beyond them a student meets positions it never learned, and its score does not hold. ``config.json`` has the number as
-``xtc_max_length`` and the tokenizer as ``model_max_length``. Older folders have neither; their run or their card does.
+Beyond it are positions that the student never learned, and its score does not apply. ``config.json`` records the
+number as ``xtc_max_length`` and the tokenizer as ``model_max_length``. Older folders have neither; there the run or
+the model card records it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def write_length(folder: Path, max_length: int) -> None:
-    """Makes the tokenizer in ``folder``, if there is one, truncate at ``max_length``.
+    """Make the tokenizer in ``folder``, if there is one, truncate at ``max_length`` and pad on the right.
 
-    And to pad on the right, as in training: encoders count positions from the first token.
+    Padding is on the right as in training, because encoders count positions from the first token.
     """
     path = folder / TOKENIZER_CONFIG
     if path.is_file():
@@ -32,10 +33,12 @@ def write_length(folder: Path, max_length: int) -> None:
 
 
 def longest_text(folder: Path, model: Any, tokenizer: Any = None) -> int:
-    """Tokens, special ones included, at which a text for this model is cut.
+    """Return the number of tokens, special ones included, at which texts for this model are truncated.
 
     Args:
-        folder: the model's. What it records of its training counts before its tokenizer's length.
+        folder: of the model. The length that it records takes precedence over the tokenizer's.
+        model: limits the length by its positions.
+        tokenizer: used if the folder records no length; None: the model's positions.
     """
     recorded = _recorded(folder, model.config)
     if recorded is None:
@@ -50,7 +53,7 @@ def _recorded(folder: Path, config: Any) -> int | None:
     for read in (_of_run, _of_card):
         try:
             return read(folder.absolute())
-        except (OSError, ValueError, LookupError, TypeError):  # not there, or of other content
+        except (OSError, ValueError, LookupError, TypeError):  # missing, or with other content
             continue
     return None
 
@@ -58,7 +61,7 @@ def _recorded(folder: Path, config: Any) -> int | None:
 def _of_run(folder: Path) -> int:
     recipe = Recipe.of(**json.loads((folder.parent / "params.json").read_text(encoding="utf-8"))["recipe"])
     if recipe.run_id != folder.parent.name:
-        raise ValueError("the folder lies in another run's")
+        raise ValueError("the folder is in another run's folder")
     return recipe.max_length
 
 

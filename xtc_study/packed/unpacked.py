@@ -1,10 +1,10 @@
-"""How unpacked tensors are stored, the recipe's ``rest``: position table, biases, LayerNorms, scales, classifier.
+"""Encode and decode unpacked tensors (the recipe's ``rest``): position table, biases, LayerNorms, scales, classifier.
 
-``fp32`` as they are. ``fp16``: half precision. ``8bit``: one byte a number, ``lowest + code * step``, with the two
-float32 of each row of a table, or of the whole of any other tensor. Tensors of up to 16 numbers stay float32.
+``fp32``: as they are. ``fp16``: half precision. ``8bit``: one byte per number, ``lowest + code * step``, with these
+two float32 numbers per row of a table, or once for any other tensor. Tensors of up to 16 numbers stay float32.
 
-Rounding happens after training and before the score is measured: ``rounded`` gives the very values that a reader of
-the file will see.
+Rounding happens after training and before scoring: ``rounded`` returns exactly the values that a reader of the file
+gets.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from torch import Tensor
 from xtc_study.recipe import REST_FORMATS
 
 SMALL = 16
-"""Tensors of up to this many numbers stay float32; rows of up to this many share the tensor's range."""
+"""Tensors of up to this many numbers stay float32; rows of up to this many share one range per tensor."""
 LEVELS = 255
 
 
 def encode(tensor: Tensor, fmt: str) -> Tensor:
-    """What the file holds: float32 or float16 of the same shape, or the uint8 of ``8bit``, one dimension.
+    """Return what the file stores: float32 or float16 of the same shape, or one dimension of uint8 for ``8bit``.
+
+    Args:
+        tensor: the values; tensors of integers are returned as they are.
+        fmt: fp32, fp16 or 8bit.
 
     Raises:
-        ValueError: an unknown format; a number that is not finite, or too large for half precision.
+        ValueError: an unknown format, or a number that is not finite or too large for half precision.
     """
     if fmt not in REST_FORMATS:
         raise ValueError(f"rest={fmt!r}: expected one of {', '.join(REST_FORMATS)}")
@@ -31,27 +35,28 @@ def encode(tensor: Tensor, fmt: str) -> Tensor:
         return tensor
     tensor = tensor.detach().float().cpu().contiguous()
     if not torch.isfinite(tensor).all():
-        raise ValueError("holds a number that is not finite")
+        raise ValueError("contains a number that is not finite")
     if fmt == "fp32" or tensor.numel() <= SMALL:
         return tensor
     if fmt == "fp16":
         half = tensor.half()
         if not torch.isfinite(half).all():
-            raise ValueError(f"holds {float(tensor.abs().max()):g}, too large for fp16; use rest='fp32'")
+            raise ValueError(f"contains {float(tensor.abs().max()):g}, too large for fp16; use rest='fp32'")
         return half
     return _bytes_of_rows(_as_rows(tensor))
 
 
 def decode(stored: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The float32 tensor of ``shape`` that ``encode`` stored.
+    """Return the float32 tensor of ``shape`` that ``encode`` stored.
 
     Raises:
-        ValueError: a dtype or a length that does not go with the shape.
+        ValueError: a dtype or length that does not match the shape.
     """
     if stored.dtype in (torch.float32, torch.float16):
         if tuple(stored.shape) != shape:
             raise ValueError(f"has shape {list(stored.shape)}, expected {list(shape)}")
         return stored.float()
+
     if stored.dtype != torch.uint8:
         raise ValueError(f"is {stored.dtype}, expected float32, float16 or uint8")
     rows, columns = _row_shape(shape)
@@ -59,18 +64,18 @@ def decode(stored: Tensor, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"has shape {list(stored.shape)}, expected {[encoded_length(shape)]}")
     numbers = stored[: 8 * rows].clone().view(torch.float32)
     if not torch.isfinite(numbers).all():
-        raise ValueError("holds a range that is not finite")
+        raise ValueError("contains a range that is not finite")
     lowest, step = numbers[:rows, None], numbers[rows:, None]
     return (stored[8 * rows :].reshape(rows, columns).float().mul_(step).add_(lowest)).reshape(shape)
 
 
 def rounded(tensor: Tensor, fmt: str) -> Tensor:
-    """The values a reader of the file will see, on the tensor's own device."""
+    """Return the values that a reader of the file gets, on the tensor's own device."""
     return decode(encode(tensor, fmt), tuple(tensor.shape)).to(tensor.device)
 
 
 def encoded_length(shape: tuple[int, ...]) -> int:
-    """Bytes of a tensor of this shape in ``8bit``."""
+    """Return the bytes of a tensor of this shape in ``8bit``."""
     rows, columns = _row_shape(shape)
     return rows * (8 + columns)
 

@@ -1,1 +1,1 @@
-"""Text in, batches out: the eight GLUE tasks, five generated tasks, and how they become tensors."""
+"""Tasks, from text to batches of tensors: the eight GLUE tasks, five generated tasks and your own data."""

@@ -1,4 +1,4 @@
-"""Text to batches: tokenised rows of their own length, padded only to the longest of their batch."""
+"""Turn text into batches: rows are tokenised without padding and padded only to the longest of their batch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ROW = "row"
-"""A column of rows' numbers, from which a batch says which rows it holds. Only some data sets have it."""
+"""Name of the column of row numbers, which tells which rows a batch holds. Only some data sets have it."""
 
 
 def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dataset:
-    """The rows as input_ids, attention_mask (and token_type_ids where the model has them), labels, length.
+    """Tokenise rows to input_ids, attention_mask (and token_type_ids if the model has them), labels and length.
 
-    Inputs are not padded here. A pair is cut at its longer side first, to ``max_length`` word pieces in all.
+    Inputs are not padded here. A pair is truncated to ``max_length`` tokens in all, its longer side first.
     """
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -34,9 +34,9 @@ def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dat
 
 
 def tokenised_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer: Any, max_length: int) -> None:
-    """The rows of parquet files, tokenised one file at a time into one Arrow file; read it with ``from_disk``.
+    """Tokenise the rows of parquet files, one file at a time, into one Arrow file; read it with ``from_disk``.
 
-    Millions of rows then cost no memory: batches are read from the file as they are needed.
+    Millions of rows then take no memory: batches are read from the file as they are needed.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -54,26 +54,31 @@ def tokenised_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer
 
 
 def from_disk(path: Path) -> Dataset:
-    """Tokenised rows, left on disk."""
+    """Open tokenised rows without loading them into memory."""
     from datasets import Dataset
 
     return Dataset.from_file(str(path))
 
 
 class Padding:
-    """Puts rows into one batch of tensors, padded to the longest row."""
+    """Collates rows into one batch of tensors, padded to the longest row.
+
+    Args:
+        tokenizer: pads the inputs.
+        task: says whether labels are classes or numbers.
+        standard: maps labels to the scale on which they are learned (``training/label_scale.py``).
+    """
 
     def __init__(self, tokenizer: Any, task: Task, standard: Callable[[Sequence[float]], list[float]] = list) -> None:
-        """``standard``: labels as they are learned (``training/label_scale.py``)."""
         self.tokenizer, self.is_regression, self.standard = tokenizer, task.is_regression, standard
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """Tensors input_ids, attention_mask, ... of shape (batch, positions), labels (batch,), and what was in ROW."""
+        """Return tensors input_ids, attention_mask, ... (batch, positions), labels (batch,), and ROW if present."""
         import torch
 
         labels = self.standard([row["labels"] for row in rows])
         inputs = [{key: value for key, value in row.items() if key not in ("labels", "length", ROW)} for row in rows]
-        # On the right, whatever the tokenizer likes: encoders count positions from the first piece.
+        # Always on the right, whatever the tokenizer's default: encoders count positions from the first token.
         batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", padding_side="right"))
         if ROW in rows[0]:
             batch[ROW] = torch.tensor([row[ROW] for row in rows])

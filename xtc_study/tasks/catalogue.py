@@ -1,4 +1,4 @@
-"""Every task by name, and the loading of its text."""
+"""Find tasks by name and load their text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ TASKS: dict[str, Task] = {**GLUE_TASKS, **TOY_TASKS}
 
 
 def chosen_tasks(chosen: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
-    """The names of tasks that are chosen by name or by a description's path, and these paths, absolute.
+    """Resolve tasks given by name or by the path of a description to task names and absolute paths.
 
-    Warns of data of your own that are scored on texts they are trained on.
+    Warns if your own data are scored on texts that are also trained on.
+
+    Returns:
+        The name of every task, and the paths of the descriptions among them.
 
     Raises:
-        DataError: a description, or data it describes, that is not sound. ValueError: no such file.
+        DataError: a description, or the data it describes, is invalid.
+        ValueError: no such file.
     """
     names, files = [], []
     for task in chosen:
@@ -37,21 +41,25 @@ def chosen_tasks(chosen: Sequence[str | Path]) -> tuple[list[str], list[Path]]:
             names.append(data.task.name)
             for split, rows in data.in_train_too().items():
                 if rows:
-                    many = f"{rows} of {len(data.splits[split].labels)} rows of {split} have a text that train has too"
-                    warnings.warn(f"{files[-1]}: {many}; scores on them say little about new text", stacklevel=2)
+                    overlap = (
+                        f"{rows} of {len(data.splits[split].labels)} rows of {split} have a text that is also in train"
+                    )
+                    warnings.warn(f"{files[-1]}: {overlap}; their scores overstate quality on new text", stacklevel=2)
         else:
             names.append(str(task))
     return names, files
 
 
 def find_task(name: str, files: Sequence[Path] = ()) -> Task:
-    """The task of that name.
+    """Return the task of that name.
 
     Args:
-        files: descriptions of data sets of your own (``tasks/user/dataset.py``).
+        name: of a GLUE or generated task, or of your own data (``own-...``).
+        files: descriptions of your own data sets (``tasks/user/dataset.py``).
 
     Raises:
-        ValueError: no such task; the message lists them. DataError: no description here gives that name.
+        ValueError: no such task; the message lists the known ones.
+        DataError: none of ``files`` describes a task of that name.
     """
     if name in TASKS:
         return TASKS[name]
@@ -64,11 +72,12 @@ def find_task(name: str, files: Sequence[Path] = ()) -> Task:
 
 
 def load_task(name: str, data_dir: Path | None = None, files: Sequence[Path] = ()) -> DatasetDict:
-    """The task's text: a split ``train`` and its evaluation splits, with the columns ``Task`` documents.
+    """Load the task's text: split ``train`` and the evaluation splits, with the columns ``Task`` documents.
 
     Args:
+        name: as for ``find_task``.
         data_dir: a folder in the GLUE download layout; None loads GLUE from the hub. Generated tasks need neither.
-        files: descriptions of data sets of your own.
+        files: descriptions of your own data sets.
 
     Raises:
         ValueError: no such task.
@@ -82,15 +91,17 @@ def load_task(name: str, data_dir: Path | None = None, files: Sequence[Path] = (
 
 def _own(name: str, files: Sequence[Path]) -> OwnData:
     if not files:
-        raise DataError(f"task={name!r}: data of your own; choose it by its description: --task FILE.yml")
-    found = {}
+        raise DataError(
+            f"task={name!r}: this name stands for your own data; choose it by its description: --task FILE.yml"
+        )
+    described = {}
     for file in files:
         data = read_own(file)
         if data.task.name == name:
             return data
-        found[str(file)] = data.task.name
-    described = ", ".join(f"{file} describes {other}" for file, other in found.items())
+        described[str(file)] = data.task.name
+    others = ", ".join(f"{file} describes {other}" for file, other in described.items())
     raise DataError(
-        f"task={name!r}: {described}; the description or its data changed since this run was planned: put them back, "
-        "or plan anew with --task FILE.yml"
+        f"task={name!r}: {others}; the description or its data changed since this run was planned: restore them, "
+        "or plan again with --task FILE.yml"
     )

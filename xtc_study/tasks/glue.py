@@ -1,4 +1,4 @@
-"""The eight GLUE tasks of the study, from the hub or from a folder in the GLUE download layout."""
+"""The eight GLUE tasks, loaded from the hub or from a folder in the GLUE download layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xtc_study.tasks.glue_tsv import Row, read_tsv
 from xtc_study.tasks.task import PAIR, SENTENCE, DataError, Task, as_dataset
 
-if TYPE_CHECKING:  # datasets takes a second to import, and planning only needs the registry
+if TYPE_CHECKING:  # datasets takes a second to import, and planning needs only the registry
     from datasets import Dataset, DatasetDict
 
 HUB_NAME = "nyu-mll/glue"
@@ -101,24 +101,24 @@ GLUE_TASKS: dict[str, Task] = {
         ),
     )
 }
-"""The tasks by name, labels in the order of the hub's ids. WNLI is left out, as in the papers the study follows.
+"""The tasks by name, labels in the order of the hub's ids. WNLI is left out, as in the papers that are reproduced.
 
-The first metric is the one the paper's average takes: accuracy for MRPC and QQP, Pearson for STS-B (see
+The first metric is the one that enters the paper's average: accuracy for MRPC and QQP, Pearson for STS-B (see
 ``analysis.glue_average``). Typical lengths were measured with the vocabulary of bert-base-uncased.
 """
 
 
 @dataclass(frozen=True)
 class Source:
-    """What one task's columns are called at each of the two sources."""
+    """The names of one task's columns in each of the two sources."""
 
     folder: str
-    """Its folder in the GLUE download layout."""
+    """The task's folder in the GLUE download layout."""
     file_texts: tuple[str, ...]
-    """The columns of the TSV files that become the task's text fields."""
+    """The TSV columns that become the task's text fields."""
     file_label: str
     file_classes: tuple[str, ...]
-    """How the TSV files write the classes, in the order of their ids."""
+    """The classes as the TSV files write them, in the order of their ids."""
     hub_texts: tuple[str, ...]
     header: tuple[str, ...] | None = None
     """Column names of files that have no header line."""
@@ -148,7 +148,7 @@ HUB_SPLITS = {
 
 
 def load_glue(name: str, data_dir: Path | None = None) -> DatasetDict:
-    """One GLUE task: split ``train`` and its evaluation splits, with columns text fields, ``label`` and ``idx``.
+    """Load one GLUE task: split ``train`` and the evaluation splits, with its text fields, ``label`` and ``idx``.
 
     The test splits are left out: their labels are not public. Both sources give the same columns and types.
 
@@ -157,8 +157,8 @@ def load_glue(name: str, data_dir: Path | None = None) -> DatasetDict:
         data_dir: a folder in the GLUE download layout (CoLA/train.tsv, ...); None loads from the hub.
 
     Raises:
-        DataError: unknown task, a folder or file that is missing or not as expected (the message names the file and
-            the line), or a hub that cannot be reached or gives other data than expected.
+        DataError: unknown task; a folder or file that is missing or malformed (the message names the file and the
+            line); or a hub that cannot be reached or returns unexpected data.
     """
     if name not in GLUE_TASKS:
         raise DataError(f"unknown GLUE task {name!r}; expected one of {', '.join(GLUE_TASKS)}")
@@ -188,13 +188,13 @@ def _from_folder(task: Task, source: Source, data_dir: Path) -> DatasetDict:
 
 def _missing_folder_message(task: Task, folder: Path, data_dir: Path) -> str:
     if not data_dir.is_dir():
-        found = f"{data_dir} does not exist or is not a folder"
+        reason = f"{data_dir} does not exist or is not a folder"
     else:
         known = [other.folder for other in SOURCES.values() if (data_dir / other.folder).is_dir()]
-        found = f"of the GLUE folders, {data_dir} has: {', '.join(known) or 'none'}"
+        reason = f"of the GLUE folders, {data_dir} has: {', '.join(known) or 'none'}"
     return (
-        f"{task.name}: no folder {folder} ({found}); --data-dir takes the folder of the GLUE download, "
-        f"the one that holds {folder.name}/"
+        f"{task.name}: no folder {folder} ({reason}); point --data-dir at the folder of the GLUE download, "
+        f"the one that contains {folder.name}/"
     )
 
 
@@ -203,7 +203,7 @@ def _class_id(path: Path, row: Row, ids: dict[str, int]) -> int:
     if text not in ids:
         raise DataError(
             f"{path}, line {row.line}: label {text!r}, expected one of {', '.join(map(repr, ids))}; "
-            "files of a test split have no labels, use the train and dev files"
+            "the files of test splits have no labels; use the train and dev files"
         )
     return ids[text]
 
@@ -225,12 +225,13 @@ def _from_hub(task: Task, source: Source) -> DatasetDict:
     try:
         hub = datasets.load_dataset(HUB_NAME, task.name)
     except Exception as error:
-        # Errors of datasets, huggingface_hub and the HTTP client have no base class in common.
+        # The errors of datasets, huggingface_hub and the HTTP client share no base class.
         raise DataError(
             f"{task.name}: {HUB_NAME} could not be loaded from the hub ({type(error).__name__}: {error}); to work "
             "without the hub pass --data-dir FOLDER, a folder with the GLUE download layout "
             f"({source.folder}/train.tsv, ...)"
         ) from error
+
     splits: dict[str, Dataset] = {}
     for split in ("train", *task.eval_splits):
         if HUB_SPLITS[split] not in hub:
@@ -245,11 +246,12 @@ def _from_hub_split(task: Task, source: Source, split: str, data: Dataset) -> Da
         if column not in data.column_names:
             raise DataError(f"{where} has no column {column!r} (it has: {', '.join(data.column_names)})")
     if not len(data):
-        raise DataError(f"{where} has no rows; clear the cache of datasets and load it again")
-    # Ids in another order would train and score well and yet be wrong on every page that names a class.
+        raise DataError(f"{where} has no rows; clear the datasets cache and load it again")
+    # Ids in another order would train and score well, yet every report would name the wrong class.
     names = getattr(data.features["label"], "names", None)
     if names is not None and tuple(names) != task.labels:
-        raise DataError(f"{where} has the classes {', '.join(names)}; expected {', '.join(task.labels)}")
+        raise DataError(f"{where} has classes {', '.join(names)}; expected {', '.join(task.labels)}")
+
     labels = data["label"][:]
     for row, label in enumerate(labels):
         known = 0.0 <= label <= MAX_SCORE if task.is_regression else label in range(len(task.labels))

@@ -1,4 +1,4 @@
-"""How long texts are in word pieces: how many are cut, and what length would hold them. Imports nothing heavy."""
+"""Text lengths in tokens: how many rows are cut, and which length would hold them. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 MOST_CUT = 0.05
-"""A split of which more is cut is named before training."""
+"""Training warns of a split if a larger share of its rows is cut."""
 MOST_UNKNOWN = 0.2
-"""A tokenizer that knows fewer of a task's words than this leaves was made for another text."""
-MOST_PIECES = 1.25
-"""Word pieces a character that a text needs at most where its tokenizer knows its characters; a tokenizer of single
-characters needs 1. One made of bytes, for another script, needs 2 or 3."""
+"""If a larger share of a task's tokens is unknown, the tokenizer was made for another language."""
+MOST_TOKENS_PER_CHARACTER = 1.25
+"""Most tokens per character of a text whose characters the tokenizer knows; a tokenizer of single characters needs 1.
+A byte-level tokenizer for another script needs 2 or 3."""
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Of a split's rows, special pieces included, before anything is cut."""
+    """Lengths of a split's rows in tokens, special tokens included, before anything is cut."""
 
     rows: int
     max_length: int
     cut: int
-    """Rows that are longer than ``max_length``, and so are read in part."""
+    """Number of rows longer than ``max_length``, which are therefore read in part."""
     longest: int
     median: int
     holds_95: int
-    """The least length that holds 95 % of the rows."""
+    """The smallest length that holds 95 % of the rows."""
 
     @property
     def share(self) -> float:
@@ -38,28 +38,31 @@ class Lengths:
         return self.share > MOST_CUT
 
     def record(self) -> dict[str, Any]:
-        """As metrics.json stores it."""
+        """Return the fields as metrics.json stores them."""
         return asdict(self)
 
     def in_words(self, of: str) -> str:
-        """One sentence.
+        """Describe the lengths in one sentence.
 
         Args:
-            of: what the rows are: ``rows of dev``.
+            of: what the rows are, such as ``rows of dev``.
         """
         if not self.cut:
-            return (
-                f"{of}: none is longer than max_length={self.max_length} word pieces (the longest has {self.longest})"
-            )
+            return f"{of}: none is longer than max_length={self.max_length} tokens (the longest has {self.longest})"
         text = (
-            f"{self.cut:,} of {self.rows:,} {of} ({self.share:.0%}) are longer than max_length={self.max_length} word "
-            f"pieces and are cut: half of all have {self.median} or more, the longest has {self.longest}"
+            f"{self.cut:,} of {self.rows:,} {of} ({self.share:.0%}) are longer than max_length={self.max_length} "
+            f"tokens and are cut: half of all rows have {self.median} or more, the longest has {self.longest}"
         )
         return f"{text}; max_length={self.holds_95} would hold 95 %" if self.is_bad else text
 
 
 def lengths_of(counts: Sequence[int], max_length: int) -> Lengths:
-    """Of rows with so many word pieces each, at least one row."""
+    """Summarise the lengths of at least one row.
+
+    Args:
+        counts: the number of tokens of each row.
+        max_length: the length at which rows are cut.
+    """
     ordered = sorted(counts)
     return Lengths(
         rows=len(ordered),
@@ -71,13 +74,14 @@ def lengths_of(counts: Sequence[int], max_length: int) -> Lengths:
     )
 
 
-def pieces_per_character(columns: Sequence[Sequence[str]], counts: Sequence[int], special: int) -> float:
-    """Word pieces for each character that is no blank; a mark before a text's first word is not counted.
+def tokens_per_character(columns: Sequence[Sequence[str]], counts: Sequence[int], special: int) -> float:
+    """Return tokens per non-blank character; the mark before a text's first word is not counted.
 
     Args:
-        columns: one list of texts a text field. counts: pieces of each row. special: of these, pieces a row that stand
-            for no text.
+        columns: one list of texts per text field.
+        counts: the number of tokens of each row.
+        special: how many tokens of a row are special and stand for no text.
     """
     characters = sum(len("".join(text.split())) for texts in columns for text in texts)
-    pieces = sum(counts) - len(counts) * (special + len(columns))
-    return max(pieces, 0) / max(characters, 1)
+    tokens = sum(counts) - len(counts) * (special + len(columns))
+    return max(tokens, 0) / max(characters, 1)

@@ -1,7 +1,7 @@
-"""What every table in a text file has: numbered lines of UTF-8, and columns found by their names.
+"""What all readers of text tables share: numbered lines of UTF-8, and columns found by name.
 
-Lines are cut at line feeds alone: what else Python takes for a line's end stays in the text. ``rows.py`` reads your
-own files with this, ``glue_tsv.py`` those of the GLUE download.
+Only a line feed ends a line; other characters that Python treats as line ends stay in the text. ``rows.py`` uses this
+for your own files, ``glue_tsv.py`` for those of the GLUE download.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Each line with its end, and its number, from 1 as editors count. A byte order mark is dropped.
+    """Yield each line with its line end, and its number, counted from 1 as editors do. A byte order mark is dropped.
 
     Raises:
         DataError: bytes that are not UTF-8; the message names the line and the byte.
     """
-    # A file opened for bytes is split at b"\n" alone; text mode and str.splitlines also split at other characters.
+    # A binary file is split only at b"\n"; text mode and str.splitlines also split at other characters.
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             try:
@@ -34,22 +34,22 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def column_places(path: Path, names: Sequence[str], columns: Sequence[str], advice: str = "") -> list[int]:
-    """Where the columns of that name stand, from 0.
+    """Return the position of each column, from 0.
 
     Args:
-        path: of the file, for the message.
-        names: what its header names, in order.
+        path: the file, for the message.
+        names: the column names in its header, in order.
         columns: the names to find.
-        advice: what the message says at its end.
+        advice: appended to the message.
 
     Raises:
-        DataError: a column that is not there exactly once.
+        DataError: a column does not occur exactly once.
     """
     for column in columns:
         if names.count(column) != 1:
-            many = f"{names.count(column)} columns" if column in names else "no column"
+            count = f"{names.count(column)} columns" if column in names else "no column"
             raise DataError(
-                f"{path}, line 1: {many} {column!r}, expected one; the first line names {', '.join(map(repr, names))}"
+                f"{path}, line 1: {count} {column!r}, expected one; the first line names {', '.join(map(repr, names))}"
                 f"{advice}"
             )
     return [names.index(column) for column in columns]

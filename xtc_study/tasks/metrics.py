@@ -1,4 +1,4 @@
-"""Metrics by name. Imports no torch, so that planning and reports stay quick."""
+"""Compute metrics by name. Imports no torch, so that planning and reports stay fast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 
 def _correlation(function: Callable[..., tuple[float, float]], labels: Array, predictions: Array) -> float:
-    # A constant prediction has no correlation; GLUE scores it 0, not NaN.
+    # The correlation of a constant is undefined; GLUE scores it 0, not NaN.
     if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
         return 0.0
     return float(function(labels, predictions)[0])
@@ -34,12 +34,12 @@ def _f1(labels: Array, predictions: Array) -> float:
 
 
 def _f1_of(labels: Array, predictions: Array, class_id: int) -> float:
-    """2 TP / (2 TP + FP + FN) of one class of any number; 0 where it never occurs."""
+    """2 TP / (2 TP + FP + FN) of one class among any number; 0 if the class never occurs."""
     return float(sk.f1_score(labels == class_id, predictions == class_id, zero_division=0.0))
 
 
 def _macro_f1(labels: Array, predictions: Array) -> float:
-    """The mean of the F1 of each class that labels or predictions have, as in scikit-learn."""
+    """Mean F1 over the classes that occur in labels or predictions, as in scikit-learn."""
     return float(sk.f1_score(labels, predictions, average="macro", zero_division=0.0))
 
 
@@ -61,14 +61,15 @@ METRICS: dict[str, Callable[[Array, Array], float]] = {
     "mae": _mae,
     "rmse": _rmse,
 }
-"""All but mae and rmse, errors in the unit of the labels, are in [-1, 1], and higher is better. Beside these there is
-``f1_of:ID:NAME`` (``tasks/metric_names.py``)."""
+"""All lie in [-1, 1] and higher is better, except mae and rmse, which are errors in the unit of the labels. ``score``
+also takes ``f1_of:ID:NAME`` (``tasks/metric_names.py``)."""
 
 
 def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[float] | Array) -> float:
-    """The metric's value for one split.
+    """Compute a metric for one split.
 
     Args:
+        metric: a key of ``METRICS``, or ``f1_of:ID:NAME``.
         labels: shape (n,), class ids, or targets for regression.
         predictions: shape (n,), class ids, or outputs for regression.
 
@@ -82,16 +83,17 @@ def score(metric: str, labels: Sequence[float] | Array, predictions: Sequence[fl
     if truth.shape != guess.shape or truth.ndim != 1 or not len(truth):
         raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be 1-D, of one length, not empty")
     if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
-        raise ValueError(f"{metric} needs finite labels and predictions; the model's output holds NaN or infinity")
+        raise ValueError(f"{metric} needs finite labels and predictions; the model's output contains NaN or infinity")
     return METRICS[metric](truth, guess) if class_id is None else _f1_of(truth, guess, class_id)
 
 
 def answers_one_class(predictions: Sequence[float] | Array) -> bool:
-    """Whether a model gives one answer for every row, whatever it reads: its Matthews correlation is 0 then, though
-    accuracy and the F1 of that class may be high.
+    """Return whether the model predicts the same value for every row.
+
+    Such a model has a Matthews correlation of 0, though its accuracy and the F1 of that class may be high.
 
     Args:
-        predictions: shape (n,), class ids, or outputs for regression; one row alone says nothing.
+        predictions: shape (n,), class ids, or outputs for regression; always False for a single row.
     """
-    given = np.asarray(predictions, dtype=np.float64)
-    return len(given) > 1 and bool((given == given[0]).all())
+    values = np.asarray(predictions, dtype=np.float64)
+    return len(values) > 1 and bool((values == values[0]).all())

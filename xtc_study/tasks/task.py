@@ -13,7 +13,7 @@ PAIR = ("sentence1", "sentence2")
 
 
 class DataError(ValueError):
-    """The data on disk is not what the task expects. The message names file, line and fix."""
+    """The data on disk do not match what the task expects. The message names the file, the line and the fix."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Task:
 
     name: str
     question: str
-    """One sentence that tells a reader what is asked."""
+    """One sentence that states what the model must decide."""
     text_fields: tuple[str, ...]
-    """``("sentence",)`` or ``("sentence1", "sentence2")``, whatever the source calls them."""
+    """``("sentence",)`` or ``("sentence1", "sentence2")``, whatever the columns of the source are called."""
     labels: tuple[str, ...]
     """Class names in the order of their ids; empty for regression."""
     metrics: tuple[str, ...]
@@ -37,11 +37,11 @@ class Task:
     eval_splits: tuple[str, ...] = ("dev",)
     """MNLI has two: ``matched`` and ``mismatched``."""
     train_rows: int | None = None
-    """Training examples, where known before they are read: what a plan's estimate counts with."""
+    """Training rows, if known before the data are read; a plan's cost estimate uses this number."""
     dev_rows: int | None = None
-    """Rows of an evaluation split, where known before they are read: what a plan's power counts with."""
+    """Rows of an evaluation split, if known before the data are read; a plan computes statistical power from it."""
     typical_length: int | None = None
-    """Word pieces of a row of a mean batch, padding included; None: not measured, a plan takes the longest."""
+    """Mean tokens per row of a batch, padding included. None: not measured, and a plan assumes the longest."""
 
     @property
     def is_regression(self) -> bool:
@@ -49,7 +49,7 @@ class Task:
 
     @property
     def num_labels(self) -> int:
-        """Outputs of the classifier: the classes, or 1 for regression."""
+        """Number of classifier outputs: one per class, or 1 for regression."""
         return max(len(self.labels), 1)
 
     @property
@@ -58,11 +58,17 @@ class Task:
 
 
 def as_dataset(task: Task, texts: list[list[str]], labels: list[Any]) -> Dataset:
-    """One split with the columns that ``Task`` documents. ``texts``: one list a text field."""
+    """Build one split with the columns that ``Task`` documents.
+
+    Args:
+        task: names the text fields and says whether labels are classes or numbers.
+        texts: one list per text field.
+        labels: one class id or number per row.
+    """
     from datasets import Dataset, Features, Value
 
-    # The hub stores scores as float32 and, for MRPC, an idx with gaps: one type and one numbering for all sources.
-    # Numbers of your own may be of any unit: years in seconds would lose their differences in float32.
+    # The hub stores scores as float32 and, for MRPC, an idx with gaps; every source gets one type and one numbering.
+    # Your own numbers may have any unit: dates in seconds would lose their differences in float32.
     number = "float64" if task.name.startswith("own-") else "float32"
     features = {field: Value("string") for field in task.text_fields}
     features |= {"label": Value(number if task.is_regression else "int64"), "idx": Value("int64")}

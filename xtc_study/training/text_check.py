@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from xtc_study.model_source import BUILTIN, ModelError, resolve_model
-from xtc_study.tasks.lengths import MOST_PIECES, MOST_UNKNOWN, Lengths, lengths_of, pieces_per_character
+from xtc_study.tasks.lengths import MOST_TOKENS_PER_CHARACTER, MOST_UNKNOWN, Lengths, lengths_of, tokens_per_character
 from xtc_study.tasks.task import Task
 from xtc_study.training.pretrained import load_tokenizer
 
@@ -146,8 +146,8 @@ def unsuited(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, le
 def spelled_in_bytes(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, lengths: Lengths) -> str:
     """What is wrong where a text needs more tokens than it has characters; empty where nothing is."""
     counts = [len(ids) for ids in rows]
-    share = pieces_per_character(columns, counts, reader.special[len(columns) - 1])
-    if share <= MOST_PIECES:
+    share = tokens_per_character(columns, counts, reader.special[len(columns) - 1])
+    if share <= MOST_TOKENS_PER_CHARACTER:
         return ""
     first = len("".join("".join(texts[0].split()) for texts in columns))
     return (

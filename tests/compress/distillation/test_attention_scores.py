@@ -26,7 +26,9 @@ def heads(x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_logits_are_those_of_eager_attention(tiny: Callable[..., Any], batch: Callable[..., Any], family: str) -> None:
+def test_logits_equal_those_of_eager_attention(
+    tiny: Callable[..., Any], batch: Callable[..., Any], family: str
+) -> None:
     model = tiny(family)
     model.set_attn_implementation("eager")
     eager = model(**batch(family)).logits
@@ -66,7 +68,7 @@ def test_gradients_reach_the_query(tiny: Callable[..., Any], batch: Callable[...
 
 
 @pytest.mark.parametrize("before", ["sdpa", "eager"])
-def test_each_model_gets_its_implementation_back(tiny: Callable[..., Any], before: str) -> None:
+def test_each_models_implementation_is_restored(tiny: Callable[..., Any], before: str) -> None:
     student, teacher = tiny("bert", layers=2), tiny("roberta")
     student.set_attn_implementation(before)
     teacher.set_attn_implementation("eager")
@@ -76,7 +78,7 @@ def test_each_model_gets_its_implementation_back(tiny: Callable[..., Any], befor
     assert teacher.config._attn_implementation == "eager"
 
 
-def test_the_implementation_comes_back_after_an_error(tiny: Callable[..., Any]) -> None:
+def test_implementation_is_restored_after_an_error(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     before = model.config._attn_implementation
     with pytest.raises(KeyError), hook_attention_scores(model):
@@ -84,14 +86,14 @@ def test_the_implementation_comes_back_after_an_error(tiny: Callable[..., Any]) 
     assert model.config._attn_implementation == before != "xtc_scores"
 
 
-def test_a_family_with_attention_code_of_its_own_is_refused(tiny: Callable[..., Any]) -> None:
+def test_family_with_its_own_attention_code_is_refused(tiny: Callable[..., Any]) -> None:
     config = transformers.MPNetConfig(
         vocab_size=101, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
     )
     model, other = transformers.MPNetForSequenceClassification(config), tiny("bert")
     before = other.config._attn_implementation
     with (
-        pytest.raises(EncoderError, match="mpnet computes attention by code of its own"),
+        pytest.raises(EncoderError, match="mpnet has its own attention code"),
         hook_attention_scores(other, model),
     ):
         pass

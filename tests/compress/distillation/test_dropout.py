@@ -36,19 +36,19 @@ def test_value_and_gradient_follow_one_mask() -> None:
     assert torch.equal(y, x * mask) and torch.equal(x.grad, mask)
 
 
-def test_it_is_torchs_own_where_there_is_nothing_to_drop() -> None:
+def test_dropout_equals_torchs_in_evaluation_and_at_the_extremes() -> None:
     x = torch.randn(4, 4)
     assert torch.equal(dropout(x, 0.3, False), x)
     assert torch.equal(dropout(x, 0.0, True), x)
     assert torch.equal(dropout(x, 1.0, True), torch.zeros(4, 4))
 
 
-def test_no_number_of_a_16_bit_tensor_becomes_another_than_torchs() -> None:
+def test_sixteen_bit_results_equal_torchs() -> None:
     x = torch.ones(64, 64, dtype=torch.bfloat16)
     assert set(dropout(x, 0.1, True).unique().tolist()) == set(F.dropout(x, 0.1, True).unique().tolist())
 
 
-def test_a_models_layers_use_it_inside_the_block_only() -> None:
+def test_model_uses_cheap_dropout_only_within_the_block() -> None:
     model = nn.Sequential(nn.Linear(30, 30), nn.Dropout(0.5))
     x = torch.randn(20, 30)
     with cheap_dropout(model):

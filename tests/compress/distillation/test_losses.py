@@ -41,7 +41,7 @@ def numpy_error(pair: Pairs, counted: np.ndarray) -> float:
     )
 
 
-def test_hidden_loss_against_numpy() -> None:
+def test_hidden_loss_equals_numpy() -> None:
     pair, real = pairs(*HIDDEN), MASK.numpy().astype(bool)
     assert float(hidden_loss(*pair, MASK)) == pytest.approx(numpy_error(pair, real[:, :, None]), rel=1e-5)
     everything = numpy_error(pair, np.ones_like(real)[:, :, None])
@@ -49,7 +49,7 @@ def test_hidden_loss_against_numpy() -> None:
     assert abs(everything - numpy_error(pair, real[:, :, None])) > 0.01
 
 
-def test_attention_loss_against_numpy() -> None:
+def test_attention_loss_equals_numpy() -> None:
     pair, real = pairs(*ATTENTION), MASK.numpy().astype(bool)
     both = real[:, None, :, None] & real[:, None, None, :]
     assert float(attention_loss(*pair, MASK)) == pytest.approx(numpy_error(pair, both), rel=1e-5)
@@ -58,7 +58,7 @@ def test_attention_loss_against_numpy() -> None:
     assert abs(everything - numpy_error(pair, both)) > 0.01
 
 
-def test_terms_by_hand() -> None:
+def test_losses_match_hand_computed_values() -> None:
     one, other = [torch.zeros(1, 2, 2)], [torch.tensor([[[1.0, 3.0], [100.0, 100.0]]])]
     assert float(hidden_loss(one, other, torch.tensor([[1, 0]]))) == 5.0
     assert float(hidden_loss(one, other, None)) == 5002.5
@@ -72,7 +72,7 @@ def test_terms_by_hand() -> None:
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 1000), size=st.floats(-1e4, 1e4))
 @pytest.mark.parametrize(("loss", "shape"), [(hidden_loss, HIDDEN), (attention_loss, ATTENTION)])
-def test_padding_content_does_not_count(loss: Any, shape: tuple[int, ...], seed: int, size: float) -> None:
+def test_content_of_padding_does_not_change_losses(loss: Any, shape: tuple[int, ...], seed: int, size: float) -> None:
     student, teacher = pairs(*shape, seed=seed)
     real = MASK[:, :, None] if loss is hidden_loss else MASK[:, None, :, None] * MASK[:, None, None, :]
     changed = [torch.where(real.bool().expand(one.shape), one, size * torch.ones_like(one)) for one in student]
@@ -82,7 +82,7 @@ def test_padding_content_does_not_count(loss: Any, shape: tuple[int, ...], seed:
 
 
 @pytest.mark.parametrize("loss", [hidden_loss, attention_loss])
-def test_padding_to_a_longer_batch_does_not_count(loss: Any) -> None:
+def test_more_padding_does_not_change_losses(loss: Any) -> None:
     shape, extra = (HIDDEN, (0, 0, 0, 3)) if loss is hidden_loss else (ATTENTION, (0, 3, 0, 3))
     student, teacher = pairs(*shape)
     longer = [torch.nn.functional.pad(one, extra, value=7.0) for one in student]
@@ -91,19 +91,19 @@ def test_padding_to_a_longer_batch_does_not_count(loss: Any) -> None:
     assert float(loss(longer, other, mask)) == pytest.approx(float(loss(student, teacher, MASK)), rel=1e-6)
 
 
-def test_no_gradient_at_padding() -> None:
+def test_padding_gets_no_gradient() -> None:
     student, teacher = pairs(*HIDDEN, count=1)
     student[0].requires_grad_()
     hidden_loss(student, teacher, MASK).backward()
     assert ((student[0].grad != 0).all(-1) == MASK.bool()).all()
 
 
-def test_as_many_states_on_both_sides() -> None:
+def test_different_numbers_of_states_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         hidden_loss([torch.zeros(1, 1, 1)] * 2, [torch.zeros(1, 1, 1)], None)
 
 
-def test_soft_cross_entropy_against_numpy() -> None:
+def test_soft_cross_entropy_equals_numpy() -> None:
     (student,), (teacher,) = pairs(6, 3, count=1)
     s, t = student.numpy().astype(float), teacher.numpy().astype(float)
     target = np.exp(t) / np.exp(t).sum(1, keepdims=True)
@@ -112,7 +112,7 @@ def test_soft_cross_entropy_against_numpy() -> None:
     assert float(logit_loss(student, teacher)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_soft_cross_entropy_is_a_mean_over_classes_too() -> None:
+def test_soft_cross_entropy_averages_over_classes_too() -> None:
     student, teacher = torch.zeros(2, 2), torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
     assert float(soft_cross_entropy(student, teacher)) == pytest.approx(math.log(2) / 2)
     tilted = torch.tensor([[math.log(3.0), 0.0]])
@@ -120,11 +120,11 @@ def test_soft_cross_entropy_is_a_mean_over_classes_too() -> None:
     assert float(soft_cross_entropy(tilted, tilted)) == pytest.approx(expected)
 
 
-def test_logit_loss_of_a_regression_is_the_squared_error() -> None:
+def test_logit_loss_of_a_regression_is_the_mean_squared_error() -> None:
     assert float(logit_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [5.0]]))) == 6.5
 
 
-def test_label_loss() -> None:
+def test_label_loss_matches_hand_computed_values() -> None:
     logits, labels = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]]), torch.tensor([1, 0])
     assert float(label_loss(logits, labels)) == pytest.approx((-math.log(0.75) + math.log(2)) / 2)
     assert float(label_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([3.0, 5.0]))) == 6.5
@@ -158,6 +158,6 @@ def test_each_student_layer_learns_from_its_teacher_layer() -> None:
     assert all(loss.ndim == 0 for loss in losses.values())
 
 
-def test_only_the_terms_asked_for() -> None:
+def test_only_requested_terms_are_computed() -> None:
     student = SimpleNamespace(logits=torch.zeros(2, 3))
     assert list(distillation_terms(("labels",), student, None, (), (), None, torch.tensor([0, 1]))) == ["labels"]

@@ -34,27 +34,29 @@ from xtc_study.studies import load_study
         pytest.param([[0, 0]], ActivationFormat(8, "tensor"), [[0, 0]], 0, id="a tensor of zeros"),
     ],
 )
-def test_integers_and_scale_by_hand(x: list, fmt: ActivationFormat, integers: list, scale: object) -> None:
+def test_integers_and_scale_match_hand_computed_values(
+    x: list, fmt: ActivationFormat, integers: list, scale: object
+) -> None:
     quantized = quantize_activation(torch.tensor(x, dtype=torch.float32), fmt)
     assert quantized.integers.tolist() == integers
     assert quantized.scale is not None
     assert quantized.scale.tolist() == scale
 
 
-def test_tokens_are_the_last_dimension() -> None:
+def test_token_scales_cover_the_last_dimension() -> None:
     quantized = quantize_activation(torch.ones(2, 3, 5), ActivationFormat(8, "token"))
     assert quantized.scale is not None
     assert quantized.scale.shape == (2, 3, 1)
 
 
-def test_a_given_limit_clips_what_is_larger() -> None:
+def test_given_limit_clips_larger_values() -> None:
     fmt = ActivationFormat(8, "tensor", static=True)
     quantized = quantize_activation(torch.tensor([[500.0, -500.0, 10.0]]), fmt, limit=torch.tensor(127.0))
     assert quantized.integers.tolist() == [[127, -127, 10]]
     assert float(quantized.scale) == 1.0
 
 
-def test_static_range_is_a_running_mean_in_training_and_fixed_in_evaluation() -> None:
+def test_static_range_moves_in_training_and_is_fixed_in_evaluation() -> None:
     limits = StaticRange()
     assert float(limits(torch.tensor([[-10.0, 4.0]]))) == 10.0, "the first batch sets it"
     assert float(limits(torch.tensor([[30.0, 4.0]]))) == pytest.approx(0.95 * 10 + 0.05 * 30, abs=1e-5)
@@ -63,26 +65,26 @@ def test_static_range_is_a_running_mean_in_training_and_fixed_in_evaluation() ->
     assert list(limits.state_dict()) == ["limit"]
 
 
-def test_static_range_waits_for_the_first_batch_that_is_not_zero() -> None:
+def test_static_range_ignores_batches_of_zeros() -> None:
     limits = StaticRange()
     limits(torch.zeros(2, 2))
     assert float(limits(torch.tensor([[5.0]]))) == 5.0
 
 
 @pytest.mark.parametrize("bits", [1, 9, 32, 4.5, 8.0, True, "8", None])
-def test_bits_no_format_has(bits: Any) -> None:
+def test_invalid_bits_are_refused(bits: Any) -> None:
     with pytest.raises(ValueError, match=f"activation bits={bits!r}: expected 2 to 8"):
         ActivationFormat(bits)
 
 
 @pytest.mark.parametrize(("scale", "static"), [("tokens", False), ("row", False), (None, True), ("tensor", 1)])
-def test_scales_no_format_has(scale: Any, static: Any) -> None:
+def test_invalid_scales_are_refused(scale: Any, static: Any) -> None:
     with pytest.raises(ValueError, match=r"activation (scale|static)=.*: expected"):
         ActivationFormat(8, scale, static)
 
 
 def released(x: torch.Tensor, bits: int) -> torch.Tensor:
-    """What DeepSpeed's SymQuantizer makes of each row of x: max|x| / 2^(b-1), clipped at the top."""
+    """Quantise each row of x as DeepSpeed's SymQuantizer does: scale max|x| / 2^(b-1), clipped at the top."""
     levels = 2 ** (bits - 1)
     scale = x.abs().amax(-1, keepdim=True) / levels
     return (x / scale).round().clamp(-levels, levels - 1) * scale
@@ -91,8 +93,8 @@ def released(x: torch.Tensor, bits: int) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("features", "bits", "ratio"), [(768, 4, 1.29), (312, 4, 1.27), (768, 8, 1.01), (768, 2, 3.0)]
 )
-def test_the_error_beside_the_released_codes_is_what_is_said(features: int, bits: int, ratio: float) -> None:
-    """Of Gaussian inputs. The finer scale was said to cost an eighth of the range; at 4 bits it is the better one."""
+def test_error_relative_to_the_released_code_matches_the_docstring(features: int, bits: int, ratio: float) -> None:
+    """On Gaussian inputs. The finer scale loses an eighth of the range, but at 4 bits its error is smaller."""
     x = torch.randn(2000, features, generator=torch.Generator().manual_seed(0))
     integers, scale = quantize_activation(x, ActivationFormat(bits))
     assert scale is not None
@@ -103,7 +105,7 @@ def test_the_error_beside_the_released_codes_is_what_is_said(features: int, bits
     assert any("A4 is handicapped" in limit and "1.27 times" in limit for limit in load_study("12_bits").limits)
 
 
-def test_a_static_range_a_token_is_refused() -> None:
+def test_static_range_per_token_is_refused() -> None:
     with pytest.raises(ValueError, match="scale='tensor'"):
         ActivationFormat(8, "token", static=True)
 
@@ -114,7 +116,7 @@ def test_a_static_range_a_token_is_refused() -> None:
     bits=st.integers(2, 8),
     scale=st.sampled_from(["token", "tensor"]),
 )
-def test_error_within_half_a_step(values: list[float], bits: int, scale: str) -> None:
+def test_error_is_at_most_half_a_step(values: list[float], bits: int, scale: str) -> None:
     x = torch.tensor([values])
     quantized = quantize_activation(x, ActivationFormat(bits, scale))
     assert quantized.scale is not None

@@ -17,7 +17,7 @@ from xtc_study.packed.loading import load
 from xtc_study.recipe import Recipe, RecipeError
 
 
-def test_by_hand_two_positions_two_bits() -> None:
+def test_attention_matches_hand_computed_values() -> None:
     """At 2 bits each row becomes -max, 0 or max."""
     query = torch.tensor([[[[1.0, 0.2], [0.1, -2.0]]]])  # rows to [1, 0] and [0, -2]
     key = torch.tensor([[[[4.0, 3.0], [0.0, 1.0]]]])  # rows to [4, 4] and [0, 1]
@@ -41,7 +41,7 @@ def test_the_gradient_passes_straight_through() -> None:
     assert query.grad.tolist() == [[[[127.0, 50.0]]]] and key.grad.tolist() == [[[[127.0, -3.0]]]]
 
 
-def test_eight_bits_are_near_full_precision_and_two_are_not() -> None:
+def test_eight_bits_are_close_to_full_precision_and_two_are_not() -> None:
     torch.manual_seed(0)
     operands = [torch.randn(2, 4, 9, 16) for _ in range(3)]
     plain, _ = attention_with_scores(nn.Module(), *operands, None)
@@ -52,7 +52,7 @@ def test_eight_bits_are_near_full_precision_and_two_are_not() -> None:
     assert 0 < errors[8] < 0.01 < errors[4] < errors[2]
 
 
-def test_a_students_scores_are_read_and_padding_changes_nothing(
+def test_student_scores_are_returned_and_ignore_padding(
     tiny: Callable[..., Any], batch: Callable[..., Any], family: str
 ) -> None:
     student, teacher, inputs = tiny(family), tiny(family, seed=1), batch(family)
@@ -69,7 +69,7 @@ def test_a_students_scores_are_read_and_padding_changes_nothing(
         assert torch.allclose(padded, student(**alone).logits, atol=2e-3)
 
 
-def test_the_packed_file_attends_as_the_student_did(
+def test_packed_file_computes_the_students_attention(
     tiny: Callable[..., Any], batch: Callable[..., Any], family: str, tmp_path: Path
 ) -> None:
     recipe = Recipe.of(task="rte", weight_bits=1, quantise_attention=True, activation_bits=4)
@@ -82,9 +82,9 @@ def test_the_packed_file_attends_as_the_student_did(
     with torch.inference_mode():
         expected = student(**inputs).logits
         assert torch.equal(loaded(**inputs).logits, expected)
-        assert not torch.equal(plain(**inputs).logits, expected), "it does make a difference"
+        assert not torch.equal(plain(**inputs).logits, expected), "quantised attention changes the logits"
 
 
-def test_nothing_to_quantize_is_an_error() -> None:
+def test_quantised_attention_without_activation_bits_is_refused() -> None:
     with pytest.raises(RecipeError, match="quantise_attention needs activation_bits of 2 to 8"):
         Recipe.of(task="rte", quantise_attention=True, activation_bits=32)

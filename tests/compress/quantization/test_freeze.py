@@ -1,4 +1,4 @@
-"""Integers and scales are fixed when training ends, as the forward pass computes them, and not computed again."""
+"""Integers and scales are frozen when training ends, as the forward pass computes them, and never recomputed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def student(tiny: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def another_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From now on every mean of magnitudes is another one, as on another device."""
+    """Change every mean of magnitudes, as another device would."""
     binary, ternary = quantizers.binary, quantizers.ternary
 
     def other(rule: Callable[..., Quantized]) -> Callable[..., Quantized]:
@@ -59,7 +59,7 @@ def another_order(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", FORMATS)
-def test_frozen_is_what_the_forward_pass_computed(
+def test_frozen_values_equal_those_of_the_forward_pass(
     student: Callable[..., Any], batch: Callable[..., Any], another_order: Callable[[], None], name: str
 ) -> None:
     model = student(**FORMATS[name])
@@ -67,12 +67,12 @@ def test_frozen_is_what_the_forward_pass_computed(
     freeze(model)
     assert torch.equal(model(**batch("bert")).logits, before)
     another_order()
-    assert torch.equal(model(**batch("bert")).logits, before), "nothing is summed again"
+    assert torch.equal(model(**batch("bert")).logits, before), "nothing is recomputed"
     assert torch.equal(copy.deepcopy(model)(**batch("bert")).logits, before)
-    assert list(model.state_dict()) == state, "a saved step holds the latent weights alone"
+    assert list(model.state_dict()) == state, "a saved step holds only the latent weights"
 
 
-def test_what_is_kept() -> None:
+def test_freezing_keeps_int8_integers_and_float32_scales() -> None:
     layer = LowBitLinear(nn.Linear(4, 2), WeightFormat(2, "row"), None)
     layer.weight.data = torch.tensor([[1.0, -2.0, 0.5, -0.5], [8.0, 1.0, 0.0, 5.0]])
     layer.freeze_weight()
@@ -99,8 +99,8 @@ def test_frozen_layer_thaws_on_training_or_new_weights() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("rows", [2, 101, 2500])
-def test_a_table_is_frozen_as_lookups_of_many_rows_give_it(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for a GPU, which sums in another order where rows are few."""
+def test_table_is_frozen_as_lookups_of_many_rows(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for a GPU, which sums in another order if there are few rows."""
     right = quantizers.ternary
 
     def by_count(groups: torch.Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
@@ -114,13 +114,11 @@ def test_a_table_is_frozen_as_lookups_of_many_rows_give_it(rows: int, monkeypatc
     freeze(table)
     assert table.stored_weight().integers.shape == (rows, 24) and table.stored_weight().scale.shape == (rows, 1)
     assert torch.equal(table(ids), before)
-    assert torch.equal(table(ids[:3]), before[:3]), "few rows are what they are among many"
+    assert torch.equal(table(ids[:3]), before[:3]), "a lookup of few rows equals one of many"
 
 
 @torch.no_grad()
-def test_a_vocabulary_is_cut_out_of_what_was_frozen(
-    student: Callable[..., Any], another_order: Callable[[], None]
-) -> None:
+def test_cut_vocabulary_keeps_frozen_rows(student: Callable[..., Any], another_order: Callable[[], None]) -> None:
     model, kept = student(weight_bits=2), [0, 3, 50, 100]
     freeze(model)
     table = model.get_input_embeddings()
@@ -135,7 +133,9 @@ def test_a_vocabulary_is_cut_out_of_what_was_frozen(
 @pytest.mark.parametrize("bits", [1, 2, 4])
 @pytest.mark.parametrize("value", [1e38, float("inf"), float("nan")])
 @pytest.mark.parametrize("place", ["bert.encoder.layer.2.output.dense", "bert.embeddings.word_embeddings"])
-def test_weights_no_file_can_hold_are_named(student: Callable[..., Any], bits: int, value: float, place: str) -> None:
+def test_error_names_the_module_with_a_non_finite_scale(
+    student: Callable[..., Any], bits: int, value: float, place: str
+) -> None:
     model = student(weight_bits=bits)
     weight = model.get_submodule(place).weight
     weight[1] = value
@@ -147,7 +147,7 @@ def test_weights_no_file_can_hold_are_named(student: Callable[..., Any], bits: i
         freeze(model)
 
 
-def test_layers_that_are_not_quantized_are_not_frozen(student: Callable[..., Any]) -> None:
+def test_full_precision_layers_are_not_frozen(student: Callable[..., Any]) -> None:
     model = student(weight_bits=32)
     freeze(model)
     layers = [module for module in model.modules() if isinstance(module, Freezable)]

@@ -32,7 +32,7 @@ def quantized_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tens
     [None, *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4"))],
     ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}" if fmt else "plain weight",
 )
-def test_value_and_gradients_are_those_of_the_quantized_linear(
+def test_value_and_gradients_equal_those_of_the_quantized_linear(
     weights: WeightFormat | None, activations: ActivationFormat | None
 ) -> None:
     layer = low_bit(weights, activations)
@@ -50,8 +50,8 @@ def test_value_and_gradients_are_those_of_the_quantized_linear(
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_quantization_takes_part() -> None:
-    """Guards the test above against layers that quantise nothing."""
+def test_quantization_changes_the_output() -> None:
+    """Guards the test above: a layer that quantises nothing would pass it."""
     x = torch.randn(3, 12)
     plain = low_bit(None, None)(x)
     assert torch.equal(plain, F.linear(x, low_bit(None, None).weight, low_bit(None, None).bias))
@@ -59,7 +59,7 @@ def test_quantization_takes_part() -> None:
         assert not torch.allclose(low_bit(weights, activations)(x), plain, atol=1e-5)
 
 
-def test_by_hand() -> None:
+def test_low_bit_linear_matches_hand_computed_values() -> None:
     linear = nn.Linear(2, 2)
     linear.weight = nn.Parameter(torch.tensor([[1.0, -3.0], [0.0, 6.0]]))
     linear.bias = nn.Parameter(torch.tensor([1.0, -1.0]))
@@ -68,7 +68,7 @@ def test_by_hand() -> None:
     assert layer(torch.tensor([[254.0, -1.0]])).tolist() == [[509.0, 761.0]]
 
 
-def test_clip_stops_the_gradient_outside_and_only_there() -> None:
+def test_clip_stops_only_gradients_outside_it() -> None:
     weights = WeightFormat(1, "row", clip=0.15)
     layer = low_bit(weights, None)
     outside = layer.weight.abs() > 0.15
@@ -84,7 +84,7 @@ def test_clip_stops_the_gradient_outside_and_only_there() -> None:
     assert (layer.weight.grad[~outside] != 0).all()
 
 
-def test_a_weight_at_the_clip_still_learns() -> None:
+def test_weight_at_the_clip_still_gets_a_gradient() -> None:
     layer = low_bit(WeightFormat(1, clip=0.5), None)
     with torch.no_grad():
         layer.weight.fill_(0.5)
@@ -92,7 +92,7 @@ def test_a_weight_at_the_clip_still_learns() -> None:
     assert torch.equal(layer.weight.grad, torch.ones(8, 12))
 
 
-def test_without_bias() -> None:
+def test_linear_without_bias() -> None:
     layer = low_bit(WeightFormat(1), BY_TOKEN, bias=False)
     x = torch.randn(3, 12, requires_grad=True)
     layer(x).sum().backward()
@@ -100,7 +100,7 @@ def test_without_bias() -> None:
     assert x.grad is not None
 
 
-def test_parameters_are_the_linears_own() -> None:
+def test_low_bit_linear_shares_the_linears_parameters() -> None:
     linear = nn.Linear(12, 8)
     layer = LowBitLinear(linear, WeightFormat(1), BY_TOKEN)
     assert layer.weight is linear.weight
@@ -155,7 +155,7 @@ def test_embedding_looks_up_quantized_rows(table: Callable[[int], LowBitEmbeddin
     assert not torch.equal(layer(ids), layer.weight[ids])
 
 
-def test_embedding_gradient_reaches_the_rows_looked_up_only(table: Callable[[int], LowBitEmbedding]) -> None:
+def test_embedding_gradient_reaches_only_the_rows_looked_up(table: Callable[[int], LowBitEmbedding]) -> None:
     layer = table(1)
     layer(torch.tensor([[3, 7, 0], [3, 9, 0]])).sum().backward()
     expected = torch.zeros(10, 6)
@@ -163,6 +163,6 @@ def test_embedding_gradient_reaches_the_rows_looked_up_only(table: Callable[[int
     assert torch.equal(layer.weight.grad, expected), "3 twice, 7 and 9 once, the padding row never"
 
 
-def test_embedding_needs_one_scale_a_row() -> None:
+def test_embedding_needs_one_scale_per_row() -> None:
     with pytest.raises(ValueError, match=r"granularity='tensor'"):
         LowBitEmbedding(nn.Embedding(4, 4), WeightFormat(1, "tensor"))

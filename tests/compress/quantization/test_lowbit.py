@@ -27,7 +27,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 @pytest.mark.parametrize("pooler", [True, False], ids=["with pooler", "without pooler"])
-def test_replaces_the_layers_the_head_and_the_word_table(tiny: Callable[..., Any], family: str, pooler: bool) -> None:
+def test_layers_head_and_word_table_are_replaced(tiny: Callable[..., Any], family: str, pooler: bool) -> None:
     model = tiny(family)
     parts = encoder_parts(model)
     assert len(parts.layer_linears) == 24
@@ -52,7 +52,7 @@ def test_replaces_the_layers_the_head_and_the_word_table(tiny: Callable[..., Any
         pytest.param({"weight_bits": 1, "embedding_bits": 32}, 25, 0, id="table left"),
     ],
 )
-def test_what_each_choice_replaces(
+def test_each_recipe_field_replaces_its_modules(
     tiny: Callable[..., Any], family: str, fields: dict, linears: int, tables: int
 ) -> None:
     model = tiny(family)
@@ -78,7 +78,9 @@ def test_recipe_fields_reach_the_layers(tiny: Callable[..., Any]) -> None:
     assert layer.activation_format == ActivationFormat(4, "tensor", static=True)
 
 
-def test_full_precision_changes_no_logit(tiny: Callable[..., Any], batch: Callable[..., Any], family: str) -> None:
+def test_full_precision_recipe_changes_no_logit(
+    tiny: Callable[..., Any], batch: Callable[..., Any], family: str
+) -> None:
     model = tiny(family)
     with torch.no_grad():
         before = model(**batch(family)).logits
@@ -98,13 +100,13 @@ def test_parameters_keep_their_names_and_values(tiny: Callable[..., Any], family
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_keeps_the_mode(tiny: Callable[..., Any], training: bool) -> None:
+def test_replaced_modules_keep_the_training_mode(tiny: Callable[..., Any], training: bool) -> None:
     model = tiny("bert").train(training)
     make_low_bit(model, recipe(weight_bits=1, activation_scale="tensor", activation_range="static"))
     assert {module.training for module in model.modules()} == {training}
 
 
-def test_groups_that_do_not_divide_replace_nothing(tiny: Callable[..., Any]) -> None:
+def test_groups_that_do_not_divide_are_refused_before_any_replacement(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     with pytest.raises(ValueError, match="group:64"):
         make_low_bit(model, recipe(weight_bits=1, granularity="group:64"))

@@ -71,7 +71,9 @@ Rows = list[list[float]]
         pytest.param([[30, -3, 1]], WeightFormat(3, clip=3.0), [[3, -3, 1]], [[1]], id="3 bits clipped"),
     ],
 )
-def test_integers_and_scale_by_hand(weight: Rows, fmt: WeightFormat, integers: Rows, scale: Rows) -> None:
+def test_integers_and_scale_match_hand_computed_values(
+    weight: Rows, fmt: WeightFormat, integers: Rows, scale: Rows
+) -> None:
     quantized = quantize_weight(torch.tensor(weight, dtype=torch.float32), fmt)
     assert quantized.integers.tolist() == integers
     assert quantized.scale.tolist() == scale
@@ -82,14 +84,14 @@ def test_integers_and_scale_by_hand(weight: Rows, fmt: WeightFormat, integers: R
     ("granularity", "shape"), [("tensor", (1, 1)), ("row", (4, 1)), ("group:3", (4, 2)), ("group:6", (4, 1))]
 )
 @pytest.mark.parametrize("bits", [1, 2, 5])
-def test_scale_shapes(bits: int, granularity: str, shape: tuple[int, int]) -> None:
+def test_scale_has_the_shape_of_its_granularity(bits: int, granularity: str, shape: tuple[int, int]) -> None:
     weight = torch.arange(24.0).reshape(4, 6)
     quantized = quantize_weight(weight, WeightFormat(bits, granularity))
     assert quantized.scale.shape == shape
     assert quantized.integers.shape == dequantize(quantized).shape == (4, 6)
 
 
-def test_dequantize_by_hand() -> None:
+def test_dequantize_matches_hand_computed_values() -> None:
     weight = torch.tensor([[1.0, -3.0, 2.0, 2.0], [0.0, 6.0, -1.0, -2.0]])
     assert dequantize(quantize_weight(weight, WeightFormat(1))).tolist() == [
         [2.125, -2.125, 2.125, 2.125],
@@ -113,7 +115,7 @@ def test_zeros_stay_zeros(bits: int, granularity: str) -> None:
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
-def test_the_last_group_is_its_own(bits: int) -> None:
+def test_changing_the_last_group_changes_no_other(bits: int) -> None:
     """Changing one group changes no other."""
     weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     changed = weight.clone()
@@ -125,13 +127,13 @@ def test_the_last_group_is_its_own(bits: int) -> None:
     assert torch.equal(one, other)
 
 
-def test_groups_that_do_not_divide() -> None:
+def test_groups_that_do_not_divide_the_columns_are_refused() -> None:
     with pytest.raises(ValueError, match=r"'group:4'.*10 columns"):
         quantize_weight(torch.ones(2, 10), WeightFormat(1, "group:4"))
 
 
 @pytest.mark.parametrize("bits", [-1, 0, 9, 32, 1.5, 2.0, True, "1", None])
-def test_bits_no_format_has(bits: Any) -> None:
+def test_invalid_bits_are_refused(bits: Any) -> None:
     with pytest.raises(ValueError, match=f"bits={bits!r}: expected 1 "):
         WeightFormat(bits)
 
@@ -139,30 +141,30 @@ def test_bits_no_format_has(bits: Any) -> None:
 @pytest.mark.parametrize(
     "granularity", ["group:0", "group:", "group:-4", "group:1.5", "group:\u0663", "group: 4", "rows", "", None, 64]
 )
-def test_granularities_no_format_has(granularity: Any) -> None:
+def test_invalid_granularities_are_refused(granularity: Any) -> None:
     for use in (lambda: WeightFormat(1, granularity), lambda: grouped(torch.ones(2, 4), granularity)):
         with pytest.raises(ValueError, match=rf"granularity={re.escape(repr(granularity))}: expected 'tensor'"):
             use()
 
 
 @pytest.mark.parametrize("clip", [0, -1.0, True, float("nan"), float("inf"), "2.5"])
-def test_clips_no_format_has(clip: Any) -> None:
+def test_invalid_clips_are_refused(clip: Any) -> None:
     with pytest.raises(ValueError, match=f"clip={clip!r}: expected a number above 0"):
         WeightFormat(1, clip=clip)
 
 
 @pytest.mark.parametrize("fmt", [WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")])
-def test_magnitudes_beyond_float32_give_no_scale(fmt: WeightFormat) -> None:
-    """Ternary gave zeros with scale 0 here, as of a matrix of zeros; DeepSpeed's gives NaN."""
+def test_magnitudes_beyond_float32_give_a_non_finite_scale(fmt: WeightFormat) -> None:
+    """Ternary once gave zeros with scale 0 here, as for a matrix of zeros; DeepSpeed's gives NaN."""
     weight = torch.tensor([[3e38, -3e38, 3e38, 3e38], [1.0, 1.0, 1.0, 1.0]])
     scale = quantize_weight(weight, fmt).scale
     assert not torch.isfinite(scale[0]).any()
-    assert fmt.granularity == "tensor" or (scale[1] == 1).all(), "other groups are what they are"
+    assert fmt.granularity == "tensor" or (scale[1] == 1).all(), "other groups do not change"
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 8])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_a_weight_that_is_not_finite_gives_no_scale(bits: int, value: float) -> None:
+def test_non_finite_weight_gives_a_non_finite_scale(bits: int, value: float) -> None:
     assert not torch.isfinite(quantize_weight(torch.tensor([[1.0, value]]), WeightFormat(bits)).scale).any()
 
 
@@ -175,7 +177,7 @@ MATRICES = arrays(
 
 @settings(deadline=None, max_examples=60)
 @given(matrix=MATRICES, bits=st.integers(3, 8), granularity=st.sampled_from(["tensor", "row", "group:1"]))
-def test_error_within_half_a_step(matrix: np.ndarray, bits: int, granularity: str) -> None:
+def test_error_is_at_most_half_a_step(matrix: np.ndarray, bits: int, granularity: str) -> None:
     weight = torch.from_numpy(matrix)
     quantized = quantize_weight(weight, WeightFormat(bits, granularity))
     largest = 2 ** (bits - 1) - 1
@@ -210,5 +212,5 @@ def test_quantizing_twice_changes_no_integer(matrix: np.ndarray, bits: int, gran
 
 
 @pytest.mark.parametrize(("bits", "largest"), [(1, 1), (2, 1), (3, 3), (4, 7), (8, 127)])
-def test_the_largest_integer_of_a_format(bits: int, largest: int) -> None:
+def test_largest_integer_of_each_bit_width(bits: int, largest: int) -> None:
     assert largest_integer(bits) == WeightFormat(bits).largest == largest

@@ -20,7 +20,7 @@ from xtc_study.recipe import Recipe
 BY_TOKEN = ActivationFormat(8)
 
 
-def test_integers_times_scale_are_the_value() -> None:
+def test_value_is_integers_times_scale() -> None:
     x = torch.randn(2, 3, 8, requires_grad=True)
     found, (integers, scale) = linear_input(x, BY_TOKEN, torch.float32, None), quantize_activation(x, BY_TOKEN)
     assert torch.equal(found.integers, integers) and torch.equal(found.value, integers * scale)
@@ -40,7 +40,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_one_tensor_is_quantized_once_in_one_pass(calls: list[int]) -> None:
+def test_tensor_is_quantized_once_per_pass(calls: list[int]) -> None:
     x = torch.randn(2, 8)
     with one_pass():
         first = linear_input(x, BY_TOKEN, torch.float32, None)
@@ -51,7 +51,7 @@ def test_one_tensor_is_quantized_once_in_one_pass(calls: list[int]) -> None:
     assert len(calls) == 3
 
 
-def test_queries_keys_and_values_share_one(
+def test_queries_keys_and_values_share_one_quantized_input(
     tiny: Callable[..., Any], batch: Callable[..., Any], calls: list[int]
 ) -> None:
     model = tiny("bert", layers=4)
@@ -68,7 +68,7 @@ CHANGES: dict[str, Callable[[torch.Tensor], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_linear_sees_that_its_input_changed(change: str) -> None:
+def test_linear_notices_a_changed_input(change: str) -> None:
     layer = LowBitLinear(nn.Linear(8, 4, bias=False), WeightFormat(1), BY_TOKEN)
     x = torch.randn(2, 8)
     before = layer(x).detach()
@@ -77,7 +77,7 @@ def test_a_linear_sees_that_its_input_changed(change: str) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_block_sees_that_its_input_changed(tiny: Callable[..., Any], change: str) -> None:
+def test_block_notices_a_changed_input(tiny: Callable[..., Any], change: str) -> None:
     model = tiny("bert")
     make_low_bit(model, Recipe.of(task="toy-sentiment"))
     block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
@@ -88,7 +88,7 @@ def test_a_block_sees_that_its_input_changed(tiny: Callable[..., Any], change: s
 
 
 @pytest.mark.parametrize("error", [TypeError, KeyboardInterrupt])
-def test_a_pass_that_fails_or_is_stopped_is_over(
+def test_failed_or_interrupted_pass_clears_the_cache(
     tiny: Callable[..., Any], calls: list[int], error: type[BaseException]
 ) -> None:
     class Stops(nn.Module):
@@ -108,7 +108,7 @@ def test_a_pass_that_fails_or_is_stopped_is_over(
     assert len(calls) == 2
 
 
-def test_a_stopped_pass_leaves_no_old_answer(tiny: Callable[..., Any]) -> None:
+def test_interrupted_pass_leaves_no_stale_result(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     make_low_bit(model, Recipe.of(task="toy-sentiment"))
     block, x = model.bert.encoder.layer[0].attention.self, torch.randn(1, 3, 32)
@@ -121,7 +121,7 @@ def test_a_stopped_pass_leaves_no_old_answer(tiny: Callable[..., Any]) -> None:
     assert torch.equal(block.query(x), block.query(x.clone())) and not torch.equal(block.query(x), before)
 
 
-def test_a_block_that_shares_is_still_one_of_its_class(tiny: Callable[..., Any], calls: list[int]) -> None:
+def test_sharing_block_keeps_its_class(tiny: Callable[..., Any], calls: list[int]) -> None:
     model, x = tiny("bert"), torch.randn(1, 3, 32)
     block = model.bert.encoder.layer[0].attention.self
     kind, signature = type(block), inspect.signature(block.forward)
@@ -136,7 +136,7 @@ def test_a_block_that_shares_is_still_one_of_its_class(tiny: Callable[..., Any],
     assert torch.equal(again(x)[0], block(x)[0]) and len(calls) == 2
 
 
-def test_another_tensor_format_or_content_is_quantized_again() -> None:
+def test_changed_tensor_format_or_content_is_quantized_again() -> None:
     with one_pass():
         _another_is_quantized_again()
 
@@ -165,7 +165,7 @@ def test_inputs_are_not_shared_with_a_static_range_or_in_inference_mode() -> Non
         assert torch.equal(linear_input(y, BY_TOKEN, torch.float32, None).value, 2 * before.value)
 
 
-def test_an_input_left_alone_is_its_own_value() -> None:
+def test_full_precision_input_is_its_own_value() -> None:
     x = torch.randn(2, 8)
     found = linear_input(x, None, torch.bfloat16, None)
     assert found.scale is None and torch.equal(found.value, x.bfloat16()) and found.integers is found.value

@@ -26,12 +26,12 @@ from xtc_study.compress.reduction.layers import LayersError, hidden_state_map, l
         (12, (0,), (0,)),
     ],
 )
-def test_layers_of_the_student(depth: int, layers: Any, expected: tuple[int, ...]) -> None:
+def test_student_layers_match_hand_computed_values(depth: int, layers: Any, expected: tuple[int, ...]) -> None:
     assert layer_map(depth, layers) == expected
 
 
 @pytest.mark.parametrize("depth", range(1, 25))
-def test_every_count_gives_rising_layers_of_the_teacher(depth: int) -> None:
+def test_every_count_gives_ascending_teacher_layers(depth: int) -> None:
     for count in range(1, depth + 1):
         layers = layer_map(depth, count)
         assert len(layers) == count
@@ -53,7 +53,7 @@ def test_every_count_gives_rising_layers_of_the_teacher(depth: int) -> None:
     ],
     ids=str,
 )
-def test_layers_the_teacher_does_not_have(layers: Any, message: str) -> None:
+def test_layers_outside_the_teacher_are_refused(layers: Any, message: str) -> None:
     with pytest.raises(LayersError, match=re.escape(message)):
         layer_map(12, layers)
 
@@ -69,11 +69,11 @@ def test_layers_the_teacher_does_not_have(layers: Any, message: str) -> None:
     ],
     ids=["12", "6", "5", "4 from 1 to 10", "4 from 2 to 11"],
 )
-def test_hidden_states_as_in_the_authors_code(layers: tuple[int, ...], states: tuple[int, ...]) -> None:
+def test_hidden_state_map_matches_the_authors_code(layers: tuple[int, ...], states: tuple[int, ...]) -> None:
     assert hidden_state_map(layers) == states
 
 
-def test_an_encoder_cut_to_a_teacher_is_called_so() -> None:
+def test_error_about_teacher_layers_names_the_encoder() -> None:
     with pytest.raises(LayersError, match=r"teacher_layers=13: expected 1 to 12, the encoder's depth"):
         layer_map(12, 13, "teacher_layers", "encoder")
     with pytest.raises(LayersError, match=r"teacher_layers=\[1, 12\]: \[12\] outside the encoder's layers 0 to 11"):
@@ -88,7 +88,7 @@ STACK = {
 
 
 @pytest.mark.parametrize("layers", [(1, 3), (0,), (0, 1, 2, 3)], ids=str)
-def test_reduced_copies_these_layers_and_everything_else(
+def test_reduced_copies_the_layers_and_everything_else(
     tiny: Callable[..., Any], family: str, layers: tuple[int, ...]
 ) -> None:
     teacher = tiny(family)
@@ -117,14 +117,16 @@ def test_reduced_shares_no_memory(tiny: Callable[..., Any]) -> None:
     assert teacher.bert.encoder.layer[0].output.dense.weight.abs().sum() > 0
 
 
-def test_all_layers_give_the_teachers_logits(tiny: Callable[..., Any], batch: Callable[..., Any], family: str) -> None:
+def test_keeping_all_layers_gives_the_teachers_logits(
+    tiny: Callable[..., Any], batch: Callable[..., Any], family: str
+) -> None:
     teacher = tiny(family)
     student = reduced(teacher, (0, 1, 2, 3)).eval()
     with torch.no_grad():
         assert torch.equal(student(**batch(family)).logits, teacher(**batch(family)).logits)
 
 
-def test_a_kept_layer_attends_as_it_did() -> None:
+def test_kept_layer_keeps_its_kind_of_attention() -> None:
     """ModernBERT: layers 0 and 3 attend to the whole text, the others to 4 neighbours."""
     config = ModernBertConfig(
         vocab_size=101, hidden_size=32, num_hidden_layers=4, num_attention_heads=4, intermediate_size=64,

@@ -21,8 +21,18 @@ WORDS = ["bad", "badge", "cabbage", "face", "facade", "jade", "hid", "hidden", "
 
 
 def wordpiece() -> Any:
-    pieces = [*SPECIAL, *LETTERS, *(f"##{letter}" for letter in LETTERS), "bad", "##ge", "bi", "##gg", "##ed", "badge"]
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
+    vocabulary = [
+        *SPECIAL,
+        *LETTERS,
+        *(f"##{letter}" for letter in LETTERS),
+        "bad",
+        "##ge",
+        "bi",
+        "##gg",
+        "##ed",
+        "badge",
+    ]
+    return BertTokenizer(vocab={token: number for number, token in enumerate(vocabulary)})
 
 
 def byte_bpe() -> Any:
@@ -53,39 +63,39 @@ def whole(request: pytest.FixtureRequest) -> Any:
     return KINDS[request.param]()
 
 
-def pieces(tokenizer: Any, text: str) -> list[str]:
-    found: list[str] = tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
-    return found
+def tokens(tokenizer: Any, text: str) -> list[str]:
+    tokens_of_text: list[str] = tokenizer.convert_ids_to_tokens(tokenizer(text)["input_ids"])
+    return tokens_of_text
 
 
-def test_by_hand() -> None:
-    """'badge' is not used and goes; its word is then spelled bad, ##ge, and 'big' falls back on letters."""
+def test_cut_tokenizer_matches_hand_computed_tokens() -> None:
+    """'badge' is not used and is removed; its word is then spelled bad, ##ge, and 'bigged' falls back on letters."""
     tokenizer = wordpiece()
     kept = needed_tokens(tokenizer, tokenizer.convert_tokens_to_ids(["bad", "##ge", "##ed"]))
     assert kept == [*range(27), 29]
     smaller = cut_tokenizer(tokenizer, kept)
     gone = set(tokenizer.get_vocab()) - set(smaller.get_vocab())
     assert gone == {"bi", "##gg", "badge"}
-    assert pieces(tokenizer, "badge") == ["[CLS]", "badge", "[SEP]"]
-    assert pieces(smaller, "badge") == ["[CLS]", "bad", "##ge", "[SEP]"]
-    assert pieces(smaller, "bigged") == ["[CLS]", "b", "##i", "##g", "##ge", "##d", "[SEP]"]
+    assert tokens(tokenizer, "badge") == ["[CLS]", "badge", "[SEP]"]
+    assert tokens(smaller, "badge") == ["[CLS]", "bad", "##ge", "[SEP]"]
+    assert tokens(smaller, "bigged") == ["[CLS]", "b", "##i", "##g", "##ge", "##d", "[SEP]"]
     assert smaller("baded")["input_ids"] == [2, 25, 27, 3]
 
 
-def test_a_rule_stays_with_the_pieces_it_needs() -> None:
+def test_merge_rules_keep_the_tokens_they_need() -> None:
     tokenizer = RobertaTokenizer(
         vocab={
-            piece: number
-            for number, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcd", "bc", "abc", "cd"])
+            token: number
+            for number, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"abcd", "bc", "abc", "cd"])
         },
         merges=[("b", "c"), ("a", "bc"), ("c", "d")],
     )
     smaller = cut_tokenizer(tokenizer, needed_tokens(tokenizer, tokenizer("abc")["input_ids"]))
     assert set(tokenizer.get_vocab()) - set(smaller.get_vocab()) == {"cd"}, "bc is a part of abc"
-    assert pieces(smaller, "abc")[1:-1] == ["abc"] and pieces(smaller, "cd")[1:-1] == ["c", "d"]
+    assert tokens(smaller, "abc")[1:-1] == ["abc"] and tokens(smaller, "cd")[1:-1] == ["c", "d"]
 
 
-def test_a_cut_tokenizer_gives_the_same_pieces_where_it_has_them(whole: Any, tmp_path: Path) -> None:
+def test_cut_tokenizer_gives_the_same_tokens_for_kept_text(whole: Any, tmp_path: Path) -> None:
     texts = ["bad badge face", "hidden jade"]
     kept = needed_tokens(whole, [number for text in texts for number in whole(text)["input_ids"]])
     smaller = cut_tokenizer(whole, kept)
@@ -107,7 +117,7 @@ def test_a_cut_tokenizer_gives_the_same_pieces_where_it_has_them(whole: Any, tmp
     other=st.text("abcdefghij", min_size=1, max_size=12),
 )
 @pytest.mark.parametrize("kind", ["WordPiece", "BPE"])
-def test_no_word_that_could_be_spelled_is_lost(kind: str, used: list[str], other: str) -> None:
+def test_cut_tokenizer_can_still_spell_every_word(kind: str, used: list[str], other: str) -> None:
     whole = TRAINED.setdefault(kind, KINDS[kind]())
     text = " ".join(used)
     kept = needed_tokens(whole, whole(text)["input_ids"])
@@ -122,9 +132,9 @@ def test_no_word_that_could_be_spelled_is_lost(kind: str, used: list[str], other
 TRAINED: dict[str, Any] = {}
 
 
-def test_tokenizers_that_cannot_be_cut() -> None:
+def test_unsupported_tokenizers_are_refused() -> None:
     with pytest.raises(TokenizerError, match=r"SimpleNamespace has no tokenizer.json; use vocabulary='full'"):
         needed_tokens(SimpleNamespace(is_fast=False), [])
     tokenizer = wordpiece()
-    with pytest.raises(TokenizerError, match="BertTokenizer does not take a smaller vocabulary"):
+    with pytest.raises(TokenizerError, match="BertTokenizer does not accept a smaller vocabulary"):
         cut_tokenizer(tokenizer, [*needed_tokens(tokenizer, []), len(tokenizer) + 5])

@@ -22,13 +22,13 @@ PAIRS = {
 }
 
 
-def test_the_feed_forward_part_is_found_by_shape(tiny: Callable[..., Any], family: str) -> None:
+def test_feed_forward_parts_are_found_by_shape(tiny: Callable[..., Any], family: str) -> None:
     found = feed_forwards(tiny(family, layers=2))
     assert len(found) == 2 and tuple(found[1]) == PAIRS[family]
 
 
-def test_magnitude_by_hand(tiny: Callable[..., Any]) -> None:
-    """A unit with the row (3, 4, 0, ...) and the column (0, 2, 0, ...) has the size 5 * 2."""
+def test_magnitude_matches_hand_computed_value(tiny: Callable[..., Any]) -> None:
+    """A unit with row (3, 4, 0, ...) and column (0, 2, 0, ...) has magnitude 5 * 2."""
     model = tiny("bert", layers=1)
     up, down = (model.get_submodule(name) for name in feed_forwards(model)[0])
     with torch.no_grad():
@@ -44,13 +44,15 @@ def test_magnitude_by_hand(tiny: Callable[..., Any]) -> None:
     ("share", "kept"),
     [("1/2", [1, 3]), ("1/4", [3]), ("3/4", [0, 1, 3]), ("1/1", [0, 1, 2, 3]), ("1/100", [3]), ("5/8", [1, 3])],
 )
-def test_units_with_the_highest_scores_in_their_order(share: str, kept: list[int]) -> None:
-    """Of the equal ones, 0 and 2, the first; 5/8 of four is 2.5, which rounds to the even 2."""
+def test_units_with_the_highest_scores_are_kept_in_order(share: str, kept: list[int]) -> None:
+    """Of the tied units 0 and 2 the first is kept; 5/8 of four is 2.5, which rounds to the even 2."""
     first, second = kept_units([torch.tensor([1.0, 2.0, 1.0, 3.0]), torch.tensor([0.0, 0.0, 0.0, 0.0])], share)
     assert first.tolist() == kept and second.tolist() == list(range(len(kept)))
 
 
-def test_units_that_give_nothing_can_go(tiny: Callable[..., Any], batch: Callable[..., Any], family: str) -> None:
+def test_removing_units_without_effect_keeps_the_logits(
+    tiny: Callable[..., Any], batch: Callable[..., Any], family: str
+) -> None:
     model = tiny(family)
     generator = torch.Generator().manual_seed(0)
     kept = [torch.randperm(64, generator=generator)[:20].sort().values for _ in range(4)]
@@ -69,7 +71,7 @@ def test_units_that_give_nothing_can_go(tiny: Callable[..., Any], batch: Callabl
     assert model.get_submodule(pairs[0].up).out_features == 64, "a new model is made"
 
 
-def test_all_units_give_the_same_model(tiny: Callable[..., Any], batch: Callable[..., Any]) -> None:
+def test_keeping_all_units_gives_the_same_model(tiny: Callable[..., Any], batch: Callable[..., Any]) -> None:
     model = tiny("bert")
     whole = narrowed(model, kept_units(magnitudes(model), "1/1")).eval()
     with torch.no_grad():
@@ -77,10 +79,10 @@ def test_all_units_give_the_same_model(tiny: Callable[..., Any], batch: Callable
 
 
 @pytest.mark.parametrize("bits", [32, 8, 2, 1])
-def test_the_file_is_smaller_and_loads_everywhere(
+def test_pruned_file_is_smaller_and_loads_with_every_engine(
     tiny: Callable[..., Any], batch: Callable[..., Any], bits: int, tmp_path: Path
 ) -> None:
-    """21 of 64 units: a width that no byte divides."""
+    """21 of 64 units: a width that does not fill whole bytes."""
     sizes = []
     for share in ("1/1", "1/3"):
         model = tiny("bert")
@@ -100,11 +102,11 @@ def test_the_file_is_smaller_and_loads_everywhere(
     assert sizes[0] - sizes[1] > 0.9 * removed * {32: 32, 8: 8, 2: 1.6, 1: 1}[bits] / 8
 
 
-def test_encoders_and_units_that_do_not_fit(tiny: Callable[..., Any]) -> None:
+def test_unsuitable_encoders_and_units_are_refused(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
-    with pytest.raises(WidthError, match="expected 4 lists of one length, one a layer"):
+    with pytest.raises(WidthError, match="expected 4 lists of equal length, one per layer"):
         narrowed(model, [torch.arange(3)] * 3)
-    with pytest.raises(WidthError, match="expected 4 lists of one length"):
+    with pytest.raises(WidthError, match="expected 4 lists of equal length"):
         narrowed(model, [torch.arange(3)] * 3 + [torch.arange(4)])
     gated = ModernBertForSequenceClassification(
         ModernBertConfig(

@@ -15,7 +15,7 @@ KEPT = [0, 1, *range(5, 101, 2)]
 
 
 @pytest.mark.parametrize("bits", [32, 8, 2, 1])
-def test_a_text_of_kept_pieces_gives_the_same_logits(
+def test_text_of_kept_tokens_gives_the_same_logits(
     tiny: Callable[..., Any], batch: Callable[..., Any], family: str, bits: int
 ) -> None:
     model = tiny(family)
@@ -34,7 +34,7 @@ def test_a_text_of_kept_pieces_gives_the_same_logits(
     assert model.config.vocab_size == model.get_input_embeddings().weight.shape[0] == 101, "a copy is cut"
 
 
-def test_special_ids_move_with_their_pieces(tiny: Callable[..., Any]) -> None:
+def test_special_ids_move_with_their_tokens(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     model.config.bos_token_id, model.config.eos_token_id = 7, 6
     smaller = cut_vocabulary(model, [0, 5, 7, 9])
@@ -44,15 +44,15 @@ def test_special_ids_move_with_their_pieces(tiny: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "kept", "message"),
     [
-        ("bert", [0, 3, 2], "expected rising ids from 0 to 100"),
-        ("bert", [0, 2, 2], "expected rising ids"),
-        ("bert", [0, 101], "expected rising ids"),
-        ("bert", [-1, 0], "expected rising ids"),
-        ("bert", [], "expected rising ids"),
+        ("bert", [0, 3, 2], "expected ascending ids from 0 to 100"),
+        ("bert", [0, 2, 2], "expected ascending ids"),
+        ("bert", [0, 101], "expected ascending ids"),
+        ("bert", [-1, 0], "expected ascending ids"),
+        ("bert", [], "expected ascending ids"),
         ("bert", [1, 2], "token 0 pads this model's inputs; it must be kept"),
-        ("roberta", [1, 2], "counts positions from its padding piece (roberta.embeddings.position_embeddings)"),
+        ("roberta", [1, 2], "counts positions from its padding token (roberta.embeddings.position_embeddings)"),
     ],
 )
-def test_pieces_that_cannot_be_cut(tiny: Callable[..., Any], kind: str, kept: list[int], message: str) -> None:
+def test_invalid_tokens_are_refused(tiny: Callable[..., Any], kind: str, kept: list[int], message: str) -> None:
     with pytest.raises(VocabularyError, match=re.escape(message)):
         cut_vocabulary(tiny(kind), kept)

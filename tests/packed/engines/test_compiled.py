@@ -14,10 +14,10 @@ from xtc_study.packed.loading import load
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
-def test_a_loaded_model_can_be_compiled(
+def test_loaded_model_can_be_compiled(
     student: Callable[..., Any], batch: Callable[..., Any], engine: str, tmp_path: Path
 ) -> None:
-    """Traced as for any backend, and run without one: what a backend fuses is its own affair."""
+    """The model is traced but run without a backend, because fusing is up to each backend."""
     save_packed(student("bert", layers=1, weight_bits=2), tmp_path)
     model, inputs = load(tmp_path, engine), batch("bert")
     torch.compiler.reset()

@@ -1,4 +1,4 @@
-"""Every engine gives the training layer's numbers, bit for bit."""
+"""Every engine gives the training layer's numbers bit for bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ACTIVATIONS = {
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("granularity", ["tensor", "row", "group:8"])
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_a_linear(engine: str, activation: str, granularity: str, bits: int) -> None:
+def test_linear_equals_the_training_layer(engine: str, activation: str, granularity: str, bits: int) -> None:
     torch.manual_seed(bits)
     layer = low_bit(24, 40, WeightFormat(bits, granularity), ACTIVATIONS[activation])
     x = 3 * torch.randn(2, 5, 40)
@@ -50,8 +50,10 @@ def test_a_linear(engine: str, activation: str, granularity: str, bits: int) -> 
 @torch.inference_mode()
 @pytest.mark.parametrize("bits", [1, 2])
 @pytest.mark.parametrize("threads", [1, 2, 3, "2, none shared"])
-def test_many_rows_at_bert_size(engine: str, bits: int, threads: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rows than a chunk, and loops shared among threads."""
+def test_many_rows_at_bert_size_equal_the_training_layer(
+    engine: str, bits: int, threads: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More rows than a chunk, with loops divided among threads."""
     monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
     if isinstance(threads, str):
         threads = 2
@@ -67,7 +69,7 @@ def test_many_rows_at_bert_size(engine: str, bits: int, threads: int | str, monk
 
 
 @pytest.mark.parametrize("bits", [1, 2])
-def test_every_byte_unpacks(bits: int) -> None:
+def test_every_byte_is_unpacked(bits: int) -> None:
     spread, wide = numba_module.kernels.SPREAD[bits]
     weights = 8 // bits
     codes = np.array([byte for byte in range(256) if bits == 1 or all(byte >> at & 3 != 3 for at in (0, 2, 4, 6))])
@@ -78,7 +80,7 @@ def test_every_byte_unpacks(bits: int) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("bits", [1, 2])
-def test_a_model_that_is_moved_goes_on_with_the_torch_engine(engine: str, bits: int) -> None:
+def test_moved_model_switches_to_the_torch_engine(engine: str, bits: int) -> None:
     layer = low_bit(16, 32, WeightFormat(bits, "row"), ActivationFormat(8))
     twin, x = packed(layer, engine), torch.randn(3, 32)
     if engine != "torch":
@@ -89,7 +91,7 @@ def test_a_model_that_is_moved_goes_on_with_the_torch_engine(engine: str, bits: 
 @torch.inference_mode()
 @pytest.mark.parametrize("columns", [5, 7, 33])
 @pytest.mark.parametrize("bits", [1, 2])
-def test_columns_that_fill_no_byte(engine: str, columns: int, bits: int) -> None:
+def test_columns_that_do_not_fill_a_byte(engine: str, columns: int, bits: int) -> None:
     layer = low_bit(3, columns, WeightFormat(bits), ActivationFormat(8))
     x = torch.randn(4, columns)
     assert torch.equal(packed(layer, engine)(x), layer(x))
@@ -107,7 +109,7 @@ def test_numba_and_native_keep_bits_in_memory_and_torch_int8(engine: str, bits: 
 
 
 @torch.inference_mode()
-def test_two_threads_at_once_do_not_share_a_scratch(engine: str) -> None:
+def test_concurrent_threads_do_not_share_a_scratch_matrix(engine: str) -> None:
     layers = [low_bit(256, 512, WeightFormat(1), ActivationFormat(8)) for _ in range(2)]
     twins = [packed(layer, engine) for layer in layers]
     x = torch.randn(8, 512)
@@ -130,7 +132,7 @@ def test_two_threads_at_once_do_not_share_a_scratch(engine: str) -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("bits", range(1, 9))
-def test_an_embedding(bits: int) -> None:
+def test_embedding_equals_the_training_layer(bits: int) -> None:
     table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row"))
     module_format = ModuleFormat.of(table)
     assert module_format is not None
@@ -145,7 +147,7 @@ def test_an_embedding(bits: int) -> None:
 
 @pytest.fixture(params=["shared", "one thread"])
 def raw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """numba's loops among threads, which are handed bare addresses, and on one."""
+    """numba's loops on two threads, which get raw addresses, and on one."""
     monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(2 if request.param == "shared" else 1)
@@ -156,7 +158,9 @@ def raw(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 @torch.inference_mode()
 @pytest.mark.parametrize("bits", [1, 2])
 @pytest.mark.parametrize("default", [torch.float16, torch.bfloat16, torch.float64])
-def test_torch_s_default_type_is_not_the_loops(engine: str, raw: None, default: torch.dtype, bits: int) -> None:
+def test_torchs_default_dtype_does_not_affect_the_loops(
+    engine: str, raw: None, default: torch.dtype, bits: int
+) -> None:
     layer = low_bit(24, 40, WeightFormat(bits, "row"), ActivationFormat(8))
     twin, x = packed(layer, engine), torch.randn(9, 40)
     expected = layer(x)
@@ -169,7 +173,9 @@ def test_torch_s_default_type_is_not_the_loops(engine: str, raw: None, default: 
 
 
 @torch.inference_mode()
-def test_torch_s_default_device_is_not_the_loops(engine: str, raw: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_default_device_does_not_affect_the_loops(
+    engine: str, raw: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(numba_module, "_own", threading.local())
     layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
     x = torch.randn(9, 40)
@@ -181,16 +187,16 @@ def test_torch_s_default_device_is_not_the_loops(engine: str, raw: None, monkeyp
 
 @torch.inference_mode()
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
-def test_scales_and_biases_of_another_type_are_read_as_what_they_are(
-    engine: str, raw: None, dtype: torch.dtype
-) -> None:
+def test_scales_and_biases_of_other_dtypes_are_converted(engine: str, raw: None, dtype: torch.dtype) -> None:
     layer = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8))
     twin, x = packed(layer, engine), torch.randn(9, 40)
     assert torch.allclose(twin.to(dtype)(x).float(), layer(x), atol=0.02)
 
 
 @torch.inference_mode()
-def test_what_is_no_packed_byte_is_refused(raw: None, native_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_bytes_are_refused(
+    raw: None, native_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(native_cache))
     layer, x = low_bit(24, 40, WeightFormat(1, "row"), ActivationFormat(8)), torch.randn(9, 40)
     for engine in ("numba", "native"):
@@ -202,7 +208,7 @@ def test_what_is_no_packed_byte_is_refused(raw: None, native_cache: Path, monkey
 
 @torch.inference_mode()
 @pytest.mark.parametrize("activation", ["token", "tensor"])
-def test_a_number_that_is_none_is_not_hidden(engine: str, raw: None, activation: str) -> None:
+def test_nan_in_the_input_reaches_the_output(engine: str, raw: None, activation: str) -> None:
     layer = low_bit(8, 16, WeightFormat(1), ACTIVATIONS[activation])
     x = torch.randn(2, 16)
     x[0, 3] = float("nan")
@@ -211,15 +217,15 @@ def test_a_number_that_is_none_is_not_hidden(engine: str, raw: None, activation:
 
 
 @torch.inference_mode()
-def test_no_rows(engine: str) -> None:
+def test_empty_input_gives_an_empty_output(engine: str) -> None:
     layer = low_bit(8, 16, WeightFormat(1), ActivationFormat(8))
     assert packed(layer, engine)(torch.randn(0, 5, 16)).shape == (0, 5, 8)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**31))
-def test_padded_products_are_the_same(m: int, k: int, n: int, seed: int) -> None:
-    """The shapes CUDA wants, made on the CPU: more than 16 rows, multiples of 8."""
+def test_padded_products_are_exact(m: int, k: int, n: int, seed: int) -> None:
+    """The shapes that CUDA requires, computed on the CPU: more than 16 rows, multiples of 8."""
     generator = torch.Generator().manual_seed(seed)
     q = torch.randint(-127, 128, (m, k), generator=generator, dtype=torch.int8)
     weights = torch.randint(-127, 128, (n, k), generator=generator, dtype=torch.int8)
@@ -228,7 +234,7 @@ def test_padded_products_are_the_same(m: int, k: int, n: int, seed: int) -> None
     assert torch.equal(padded_int_mm(q, weights, 17, 8), exact)
 
 
-def test_padding_reaches_the_shapes_cuda_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_padding_reaches_the_shapes_that_cuda_requires(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, Any]] = []
     real = torch._int_mm
 
@@ -247,7 +253,7 @@ def test_this_machine_multiplies_int8_exactly() -> None:
     assert not has_exact_int8("mps")
 
 
-def test_unknown_and_missing_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_unknown_and_missing_engines_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="engine='fast': expected one of auto, torch, numba, native"):
         make_engine("fast")

@@ -1,4 +1,4 @@
-"""The native engine: built on demand, found again, the same numbers whatever the processor can do."""
+"""The native engine is built on demand and found again, and gives the same numbers on every processor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def built(native_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86 processors")
 @pytest.mark.parametrize(("march", "instructions"), [("x86-64-v3", "avx2"), ("x86-64", "plain")])
-def test_older_processors_give_the_same_numbers(
+def test_older_instruction_sets_give_the_same_numbers(
     built: None, march: str, instructions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = native_build.open_library(native_build.build(march))
@@ -43,8 +43,10 @@ def test_older_processors_give_the_same_numbers(
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 40), st.integers(1, 2), st.integers(0, 2**31))
-def test_every_shape(native_cache: Path, rows: int, outputs: int, columns: int, bits: int, seed: int) -> None:
-    """Also extreme inputs: huge, tiny, zero and halves, which round to even."""
+def test_native_engine_is_exact_for_every_shape(
+    native_cache: Path, rows: int, outputs: int, columns: int, bits: int, seed: int
+) -> None:
+    """Includes extreme inputs: huge, tiny, zero, and halves, which round to even."""
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode(), torch.random.fork_rng():
         patch.setenv("XDG_CACHE_HOME", str(native_cache))
         torch.manual_seed(seed)
@@ -55,7 +57,7 @@ def test_every_shape(native_cache: Path, rows: int, outputs: int, columns: int, 
 
 
 @given(st.integers(1, 70), st.integers(1, 20), st.integers(1, 2), st.integers(0, 2**31))
-def test_the_layout_holds_every_weight(outputs: int, columns: int, bits: int, seed: int) -> None:
+def test_layout_round_trips(outputs: int, columns: int, bits: int, seed: int) -> None:
     whole = np.random.default_rng(seed).integers(-1, 2, (outputs, columns)).astype(np.int8)
     if bits == 1:
         whole[whole == 0] = 1
@@ -64,7 +66,7 @@ def test_the_layout_holds_every_weight(outputs: int, columns: int, bits: int, se
 
 
 @torch.inference_mode()
-def test_raw_memory_is_only_read_where_shapes_and_types_fit(built: None) -> None:
+def test_raw_memory_is_read_only_if_shapes_and_types_match(built: None) -> None:
     layer = low_bit(8, 16, WeightFormat(1, "row"), ActivationFormat(8))
     twin, x = packed(layer, "native"), torch.randn(4, 16)
     with pytest.raises(ValueError, match=r"shape \[4, 15\]: expected 16 features"):
@@ -77,13 +79,13 @@ def test_raw_memory_is_only_read_where_shapes_and_types_fit(built: None) -> None
     assert torch.equal(halved(x), halved.float()(x)), "half scales are widened, not read as float32"
 
 
-def test_auto_takes_it_once_it_is_built(built: None) -> None:
+def test_auto_chooses_native_once_built(built: None) -> None:
     assert make_engine("auto").name == make_engine("native").name == "native"
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux to list what is loaded")
-def test_threads_are_those_of_torch(built: None) -> None:
-    """A second OpenMP would have threads of its own, which wait for work by spinning."""
+def test_native_engine_shares_torchs_threads(built: None) -> None:
+    """A second OpenMP would have its own threads, which spin while they wait for work."""
     program = """
 from xtc_study.packed.engines import make_engine
 make_engine("native")
@@ -93,7 +95,7 @@ print(len({line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in 
     assert done.stdout == "1\n", done.stderr
 
 
-def test_unbuilt_and_unbuildable_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_build_errors_say_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(ValueError, match="engine='native': not built on this machine; run xtc-study build-engine"):
         make_engine("native")
@@ -107,14 +109,14 @@ def test_unbuilt_and_unbuildable_say_what_to_do(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(ValueError, match=r"no C\+\+ compiler: install g\+\+"):
         native_build.build()
-    assert not list(tmp_path.rglob("*.so")), "nothing half made is left"
+    assert not list(tmp_path.rglob("*.so")), "no partial file is left"
     native_build.library_path().parent.mkdir(exist_ok=True)
     native_build.library_path().write_text("no library")
     with pytest.raises(ValueError, match=r"does not load .* run xtc-study build-engine"):
         native_build.open_library(native_build.library_path())
 
 
-def test_a_library_is_for_one_source_and_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_library_path_depends_on_source_and_processor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = native_build.library_path()
     assert native_build.library_path() == before
     assert native_build.library_path("x86-64-v3") != before

@@ -34,7 +34,7 @@ class _Numbers(Random):
         return next(self.numbers)
 
 
-def test_variants_by_hand() -> None:
+def test_variants_match_hand_computed_values() -> None:
     # Replace? 0.3 < 0.4: yes; which? 0.9: the second. Replace? 0.4 < 0.4: no. Then both, then none, then as at first.
     numbers = _Numbers([0.3, 0.9, 0.4, 0.0, 0.0, 0.1, 0.5, 0.4, 0.9, 0.3, 0.9, 0.4])
     assert variants("The dog runs.", SLOTS, 4, 0.4, numbers) == ["The cow runs.", "The cat moos."]
@@ -42,7 +42,7 @@ def test_variants_by_hand() -> None:
         numbers.random()
 
 
-def test_no_place_no_variant() -> None:
+def test_sentence_without_slots_has_no_variants() -> None:
     assert variants("The dog runs.", [], 30, 0.4, Random(0)) == []
 
 
@@ -72,7 +72,7 @@ def augmented(text: DatasetDict, copies: int = 50, probability: float = 0.5) -> 
     return augmenter.augmented(text["train"]).to_list()
 
 
-def test_in_a_pair_one_side_varies_and_the_other_is_the_original() -> None:
+def test_pairs_vary_one_sentence_at_a_time() -> None:
     rows = augmented(pair([("A cat.", "It runs.", 2.5)]))
     assert [(row["sentence1"], row["sentence2"]) for row in rows[:1]] == [("A cat.", "It runs.")]
     assert {(row["sentence1"], row["sentence2"]) for row in rows[1:]} == {
@@ -84,7 +84,7 @@ def test_in_a_pair_one_side_varies_and_the_other_is_the_original() -> None:
     assert {(row["label"], row["idx"]) for row in rows} == {(2.5, 0)}
 
 
-def test_variants_that_are_other_rows_or_examples_to_be_scored_are_dropped() -> None:
+def test_variants_equal_to_other_rows_are_dropped() -> None:
     text = pair([("A cat.", "B.", 0.0), ("A dog.", "B.", 1.0)], dev=[("A cow.", "B.", 0.0)])
     assert [row["variant"] for row in augmented(text)] == [0, 0]
 
@@ -100,7 +100,7 @@ def toy_augmenter(text: DatasetDict, name: str, copies: int = 5) -> Augmenter:
     return Augmenter(text, find_task(name), source, copies, 0.4)
 
 
-def test_whole_tasks(toy: dict[str, DatasetDict]) -> None:
+def test_generated_tasks_are_augmented(toy: dict[str, DatasetDict]) -> None:
     for name, text in toy.items():
         task, plain = find_task(name), text["train"].select(range(300))
         found = toy_augmenter(text, name).augmented(plain).to_pandas()
@@ -113,7 +113,7 @@ def test_whole_tasks(toy: dict[str, DatasetDict]) -> None:
         assert not dev & set(found[list(task.text_fields)].itertuples(index=False, name=None))
 
 
-def test_labels_stay_true_where_a_label_can_be_computed(toy: dict[str, DatasetDict]) -> None:
+def test_sentiment_variants_keep_their_label(toy: dict[str, DatasetDict]) -> None:
     """In the sentiment task each word has a value, so a variant's words must have the values of its row's words."""
     from xtc_study.tasks.generated.vocabulary import BAD, GOOD, STRONG, WEAK
 
@@ -128,7 +128,7 @@ def test_labels_stay_true_where_a_label_can_be_computed(toy: dict[str, DatasetDi
         assert values(row["sentence"]) == values(plain[row["idx"]]["sentence"])
 
 
-def test_files_hold_the_same_whatever_their_size_and_a_killed_augmentation_goes_on(
+def test_killed_augmentation_resumes_and_file_size_does_not_matter(
     toy: dict[str, DatasetDict], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = DatasetDict({split: rows.select(range(100)) for split, rows in toy["toy-paraphrase"].items()})

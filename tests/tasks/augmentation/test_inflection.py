@@ -37,13 +37,13 @@ from xtc_study.tasks.augmentation.inflection import (
         ("go", [None, "going", "went", "gone", None]),
     ],
 )
-def test_forms_by_hand(base: str, forms: list[str | None]) -> None:
+def test_forms_match_hand_written_values(base: str, forms: list[str | None]) -> None:
     assert [inflect(base, form) for form in (S, ING, PAST, PARTICIPLE, ED)] == forms
     assert inflect(base, BASE) == base
 
 
 @pytest.mark.parametrize("noun", ["man", "child", "knife", "ox", "crisis", "photo", "sheep"])
-def test_plurals_that_are_not_sure_are_left_out(noun: str) -> None:
+def test_uncertain_plurals_are_left_out(noun: str) -> None:
     assert inflect(noun, S) is None
 
 
@@ -57,19 +57,19 @@ def test_plurals_that_are_not_sure_are_left_out(noun: str) -> None:
         ("hoped", "hope", ED),
     ],
 )
-def test_readings_find_the_base_form_besides_the_word_itself(word: str, base: str, form: str) -> None:
+def test_readings_contain_the_base_form_and_the_word_itself(word: str, base: str, form: str) -> None:
     assert readings(word)[0] == (word, BASE)
     assert (base, form) in readings(word)
 
 
-def test_an_irregular_form_is_read_as_nothing_else() -> None:
+def test_irregular_form_has_no_other_reading() -> None:
     assert readings("saw") == [Reading("see", PAST)]
     assert readings("left") == [Reading("leave", ED)]
     assert readings("hit") == [Reading("hit", BASE)]  # its own past
 
 
 @given(st.one_of(st.sampled_from(sorted(IRREGULAR_VERBS)), st.from_regex(r"[a-z]{2,10}", fullmatch=True)))
-def test_a_reading_inflected_is_the_word_again(word: str) -> None:
+def test_inflecting_a_reading_gives_the_word_back(word: str) -> None:
     assert all(inflect(base, form) == word for base, form in readings(word))
 
 

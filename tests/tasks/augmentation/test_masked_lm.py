@@ -13,13 +13,13 @@ from xtc_study.tasks.augmentation.masked_lm import MaskedWords, whole_words
 from xtc_study.tasks.augmentation.synonyms import SynonymTable
 from xtc_study.tasks.augmentation.words import Slot
 
-PIECES = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd.", "the", "##s", "##ing"]
+TOKENS = [*("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), *"abcd.", "the", "##s", "##ing"]
 WORDS = ["dog", "cat", "cow", "runs", "sits", "sleeps", "1990"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return BertTokenizer(vocab={piece: number for number, piece in enumerate([*PIECES, *WORDS])}, do_lower_case=True)
+    return BertTokenizer(vocab={token: number for number, token in enumerate([*TOKENS, *WORDS])}, do_lower_case=True)
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,12 @@ def model() -> Any:
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
     config = BertConfig(
-        vocab_size=len(PIECES + WORDS), max_position_embeddings=40, initializer_range=0.5, pad_token_id=0, **shape
+        vocab_size=len(TOKENS + WORDS), max_position_embeddings=40, initializer_range=0.5, pad_token_id=0, **shape
     )
     return BertForMaskedLM(config).eval()
 
 
-def test_whole_words_are_plain_and_no_parts(tokenizer: Any) -> None:
+def test_whole_words_exclude_word_parts_and_special_tokens(tokenizer: Any) -> None:
     assert list(whole_words(tokenizer).values()) == ["the", "dog", "cat", "cow", "runs", "sits", "sleeps"]
 
 
@@ -46,9 +46,7 @@ def test_whole_words_of_a_vocabulary_that_marks_spaces() -> None:
     assert whole_words(Tokenizer()) == {1: "dog", 3: "the"}
 
 
-def test_each_word_is_asked_for_in_the_pair_and_the_likeliest_whole_words_are_taken(
-    model: Any, tokenizer: Any
-) -> None:
+def test_each_word_is_masked_in_the_pair_and_gets_the_likeliest_whole_words(model: Any, tokenizer: Any) -> None:
     sentence = "The dog runs."
     (slots,) = MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])
     assert [sentence[slot.start : slot.end] for slot in slots] == ["dog", "runs"]
@@ -62,26 +60,26 @@ def test_each_word_is_asked_for_in_the_pair_and_the_likeliest_whole_words_are_ta
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_neighbours_in_a_batch_change_nothing(
+def test_batching_does_not_change_candidates(
     side: str, model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "padding_side", side)
     sentences = ["The dog runs.", "dog", "The cat sits. The cow sleeps.", "", "the"]
     source = MaskedWords(model, tokenizer, 3, "cpu", 40)
     together = source.slots(sentences)
-    monkeypatch.setattr(module, "BATCH_PIECES", 1)
+    monkeypatch.setattr(module, "BATCH_TOKENS", 1)
     alone = [slots for sentence in sentences for slots in source.slots([sentence])]
     assert together == alone
     assert [len(slots) for slots in together] == [2, 1, 4, 0, 0]
 
 
-def test_capitals_are_kept(model: Any, tokenizer: Any) -> None:
+def test_candidates_keep_capitals(model: Any, tokenizer: Any) -> None:
     (slots,) = MaskedWords(model, tokenizer, 2, "cpu", 40).slots(["Dog CAT"])
     assert all(word[0].isupper() and word[1:].islower() for word in slots[0].words)
     assert all(word.isupper() for word in slots[1].words)
 
 
-def test_words_of_several_pieces_have_synonyms_or_stay(model: Any, tokenizer: Any) -> None:
+def test_words_of_several_tokens_get_synonyms_or_stay(model: Any, tokenizer: Any) -> None:
     table = SynonymTable({("dog", "n"): ["cur"]}, 15)
     sentence = "the dogs runs"
     assert [slot.start for slot in MaskedWords(model, tokenizer, 3, "cpu", 40).slots([sentence])[0]] == [9]

@@ -45,7 +45,7 @@ def test_synonyms_take_the_form_of_the_word() -> None:
     assert table(most=2).candidates("dog") == ("hound", "wolfman")
 
 
-def test_slots_leave_capitals_and_stop_words_alone() -> None:
+def test_slots_skip_capitalised_and_stop_words() -> None:
     sentence = "Dogs walk; every man walked John's dog."
     slots = table().slots([sentence, "Nothing here"])
     assert [(sentence[slot.start : slot.end], slot.words) for slot in slots[0]] == [
@@ -57,7 +57,7 @@ def test_slots_leave_capitals_and_stop_words_alone() -> None:
     assert slots[1] == []
 
 
-def test_a_file_is_ranked_by_count_then_by_how_common_a_synonym_is(tmp_path: Path) -> None:
+def test_synonyms_are_ranked_by_count_then_by_how_common_they_are(tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_text(
         "dog\tn\trare:1|common:1|close:2|hot dog:9|Rex:9|the:9\n\ncommon\tn\tplain|usual\r\nhot dog\tn\tfrank:1\n"
@@ -73,13 +73,13 @@ def test_a_file_is_ranked_by_count_then_by_how_common_a_synonym_is(tmp_path: Pat
     [
         (b"dog\tn\tcur\ndog cur\n", r"line 2: 'dog cur', expected word TAB part of speech"),
         (b"dog\tnoun\tcur\n", r"line 1: .*expected word TAB"),
-        (b"dog\tn\tcur:many\n", r"line 1: 'cur:many', expected a synonym, or a synonym:COUNT"),
+        (b"dog\tn\tcur:many\n", r"line 1: 'cur:many', expected SYNONYM or SYNONYM:COUNT"),
         (b"hot dog\tn\tfrank\n", r"no single word with a single-word synonym"),
         (b"", r"no single word"),
         (b"\xff\n", r"cannot be read as UTF-8"),
     ],
 )
-def test_a_file_that_is_not_the_format(content: bytes, message: str, tmp_path: Path) -> None:
+def test_malformed_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message):
@@ -92,7 +92,7 @@ def test_word_classes_replace_any_member_by_any_other() -> None:
 
 
 @pytest.mark.parametrize("name", TOY_TASKS)
-def test_the_built_in_classes_are_words_of_the_vocabulary_each_in_one_class(name: str) -> None:
+def test_built_in_classes_are_disjoint_and_in_the_vocabulary(name: str) -> None:
     words = [word for members in INTERCHANGEABLE[name] for word in members]
     assert set(words) <= set(VOCABULARY) and len(words) == len(set(words))
     assert all(len(members) > 1 for members in INTERCHANGEABLE[name])
@@ -101,10 +101,10 @@ def test_the_built_in_classes_are_words_of_the_vocabulary_each_in_one_class(name
         assert isinstance(synonym_source(Recipe.of(task=name, augmentation="synonyms"), None), WordClasses)
 
 
-def test_what_has_no_table_is_refused() -> None:
+def test_augmentation_without_a_table_is_refused() -> None:
     check_synonyms(Recipe.of(task="cola"), None)
     check_synonyms(Recipe.of(task="cola", augmentation="masked-lm"), None)
-    with pytest.raises(DataError, match=r"'cola' needs a synonym table: give one with --synonyms FILE"):
+    with pytest.raises(DataError, match=r"'cola' needs a synonym table: pass one with --synonyms FILE"):
         check_synonyms(Recipe.of(task="cola", augmentation="synonyms"), None)
     with pytest.raises(DataError, match=r"no word of 'toy-inference' can be replaced.*toy-sentiment"):
         check_synonyms(Recipe.of(task="toy-inference", augmentation="synonyms"), None)

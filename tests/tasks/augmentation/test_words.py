@@ -17,12 +17,12 @@ from xtc_study.tasks.augmentation.words import PLAIN_WORD, STOP_WORDS, replaceab
         ("", []),
     ],
 )
-def test_content_words(sentence: str, words: list[str]) -> None:
+def test_content_words_exclude_stop_words_and_odd_tokens(sentence: str, words: list[str]) -> None:
     assert [word.text for word in replaceable(sentence)] == words
 
 
 @given(st.text(max_size=60))
-def test_words_stand_where_they_say_and_are_plain(sentence: str) -> None:
+def test_word_positions_match_the_sentence_and_words_are_plain(sentence: str) -> None:
     end = 0
     for word in replaceable(sentence):
         assert sentence[word.start : word.end] == word.text and word.start >= end
@@ -30,5 +30,5 @@ def test_words_stand_where_they_say_and_are_plain(sentence: str) -> None:
         end = word.end
 
 
-def test_capitals_are_kept() -> None:
+def test_written_as_keeps_capitals() -> None:
     assert [written_as("cat", original) for original in ("dog", "Dog", "DOG")] == ["cat", "Cat", "CAT"]

@@ -105,14 +105,14 @@ def test_labels_follow_from_the_text(name: str, content: dict[str, list[dict[str
             assert oracle(*texts) == row["label"], texts
 
 
-def test_sentences_are_written_as_sentences(name: str, content: dict[str, list[dict[str, Any]]]) -> None:
+def test_sentences_have_capitals_and_full_stops(name: str, content: dict[str, list[dict[str, Any]]]) -> None:
     for texts in _inputs(name, content["dev"]):
         for text in texts:
             assert re.fullmatch(r"[A-Z][A-Za-z]*(,? [A-Za-z]+)*\.", text), text
             assert not re.search(r"\ba [aeiou]", text.lower()), text
 
 
-def test_unknown_name() -> None:
+def test_unknown_task_name_is_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown generated task 'toy-cola'; expected one of toy-acceptability, .*"):
         load_toy("toy-cola")
 

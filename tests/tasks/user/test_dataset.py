@@ -36,7 +36,7 @@ def write(folder: Path, description: str = PLAIN, **files: str) -> Path:
     return folder / "my.yml"
 
 
-def test_a_classification_of_sentences(tmp_path: Path) -> None:
+def test_sentence_classification_is_read(tmp_path: Path) -> None:
     data = read_own(write(tmp_path))
     assert data.task.text_fields == ("sentence",) and data.task.labels == ("no", "yes")
     assert data.task.metrics == ("accuracy",) and data.task.eval_splits == ("dev",) and data.task.train_rows == 3
@@ -46,16 +46,16 @@ def test_a_classification_of_sentences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("score", ["1e39", "-1e39", "1" + "0" * 400], ids=lambda text: text[:6])
-def test_a_number_that_training_could_not_hold(score: str, tmp_path: Path) -> None:
+def test_numbers_beyond_float32_are_refused(score: str, tmp_path: Path) -> None:
     path = write(tmp_path, PLAIN.replace("train.csv", "train.jsonl").replace("labels: [no, yes]", "kind: regression"))
     (tmp_path / "train.jsonl").write_text(f'{{"review": "x", "stars": {score}}}\n')
     with pytest.raises(
-        DataError, match=r"train\.jsonl, line 1, column 'stars': .* expected a number, of 3\.4e\+38 at"
+        DataError, match=r"train\.jsonl, line 1, column 'stars': .* expected a number of at most 3\.4e\+38"
     ):
         read_own(path)
 
 
-def test_a_regression_on_pairs_with_two_splits_to_score(tmp_path: Path) -> None:
+def test_pair_regression_with_two_scored_splits_is_read(tmp_path: Path) -> None:
     description = """
 name: near
 files: {train: a.parquet, easy: b.csv, hard: c.csv}
@@ -83,7 +83,7 @@ metrics: [spearman]
         ([1.0, 0.0, 1.0, 0.0], ("0", "1")),
     ],
 )
-def test_labels_from_the_data_are_in_order(values: list[Any], labels: tuple[str, ...], tmp_path: Path) -> None:
+def test_labels_found_in_the_data_are_sorted(values: list[Any], labels: tuple[str, ...], tmp_path: Path) -> None:
     description = "{name: n, files: {train: a.parquet}, held_out: 0.2, text: t, label: y}"
     texts = [f"text {number}" for number in range(5 * len(values))]
     path = write(tmp_path, description)
@@ -91,7 +91,7 @@ def test_labels_from_the_data_are_in_order(values: list[Any], labels: tuple[str,
     assert read_own(path).task.labels == labels
 
 
-def test_what_is_held_out_depends_on_the_rows_alone(tmp_path: Path) -> None:
+def test_held_out_rows_depend_only_on_content(tmp_path: Path) -> None:
     rows = [f"text {number % 30},{'ab'[number % 30 % 2]}" for number in range(40)]  # ten texts occur twice
     parts = []
     for order in (rows, rows[::-1]):
@@ -105,7 +105,7 @@ def test_what_is_held_out_depends_on_the_rows_alone(tmp_path: Path) -> None:
     assert read_own(tmp_path / "my.yml").counts() == {"a": {"train": 16, "dev": 4}, "b": {"train": 16, "dev": 4}}
 
 
-def test_the_name_tells_data_sets_apart_and_nothing_else(tmp_path: Path) -> None:
+def test_task_name_changes_only_with_the_data(tmp_path: Path) -> None:
     def name(folder: str, *args: str, **files: str) -> str:
         return read_own(write(tmp_path / folder, *args, **files)).task.name
 
@@ -122,7 +122,7 @@ def test_the_name_tells_data_sets_apart_and_nothing_else(tmp_path: Path) -> None
     assert len({plain, *others}) == 6
 
 
-def test_a_changed_file_is_read_again_and_the_old_name_is_refused(tmp_path: Path) -> None:
+def test_changed_file_is_reread_and_its_old_name_refused(tmp_path: Path) -> None:
     path = write(tmp_path)
     (name,), files = chosen_tasks([str(path)])
     assert find_task(name, files).labels == ("no", "yes") and len(load_task(name, None, files)["dev"]) == 1
@@ -138,7 +138,7 @@ def test_a_changed_file_is_read_again_and_the_old_name_is_refused(tmp_path: Path
         chosen_tasks([str(path)])
 
 
-def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
+def test_description_accepts_exactly_the_implemented_metrics() -> None:
     assert set(METRICS) == {*CLASS_METRICS, *SCORE_METRICS}
 
 
@@ -147,25 +147,29 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
     [
         ("name: reviews", "name: My reviews", "name: 'My reviews', expected up to 30 lower-case letters"),
         ("name: reviews", "name: ../x", "name: '../x', expected"),
-        ("label: stars", "labl: stars", "(?s)label: is required.*labl: no such field; there are name, question"),
+        (
+            "label: stars",
+            "labl: stars",
+            "(?s)label: is required.*labl: no such field; known fields are name, question",
+        ),
         ("text: review", "text: [a, b, c]", "text="),
-        ("text: review", "text: stars", "text and label: expected different columns"),
-        (", dev: dev.csv", "", "expected a second split to score on, or held_out"),
-        ("labels:", "held_out: 0.1\nlabels:", "expected a second split to score on, or held_out"),
+        ("text: review", "text: stars", "text and label: expected distinct columns"),
+        (", dev: dev.csv", "", "expected either a second split to score on, or held_out"),
+        ("labels:", "held_out: 0.1\nlabels:", "expected either a second split to score on, or held_out"),
         ("files: {train", "files: {trian", "files: expected a split named train"),
         ("files:", "hub: a/b\nfiles:", "expected either files, or hub with splits"),
         ("files:", "revision: abc\nfiles:", "splits, config and revision belong to hub"),
         (
             "labels:",
             "metrics: [f2]\nlabels:",
-            "metrics: 'f2', expected of accuracy, f1, matthews, macro_f1 and f1_of:CLASS for a classification",
+            "metrics: 'f2', expected some of accuracy, f1, matthews, macro_f1 and f1_of:CLASS for a classification",
         ),
-        ("labels:", "kind: regression\nlabels:", "labels: a regression has none"),
-        ("[no, yes]", "[no, no]", "labels: expected each once"),
-        ("labels:", "metrics: [f1, f1]\nlabels:", "metrics: expected each once"),
+        ("labels:", "kind: regression\nlabels:", "labels: a regression has no classes"),
+        ("[no, yes]", "[no, no]", "labels: expected each class once"),
+        ("labels:", "metrics: [f1, f1]\nlabels:", "metrics: expected each metric once"),
         ("name:", "name: [", "not YAML"),
-        ("name:", "text: id\nname:", "not YAML .*'text' is there twice; keep one of them"),
-        ("dev: dev.csv}", "dev: dev.csv, dev: train.csv}", "'dev' is there twice"),
+        ("name:", "text: id\nname:", "not YAML .*'text' occurs twice; keep one of them"),
+        ("dev: dev.csv}", "dev: dev.csv, dev: train.csv}", "'dev' occurs twice"),
         ("dev: dev.csv", "dev: train.csv", "train and dev are the same data; name another file"),
         ("dev: dev.csv", "dev: ./train.csv", "train and dev are the same data"),
         ("files: {train: train.csv", "files: {train: none.csv", r"none\.csv: no such file; a path in a description"),
@@ -180,11 +184,11 @@ def test_the_metrics_a_description_may_name_are_those_there_are() -> None:
         (
             "labels: [no, yes]",
             "kind: regression",
-            r"line 2, column 'stars': 'yes', expected a number \(wrong too: line 3, 4\); correct it or delete",
+            r"line 2, column 'stars': 'yes', expected a number \(also wrong: line 3, 4\); correct it or delete",
         ),
     ],
 )
-def test_a_mistake_in_the_description_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
+def test_error_names_the_mistake_in_the_description(old: str, new: str, message: str, tmp_path: Path) -> None:
     assert old in PLAIN
     path = write(tmp_path, PLAIN.replace(old, new))
     with pytest.raises(DataError, match=message):
@@ -194,22 +198,22 @@ def test_a_mistake_in_the_description_is_named(old: str, new: str, message: str,
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("train", "review,stars\n ,yes\nbad,no\n", r"train\.csv, line 2, column 'review': ' ', expected text; write"),
+        ("train", "review,stars\n ,yes\nbad,no\n", r"train\.csv, line 2, column 'review': ' ', expected text; fill"),
         ("dev", "review,stars\nx,maybe\n", r"dev\.csv, line 2, column 'stars': 'maybe', expected one of 'no', 'yes'"),
         (
             "dev",
             "review,stars\n" + "x,maybe\n" * 8,
-            r"line 2, .*\(wrong too: line 3, 4, 5, 6, 7 and 2 more\); correct it, or change labels in the description",
+            r"line 2, .*\(also wrong: line 3, 4, 5, 6, 7 and 2 more\); correct it, or change labels in the descr",
         ),
         ("dev", "review,stars\nx," + "y" * 99 + "\n", r"'y{59}\.\.\., expected"),
     ],
 )
-def test_a_wrong_row_is_named(file: str, content: str, message: str, tmp_path: Path) -> None:
+def test_error_names_the_wrong_row(file: str, content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         read_own(write(tmp_path, **{file: content}))
 
 
-def test_labels_from_the_data_that_cannot_be_classes(tmp_path: Path) -> None:
+def test_found_labels_that_cannot_be_classes_are_refused(tmp_path: Path) -> None:
     many = "review,stars\n" + "".join(f"text {number},{number}.5\n" for number in range(20))
     with pytest.raises(DataError, match=r"20 different values in 20 rows.*kind: regression"):
         read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", ""), train=many))
@@ -232,7 +236,7 @@ def hub_split(labels: list[int]) -> Dataset:
     return Dataset.from_dict({"premise": [f"p{n}" for n in range(len(labels))], "label": labels}, features=features)
 
 
-def test_a_data_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_data_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
     def load_dataset(*names: Any, **options: Any) -> DatasetDict:
@@ -250,7 +254,7 @@ def test_a_data_set_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read_own(write(tmp_path, HUB.replace("premise", "hypothesis")))
 
 
-def test_hidden_labels_of_the_hub_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_hub_labels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = DatasetDict({"train": hub_split([0, 1, 1, 0]), "validation": hub_split([-1])})
     monkeypatch.setattr(datasets, "load_dataset", lambda *names, **options: hub)
     with pytest.raises(
@@ -259,7 +263,7 @@ def test_hidden_labels_of_the_hub_are_refused(tmp_path: Path, monkeypatch: pytes
         read_own(write(tmp_path, HUB))
 
 
-def test_a_hub_that_is_not_there_or_is_a_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_and_local_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def load_dataset(*names: Any, **options: Any) -> DatasetDict:
         raise ConnectionError("no network")
 
@@ -268,22 +272,22 @@ def test_a_hub_that_is_not_there_or_is_a_folder_here(tmp_path: Path, monkeypatch
         read_own(write(tmp_path, HUB))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "owner" / "set").mkdir(parents=True)
-    with pytest.raises(DataError, match="is a folder or file here as well"):
+    with pytest.raises(DataError, match="is also a local folder or file"):
         read_own(write(tmp_path, HUB))
     with pytest.raises(DataError, match=r"hub='\.\./set'"):
         read_own(write(tmp_path, HUB.replace("owner/set", "../set")))
 
 
-def test_texts_that_are_trained_on_and_scored_are_counted(tmp_path: Path) -> None:
+def test_texts_in_both_train_and_dev_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path, dev=DEV + "good,yes\ngood,no\n")
-    with pytest.warns(UserWarning, match=r"my\.yml: 2 of 3 rows of dev have a text that train has too"):
+    with pytest.warns(UserWarning, match=r"my\.yml: 2 of 3 rows of dev have a text that is also in train"):
         chosen_tasks([path])
     pairs = PLAIN.replace("text: review", "text: [id, review]")
     path = write(tmp_path / "pairs", pairs, dev="id,review,stars\n1,fine,no\n3,fine,yes\n")
     assert read_own(path).in_train_too() == {"dev": 1}, "of a pair both texts count"
 
 
-def test_f1_says_of_which_class(tmp_path: Path) -> None:
+def test_f1_metric_names_its_class(tmp_path: Path) -> None:
     def metrics(more: str) -> tuple[str, ...]:
         return read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", more))).task.metrics
 
@@ -296,36 +300,39 @@ def test_f1_says_of_which_class(tmp_path: Path) -> None:
     for more, message in (
         (
             "metrics: [f1]",
-            "metrics: f1 is that of one class, and nothing says of which; add positive: yes or positive: no",
+            "metrics: f1 is the F1 of one class, and none is named; add positive: yes or positive: no",
         ),
         ("labels: [yes, no]\nmetrics: [f1]", "add positive: no or positive: yes"),
-        ("metrics: [f1]\npositive: Yes", "positive: 'Yes' is no class; expected one of 'no', 'yes'"),
-        ("metrics: [f1_of:perhaps]", "metrics: 'perhaps' is no class"),
+        ("metrics: [f1]\npositive: Yes", "positive: 'Yes' is not a class; expected one of 'no', 'yes'"),
+        ("metrics: [f1_of:perhaps]", "metrics: 'perhaps' is not a class"),
         ("metrics: [f1, f1_of:yes]\npositive: yes", "f1 and f1_of:yes are the same"),
-        ("metrics: [accuracy]\npositive: yes", "positive: 'yes', the class that f1 is of; add f1 to metrics"),
+        (
+            "metrics: [accuracy]\npositive: yes",
+            "positive: 'yes' names the class of f1, which is not in metrics; add f1 to",
+        ),
         (
             "kind: regression\nmetrics: [f1_of:yes]",
-            "'f1_of:yes', expected of pearson, spearman, mae, rmse for a regress",
+            "'f1_of:yes', expected some of pearson, spearman, mae, rmse for a regress",
         ),
         (
             "kind: regression\nmetrics: [rmse, pearson]",
             "'rmse' is an error .*: put pearson or spearman first, and this",
         ),
-        ("metrics: [mae]", "metrics: 'mae', expected of accuracy, f1"),
+        ("metrics: [mae]", "metrics: 'mae', expected some of accuracy, f1"),
     ):
         with pytest.raises(DataError, match=message):
             metrics(more)
 
 
-def test_f1_of_three_classes(tmp_path: Path) -> None:
+def test_f1_is_refused_for_three_classes(tmp_path: Path) -> None:
     three = TRAIN + "4,so so,perhaps\n5,well,perhaps\n6,so,perhaps\n"
-    with pytest.raises(DataError, match="f1 needs two classes, here are 3; use macro_f1, f1_of:CLASS"):
+    with pytest.raises(DataError, match="f1 needs two classes, but there are 3; use macro_f1, f1_of:CLASS"):
         read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", "metrics: [f1]"), train=three))
     data = read_own(write(tmp_path, PLAIN.replace("labels: [no, yes]", "metrics: [f1_of:perhaps]"), train=three))
     assert data.task.metrics == ("f1_of:1:perhaps",)
 
 
-def test_names_of_earlier_versions_stay_where_nothing_changed(tmp_path: Path) -> None:
+def test_task_names_match_earlier_versions_if_reading_did_not_change(tmp_path: Path) -> None:
     """The hash of commit 0e5d90d. A split by class, labels without blanks, and numbers in their own unit are new."""
     assert read_own(write(tmp_path)).task.name == "own-reviews-3e42b258b6"
     twenty = "id,review,stars\n" + "".join(f"{n},text {n},{['no', 'yes'][n % 2]}\n" for n in range(20))

@@ -1,4 +1,4 @@
-"""What is kept for scoring: of every class its share, texts whole, whatever the order of the file."""
+"""Rows are held out by class, texts stay together, and the order of the file does not matter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_every_class_keeps_its_share() -> None:
     assert Counter(label for label, row in zip(labels, held, strict=True) if row) == {0: 90, 1: 9, 2: 1}
 
 
-def test_a_rare_class_is_in_both_parts() -> None:
+def test_rare_class_has_a_text_in_both_parts() -> None:
     texts = [(f"text {number}",) for number in range(102)]
     held = held_out_rows(texts, [0] * 100 + [1] * 2, 0.1)
     assert sorted(held[100:]) == [False, True] and sum(held[:100]) == 10
@@ -40,7 +40,9 @@ def test_copies_of_a_text_stay_together_and_count_as_rows() -> None:
     share=st.sampled_from([0.05, 0.1, 0.25, 0.5]),
     data=st.data(),
 )
-def test_whatever_the_rows(rows: list[tuple[int, int]], share: float, data: st.DataObject) -> None:
+def test_split_is_stratified_and_ignores_row_order(
+    rows: list[tuple[int, int]], share: float, data: st.DataObject
+) -> None:
     """Each text has one class here, the class of its number, so that no two classes can want one text."""
     texts = [(f"text {text} {label}",) for text, label in rows]
     labels = [label for _, label in rows]
@@ -55,24 +57,26 @@ def test_whatever_the_rows(rows: list[tuple[int, int]], share: float, data: st.D
     assert [held[texts[place]] for place in order] == again
 
 
-def test_a_text_of_two_classes_takes_no_class_out_of_training() -> None:
+def test_text_of_two_classes_leaves_both_classes_in_training() -> None:
     """'both' is the only text of class 1, so it stays in train, and class 0 is held out by another text."""
     texts = [("both",), ("both",), ("a",), ("b",)]
     held = held_out_rows(texts, [0, 1, 0, 0], 0.5)
     assert held[:2] == [False, False] and any(held[2:])
 
 
-def test_nothing_to_score_on(tmp_path: Path) -> None:
+def test_error_if_no_row_can_be_held_out(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("t,y\nx,a\ny,b\n")
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: t, label: y}")
-    with pytest.raises(DataError, match="held_out leaves no row to score on, for no class has two different texts"):
+    with pytest.raises(
+        DataError, match="held_out leaves no row to score on, because no class has two different texts"
+    ):
         read_own(tmp_path / "my.yml")
 
 
-def test_a_class_that_is_not_scored_is_named(tmp_path: Path) -> None:
+def test_note_names_classes_that_are_not_scored(tmp_path: Path) -> None:
     rows = "".join(f"text {number},{'ab'[number % 2]}\n" for number in range(20))
     (tmp_path / "train.csv").write_text(f"t,y\n{rows}odd,rare\n")
     (tmp_path / "my.yml").write_text("{name: n, files: {train: train.csv}, held_out: 0.2, text: t, label: y}")
     data = read_own(tmp_path / "my.yml")
     assert data.counts()["rare"] == {"train": 1, "dev": 0}
-    assert data.notes == ("no row of dev has the label 'rare': its scores say nothing about it",)
+    assert data.notes == ("no row of dev has the label 'rare': the scores of this split do not cover it",)

@@ -1,1 +1,1 @@
-"""Distillation: what a student learns from its teacher, and the losses that compare them."""
+"""Distillation: the losses between student and teacher, the attention scores they need, and fast dropout."""

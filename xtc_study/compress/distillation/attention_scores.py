@@ -1,7 +1,7 @@
-"""Attention scores before the softmax, read from any encoder that uses transformers' AttentionInterface.
+"""Read attention scores before the softmax from any encoder that uses transformers' AttentionInterface.
 
-No model file is copied or patched: a model switched to ``xtc_scores`` computes plain attention and hands its scores
-(batch, heads, queries, keys) to the caller in ``outputs.attentions``, where others return the probabilities.
+No model file is copied or patched: a model switched to ``xtc_scores`` computes plain attention and returns its scores
+(batch, heads, queries, keys) in ``outputs.attentions``, where transformers' own implementations return probabilities.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ def attention_with_scores(
     probabilities: Callable[[Tensor], Tensor] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention output (batch, queries, heads, width) and the scores, taken before the mask is added.
+    """Compute attention and return its output (batch, queries, heads, width) and the scores before the mask is added.
 
     Args:
-        module: the attention layer; its mode decides on dropout.
+        module: the attention layer; dropout is applied if it is in training mode.
         query: (batch, heads, positions, width).
-        key: of the same shape.
-        value: of the same shape.
+        key: same shape.
+        value: same shape.
         attention_mask: additive, or None.
-        scaling: of the scores; None: 1 / sqrt(width).
+        scaling: factor of the scores; None: 1 / sqrt(width).
         dropout: probability.
-        probabilities: applied to the probabilities before their product with the values.
-        kwargs: whatever else transformers passes; not used.
+        probabilities: applied to the probabilities before they are multiplied with the values.
+        kwargs: further arguments that transformers passes; ignored.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
@@ -59,28 +59,28 @@ AttentionMaskInterface.register(NAME, eager_mask)
 
 
 def attend_by(model: Any, name: str) -> None:
-    """Makes the model attend by the registered function ``name``.
+    """Make the model use the attention function registered as ``name``.
 
     Raises:
-        EncoderError: its family computes attention by itself. transformers only logs that and changes nothing; the
-            model would still return probabilities where scores are expected.
+        EncoderError: the model's family has its own attention code. transformers only logs that and changes nothing,
+            and the model would still return probabilities where scores are expected.
     """
     model.set_attn_implementation(name)
     if model.config._attn_implementation != name:
         raise EncoderError(
-            f"{model.config.model_type} computes attention by code of its own and not by transformers' "
-            "AttentionInterface, so its scores can be neither distilled nor quantised"
+            f"{model.config.model_type} has its own attention code instead of transformers' AttentionInterface, so "
+            "its attention can be neither distilled nor quantised; choose another model, or a recipe that does neither"
         )
 
 
 @contextmanager
 def hook_attention_scores(*models: Any) -> Iterator[None]:
-    """Inside the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
+    """Within the block, ``model(..., output_attentions=True).attentions`` holds scores for each of the models.
 
-    A model whose attention is quantised gives its scores anyway and is left as it is.
+    A model with quantised attention returns scores anyway and is left as it is.
 
     Raises:
-        EncoderError: a model that gives no attention scores.
+        EncoderError: a model cannot return attention scores.
     """
     plain = [model for model in models if not model.config._attn_implementation.startswith("xtc_")]
     before = [model.config._attn_implementation for model in plain]

@@ -1,8 +1,8 @@
-"""Dropout whose masks are cheap on a CPU. Elsewhere, and in evaluation, torch's own.
+"""Dropout with masks that are cheap on a CPU. Other devices, and evaluation, use torch's own dropout.
 
-Why ``cheap_dropout`` swaps the class of dropout layers and does not replace the layers: a new layer would lack the old
-one's hooks, and models hold some layers under two names. Both classes have the same state, so swapping back restores a
-layer exactly.
+Why ``cheap_dropout`` swaps the class of dropout layers instead of replacing the layers: a new layer would lack the old
+layer's hooks, and models hold some layers under two names. Both classes have the same state, so swapping back restores
+a layer exactly.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
-    """x with each number zero with ``probability`` and the others divided by 1 - probability, as ``F.dropout``.
+    """Set each number of x to zero with ``probability`` and divide the others by 1 - probability, as ``F.dropout``.
 
-    Seeds come from torch's generator, so a training that is seeded or resumed repeats itself.
+    Seeds come from torch's generator, so a seeded or resumed training is reproducible.
     """
     if not training or not 0 < probability < 1 or x.device.type != "cpu":
         return F.dropout(x, probability, training)
@@ -26,7 +26,7 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
 
 
 def dropout_mask(shape: torch.Size, probability: float) -> Tensor:
-    """0 with ``probability`` (to one part in 2^32), else 1 / (1 - probability); float32."""
+    """Draw a float32 mask: 0 with ``probability`` (to one part in 2^32), else 1 / (1 - probability)."""
     from xtc_study.compress.distillation.dropout_loop import fill_mask
 
     mask = torch.empty(shape)
@@ -42,7 +42,7 @@ class _Dropout(nn.Dropout):
 
 @contextmanager
 def cheap_dropout(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model's dropout layers use these masks."""
+    """Within the block, the model's dropout layers use these masks."""
     layers = [module for module in model.modules() if type(module) is nn.Dropout]
     try:
         for layer in layers:

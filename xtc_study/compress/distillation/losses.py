@@ -1,9 +1,9 @@
 """Distillation losses. All weights 1, temperature 1, no hard-label term, as in XTC's released one-stage method.
 
-Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is
-excluded here; ``pad_in_loss`` counts it, as their code does. It is another amount: batches here are of like length and
-padded to their longest row, where their scripts pad every row to 128. On QNLI's dev rows (batches of 32) padding is
-13.7 % of the positions and 31.5 % of the score pairs here, and 62.5 % and 84.0 % at 128.
+Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is excluded
+here; ``pad_in_loss`` includes it, as their code does. Its amount differs: here a batch holds rows of similar length
+and is padded to its longest row, while their scripts pad every row to 128. On QNLI's dev rows (batches of 32) padding
+is 13.7 % of the positions and 31.5 % of the score pairs here, and 62.5 % and 84.0 % at 128.
 """
 
 from __future__ import annotations
@@ -20,28 +20,30 @@ ATTENTION, HIDDEN, LOGITS, LABELS = "attention", "hidden", "logits", "labels"
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
-    """-softmax(teacher) log_softmax(student), mean over batch and classes. Both (batch, classes)."""
+    """Return the mean of -softmax(teacher) log_softmax(student) over batch and classes. Both (batch, classes)."""
     return -(teacher.float().softmax(-1) * student.float().log_softmax(-1)).mean()
 
 
 def logit_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Soft cross-entropy for classification; mean squared error to the teacher's output for regression (1 column)."""
+    """Return the soft cross-entropy for classification, or the mean squared error for regression (1 column)."""
     if student.shape[-1] == 1:
         return F.mse_loss(student.float(), teacher.float())
     return soft_cross_entropy(student, teacher)
 
 
 def label_loss(student: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy to class ids (batch,), or mean squared error to float targets (batch,) for regression."""
+    """Return the cross-entropy to class ids (batch,), or the mean squared error to float targets for regression."""
     if student.shape[-1] == 1:
         return F.mse_loss(student.float().squeeze(-1), labels.float())
     return F.cross_entropy(student.float(), labels)
 
 
 def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None) -> Tensor:
-    """Sum over pairs of the mean squared error of hidden states (batch, positions, width).
+    """Sum the mean squared errors of pairs of hidden states (batch, positions, width).
 
     Args:
+        student: hidden states.
+        teacher: as many, same shapes.
         mask: (batch, positions), 1 at real tokens; None counts every position.
     """
     weight = None if mask is None else mask[:, :, None]
@@ -49,11 +51,12 @@ def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tens
 
 
 def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: Tensor | None) -> Tensor:
-    """Sum over pairs of the mean squared error of attention scores (batch, heads, queries, keys).
+    """Sum the mean squared errors of pairs of attention scores (batch, heads, queries, keys).
 
     Args:
-        mask: (batch, positions), 1 at real tokens; a score counts where query and key are real. None counts every
-        score.
+        student: scores.
+        teacher: as many, same shapes.
+        mask: (batch, positions), 1 at real tokens; a score counts if query and key are real. None counts every score.
     """
     weight = None if mask is None else mask[:, None, :, None] * mask[:, None, None, :]
     return _sum_of_errors(student, teacher, weight)
@@ -71,10 +74,10 @@ def _sum_of_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], weight:
 
 
 class _SquaredError(torch.autograd.Function):
-    """``(weight * (student - teacher)^2).sum()`` in float32, for weights of 0 and 1, which are their own squares.
+    """``(weight * (student - teacher)^2).sum()`` in float32, for weights of 0 and 1, which equal their squares.
 
-    Scores of long texts are the largest tensors of a step. Written with autograd's own operations, each pair makes
-    five passes over them and keeps three; here it is three passes, and one tensor is kept.
+    Scores of long texts are the largest tensors of a step. With autograd's own operations, each pair would take five
+    passes over memory and keep three tensors for the backward pass; this takes three passes and keeps one.
     """
 
     @staticmethod
@@ -102,15 +105,15 @@ def distillation_terms(
     mask: Tensor | None,
     labels: Tensor,
 ) -> dict[str, Tensor]:
-    """The named terms of one batch, each a scalar.
+    """Compute the named terms of one batch, each a scalar.
 
     Args:
-        terms: some of attention, hidden, logits, labels.
-        student: model outputs with logits, and hidden_states and attentions (scores) where a term needs them.
-        teacher: the same; None for labels alone.
-        layers: teacher layer of each student layer.
-        states: teacher hidden state of each student hidden state.
-        mask: (batch, positions) or None to count padding.
+        terms: any of attention, hidden, logits and labels.
+        student: model outputs with logits, and with hidden_states and attentions (scores) if a term needs them.
+        teacher: likewise; None if labels is the only term.
+        layers: the teacher layer of each student layer.
+        states: the teacher hidden state of each student hidden state.
+        mask: (batch, positions), or None to count padding.
         labels: (batch,), class ids or float targets.
     """
     losses = {}

@@ -1,1 +1,1 @@
-"""Quantisation: weights, embeddings and activations of few bits, and the layers that train with them."""
+"""Quantisation: low-bit weights, embeddings and activations, and the layers that train with them."""

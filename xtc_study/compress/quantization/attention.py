@@ -1,8 +1,8 @@
-"""Low-bit inputs of the two matrix products inside attention: queries, keys, probabilities and values.
+"""Quantise the operands of the two matrix products inside attention: queries, keys, probabilities and values.
 
 TernaryBERT (Zhang et al. 2020) and BinaryBERT quantise them; the released XTC configs do not, so their "8-bit
-activations" say less. Here each is symmetric, with one scale for a row of its last dimension. As with every
-activation the gradient passes straight through.
+activations" cover less. Here each operand is quantised symmetrically, with one scale per row of its last dimension. As
+with every activation, the gradient passes straight through.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from xtc_study.compress.quantization.straight_through import StraightThrough
 
 PREFIX = "xtc_quantised_"
 FIELD = "xtc_attention_bits"
-"""In the model's config, so that a saved model keeps its way to attend."""
+"""Field of the model's config, so that a saved model keeps its kind of attention."""
 
 
 def quantize_attention(model: Any, bits: int) -> None:
-    """Makes the model attend with ``bits`` bits from now on, and notes it in its config.
+    """Make the model compute attention with ``bits`` bits, and record that in its config.
 
     Raises:
-        ValueError: bits outside 2 to 8, or (EncoderError) a model whose attention is code of its own.
+        ValueError: bits outside 2 to 8, or (EncoderError) a model with its own attention code.
     """
     attend_by(model, _registered(bits))
     setattr(model.config, FIELD, bits)
 
 
 def restore_attention(model: Any) -> None:
-    """Makes a loaded model attend as its config records.
+    """Make a loaded model compute attention as its config records.
 
-    One whose attention is code of its own attends as it did when it was trained: files of such models were once
-    written, though their field changed nothing.
+    A model with its own attention code computes it as in training: older versions wrote files of such models, although
+    the field had no effect on them.
     """
     bits = getattr(model.config, FIELD, None)
     if bits is not None:
@@ -45,7 +45,7 @@ def restore_attention(model: Any) -> None:
 
 
 def _registered(bits: int) -> str:
-    """The name that transformers knows attention at ``bits`` bits by."""
+    """Register attention at ``bits`` bits with transformers and return its name."""
     name = f"{PREFIX}{bits}"
     AttentionInterface.register(name, partial(low_bit_attention, fmt=ActivationFormat(bits)))
     AttentionMaskInterface.register(name, eager_mask)
@@ -63,7 +63,7 @@ def low_bit_attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """As ``attention_with_scores``, with every operand of both products quantised.
+    """Compute ``attention_with_scores`` with every operand of both products quantised.
 
     The scores are those of the quantised queries and keys.
     """
@@ -74,6 +74,6 @@ def low_bit_attention(
 
 def _rounded(x: Tensor, fmt: ActivationFormat) -> Tensor:
     integers, scale = quantize_activation(x, fmt)
-    assert scale is not None  # quantize_activation always gives one
+    assert scale is not None  # quantize_activation always returns one
     rounded: Tensor = StraightThrough.apply(x, (integers * scale).to(x.dtype))  # type: ignore[no-untyped-call]
     return rounded

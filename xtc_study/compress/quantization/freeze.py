@@ -1,10 +1,10 @@
-"""A student's weights when its training is over: integers and scales, computed once and kept.
+"""Freeze a student's weights after training: compute integers and scales once and keep them.
 
-The last bits of a mean of magnitudes depend on the order of its sum, so on the device and on the number of threads. A
-scale that is computed again elsewhere is another scale, and a ternary weight near the threshold another integer. So
-they are computed once, where the student was trained, by the functions of its own forward pass; the forward pass, the
-file and whatever is compared with it then read what was kept. Kept are buffers outside ``state_dict``: a saved
-training step holds the latent weights alone.
+The last bits of a mean of magnitudes depend on the order of summation, and so on the device and number of threads. A
+scale recomputed elsewhere may differ, and a ternary weight near the threshold may become another integer. So integers
+and scales are computed once, where the student was trained, by the functions of its own forward pass; the forward
+pass, the file and every comparison then read the frozen values. These are buffers outside ``state_dict``: a saved
+training step holds only the latent weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat
 
 
 class Freezable(nn.Module, ABC):
-    """A low-bit layer. Frozen until it is put into training mode or gets other weights by ``load_state_dict``."""
+    """A low-bit layer that can be frozen, until training mode or ``load_state_dict`` thaws it."""
 
     weight_format: WeightFormat | None
     frozen_integers: Tensor | None
@@ -29,13 +29,13 @@ class Freezable(nn.Module, ABC):
 
     @abstractmethod
     def quantized_weight(self) -> Quantized:
-        """What the forward pass computes with, as float32: frozen, or of the weight as it is now."""
+        """Return what the forward pass computes with, as float32: frozen, or quantised from the current weight."""
 
     def stored_weight(self) -> Quantized:
-        """What a file holds of the weight: ``quantized_weight`` with int8 integers, on the layer's own device.
+        """Return what a file stores of the weight: ``quantized_weight`` with int8 integers, on the layer's own device.
 
         Raises:
-            ValueError: a scale that is not finite.
+            ValueError: a scale is not finite.
         """
         if self.frozen_integers is not None and self.frozen_scale is not None:
             return Quantized(self.frozen_integers, self.frozen_scale)
@@ -44,21 +44,21 @@ class Freezable(nn.Module, ABC):
         if not torch.isfinite(scale).all():
             wrong = float(scale[~torch.isfinite(scale)][0])
             raise ValueError(
-                f"a scale of its weight is {wrong}, expected a finite number: a weight is not finite, or magnitudes "
-                "sum beyond float32 (3.4e38); train it again with a lower learning rate"
+                f"a scale of its weight is {wrong}, expected a finite number: a weight is not finite, or the sum of "
+                "magnitudes exceeds float32 (3.4e38); train it again with a lower learning rate"
             )
         return Quantized(integers.to(torch.int8), scale)
 
     def freeze_weight(self) -> None:
-        """Fixes integers and scale as they are now; a frozen layer stays as it is.
+        """Keep the current integers and scale; a frozen layer stays as it is.
 
         Raises:
-            ValueError: a scale that is not finite.
+            ValueError: a scale is not finite.
         """
         self.frozen_integers, self.frozen_scale = self.stored_weight()
 
     def thaw_weight(self) -> None:
-        """Makes the layer quantise its weight in every forward pass, as before it was frozen."""
+        """Make the layer quantise its weight in every forward pass, as before it was frozen."""
         self.register_buffer("frozen_integers", None, persistent=False)
         self.register_buffer("frozen_scale", None, persistent=False)
 
@@ -73,12 +73,12 @@ class Freezable(nn.Module, ABC):
 
 
 def freeze(model: nn.Module) -> None:
-    """Puts a student into evaluation mode and fixes the integers and scales of its low-bit layers.
+    """Put a student into evaluation mode and freeze the integers and scales of its low-bit layers.
 
-    Scales of inputs are not fixed here: they follow from each input, or are a static range, which is saved as it is.
+    Scales of inputs are not frozen: they follow from each input, or are a static range, which is saved as it is.
 
     Raises:
-        ValueError: a scale that is not finite; the message names the module.
+        ValueError: a scale is not finite; the message names the module.
     """
     model.eval()
     for name, module in model.named_modules():

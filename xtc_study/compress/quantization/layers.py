@@ -1,8 +1,8 @@
 """Low-bit layers for training: full-precision latent weights, quantised in every forward pass.
 
 The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
-al. 2013; XTC uses it without clipping). A clip acts on weights alone, and a weight whose magnitude is the clip exactly
-still learns. TernaryBERT clamps inputs to +-2.5 too, without a gradient from +-2.5 on.
+al. 2013; XTC uses it without clipping). A clip acts only on weights, and a weight whose magnitude equals the clip
+still learns. TernaryBERT also clamps inputs to +-2.5, with no gradient at and beyond +-2.5.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xtc_study.compress.quantization.shared_input import LinearInput, linear_inp
 from xtc_study.compress.quantization.straight_through import StraightThrough
 
 ROWS = 1024
-"""Rows of a table that are quantised together when it is frozen."""
+"""Number of rows of a table that are quantised together when it is frozen."""
 
 
 class _StraightThroughLinear(torch.autograd.Function):
-    """Forward integer-first; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat, w_hat taken as x, w."""
+    """Integer-first forward; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat and w_hat taken as x and w."""
 
     @staticmethod
     def forward(
@@ -42,15 +42,19 @@ class _StraightThroughLinear(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x_hat, integers, scale, weight = ctx.saved_tensors
         grad = grad.to(x_hat.dtype)
-        # Two dimensions: a product with more would copy the weight once a row of the batch where grad has gaps.
+
+        # Two dimensions: with more, a product would copy the weight for every row of the batch if grad is strided.
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = None
         if ctx.needs_input_grad[0]:
-            if scale.shape[1] == 1:  # one scale a row or for all: cheaper to scale the gradient than the weights
+            if (
+                scale.shape[1] == 1
+            ):  # one scale per row or tensor: scaling the gradient is cheaper than scaling the weights
                 grad_x = (flat * scale.reshape(-1).to(flat.dtype)) @ integers
             else:
                 grad_x = flat @ dequantize(Quantized(integers, scale)).to(flat.dtype)
             grad_x = grad_x.reshape(x_hat.shape)
+
         grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
         if ctx.clip is not None:
             grad_weight = grad_weight * (weight.abs() <= ctx.clip)
@@ -61,10 +65,11 @@ class _StraightThroughLinear(torch.autograd.Function):
 class LowBitLinear(Freezable, nn.Linear):
     """A linear whose weight and input are quantised in the forward pass.
 
-    Parameters keep their names and full precision. Once frozen (``freeze``), the kept integers and scale are used.
+    Parameters keep their names and full precision. Once frozen (``freeze``), the layer uses the frozen integers and
+    scale.
 
     Args:
-        linear: gives its weight and bias.
+        linear: provides weight and bias.
         weight_format: None leaves the weight in full precision.
         activation_format: None leaves the input in full precision.
     """
@@ -83,12 +88,13 @@ class LowBitLinear(Freezable, nn.Linear):
 
     @property
     def largest_product(self) -> int | None:
+        """The largest |input integer * weight integer|; None if either is not quantised."""
         if self.weight_format is None or self.activation_format is None:
             return None
         return self.weight_format.largest * self.activation_format.largest
 
     def quantized_weight(self, dtype: torch.dtype = torch.float32) -> Quantized:
-        """Integers (out, in) and scale; the weight itself with scale 1 when it is not quantised."""
+        """Return integers (out, in) and scale; the weight itself with scale 1 if it is not quantised."""
         if self.weight_format is None:
             return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
         if self.frozen_integers is not None and self.frozen_scale is not None:
@@ -96,13 +102,13 @@ class LowBitLinear(Freezable, nn.Linear):
         return quantize_weight(self.weight, self.weight_format, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (..., in) to (..., out), in the autocast dtype where autocast is on."""
+        """Map x (..., in) to (..., out), in the autocast dtype if autocast is on."""
         inputs = self.quantized_input(x)
         result: Tensor = _StraightThroughLinear.apply(x, self.weight, self.bias, self, inputs)  # type: ignore[no-untyped-call]
         return result
 
     def quantized_input(self, x: Tensor) -> LinearInput:
-        """x (..., in) as it is multiplied; in training mode a static range learns from it."""
+        """Quantise x (..., in) as the product uses it; in training mode a static range is updated."""
         limit = self.input_range(x) if self.input_range is not None else None
         return linear_input(x, self.activation_format, arithmetic_dtype(x), limit)
 
@@ -111,16 +117,25 @@ class LowBitLinear(Freezable, nn.Linear):
 
 
 class LowBitEmbedding(Freezable, nn.Embedding):
-    """An embedding with one scale a row.
+    """An embedding with one scale per row.
 
     Until it is frozen (``freeze``), only the rows that a batch looks up are quantised, never the whole table.
+
+    Args:
+        embedding: provides the weight.
+        weight_format: of granularity ``row``.
+
+    Raises:
+        ValueError: another granularity.
     """
 
     weight_format: WeightFormat
 
     def __init__(self, embedding: nn.Embedding, weight_format: WeightFormat) -> None:
         if weight_format.granularity != "row":
-            raise ValueError(f"granularity={weight_format.granularity!r}: an embedding has one scale a row; use 'row'")
+            raise ValueError(
+                f"granularity={weight_format.granularity!r}: an embedding has one scale per row; use 'row'"
+            )
         super().__init__(
             embedding.num_embeddings, embedding.embedding_dim, padding_idx=embedding.padding_idx, device="meta"
         )
@@ -129,10 +144,10 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         self.thaw_weight()
 
     def quantized_weight(self) -> Quantized:
-        """Integers (rows, embedding_dim) and scale (rows, 1) of the whole table, as looking its rows up gives them.
+        """Return integers (rows, embedding_dim) and scale (rows, 1) of the whole table, equal to those of lookups.
 
-        On a GPU the order of a row's sum depends on how many rows there are, where these are few. So rows are looked
-        up as a batch has them, many at a time, round and round through a small table.
+        On a GPU the order of summation within a row depends on the number of rows if there are few. So rows are looked
+        up many at a time, as in a batch, cycling through a table that has fewer.
         """
         if self.frozen_integers is not None and self.frozen_scale is not None:
             return Quantized(self.frozen_integers.float(), self.frozen_scale)
@@ -142,7 +157,7 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         return Quantized(integers, scale)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """ids (...) to (..., embedding_dim)."""
+        """Map ids (...) to (..., embedding_dim)."""
         rows = F.embedding(ids, self.weight, self.padding_idx)
         if self.frozen_integers is not None and self.frozen_scale is not None:
             flat = ids.reshape(-1)
@@ -154,7 +169,7 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         return result
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Leaves only these rows of the table, frozen ones as they are. ``padding_idx`` is for the caller to set."""
+        """Keep only these rows of the table; frozen values stay. The caller must set ``padding_idx``."""
         self.weight = nn.Parameter(self.weight.detach()[rows], requires_grad=self.weight.requires_grad)
         self.num_embeddings = len(rows)
         if self.frozen_integers is not None and self.frozen_scale is not None:
@@ -162,6 +177,6 @@ class LowBitEmbedding(Freezable, nn.Embedding):
 
 
 def arithmetic_dtype(x: Tensor) -> torch.dtype:
-    """The dtype a linear computes in: autocast's where it is on, else float32."""
+    """Return the dtype in which a linear computes: autocast's if it is on, else float32."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32

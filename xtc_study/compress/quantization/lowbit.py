@@ -1,4 +1,4 @@
-"""Makes a full-precision student low-bit in place, by its recipe."""
+"""Convert a full-precision student to low-bit layers in place, according to its recipe."""
 
 from __future__ import annotations
 
@@ -17,51 +17,53 @@ from xtc_study.recipe import FULL_PRECISION, Recipe
 
 
 def weight_format(recipe: Recipe) -> WeightFormat | None:
-    """How the recipe quantises linears; None for full precision."""
+    """Return how the recipe quantises the weights of linears; None for full precision."""
     if recipe.weight_bits == FULL_PRECISION:
         return None
     return WeightFormat(recipe.weight_bits, recipe.granularity, recipe.weight_clip)
 
 
 def embedding_format(recipe: Recipe) -> WeightFormat | None:
-    """How the recipe quantises the word embeddings: always one scale a row (TernaryBERT, XTC)."""
+    """Return how the recipe quantises word embeddings: always one scale per row (TernaryBERT, XTC)."""
     if recipe.embedding_bits_used == FULL_PRECISION:
         return None
     return WeightFormat(recipe.embedding_bits_used, "row")
 
 
 def activation_format(recipe: Recipe) -> ActivationFormat | None:
-    """How the recipe quantises the inputs of the linears; None for full precision."""
+    """Return how the recipe quantises the inputs of linears; None for full precision."""
     if recipe.activation_bits == FULL_PRECISION:
         return None
     return ActivationFormat(recipe.activation_bits, recipe.activation_scale, recipe.activation_range == "static")
 
 
 def make_low_bit(model: Any, recipe: Recipe) -> None:
-    """Replaces the encoder's linears, its dense layers outside the stack and the word embeddings by low-bit ones.
+    """Replace the encoder's linears, its dense layers outside the stack and the word embeddings with low-bit layers.
 
-    Left in full precision, as in XTC: position and type embeddings (unless ``quantise_tables``), LayerNorms, biases
-    and the classifier.
+    As in XTC, position and type embeddings (unless ``quantise_tables``), LayerNorms, biases and the classifier stay in
+    full precision.
 
     Raises:
-        ValueError: the recipe's groups do not divide a matrix; nothing is replaced then.
+        ValueError: the recipe's groups do not divide a matrix; nothing has been replaced then.
     """
     parts = encoder_parts(model)
     names = parts.layer_linears + (parts.head_linears if recipe.quantise_pooler else ())
     weights, activations, table = weight_format(recipe), activation_format(recipe), embedding_format(recipe)
 
-    # Before anything is replaced: groups that do not divide a matrix raise here.
+    # Groups that do not divide a matrix raise here, before anything is replaced.
     if weights is not None:
         for name in names:
             grouped(model.get_submodule(name).weight, weights.granularity)
 
+    # Linears; several under one parent (queries, keys and values) read the same input.
     if weights is not None or activations is not None:
         for name in names:
             replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
         for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
-            if count > 1:  # queries, keys and values
+            if count > 1:
                 share_inputs(model.get_submodule(parent))
 
+    # Embedding tables.
     if table is not None:
         replace(model, parts.word_embeddings, LowBitEmbedding(model.get_input_embeddings(), table))
         if recipe.quantise_tables:
@@ -74,7 +76,7 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
 
 
 def replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Puts ``module`` where the submodule ``name`` was."""
+    """Replace the submodule ``name`` with ``module``."""
     parent, _, child = name.rpartition(".")
     module.train(model.training)
     setattr(model.get_submodule(parent), child, module)

@@ -1,12 +1,13 @@
-"""Weight quantizers: a float matrix becomes small integers and scales, ``weight ~ scale * integers``.
+"""Weight quantizers: convert a float matrix to small integers and scales, ``weight ~ scale * integers``.
 
 Sources: binary and ternary rules as in Ternary Weight Networks (Li et al. 2016) and the XTC paper (Wu et al. 2022),
 symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit
-holds every weight, and a group of zeros is legal (its scale is 0; DeepSpeed's is NaN).
+stores every weight, and a group of zeros is valid (its scale is 0; DeepSpeed's is NaN).
 
-Other codes differ in more. BiT (Liu et al. 2022) subtracts a matrix's mean before it takes the signs. DeepSpeed gives
-3 to 8 bits all 2^b integers and the scale max|w| / 2^(b-1), where TernaryBERT and this file leave -2^(b-1) out; its
-``num_groups`` cut the flat matrix, which is the same as ``group:N`` only where N times their number is its size.
+Other implementations differ further. BiT (Liu et al. 2022) subtracts a matrix's mean before it takes the signs.
+DeepSpeed uses all 2^b integers of 3 to 8 bits and the scale max|w| / 2^(b-1), while TernaryBERT and this file omit
+-2^(b-1); its ``num_groups`` cut the flattened matrix, which equals ``group:N`` only if N times their number is its
+size.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from torch import Tensor
 from xtc_study.granularity import Granularity
 
 TERNARY_THRESHOLD = 0.7
-"""Weights below this share of the mean magnitude become 0 (Ternary Weight Networks, eq. 6)."""
+"""Weights up to this share of the mean magnitude become 0 (Ternary Weight Networks, eq. 6)."""
 
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """How a weight matrix (rows, columns) is quantised.
+    """The format to which a weight matrix (rows, columns) is quantised.
 
-    bits: 1 binary, 2 ternary, 3 to 8 symmetric integers.
-    granularity: who shares a scale. ``tensor``: all weights, scale (1, 1). ``row``: each row, scale (rows, 1).
-        ``group:N``: N neighbours of a row, scale (rows, columns / N).
-    clip: weights are clamped to +-clip first and get no gradient outside; None leaves them as they are.
+    Args:
+        bits: 1 binary, 2 ternary, 3 to 8 symmetric integers.
+        granularity: which weights share a scale. ``tensor``: all, scale (1, 1). ``row``: each row, scale (rows, 1).
+            ``group:N``: N neighbours in a row, scale (rows, columns / N).
+        clip: weights are clamped to +-clip first and get no gradient outside; None does not clamp.
 
     Raises:
-        ValueError: a value that no format has; the message names it.
+        ValueError: an invalid value; the message names it.
     """
 
     bits: int
@@ -52,69 +54,71 @@ class WeightFormat:
 
     @property
     def largest(self) -> int:
-        """The largest integer (see ``largest_integer``)."""
+        """The largest integer of this format (``largest_integer``)."""
         return largest_integer(self.bits)
 
 
 class Quantized(NamedTuple):
-    """``integers`` has the weight's shape and holds whole numbers; ``scale`` is (1 or rows, groups a row), float32."""
+    """``integers`` has the weight's shape and contains integers; ``scale`` is (1 or rows, groups per row), float32."""
 
     integers: Tensor
     scale: Tensor
 
 
 def largest_integer(bits: int) -> int:
-    """The largest integer of a weight of so many bits: 1 for binary and ternary, else 2^(bits-1) - 1."""
+    """Return the largest integer of a weight of ``bits`` bits: 1 for binary and ternary, else 2^(bits-1) - 1."""
     return 1 if bits <= 2 else int(2 ** (bits - 1)) - 1
 
 
 def grouped(weight: Tensor, granularity: str) -> Tensor:
-    """A (rows, groups, members) view whose last dimension shares one scale.
+    """Return a (rows, groups, members) view whose last dimension shares one scale.
 
     Raises:
-        ValueError: an unknown granularity, or columns that do not divide into groups of N.
+        ValueError: an unknown granularity, or a number of columns that groups of N do not divide.
     """
     rows, groups = Granularity.parse(granularity).scale_shape(*weight.shape)
     return weight.reshape(rows, groups, weight.numel() // (rows * groups))
 
 
 def binary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """scale = mean|w| of the group, integer = sign(w) with sign(0) = +1."""
+    """Quantise to scale = mean|w| of the group, integer = sign(w) with sign(0) = +1."""
     scale = groups.abs().sum(-1) / groups.shape[-1]
-    # Several times as fast as comparing with 0 and converting. Adding 0 makes -0.0 a 0.0, whose sign is +1.
+    # Several times faster than comparing with 0 and converting. Adding 0 turns -0.0 into 0.0, whose sign is +1.
     return Quantized(torch.copysign(groups.new_ones((), dtype=dtype), groups.to(dtype) + 0), scale)
 
 
 def ternary(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
-    """integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights that are not 0.
+    """Quantise to integer = sign(w) where |w| > 0.7 mean|w|, else 0; scale = mean|w| of the weights that are not 0.
 
-    The scale is NaN where mean|w| is not finite.
+    The scale is NaN if mean|w| is not finite.
     """
     magnitude = groups.abs()
     threshold = TERNARY_THRESHOLD * magnitude.mean(-1, keepdim=True)
-    kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats: no boolean has to be converted
+    kept = magnitude.clone().gt_(threshold)  # 0 and 1 as floats, which saves converting booleans
     scale = magnitude.mul_(kept).sum(-1) / kept.sum(-1).clamp(min=1)
-    # No weight exceeds a threshold that is no number: the group would pass for one of zeros. Otherwise this adds 0.
+    # No weight exceeds a threshold of NaN, so the group would look like zeros. For finite thresholds this adds 0.
     scale = scale + (threshold - threshold).squeeze(-1)
     return Quantized(torch.copysign(kept, groups).add_(0).to(dtype), scale)
 
 
 def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) -> Quantized:
-    """scale = max|w| / largest, integer = round(w / scale); no weight is clipped."""
+    """Quantise to scale = max|w| / largest, integer = round(w / scale); no weight is clipped."""
     scale = groups.abs().amax(-1) / largest
     step = torch.where(scale > 0, scale, 1.0).unsqueeze(-1)
     return Quantized((groups / step).round_().clamp_(-largest, largest).to(dtype), scale)
 
 
 def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
-    """Integers and scales of a weight matrix of shape (rows, columns).
+    """Return the integers and scales of a weight matrix (rows, columns).
 
     A group with a weight that is not finite, or (1 and 2 bits) whose magnitudes sum beyond float32, gets a scale that
-    is not finite: NaN or infinity. Nothing is checked here, for on a GPU a check waits for the device; ``freeze``
-    does that.
+    is not finite: NaN or infinity. Nothing is checked here, because on a GPU a check waits for the device; ``freeze``
+    checks.
 
     Args:
-        dtype: of the integers; bfloat16 holds them exactly too, in half the memory.
+        weight: (rows, columns).
+        fmt: how to quantise it.
+        dtype: of the integers; bfloat16 also holds them exactly, in half the memory.
     """
     weight = weight.detach().float()
     if fmt.clip is not None:
@@ -130,7 +134,7 @@ def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torc
 
 
 def dequantize(quantized: Quantized) -> Tensor:
-    """The float matrix that the integers and scales stand for."""
+    """Return the float matrix that the integers and scales stand for."""
     integers, scale = quantized
     rows, groups = scale.shape
     if rows == 1 and groups == 1:

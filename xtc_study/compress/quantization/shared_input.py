@@ -1,9 +1,9 @@
-"""The quantised input of a linear. Queries, keys and values read one tensor; it is quantised once for all three.
+"""Quantise the input of linears. Queries, keys and values read one tensor, which is quantised once for all three.
 
-Why not pass the quantised tensor along: the three linears are called by transformers' own attention code, which knows
-plain tensors alone and differs by family; so the result is remembered, by tensor and version, for each thread. It is
-remembered within one forward pass of the block that holds these linears, and no longer: a tensor may change without a
-new version, through ``x.data`` or a numpy view of its memory, but not while such a block computes.
+Why the quantised tensor is not passed along: transformers' own attention code calls the three linears; it handles only
+plain tensors and differs by family. So the result is cached per thread, by tensor and version. The cache lives for one
+forward pass of the block that contains these linears: a tensor may change without a new version, through ``x.data`` or
+a numpy view of its memory, but not while such a block computes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from xtc_study.compress.quantization.activations import ActivationFormat, quanti
 
 
 class LinearInput(NamedTuple):
-    """What a low-bit linear computes with, in ``dtype`` of its arithmetic, of the shape of its input (..., in)."""
+    """The input of a low-bit linear, in the dtype of its arithmetic and the shape of the input (..., in)."""
 
     integers: Tensor
-    """Whole numbers; the input itself where it is not quantised."""
+    """Integers; the input itself if it is not quantised."""
     scale: Tensor | None
-    """(..., 1) per token, () per tensor, float32; None where the input is not quantised."""
+    """(..., 1) per token, () per tensor, float32; None if the input is not quantised."""
     value: Tensor
-    """integers * scale: what the input became. The backward pass needs it."""
+    """integers * scale, the rounded input. The backward pass needs it."""
 
 
 class _Last(threading.local):
-    """The last input that was quantised in this thread."""
+    """The last input that this thread quantised."""
 
     blocks: int = 0
-    """Blocks that the forward pass is inside of."""
+    """Number of nested blocks that the forward pass is inside of."""
     source: weakref.ref[Tensor] | None = None
     key: tuple[object, ...] = ()
     result: LinearInput | None = None
@@ -47,7 +47,7 @@ _last = _Last()
 
 @contextmanager
 def one_pass() -> Iterator[None]:
-    """Inside the block an input that several linears read is quantised once."""
+    """Within the block, an input that several linears read is quantised once."""
     _enter()
     try:
         yield
@@ -56,31 +56,31 @@ def one_pass() -> Iterator[None]:
 
 
 def share_inputs(block: nn.Module) -> None:
-    """Makes each forward pass of this module ``one_pass``.
+    """Make each forward pass of this module a ``one_pass``.
 
-    By its class and not by hooks: PyTorch calls a forward hook after an error, but not after Ctrl-C. The class keeps
-    its name and stays one of the module's own, so that transformers finds the module still.
+    This changes the module's class instead of adding hooks: PyTorch calls a forward hook after an error, but not after
+    Ctrl-C. The new class keeps the name and is a subclass, so that transformers still recognises the module.
     """
     block.__class__ = _sharing(type(block))  # type: ignore[arg-type]  # to mypy a class is not hashable
 
 
 @cache
 def _sharing(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class whose forward pass is ``one_pass``; one that is so already stays."""
+    """The subclass whose forward pass is a ``one_pass``; such a class itself is returned unchanged."""
     if hasattr(kind, "shares_inputs"):
         return kind
-    whole = kind.forward
+    plain_forward = kind.forward
 
-    @wraps(whole)
+    @wraps(plain_forward)
     def forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
         _enter()
         try:
-            return whole(self, *inputs, **named)
+            return plain_forward(self, *inputs, **named)
         finally:
             _leave()
 
-    own = {"__module__": kind.__module__, "__doc__": kind.__doc__, "forward": forward, "shares_inputs": True}
-    return type(kind.__name__, (kind,), own)
+    attributes = {"__module__": kind.__module__, "__doc__": kind.__doc__, "forward": forward, "shares_inputs": True}
+    return type(kind.__name__, (kind,), attributes)
 
 
 def _enter() -> None:
@@ -98,13 +98,16 @@ def _forget() -> None:
 
 
 def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
-    """x (..., in), quantised, with no gradient of its own.
+    """Quantise x (..., in), without a gradient.
 
-    Within ``one_pass`` a second call with the same tensor and format gives the first call's result. Only the last
-    input is remembered, so at most one is kept longer than needed.
+    Within ``one_pass``, a second call with the same tensor and format returns the first call's result. Only the last
+    input is cached, so at most one is kept longer than needed.
 
     Args:
-        limit: as in ``quantize_activation``; with one, nothing is shared, for each layer learns its own.
+        x: the input.
+        fmt: how to quantise it; None leaves it in full precision.
+        dtype: of the linear's arithmetic.
+        limit: as in ``quantize_activation``; if given, nothing is shared, because each layer learns its own.
     """
     if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
         return _quantized(x, fmt, dtype, limit)
@@ -122,5 +125,5 @@ def _quantized(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limi
             value = x.detach().to(dtype)
             return LinearInput(value, None, value)
         integers, scale = quantize_activation(x, fmt, limit)
-        assert scale is not None  # quantize_activation always gives one
+        assert scale is not None  # quantize_activation always returns one
         return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype))

@@ -1,4 +1,4 @@
-"""The straight-through estimator: forward the quantised value, backward as if it were the value itself.
+"""The straight-through estimator: the forward pass quantises, the backward pass treats that as the identity.
 
 Source: Bengio, Leonard and Courville (2013), arXiv 1308.3432.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class StraightThrough(torch.autograd.Function):
-    """``apply(latent, quantised)``: the second, with the gradient of the first. Both of one shape."""
+    """``apply(latent, quantized)`` returns ``quantized`` and passes its gradient to ``latent``; shapes are equal."""
 
     @staticmethod
     def forward(ctx: Any, latent: Tensor, quantized: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Layer reduction: which teacher layers a shallow student keeps, and the student made of them.
+"""Layer reduction: choose the teacher layers that a shallow student keeps, and build the student from them.
 
 Source: XTC (Wu et al. 2022) section 4.2 and its released configs, which keep layers 1,3,5,7,9,11 of 12 for six
 layers and 2,4,6,8,10 for five (counted from 0).
@@ -15,23 +15,23 @@ from xtc_study.share import Share
 
 
 class LayersError(ValueError):
-    """Layers the teacher does not have."""
+    """The teacher does not have the requested layers."""
 
 
 def layer_map(
     teacher_depth: int, layers: int | str | Sequence[int] | None, field: str = "layers", of: str = "teacher"
 ) -> tuple[int, ...]:
-    """The teacher layer (from 0) that each student layer copies and learns from.
+    """Return the teacher layer (from 0) that each student layer copies and learns from.
 
-    A count is spread evenly. With s = depth // count >= 2: the last layer of each block of s, and what is left over
-    is shared by both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise: layer round((i+1)
-    depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
+    A count is spread evenly. If s = depth // count >= 2, these are the last layers of blocks of s, and the remainder
+    is split between both ends (12 to 6: 1,3,..,11; 12 to 5: 2,4,..,10, as in the paper). Otherwise they are layers
+    round((i+1) depth / count) - 1. A share such as ``5/12`` is the nearest count of at least 1.
 
     Args:
-        teacher_depth: layers there are.
-        layers: a count, a share, numbers, or None for all.
-        field: the recipe's, for messages.
-        of: what is cut, for messages; a teacher may itself be cut out of an encoder.
+        teacher_depth: number of teacher layers.
+        layers: a count, a share, a list of layers, or None for all.
+        field: name of the recipe field, for messages.
+        of: what is reduced, for messages; a teacher may itself be reduced from an encoder.
 
     Raises:
         LayersError: more layers than the teacher has, or a layer outside it.
@@ -60,16 +60,19 @@ def layer_map(
 
 
 def hidden_state_map(layers: Sequence[int]) -> tuple[int, ...]:
-    """The teacher hidden state each student hidden state learns from; index 0 is the embedding output.
+    """Return the teacher hidden state that each student hidden state learns from; index 0 is the embedding output.
 
-    As in the authors' code: the student's embedding output learns from state m(0) - 1 (0 at least), the output of
-    student layer k from state m(k) + 1. For 5 of 12 layers that is 1,3,5,7,9,11.
+    As in the authors' code: the student's embedding output learns from state m(0) - 1 (at least 0), the output of
+    student layer k from state m(k) + 1. For 5 of 12 layers these are 1,3,5,7,9,11.
+
+    Args:
+        layers: m, the teacher layer of each student layer.
     """
     return (max(layers[0] - 1, 0), *(layer + 1 for layer in layers))
 
 
 def reduced(model: Any, layers: Sequence[int]) -> Any:
-    """A new model with only these layers of ``model``; every other parameter is copied too."""
+    """Build a new model with only these layers of ``model``; every other parameter is copied too."""
     parts = encoder_parts(model)
     config = copy.deepcopy(model.config)
     for name, values in _per_layer(config).items():
@@ -77,7 +80,7 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
     config.num_hidden_layers = len(layers)
     student = type(model)(config)
 
-    # Every other parameter keeps its name; those of a kept layer get its new number.
+    # Parameters outside the stack keep their names; those of a kept layer get its new number.
     kept = {f"{parts.layers}.{old}.": f"{parts.layers}.{new}." for new, old in enumerate(layers)}
     state = {}
     for name, tensor in model.state_dict().items():
@@ -93,7 +96,7 @@ def reduced(model: Any, layers: Sequence[int]) -> Any:
 
 
 def _per_layer(config: Any) -> dict[str, Any]:
-    """Fields of a configuration with one value a layer.
+    """Fields of a configuration that have one value per layer.
 
     ModernBERT has ``layer_types``, Reformer ``attn_layers``, Longformer ``attention_window``.
     """

@@ -1,14 +1,14 @@
-"""A tokenizer cut to the tokens that a task needs. It gives the same tokens as before wherever it has them all.
+"""Cut a tokenizer to the tokens that a task needs. A text whose tokens are all kept is tokenised as before.
 
-What stays: every token of the task's training text, special tokens, and what any other word is spelled with: single
-characters, bytes, and for a BPE tokenizer the tokens that the others are merged from. A word whose token is gone is
-then spelled by smaller ones.
+Kept are all tokens of the task's training text, special tokens, and the tokens that spell any other word: single
+characters, bytes, and for a BPE tokenizer the tokens from which kept tokens are merged. A word whose token was removed
+is spelled with smaller tokens.
 
-- WordPiece takes the longest token that fits, from left to right: taking away tokens it would not have taken changes
+- WordPiece takes the longest matching token from left to right: removing tokens that it would not have taken changes
   nothing.
-- Unigram takes the likeliest way to spell a word: taking away others changes nothing.
-- BPE merges in the order of its rules: a text whose tokens are all kept needs the rules they were made by, and these
-  stay. Rules that make no kept token go.
+- Unigram takes the likeliest spelling of a word: removing tokens of other spellings changes nothing.
+- BPE merges in the order of its rules: a text whose tokens are all kept needs only the rules that make them, and these
+  are kept. Rules that make no kept token are removed.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MARKS = re.compile(r"^(##|▁)(?=.)|(?<=.)</w>$", re.DOTALL)
-"""Marks that a token begins, continues or ends a word; no characters of the word."""
+"""Marks that a token begins, continues or ends a word; they are not characters of the word."""
 BYTE = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 class TokenizerError(ValueError):
-    """A tokenizer that cannot be cut."""
+    """The tokenizer cannot be cut."""
 
 
 def task_tokens(tokenizer: Any, rows: Dataset) -> list[int]:
-    """Ids of the tokens to keep for a task, rising.
+    """Return the ids of the tokens to keep for a task, in ascending order.
 
     Args:
+        tokenizer: the tokenizer to cut.
         rows: the training split, tokenised (``tasks/batches.py``).
 
     Raises:
-        TokenizerError: a tokenizer without a tokenizer.json, or of a kind not known here.
+        TokenizerError: the tokenizer has no tokenizer.json, or its kind is not supported.
     """
     import pyarrow.compute as pc
 
@@ -48,40 +49,48 @@ def task_tokens(tokenizer: Any, rows: Dataset) -> list[int]:
 
 
 def needed_tokens(tokenizer: Any, used: Iterable[int]) -> list[int]:
-    """``used`` and whatever must stay beside it, rising ids.
+    """Return the ids in ``used`` and those that must also be kept, in ascending order.
+
+    Args:
+        tokenizer: the tokenizer to cut.
+        used: ids of the tokens that texts use.
 
     Raises:
         TokenizerError: as for ``task_tokens``.
     """
     content = _content(tokenizer)
-    pieces = _pieces(content["model"])
+    ids = _ids_by_token(content["model"])
     keep = {token["id"] for token in content["added_tokens"]} | set(tokenizer.all_special_ids)
-    keep |= {number for piece, number in pieces.items() if _spells(piece)}
+    keep |= {number for token, number in ids.items() if _is_one_character(token)}
     keep |= set(used)
     if content["model"]["type"] == "BPE":
-        keep = _with_their_parts(keep, pieces, _merges(content["model"]))
+        keep = _with_their_parts(keep, ids, _merges(content["model"]))
     return sorted(keep)
 
 
 def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
-    """The same tokenizer with only these tokens; the n-th of them is token n.
+    """Return a copy of the tokenizer with only these tokens; the n-th of them becomes token n.
+
+    Args:
+        tokenizer: the tokenizer to cut.
+        kept: ids of the tokens to keep, in ascending order.
 
     Raises:
-        TokenizerError: as for ``task_tokens``; or what transformers makes of it has other tokens than asked for.
+        TokenizerError: as for ``task_tokens``; or transformers loads the cut tokenizer with other tokens than these.
     """
     content = _content(tokenizer)
     new = {old: place for place, old in enumerate(kept)}
 
-    # The vocabulary, and of BPE the rules whose tokens all stay.
+    # The vocabulary, and for BPE the rules whose tokens are all kept.
     model = content["model"]
     if model["type"] == "Unigram":
         model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
         model["unk_id"] = new.get(model["unk_id"])
     else:
-        model["vocab"] = {piece: new[old] for piece, old in model["vocab"].items() if old in new}
+        model["vocab"] = {token: new[old] for token, old in model["vocab"].items() if old in new}
     if model["type"] == "BPE":
         model["merges"] = [
-            [left, right] for left, right, whole in _merges(model) if {left, right, whole} <= model["vocab"].keys()
+            [left, right] for left, right, merged in _merges(model) if {left, right, merged} <= model["vocab"].keys()
         ]
 
     # Special tokens get their new numbers.
@@ -92,10 +101,10 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     if content.get("padding"):
         content["padding"]["pad_id"] = new[content["padding"]["pad_id"]]
 
-    # Only a new tokenizer.json goes through transformers: it derives everything else.
+    # transformers loads only the new tokenizer.json and derives everything else from it.
     with TemporaryDirectory(prefix="xtc-") as workdir:
         tokenizer.save_pretrained(workdir)
-        for file in Path(workdir).iterdir():  # vocab.txt and the like would bring back what was taken away
+        for file in Path(workdir).iterdir():  # vocab.txt and the like would restore removed tokens
             if file.name not in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
                 file.unlink()
         (Path(workdir) / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
@@ -104,7 +113,7 @@ def cut_tokenizer(tokenizer: Any, kept: Sequence[int]) -> Any:
     if len(smaller) != len(kept) or smaller.convert_ids_to_tokens(range(len(kept))) != (
         tokenizer.convert_ids_to_tokens(list(kept))
     ):
-        raise TokenizerError(f"{type(tokenizer).__name__} does not take a smaller vocabulary; use vocabulary='full'")
+        raise TokenizerError(f"{type(tokenizer).__name__} does not accept a smaller vocabulary; use vocabulary='full'")
     return smaller
 
 
@@ -118,40 +127,40 @@ def _content(tokenizer: Any) -> dict[str, Any]:
     return content
 
 
-def _pieces(model: dict[str, Any]) -> dict[str, int]:
+def _ids_by_token(model: dict[str, Any]) -> dict[str, int]:
     if model["type"] == "Unigram":
-        return {piece: number for number, (piece, _) in enumerate(model["vocab"])}
+        return {token: number for number, (token, _) in enumerate(model["vocab"])}
     vocabulary: dict[str, int] = model["vocab"]
     return vocabulary
 
 
-def _spells(piece: str) -> bool:
+def _is_one_character(token: str) -> bool:
     """Whether a token is one character, at the beginning of a word or inside it, or one byte."""
-    return len(MARKS.sub("", piece)) == 1 or BYTE.fullmatch(piece) is not None
+    return len(MARKS.sub("", token)) == 1 or BYTE.fullmatch(token) is not None
 
 
 def _merges(model: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The rules in their order: two tokens and what they become. Older files write the two as one text."""
+    """The rules in order: two tokens and the token they become. Older files write the two as one text."""
     prefix = model.get("continuing_subword_prefix") or ""
     pairs = [rule.split(" ") if isinstance(rule, str) else rule for rule in model["merges"]]
     return [(left, right, left + right.removeprefix(prefix)) for left, right in pairs]
 
 
-def _with_their_parts(keep: set[int], pieces: dict[str, int], merges: list[tuple[str, str, str]]) -> set[int]:
-    """``keep`` and all tokens that its tokens are merged from."""
-    made: dict[int, set[int]] = {}
-    for left, right, whole in merges:
-        if {left, right, whole} <= pieces.keys():
-            made.setdefault(pieces[whole], set()).update((pieces[left], pieces[right]))
+def _with_their_parts(keep: set[int], ids: dict[str, int], merges: list[tuple[str, str, str]]) -> set[int]:
+    """``keep`` and all tokens from which its tokens are merged."""
+    parts: dict[int, set[int]] = {}
+    for left, right, merged in merges:
+        if {left, right, merged} <= ids.keys():
+            parts.setdefault(ids[merged], set()).update((ids[left], ids[right]))
     needed, new = set(keep), set(keep)
     while new:
-        new = {part for piece in new for part in made.get(piece, ())} - needed
+        new = {part for token in new for part in parts.get(token, ())} - needed
         needed |= new
     return needed
 
 
 def _renumbered(processor: Any, new: dict[int, int]) -> Any:
-    """The post-processor, which puts special tokens around a text, with their new ids."""
+    """The post-processor, which adds special tokens to a text, with their new ids."""
     if processor is None:
         return None
     if processor["type"] == "Sequence":

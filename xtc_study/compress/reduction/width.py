@@ -1,8 +1,8 @@
-"""Structured pruning of width: each feed-forward layer keeps a share of its inner units, all layers the same number.
+"""Structured pruning of width: keep a share of the inner units of each feed-forward layer, the same number in all.
 
-A unit is one row of the first linear with its bias, and one column of the second. What is left is an ordinary encoder
-with a smaller ``intermediate_size``: it needs no mask and no format of its own, and is smaller and faster everywhere.
-Heads are not cut: transformers' configurations tie their number to the width of the hidden states.
+A unit is one row of the first linear with its bias, and one column of the second. The result is an ordinary encoder
+with a smaller ``intermediate_size``: it needs no mask and no special format, and is smaller and faster everywhere.
+Heads are not pruned, because transformers' configurations tie their number to the width of the hidden states.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from xtc_study.compress.encoder_parts import encoder_parts
 from xtc_study.share import Share
 
 SIZE_FIELDS = ("intermediate_size", "hidden_dim")
-"""What configurations call the number of inner units; the second is DistilBERT's."""
+"""Configuration fields for the number of inner units; the second is DistilBERT's."""
 
 
 class WidthError(ValueError):
-    """An encoder whose layers have no plain feed-forward part, or units it does not have."""
+    """The layers of the encoder have no plain feed-forward part, or lack the requested units."""
 
 
 class FeedForward(NamedTuple):
@@ -35,11 +35,11 @@ class FeedForward(NamedTuple):
 
 
 def feed_forwards(model: Any) -> list[FeedForward]:
-    """The feed-forward part of each layer, found by its shape.
+    """Find the feed-forward part of each layer by its shape.
 
     Raises:
-        WidthError: a layer without exactly one pair of linears that lead from the hidden states to the configured
-            number of units and back (gated units, as in ModernBERT, have none).
+        WidthError: a layer does not have exactly one pair of linears from the hidden states to the configured number
+            of units and back (gated units, as in ModernBERT, have none).
     """
     parts, hidden, units = encoder_parts(model), model.config.hidden_size, units_of(model)
     pairs = []
@@ -58,18 +58,18 @@ def feed_forwards(model: Any) -> list[FeedForward]:
 
 
 def units_of(model: Any) -> int:
-    """Inner units of each feed-forward layer.
+    """Return the number of inner units of each feed-forward layer.
 
     Raises:
-        WidthError: the configuration does not say.
+        WidthError: the configuration has no field for it.
     """
     return int(getattr(model.config, _size_field(model)))
 
 
 def magnitudes(model: Any) -> list[Tensor]:
-    """For each layer the size of each unit's share in it, (units,): the norm of its row times that of its column.
+    """Return for each layer the magnitude of its units, (units,): the norm of a unit's row times that of its column.
 
-    That is the norm of the matrix that the unit would add if its activation function were the identity.
+    This is the norm of the matrix that the unit would contribute if its activation function were the identity.
     """
     sizes = []
     for part in feed_forwards(model):
@@ -79,11 +79,11 @@ def magnitudes(model: Any) -> list[Tensor]:
 
 
 def kept_units(scores: Sequence[Tensor], share: str) -> list[Tensor]:
-    """For each layer the units with the highest scores, in rising order; of equal ones the first.
+    """Return for each layer the units with the highest scores, in ascending order; ties keep the first.
 
     Args:
-        scores: (units,) a layer.
-        share: ``1/4`` is the nearest number of at least 1.
+        scores: (units,) per layer.
+        share: share of units to keep, such as ``1/4``, rounded to the nearest number of at least 1.
     """
     count = Share.parse(share).of(len(scores[0]))
     return [score.sort(descending=True, stable=True).indices[:count].sort().values for score in scores]
@@ -91,17 +91,24 @@ def kept_units(scores: Sequence[Tensor], share: str) -> list[Tensor]:
 
 @torch.no_grad()
 def narrowed(model: Any, kept: Sequence[Tensor]) -> Any:
-    """A new model with only these inner units of each layer; every other parameter is copied.
+    """Build a new model with only these inner units of each layer; every other parameter is copied.
+
+    Args:
+        model: an encoder with a classifier.
+        kept: the units to keep of each layer.
 
     Raises:
-        WidthError: not one list a layer, of equal length.
+        WidthError: not one list per layer, or lists of different lengths.
     """
     parts = feed_forwards(model)
     if len(kept) != len(parts) or len({len(units) for units in kept}) != 1:
-        raise WidthError(f"units to keep: expected {len(parts)} lists of one length, one a layer")
+        raise WidthError(f"units to keep: expected {len(parts)} lists of equal length, one per layer")
+
     config = copy.deepcopy(model.config)
     setattr(config, _size_field(model), len(kept[0]))
     student = type(model)(config)
+
+    # A unit is a row of ``up``, with its bias, and a column of ``down``.
     state = dict(model.state_dict())
     for part, units in zip(parts, kept, strict=True):
         units = units.to(model.device)

@@ -1,7 +1,7 @@
-"""A word table cut to some of its rows. The rows that stay are what they were, bit for bit.
+"""Cut a word table to some of its rows. The kept rows do not change by a bit.
 
-Training never looks up a row whose token its text does not have, so it makes no difference to the others whether
-the table is cut before training or after it. It is cut after, and every arm of a study shares its trainings.
+Training never looks up a row whose token does not occur in its text, so cutting the table before or after training
+gives the same rows. It is cut after training, so that all arms of a study share their trainings.
 """
 
 from __future__ import annotations
@@ -18,23 +18,27 @@ from xtc_study.compress.quantization.layers import LowBitEmbedding
 
 
 class VocabularyError(ValueError):
-    """Tokens the model does not have, or a model that counts positions from its padding token, which moves."""
+    """The model lacks a token, or counts positions from its padding token and that token would move."""
 
 
 @torch.no_grad()
 def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
-    """A copy of the model that knows only the tokens ``kept``, rising ids; the n-th of them becomes token n.
+    """Return a copy of the model with only the tokens ``kept``; the n-th of them becomes token n.
 
-    The word table, full precision or low-bit, has one scale a row at most, so its rows can be taken one by one; those
-    of a frozen table keep their integers and scales. Ids of special tokens in the configuration move too.
+    The word table, full-precision or low-bit, has at most one scale per row, so rows can be selected; those of a
+    frozen table keep their integers and scales. Ids of special tokens in the configuration change accordingly.
+
+    Args:
+        model: an encoder with a classifier.
+        kept: ids of the tokens to keep, in ascending order.
 
     Raises:
-        VocabularyError: ids that are not rising or outside the table; the padding token left out, or moved in a model
-            that counts positions from it (RoBERTa).
+        VocabularyError: ids that are not ascending or not in the table; or the padding token is missing, or would move
+            in a model that counts positions from it (RoBERTa).
     """
     size = model.get_input_embeddings().num_embeddings
     if list(kept) != sorted(set(kept)) or not kept or kept[0] < 0 or kept[-1] >= size:
-        raise VocabularyError(f"tokens to keep: expected rising ids from 0 to {size - 1}, each once")
+        raise VocabularyError(f"tokens to keep: expected ascending ids from 0 to {size - 1}, each once")
     new = {old: place for place, old in enumerate(kept)}
     _check_padding(model, new)
 
@@ -47,7 +51,7 @@ def cut_vocabulary(model: Any, kept: Sequence[int]) -> Any:
         table.weight = nn.Parameter(table.weight[rows], requires_grad=table.weight.requires_grad)
         table.num_embeddings = len(kept)
 
-    # What names a row by its number: the padding, and special ids in the config.
+    # Fields that name a row by its number: the padding, and special ids in the config.
     if table.padding_idx is not None:
         table.padding_idx = new[table.padding_idx]
     for field, value in model.config.to_dict().items():
@@ -71,6 +75,6 @@ def _check_padding(model: Any, new: dict[int, int]) -> None:
     ]
     if counted:
         raise VocabularyError(
-            f"this model counts positions from its padding piece ({counted[0]}), which would move from {padding} to "
-            f"{new[padding]}; keep every piece before it"
+            f"this model counts positions from its padding token ({counted[0]}), which would move from {padding} to "
+            f"{new[padding]}; keep every token before it"
         )

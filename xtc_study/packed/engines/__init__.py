@@ -1,7 +1,7 @@
-"""What computes a packed linear: every engine gives the same integers, so the same logits, bit for bit.
+"""Engines compute packed linears. All engines give the same integers, and so the same logits, bit for bit.
 
-``torch``: int8 in memory; any device. ``numba``: 1 or 2 bits a weight in memory; CPU. ``native``: the same in C++,
-after ``xtc-study build-engine``. ``auto``: native where it is built, else numba where it is installed, else torch.
+``torch``: int8 in memory; any device. ``numba``: 1 or 2 bits per weight in memory; CPU. ``native``: likewise in C++,
+after ``xtc-study build-engine``. ``auto``: native if it is built, else numba if it is installed, else torch.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ _chosen: ContextVar[str] = ContextVar("engine", default="auto")
 
 
 class Engine(Protocol):
-    """Takes a filled layer over, then computes it."""
+    """Prepares a filled layer, then computes it."""
 
     name: str
 
     def prepare(self, layer: PackedLinear) -> None:
-        """Turns the layer's bytes into what this engine keeps in memory.
+        """Convert the layer's bytes to the form that this engine keeps in memory.
 
         Raises:
-            ValueError: bytes that stand for no weight.
+            ValueError: bytes that encode no weight.
         """
 
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
-        """x (..., in) to (..., out), float32."""
+        """Map x (..., in) to (..., out), float32."""
 
 
 def make_engine(name: str) -> Engine:
-    """The engine of that name.
+    """Create an engine.
+
+    Args:
+        name: one of ``ENGINES``.
 
     Raises:
-        ValueError: no such engine, or one that is not installed or built.
+        ValueError: an unknown engine, or one that is not installed or built.
     """
     if name not in ENGINES:
         raise ValueError(f"engine={name!r}: expected one of {', '.join(ENGINES)}{did_you_mean(name, ENGINES)}")
@@ -53,9 +56,10 @@ def make_engine(name: str) -> Engine:
         return NativeEngine()
     if name == "native":
         raise ValueError(f"engine='native': not built on this machine; run {native_build.FIX}, or use engine='numba'")
+
     installed = find_spec("numba") is not None
     if name == "numba" and not installed:
-        raise ValueError("engine='numba': numba is not installed; pip install numba, or use engine='torch'")
+        raise ValueError("engine='numba': numba is not installed; run pip install numba, or use engine='torch'")
     if name == "torch" or not installed:
         from xtc_study.packed.engines.torch_engine import TorchEngine
 
@@ -66,13 +70,13 @@ def make_engine(name: str) -> Engine:
 
 
 def chosen_engine() -> str:
-    """The engine that models loaded here get."""
+    """Return the name of the engine for models loaded in this context."""
     return _chosen.get()
 
 
 @contextmanager
 def engine_for_loading(name: str) -> Iterator[None]:
-    """Models loaded inside the block, also by transformers itself, get this engine."""
+    """Within the block, loaded models get this engine, also those that transformers loads itself."""
     token = _chosen.set(name)
     try:
         yield

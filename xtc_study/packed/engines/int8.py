@@ -1,4 +1,4 @@
-"""Products of int8 matrices with an exact int32 result, through ``torch._int_mm`` where its rules allow it."""
+"""Multiply int8 matrices with an exact int32 result, through ``torch._int_mm``, padded to the shapes it accepts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CUDA_ROWS, CUDA_MULTIPLE = 17, 8
-"""On CUDA ``_int_mm`` wants more than 16 rows, and inner and outer dimensions that are multiples of 8."""
+"""On CUDA ``_int_mm`` requires more than 16 rows, and inner and outer dimensions that are multiples of 8."""
 
 
 def int8_matmul(q: Tensor, weights: Tensor) -> Tensor:
-    """q (M, K) int8 times weights (N, K) int8, transposed: (M, N) int32, exact."""
+    """Multiply q (M, K) int8 with transposed weights (N, K) int8; the result (M, N) int32 is exact."""
     if q.device.type == "cuda":
         return padded_int_mm(q, weights, CUDA_ROWS, CUDA_MULTIPLE)
-    if q.shape[-1] == 1:  # torch 2.13 on a CPU takes a transposed matrix of one column for another layout
+    if q.shape[-1] == 1:  # torch 2.13 on a CPU mistakes the layout of a transposed matrix of one column
         return padded_int_mm(q, weights, 0, 2)
     return torch._int_mm(q, weights.t())
 
 
 def padded_int_mm(q: Tensor, weights: Tensor, rows: int, multiple: int) -> Tensor:
-    """The same, by way of at least ``rows`` rows and of dimensions that are multiples of ``multiple``: zeros."""
+    """Compute the same product, padded with zeros to at least ``rows`` rows and to multiples of ``multiple``."""
     (m, k), n = q.shape, len(weights)
     inner = -k % multiple
     q = F.pad(q, (0, inner, 0, max(rows - m, 0)))
@@ -32,7 +32,7 @@ def padded_int_mm(q: Tensor, weights: Tensor, rows: int, multiple: int) -> Tenso
 
 @cache
 def has_exact_int8(device: str) -> bool:
-    """Whether ``_int_mm`` exists on this kind of device and gives the right sums where they are largest."""
+    """Return whether ``_int_mm`` exists on this kind of device and gives exact sums for the largest values."""
     if device not in ("cpu", "cuda"):
         return False
     try:

@@ -1,14 +1,16 @@
-// A linear of 1- or 2-bit weights that stay so in memory: quantise the rows of x, multiply, scale, add the bias.
+// A linear whose weights keep 1 or 2 bits in memory: quantise the rows of x, multiply, scale, add the bias.
 //
-// Sums are whole numbers, and every float32 operation is a single one in the order of compress/quantization/integer_first.py, so y
-// equals that of the other engines bit for bit. That needs -ffp-contract=off and no -ffast-math.
+// Sums are integers, and every float32 operation is rounded once, in the order of
+// compress/quantization/integer_first.py, so y equals that of the other engines bit for bit. This requires
+// -ffp-contract=off and no -ffast-math.
 //
-// A weight S is kept as a code without sign, as the dot-product instructions want one operand: 1 bit: S = 2c - 1,
-// 2 bits: S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects the sum of its products.
+// A weight S is stored as an unsigned code c, because the dot-product instructions take one unsigned operand: with
+// 1 bit S = 2c - 1, with 2 bits S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects its products.
 //
-// Layout of the codes: panels of 32 outputs, the last one filled up with zeros; in a panel, groups of 8 / bits quads of
-// inputs, likewise; in a group 128 bytes, byte 4 * output + input of them for that output and input of a quad, the first
-// quad in its lowest bits. A mask and a shift then give the codes of quad after quad, each in its own byte.
+// Layout of the codes: panels of 32 outputs, the last one padded with zeros; in a panel, groups of 8 / bits quads of
+// inputs, padded likewise; in a group, 128 bytes: byte 4 * output + input belongs to that output and to that input of
+// each quad, the first quad in its lowest bits. A mask and a shift then extract one quad after the other, each code in
+// its own byte.
 
 #include <algorithm>
 #include <cmath>
@@ -23,10 +25,10 @@
 namespace {
 
 constexpr int PANEL = 32;
-constexpr long CHUNK = 192;            // rows whose quantised inputs stay in a core's cache
+constexpr long CHUNK = 192;            // rows whose quantised inputs fit in a core's cache
 constexpr long WORTH_THREADS = 1 << 20;  // products
 
-// What differs between processors: LANES sums in a register, and ROWS rows computed at once, as registers allow.
+// What depends on the processor: LANES sums per register, and ROWS rows computed at once, limited by the registers.
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
 
 const char* const INSTRUCTIONS = "avx512-vnni";
@@ -35,7 +37,7 @@ using Lanes = __m512i;
 
 inline Lanes load(const uint8_t* bytes) { return _mm512_loadu_si512(bytes); }
 
-// The lowest BITS bits of each byte, which are then shifted out.
+// Returns the lowest BITS bits of each byte and shifts them out.
 template <int BITS>
 inline Lanes next(Lanes& packed) {
     const Lanes code = _mm512_and_si512(packed, _mm512_set1_epi8((1 << BITS) - 1));
@@ -64,7 +66,7 @@ inline Lanes next(Lanes& packed) {
     return code;
 }
 
-inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 2 * 127: no 16-bit sum saturates
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 2 * 127, so no 16-bit sum saturates
     const Lanes pairs = _mm256_maddubs_epi16(code, _mm256_set1_epi32(quad));
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
@@ -106,7 +108,7 @@ inline void store(Lanes sums, int32_t* out) { std::memcpy(out, sums.lane, sizeof
 
 #endif
 
-// The products of R rows and a panel. q: quads of R rows in turn. The loops are unrolled so that sums stay in registers.
+// Multiplies R rows with a panel. q: one quad of each of R rows in turn. Unrolled, so that sums stay in registers.
 template <int BITS, int R>
 void multiply(const int8_t* q, const uint8_t* panel, long groups, int32_t (*out)[PANEL]) {
     constexpr int VECTORS = PANEL / LANES;
@@ -146,10 +148,10 @@ struct Row {
     int32_t sum;
 };
 
-// A row of x to q (columns). limit < 0: the row's own maximum.
+// Quantises a row of x to q (columns). limit < 0: use the row's own maximum.
 Row quantise(const float* x, long columns, float levels, float limit, int8_t* q) {
     if (limit < 0) {
-        int32_t largest = 0;  // of the bits without sign, which are ordered as the numbers are, NaN above all
+        int32_t largest = 0;  // of the bits without sign, which order like the numbers, NaN last
         for (long k = 0; k < columns; k++) {
             int32_t bits;
             std::memcpy(&bits, x + k, 4);
@@ -179,12 +181,15 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
     if (row_sums.size() < static_cast<size_t>(chunk)) row_sums.resize(chunk);
     int8_t* const q = inputs.data();
     Row* const row_of = row_sums.data();
+
     if (rows * columns * outputs < WORTH_THREADS) threads = 1;
 #pragma omp parallel num_threads(threads)
     {
         std::vector<int8_t> line(width);
         for (long first = 0; first < rows; first += chunk) {
             const long count = std::min(chunk, rows - first), tiles = (count + ROWS - 1) / ROWS;
+
+            // Quantise a chunk of rows, in tiles of ROWS rows whose quads alternate.
 #pragma omp for
             for (long tile = 0; tile < tiles; tile++) {
                 const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
@@ -195,8 +200,10 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
                     for (long k = 0; k < quads; k++) std::memcpy(into + k * size * 4, line.data() + k * 4, 4);
                 }
             }
+
+            // Multiply each tile with each panel, then scale the sums and add the bias.
 #pragma omp for collapse(2)
-            for (long tile = 0; tile < tiles; tile++)  // outside: the panels are small, and y is written row by row
+            for (long tile = 0; tile < tiles; tile++)  // outer loop: panels are small, and y is written row by row
                 for (long panel = 0; panel < panels; panel++) {
                     const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
                     const long left = panel * PANEL, kept = std::min<long>(PANEL, outputs - left);
@@ -204,7 +211,7 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
                     multiply_rows<BITS>(size, q + start * width, weight + panel * groups * 4 * PANEL, groups, sums);
                     float scale[PANEL], offset[PANEL], out[PANEL];
                     std::fill(scale, scale + PANEL, *weight_scale);
-                    std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding it changes no number
+                    std::fill(offset, offset + PANEL, -0.0f);  // without a bias: adding -0 changes no number
                     if (!one_scale) std::memcpy(scale, weight_scale + left, kept * 4);
                     if (bias) std::memcpy(offset, bias + left, kept * 4);
                     for (long row = 0; row < size; row++) {
@@ -226,7 +233,7 @@ extern "C" {
 
 const char* xtc_instructions() { return INSTRUCTIONS; }
 
-// x (rows, columns) to y (rows, outputs). weight_scale: one, or one an output. bias may be null.
+// Maps x (rows, columns) to y (rows, outputs). weight_scale: one, or one per output. bias may be null.
 void xtc_linear(int bits, const float* x, long rows, long columns, const uint8_t* weight, long outputs,
                 const float* weight_scale, int one_scale, const float* bias, float levels, float limit, float* y,
                 int threads) {

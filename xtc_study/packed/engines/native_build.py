@@ -1,8 +1,8 @@
-"""Builds the native engine with the machine's own compiler (``xtc-study build-engine``), and finds it again.
+"""Build the native engine with the machine's own compiler (``xtc-study build-engine``), and find the built library.
 
-Nothing is ever compiled while a model is loaded. There is one library for a source, its flags and the processor it was
-made for, in the user's cache folder, which several machines may share: after an update of any of them the engine
-counts as not built.
+Loading a model never compiles anything. The user's cache folder, which several machines may share, has one library for
+each combination of source, compiler flags and processor; after a change of any of these the engine counts as not
+built.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from xtc_study.hardware import cpu_abilities
 
 SOURCE = Path(__file__).with_name("native.cpp")
 FLAGS = ("-std=c++17", "-O3", "-fopenmp", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
-"""-ffp-contract=off: a product and a sum in one rounding would be other logits."""
+"""-ffp-contract=off: rounding a product and a sum only once would change logits."""
 NATIVE = "native"
 FIX = "xtc-study build-engine"
 
 
 def compiler() -> str | None:
-    """The C++ compiler: CXX where set, else g++ or c++. None where there is none."""
+    """Return the C++ compiler: CXX if set, else g++ or c++; None if there is none."""
     return os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
 
 
 def library_path(march: str = NATIVE) -> Path:
-    """Where the library for this source and processor lies, built or not.
+    """Return the path of the library for this source and processor, built or not.
 
     Args:
-        march: the processor to compile for, as compilers call it; ``native`` is this one.
+        march: the processor to compile for, as the compiler names it; ``native`` is this machine's.
     """
     parts = [SOURCE.read_text(), *FLAGS, march, cpu_abilities() if march == NATIVE else platform.machine()]
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
@@ -43,14 +43,18 @@ def library_path(march: str = NATIVE) -> Path:
 
 
 def is_built() -> bool:
+    """Return whether the library for this machine exists."""
     return library_path().is_file()
 
 
 def build(march: str = NATIVE) -> Path:
-    """Compiles the library, if it is not there yet.
+    """Compile the library unless it exists, and return its path.
+
+    Args:
+        march: as for ``library_path``.
 
     Raises:
-        ValueError: no compiler, or one that cannot compile it.
+        ValueError: there is no compiler, or it cannot compile the engine.
     """
     path = library_path(march)
     if path.is_file():
@@ -59,14 +63,16 @@ def build(march: str = NATIVE) -> Path:
     if program is None:
         raise ValueError("no C++ compiler: install g++ (apt install g++), or use engine='numba'")
 
-    # Compiled beside and renamed: another process never loads half a library.
+    # Written to a temporary name and renamed, so that no other process loads half a library.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with replacing(path, several_writers=True) as made:
-        command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(made)]
+    with replacing(path, several_writers=True) as partial:
+        command = [program, *FLAGS, f"-march={march}", "-shared", str(SOURCE), "-o", str(partial)]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
         except OSError as error:
-            raise ValueError(f"the C++ compiler {program} does not start ({error}); set CXX to another") from None
+            raise ValueError(
+                f"the C++ compiler {program} does not start ({error}); set CXX to another compiler"
+            ) from None
         if done.returncode:
             reason = "\n".join(done.stderr.splitlines()[-5:])
             raise ValueError(f"{program} cannot compile the engine; set CXX to g++ 9 or newer\n{reason}")
@@ -75,26 +81,28 @@ def build(march: str = NATIVE) -> Path:
 
 @cache
 def open_library(path: Path) -> ctypes.CDLL:
-    """The library with its functions' types. Import torch first: then both share one OpenMP, and its threads.
+    """Open the library and declare the types of its functions.
+
+    Import torch first, so that both share one OpenMP and its threads.
 
     Raises:
-        ValueError: a file that is no library for this machine.
+        ValueError: the file is not a library for this machine.
     """
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise ValueError(f"{path}: does not load ({error}); remove it and run {FIX}") from None
     library.xtc_instructions.restype = ctypes.c_char_p
-    pointer, long, real, whole = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
+    pointer, long, real, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
     library.xtc_linear.restype = None
     library.xtc_linear.argtypes = [
-        *(whole, pointer, long, long, pointer, long, pointer, whole, pointer, real, real, pointer, whole)
+        *(integer, pointer, long, long, pointer, long, pointer, integer, pointer, real, real, pointer, integer)
     ]
     return library
 
 
 def instructions(path: Path) -> str:
-    """What a built library multiplies with: avx512-vnni, avx2 or plain."""
+    """Return the instructions that a built library uses: avx512-vnni, avx2 or plain."""
     name: bytes = open_library(path).xtc_instructions()
     return name.decode()
 

@@ -1,7 +1,6 @@
-"""The fastest engine on a CPU, once built: weights stay 1 or 2 bits in memory, all of a linear is one call of C++.
+"""The fastest engine on a CPU, once built: weights keep 1 or 2 bits in memory, and a linear is one call of C++.
 
-Layers this does not suit (3 to 8 bits, groups of weights, inputs left in full precision, other devices) go to the
-torch engine.
+Unsupported layers (3 to 8 bits, groups of weights, full-precision inputs, other devices) use the torch engine.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from xtc_study.packed.layers import PackedLinear
 from xtc_study.packed.packing import Integers
 
 PANEL, QUAD = 32, 4
-"""Outputs in a panel, inputs in a quad: the layout that native.cpp describes."""
+"""Outputs per panel and inputs per quad, in the layout that native.cpp describes."""
 
 
 class NativeEngine:
-    """Weights of 1 and 2 bits with one scale a tensor or row, and quantised inputs, on a CPU."""
+    """For weights of 1 and 2 bits with one scale per tensor or row, and quantised inputs, on a CPU."""
 
     name = "native"
 
     def __init__(self) -> None:
-        _library()  # what does not load is an error now, not in the middle of an answer
+        _library()  # a library that does not load raises now, not in the middle of a prediction
         _keep_freed_memory()
         self.torch = TorchEngine()
 
@@ -61,12 +60,12 @@ class NativeEngine:
         if x.device.type != "cpu" or weight.device.type != "cpu":
             return self._elsewhere(layer, x)
 
-        # Everything the library reads by its address: float32 on the CPU, without gaps.
+        # Whatever the library reads by address must be float32 on the CPU and contiguous.
         outputs, columns = module_format.shape
         flat, scale, bias = inputs(x, columns), floats(scale), layer.bias
         if bias is not None:
             bias = floats(bias)
-        limit = -1.0  # each row's own
+        limit = -1.0  # each row's own maximum
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         elif module_format.activation.scale == "tensor":
@@ -91,7 +90,7 @@ class NativeEngine:
         return y
 
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
-        """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
+        """Compute a model that was loaded on the CPU and then moved: unpack it for good and use the torch engine."""
         assert layer.weight is not None and layer.format.weight is not None
         integers = integers_of(layer.weight.cpu().numpy(), layer.format.shape, layer.format.weight.bits)
         layer.integers = torch.from_numpy(integers).to(x.device)
@@ -100,7 +99,7 @@ class NativeEngine:
 
 
 def codes_of(integers: Integers, bits: int) -> Any:
-    """-1, 0, 1 (outputs, inputs) to the bytes of native.cpp, one dimension."""
+    """Convert -1, 0, 1 (outputs, inputs) to the bytes of native.cpp, in one dimension."""
     (outputs, inputs), codes, steps = integers.shape, integers.view(np.uint8) + np.uint8(1), 8 // bits
     codes = np.pad(codes >> 1 if bits == 1 else codes, ((0, -outputs % PANEL), (0, -inputs % (steps * QUAD))))
     parts = codes.reshape(-1, PANEL, codes.shape[1] // (steps * QUAD), steps, QUAD).transpose(0, 2, 1, 4, 3)
@@ -108,21 +107,21 @@ def codes_of(integers: Integers, bits: int) -> Any:
 
 
 def integers_of(codes: Any, shape: tuple[int, int], bits: int) -> Integers:
-    """The bytes back to int8 (outputs, inputs)."""
+    """Convert the bytes of native.cpp back to int8 (outputs, inputs)."""
     steps = 8 // bits
     groups = -(-shape[1] // (steps * QUAD))
     parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(bits) & (2**bits - 1)
-    whole = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
-    return np.ascontiguousarray((whole * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
+    unsigned = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
+    return np.ascontiguousarray((unsigned * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
 
 
 def _shifts(bits: int) -> Any:
-    """Where the code of each quad of a group lies in its byte."""
+    """The position of each quad's code within a byte of its group."""
     return np.arange(0, 8, bits, dtype=np.uint8)
 
 
 def _repacked(layer: PackedLinear) -> Tensor:
-    """The file's bytes in the layout of native.cpp; some panels at a time, to take little memory."""
+    """The file's bytes in the layout of native.cpp; converted a few panels at a time to save memory."""
     assert layer.weight is not None and layer.format.weight is not None
     (_, columns), bits = layer.format.shape, layer.format.weight.bits
     rows = layer.weight.reshape(-1, layer.format.row_bytes)
@@ -132,10 +131,10 @@ def _repacked(layer: PackedLinear) -> Tensor:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc keep up to 64 MB for the next batch: new pages for large tensors cost a seventh to a third.
+    """Make glibc keep up to 64 MB for the next batch; otherwise new pages take a seventh to a third of the time.
 
-    It does so by itself after a block of 32 MB was freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The
-    block is not touched, so takes no memory.
+    glibc does so once a block of 32 MB has been freed, unless MALLOC_TRIM_THRESHOLD_ or the like are set. The block is
+    never written to, so it takes no memory.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8, device=CPU)
 

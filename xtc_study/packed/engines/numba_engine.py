@@ -1,8 +1,8 @@
-"""The fast engine on a CPU without a compiler: weights stay 1 or 2 bits in memory, products by ``_int_mm``.
+"""The fast engine on a CPU without a compiler: weights keep 1 or 2 bits in memory, products use ``_int_mm``.
 
-A linear's weights are unpacked at each call into one int8 scratch matrix that all layers share: for BERT-base
-that is 2.4 MB, which stays in the cache. Layers this does not suit (3 to 8 bits, groups of weights, inputs left in
-full precision, other devices) go to the torch engine.
+Each call unpacks a linear's weights into one int8 scratch matrix that all layers share: for BERT-base it takes 2.4 MB
+and stays in the cache. Unsupported layers (3 to 8 bits, groups of weights, full-precision inputs, other devices) use
+the torch engine.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if openmp() is not None:
     from xtc_study.packed.engines import numba_threads as loops
 
 CHUNK = 1024
-"""Rows computed together: the sums of a chunk stay in the cache."""
+"""Number of rows computed together, so that their sums stay in the cache."""
 WORTH_THREADS = 2**15
-"""Numbers a loop must touch before it is shared among threads."""
+"""Minimum amount of numbers for which a loop is divided among threads."""
 
 _own = threading.local()
 """Each thread's scratch matrix."""
 
 
 class NumbaEngine:
-    """Weights of 1 and 2 bits with one scale a tensor or row, and quantised inputs, on a CPU."""
+    """For weights of 1 and 2 bits with one scale per tensor or row, and quantised inputs, on a CPU."""
 
     name = "numba"
 
@@ -90,7 +90,7 @@ class NumbaEngine:
         return y.reshape(*x.shape[:-1], rows)
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
-        """Largest integer of the input, and its limit: -1 for each row's own. float32 (2,)."""
+        """The largest integer of the input and its limit, or -1 for each row's own maximum: float32 (2,)."""
         fmt = layer.format.activation
         assert fmt is not None
         if layer.input_range is not None:
@@ -123,7 +123,7 @@ class NumbaEngine:
         return scratch[: rows * columns].reshape(rows, columns)
 
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
-        """A model loaded on the CPU and moved: unpack for good, then the torch engine."""
+        """Compute a model that was loaded on the CPU and then moved: unpack it for good and use the torch engine."""
         assert layer.weight is not None
         layer.weight = layer.weight.cpu()
         layer.integers = self._unpacked(layer).to(x.device, copy=True)
@@ -132,13 +132,13 @@ class NumbaEngine:
 
 
 def _threads(size: int) -> int:
-    """Threads for a loop over ``size`` numbers; 0: this one alone."""
+    """Number of threads for a loop over ``size`` numbers; 0: only the current one."""
     threads = torch.get_num_threads()
     return threads if loops is not None and threads > 1 and size >= WORTH_THREADS else 0
 
 
 def _two_bits(layer: PackedLinear) -> Tensor:
-    """The file's five weights a byte as four a byte, which unpack faster; a few rows at a time."""
+    """The file's five weights per byte as four per byte, which unpack faster; converted a few rows at a time."""
     assert layer.weight is not None
     rows, columns = layer.format.shape
     packed = layer.weight.numpy().reshape(rows, -1)

@@ -3,8 +3,8 @@
 Division, rounding, product and sum are single float32 operations in the training layers' order, so results are equal
 bit for bit.
 
-Types are given, so that all is compiled (the first time on a machine) or read from numba's cache at import, not within
-the first batch.
+The loops have explicit types, so that they are compiled (once per machine) or read from numba's cache at import rather
+than in the first batch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WEIGHTS_PER_BYTE = {1: 8, 2: 4}
 
 @njit("float32(float32[::1])", cache=True, nogil=True)
 def _largest(x):  # type: ignore[no-untyped-def]
-    """The largest magnitude, by the bits without sign: they are ordered as the numbers are, NaN above all."""
+    """The largest magnitude, found by comparing bits without sign, which order like the numbers, NaN last."""
     largest = np.int32(0)
     for bits in x.view(np.int32):
         largest = max(largest, bits & np.int32(0x7FFFFFFF))
@@ -26,7 +26,7 @@ def _largest(x):  # type: ignore[no-untyped-def]
 
 @njit("(float32[:, ::1], float32, float32, int8[:, ::1], float32[::1])", cache=True, nogil=True)
 def quantize_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
-    """x (M, K) float32 to q int8 and scales (M,). limit < 0: each row's own maximum."""
+    """Quantise x (M, K) float32 to q int8 and scales (M,). limit < 0: use each row's own maximum."""
     for row in range(x.shape[0]):
         largest = _largest(x[row]) if limit < 0 else limit
         scale = largest / levels
@@ -37,13 +37,13 @@ def quantize_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
         scales[row] = scale
 
 
-# Eight weights of a byte at once, each in its own byte of a 64-bit integer; in such form the compiler uses vectors.
+# A byte's eight weights at once, each in its own byte of a 64-bit integer; the compiler vectorises this form.
 EACH, PLACES, LOW7 = np.uint64(0x0101010101010101), np.uint64(0x8040201008040201), np.uint64(0x7F7F7F7F7F7F7F7F)
 
 
 @njit("(uint8[::1], uint64[::1])", cache=True, nogil=True)
 def spread_one_bit(codes, wide):  # type: ignore[no-untyped-def]
-    """Each byte's eight signs into their place: wide (bytes,) is the scratch matrix seen as 64-bit integers."""
+    """Unpack each byte's eight signs; wide (bytes,) is the scratch matrix viewed as 64-bit integers."""
     for index in range(codes.shape[0]):
         own_bit = (np.uint64(codes[index]) * EACH) & PLACES  # byte k keeps bit k
         is_zero = (((((own_bit & LOW7) + LOW7) | own_bit) >> np.uint64(7)) & EACH) ^ EACH
@@ -52,11 +52,13 @@ def spread_one_bit(codes, wide):  # type: ignore[no-untyped-def]
 
 @njit("(uint8[::1], uint32[::1])", cache=True, nogil=True)
 def spread_two_bits(codes, wide):  # type: ignore[no-untyped-def]
-    """Each byte's four weights into their place: wide (bytes,) is the scratch matrix seen as 32-bit integers."""
+    """Unpack each byte's four weights; wide (bytes,) is the scratch matrix viewed as 32-bit integers."""
     for index in range(codes.shape[0]):
         byte = np.uint32(codes[index])
         four = (byte | byte << np.uint32(6) | byte << np.uint32(12) | byte << np.uint32(18)) & np.uint32(0x03030303)
-        wide[index] = ((four | np.uint32(0x80808080)) - np.uint32(0x01010101)) ^ np.uint32(0x80808080)  # less 1 each
+        wide[index] = ((four | np.uint32(0x80808080)) - np.uint32(0x01010101)) ^ np.uint32(
+            0x80808080
+        )  # subtracts 1 from each byte
 
 
 SPREAD = {1: (spread_one_bit, np.uint64), 2: (spread_two_bits, np.uint32)}
@@ -64,7 +66,7 @@ SPREAD = {1: (spread_one_bit, np.uint64), 2: (spread_two_bits, np.uint32)}
 
 @njit("(int32[:, ::1], float32[::1], float32[::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)
 def scale_sums(sums, weight_scale, scales, bias, y):  # type: ignore[no-untyped-def]
-    """y = float(sums) * (weight_scale * scales) + bias. sums (M, N) int32, weight_scale and bias (N,)."""
+    """Compute y = float(sums) * (weight_scale * scales) + bias; sums (M, N) int32, weight_scale and bias (N,)."""
     for row in range(sums.shape[0]):
         for column in range(sums.shape[1]):
             y[row, column] = np.float32(sums[row, column]) * (weight_scale[column] * scales[row]) + bias[column]
@@ -72,7 +74,7 @@ def scale_sums(sums, weight_scale, scales, bias, y):  # type: ignore[no-untyped-
 
 @njit("(int8[::1], uint8[::1])", cache=True, nogil=True)
 def pack_two_bits(weights, codes):  # type: ignore[no-untyped-def]
-    """int8 weights of -1, 0, 1, a multiple of 4 of them, to four a byte; weight + 1 in two bits, little-endian."""
+    """Pack int8 weights -1, 0, 1, a multiple of 4, four per byte: weight + 1 in two bits, little-endian."""
     for index in range(codes.shape[0]):
         byte = 0
         for place in range(4):

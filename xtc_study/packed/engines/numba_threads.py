@@ -1,15 +1,16 @@
-"""The loops of ``numba_kernels``, their rows divided among torch's own OpenMP threads.
+"""The loops of ``numba_kernels``, with their rows divided among torch's own OpenMP threads.
 
-Why not numba's own ``prange`` or a thread pool: between two products torch's threads stay awake for milliseconds and
-wait for work in a loop, and threads of another pool would compete with them for the cores. Measured on 12 layers of
+Why not numba's own ``prange`` or a thread pool: between two products torch's threads keep spinning for milliseconds
+while they wait for work, and threads of another pool would compete with them for the cores. Measured on 12 layers of
 BERT-base, one text of 128 tokens, two threads: 51 ms this way, 58 to 69 ms with a pool of Python threads, 95 ms with
 one thread for the loops (benchmarks/README.md).
 
-So torch's threads get the work by GOMP_parallel, the call that a compiler makes of ``#pragma omp parallel``. It
-takes a function and one address; a job is therefore an array of addresses, which ``pointer`` turns back into arrays.
-Import this only where ``openmp()`` finds the library.
+So torch's threads get the work through GOMP_parallel, to which compilers translate ``#pragma omp parallel``. It takes
+a function and one address; a job is therefore an array of addresses, which ``pointer`` converts back to arrays. Import
+this module only if ``openmp()`` finds the library.
 
-numba's cache is as old as this file, and does not see that a kernel changed: touch this file then.
+numba's cache depends only on the age of this file and does not notice a changed kernel: touch this file after changing
+one.
 """
 
 from __future__ import annotations
@@ -34,14 +35,20 @@ number_of_threads = types.ExternalFunction("xtc_omp_get_num_threads", types.int3
 
 
 def run(loop: Any, threads: int, *values: Any) -> None:
-    """Calls a loop of this file in each thread. values: contiguous arrays, by their addresses, and whole numbers."""
+    """Call a loop of this file in each thread.
+
+    Args:
+        loop: one of the functions below.
+        threads: number of threads.
+        values: contiguous arrays, passed by address, and integers.
+    """
     job = np.array([value if isinstance(value, int) else value.ctypes.data for value in values], np.int64)
     library.GOMP_parallel(loop.address, job.ctypes.data, threads, 0)
 
 
 @intrinsic
 def pointer(typing, address):  # type: ignore[no-untyped-def]
-    """A whole number as the address it is."""
+    """Convert an integer to the address that it holds."""
 
     def code(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)
@@ -51,7 +58,7 @@ def pointer(typing, address):  # type: ignore[no-untyped-def]
 
 @njit
 def part(count):  # type: ignore[no-untyped-def]
-    """This thread's share of ``count`` rows: the first, and one past the last."""
+    """Return this thread's share of ``count`` rows: the first, and one past the last."""
     thread, threads = np.int64(thread_number()), np.int64(number_of_threads())
     return count * thread // threads, count * (thread + 1) // threads
 

@@ -1,4 +1,4 @@
-"""torch's own OpenMP library, whose threads compiled loops may share."""
+"""Find torch's own OpenMP library, whose threads compiled loops can share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @cache
 def openmp() -> ctypes.CDLL | None:
-    """The libgomp that torch brings along and has loaded; None where it brings another or none."""
+    """Return the libgomp that torch ships and has loaded; None if it ships another OpenMP library or none."""
     libraries = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
     if len(libraries) != 1:
         return None

@@ -1,4 +1,4 @@
-"""The engine that always works: weights as int8 in memory, products by ``_int_mm``, or by exact float32 elsewhere."""
+"""The engine that works everywhere: int8 weights in memory, products by ``_int_mm`` or, without it, exact float32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xtc_study.packed.layers import PackedLinear
 
 
 class TorchEngine:
-    """On CPU, CUDA and whatever else torch runs on."""
+    """For every layer, on CPU, CUDA and any other device that torch supports."""
 
     name = "torch"
 
@@ -27,8 +27,11 @@ class TorchEngine:
         module_format, x = layer.format, x.float()
         if module_format.activation is None:
             return integer_first_linear(x, None, self._weight(layer), layer.bias, None)
+
         limit = layer.input_range.limit if layer.input_range is not None else None
         q, token_scale = quantize_activation(x, module_format.activation, limit)
+
+        # One scale per output: an exact int8 product, if the device has one.
         scale = layer.weight_scale
         one_scale = layer.integers is not None and scale is not None and scale.shape[1] == 1
         if one_scale and has_exact_int8(x.device.type):
@@ -36,6 +39,8 @@ class TorchEngine:
             total = int8_matmul(q.to(torch.int8).reshape(-1, q.shape[-1]), layer.integers)
             y = total.reshape(*q.shape[:-1], len(layer.integers)) * (scale.reshape(-1) * token_scale)
             return y if layer.bias is None else y + layer.bias
+
+        # Otherwise slices in float32, which are exact too.
         product = (
             None if module_format.weight is None else module_format.weight.largest * module_format.activation.largest
         )

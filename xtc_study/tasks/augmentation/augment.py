@@ -1,16 +1,16 @@
 """Data augmentation by word replacement (TinyBERT, Jiao et al. 2020, section 3.3 and algorithm 1).
 
-For each sentence: find the words that can be replaced, and the candidates for each. Then, N times: for each of these
-words draw a candidate, and put it in with probability p. Variants keep their row's label.
+For each sentence, find the words that can be replaced and the candidates for each. Then, N times, replace each of
+these words with probability p by a candidate drawn at random. Variants keep their row's label.
 
 Differences from TinyBERT's code, on purpose:
 
-- In a pair one sentence varies and the other is the original one. There, the first stays in its last variant while
-  the second varies.
-- A variant that is the text of another row, or of a row of an evaluation split, is dropped: the first might contradict
-  that row's label, the second would train on what is to be scored.
-- The text between words stays as it is; there, words and punctuation are joined by spaces.
-- Which variants a row gets depends on its data alone, not on the seed of a run: all seeds and arms share one pool.
+- In a pair, one sentence varies while the other stays original. In TinyBERT's code the first sentence stays in its
+  last variant while the second varies.
+- A variant equal to the text of another row, or of a row of an evaluation split, is dropped: the former might
+  contradict that row's label, the latter would train on what is to be scored.
+- The text between words is kept; TinyBERT's code joins words and punctuation with spaces.
+- The variants of a row depend only on the data, not on the seed of a run: all seeds and arms share one pool.
 """
 
 from __future__ import annotations
@@ -30,36 +30,47 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 SEED = 0
-"""Of the draws. Part of the method, not of a run."""
+"""Seed of the draws. It is part of the method, not of a run."""
 
 CHUNK_ROWS = 1000
-"""Plain rows a file holds, with their variants; an augmentation that is killed goes on after its last whole file."""
+"""Original rows per file, with their variants; a killed augmentation resumes after its last complete file."""
 
 Texts = tuple[str, ...]
 """The sentence, or the two sentences, of a row."""
 
 
 def variants(sentence: str, slots: Sequence[Slot], copies: int, probability: float, rng: Random) -> list[str]:
-    """The new sentences of ``copies`` draws, in the order they were drawn, without repeats and the original."""
-    found: dict[str, None] = {}
+    """Return the new sentences of ``copies`` draws, in order, without repeats and without the original.
+
+    Args:
+        sentence: the original.
+        slots: the words that can be replaced, from left to right, with their candidates.
+        copies: number of draws (TinyBERT's N).
+        probability: that a word is replaced (TinyBERT's p).
+        rng: random source.
+    """
+    drawn: dict[str, None] = {}
     for _ in range(copies if slots else 0):
         parts, end = [], 0
         for slot in slots:
-            # Of all of Random, Python promises the same numbers in every version only for random().
+            # Python guarantees the same numbers in every version only for Random.random().
             if rng.random() < probability:
                 parts += [sentence[end : slot.start], slot.words[int(rng.random() * len(slot.words))]]
                 end = slot.end
-        found["".join(parts) + sentence[end:]] = None
-    found.pop(sentence, None)
-    return list(found)
+        drawn["".join(parts) + sentence[end:]] = None
+    drawn.pop(sentence, None)
+    return list(drawn)
 
 
 class Augmenter:
-    """Rows in, the same rows and their variants out.
+    """Adds variants to the training rows of a task.
 
     Args:
-        text: the task's data; only ``train`` is augmented, the rest says which variants must not occur.
-        copies, probability: N and p of TinyBERT.
+        text: the task's data; only ``train`` is augmented, the other splits exclude variants.
+        task: names the text fields and the evaluation splits.
+        source: finds the words that can be replaced, and their candidates.
+        copies: number of draws per sentence (TinyBERT's N).
+        probability: that a word is replaced (TinyBERT's p).
     """
 
     def __init__(self, text: DatasetDict, task: Task, source: WordSource, copies: int, probability: float) -> None:
@@ -70,9 +81,10 @@ class Augmenter:
             self.taken.update(self._texts(text[split]))
 
     def write(self, folder: Path) -> list[Path]:
-        """Parquet files of the augmented rows in ``folder``, in order; those that are there are not made again.
+        """Write the augmented rows to parquet files in ``folder`` and return their paths in order.
 
-        Columns are those of the plain rows and ``variant``: 0 for the row itself, which comes first, then 1, 2, ...
+        Existing files are kept. Columns are those of the original rows and ``variant``: 0 for the row itself, which
+        comes first, then 1, 2, ...
         """
         folder.mkdir(parents=True, exist_ok=True)
         files = []
@@ -86,20 +98,24 @@ class Augmenter:
         return files
 
     def augmented(self, rows: Dataset) -> Dataset:
-        """These rows, each followed by its variants."""
+        """Return these rows, each followed by its variants."""
         texts = self._texts(rows)
         sentences = list(dict.fromkeys(sentence for row in texts for sentence in row))
         slots = dict(zip(sentences, self.source.slots(sentences), strict=True))
-        kept: list[int] = []
+
+        # Per new row: the position of its original, the number of its variant, its texts.
+        originals: list[int] = []
         numbers: list[int] = []
         new: list[Texts] = []
         for place, (row, idx) in enumerate(zip(texts, rows["idx"][:], strict=True)):
             family = [row, *self._variants(row, idx, slots)]
-            kept += [place] * len(family)
+            originals += [place] * len(family)
             numbers += range(len(family))
             new += family
+
+        # Every column but the texts is copied from the original.
         columns: dict[str, Any] = {name: rows[name][:] for name in rows.column_names}
-        columns = {name: [values[place] for place in kept] for name, values in columns.items()}
+        columns = {name: [values[place] for place in originals] for name, values in columns.items()}
         for position, field in enumerate(self.task.text_fields):
             columns[field] = [row[position] for row in new]
         return _like(rows, columns, numbers)

@@ -1,8 +1,8 @@
 """English inflection, just enough to put a synonym into the form of the word it replaces.
 
-A synonym table lists base forms. ``readings`` says of which base forms a word may be a form, ``inflect`` makes that
-form of another one. Both know the regular endings and the irregular verbs below. What they are not sure of they leave
-out: nouns with an irregular plural, the comparison of adjectives, and spellings that depend on stress.
+A synonym table lists base forms. ``readings`` lists the base forms that a word may be a form of, ``inflect`` makes
+that form of another base form. Both cover the regular endings and the irregular verbs below. They leave out what is
+uncertain: nouns with an irregular plural, the comparison of adjectives, and spellings that depend on stress.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from typing import NamedTuple
 
 BASE, S, ING, PAST, PARTICIPLE, ED = "base", "s", "ing", "past", "participle", "ed"
-"""S: plural or third person. ED: past or participle, where the word does not show which."""
+"""S: plural or third person. ED: past or participle, if the word does not show which."""
 
 PARTS_OF_SPEECH = {BASE: "nvar", S: "nv", ING: "v", PAST: "v", PARTICIPLE: "v", ED: "v"}
-"""What a word in this form may be: noun, verb, adjective, adverb."""
+"""Parts of speech that have this form: noun, verb, adjective (a), adverb (r)."""
 
-# Base, past, participle where it differs; a slash where both of two are in use.
+# Base form, past, and the participle if it differs from the past.
 _IRREGULAR = """
 arise arose arisen|awake awoke awoken|bear bore borne|beat beat beaten|become became become|begin began begun
 bend bent|bet bet|bid bid|bind bound|bite bit bitten|bleed bled|blow blew blown|break broke broken|breed bred
@@ -42,7 +42,7 @@ wear wore worn|weave wove woven|weep wept|win won|wind wound|withdraw withdrew w
 withstand withstood|wring wrung|write wrote written
 """
 
-# Verbs of several syllables that are stressed on the last one, and so double its consonant: admit, admitted.
+# Verbs of several syllables, stressed on the last, which therefore double its consonant: admit, admitted.
 _DOUBLING = re.compile(
     "abet|abhor|acquit|admit|annul|begin|allot|commit|compel|concur|confer|control|defer|deter|dispel|emit|equip|"
     "excel|expel|forbid|forget|impel|incur|infer|occur|omit|outrun|patrol|permit|prefer|propel|rebel|rebut|recur|"
@@ -51,11 +51,13 @@ _DOUBLING = re.compile(
 _OTHER_PLURAL = re.compile(
     r".*((?<!hu)(?<!ro)(?<!ger)man|foot|tooth|goose|mouse|louse|child|person|f|fe|is|us|um|sheep|deer|fish|craft)|ox"
 )
-"""Nouns whose plural is not, or not surely, formed with an s."""
+"""Nouns whose plural does not, or may not, end in s."""
 _AFTER_ES = ("s", "x", "z", "ch", "sh")
 
 
 class Reading(NamedTuple):
+    """A word as one form of a base form."""
+
     base: str
     form: str
 
@@ -73,21 +75,22 @@ IRREGULAR_VERBS: dict[str, tuple[str, str]] = _parse()
 
 
 def _by_form() -> dict[str, list[Reading]]:
-    found: dict[str, list[Reading]] = {}
+    readings_of: dict[str, list[Reading]] = {}
     for base, (past, participle) in IRREGULAR_VERBS.items():
         forms = [(past, ED)] if past == participle else [(past, PAST), (participle, PARTICIPLE)]
         for word, form in forms:
-            found.setdefault(word, []).append(Reading(base, form))
-    return found
+            readings_of.setdefault(word, []).append(Reading(base, form))
+    return readings_of
 
 
 _IRREGULAR_FORMS = _by_form()
 
 
 def readings(word: str) -> list[Reading]:
-    """The base forms a lower-case word may be a form of, itself first; the table says which of them exist.
+    """Return the readings of a lower-case word, as a base form itself first; a synonym table tells which exist.
 
-    An irregular form is read as nothing else: "saw" is always of "see", so that no sentence with it gets a "proverb".
+    An irregular form has no other reading: "saw" is always a form of "see", so that no sentence with it gets a
+    "proverb".
     """
     irregular = [reading for reading in _IRREGULAR_FORMS.get(word, ()) if reading.base != word]
     if irregular:
@@ -99,7 +102,12 @@ def readings(word: str) -> list[Reading]:
 
 
 def inflect(base: str, form: str) -> str | None:
-    """That form of a lower-case base form; None if this module is not sure of it."""
+    """Return a form of a lower-case base form, or None if this module cannot be sure of it.
+
+    Args:
+        base: the base form.
+        form: BASE, S, ING, PAST, PARTICIPLE or ED.
+    """
     if form == BASE:
         return base
     if form == S:
@@ -121,18 +129,18 @@ def _bases(word: str, form: str) -> list[str]:
     if not word.endswith(ending):
         return []
     stem = word.removesuffix(ending)
-    found = [stem]
+    bases = [stem]
     if form == S and stem.endswith("ie"):
-        found.append(stem[:-2] + "y")
+        bases.append(stem[:-2] + "y")
     if form == S and stem.endswith("e"):
-        found.append(stem[:-1])
+        bases.append(stem[:-1])
     if form == ING:
-        found += [stem + "e", *([stem[:-1] + "ie"] if stem.endswith("y") else [])]
+        bases += [stem + "e", *([stem[:-1] + "ie"] if stem.endswith("y") else [])]
     if form == ED:
-        found += [stem + "e", *([stem[:-1] + "y"] if stem.endswith("i") else [])]
+        bases += [stem + "e", *([stem[:-1] + "y"] if stem.endswith("i") else [])]
     if form != S and len(stem) > 2 and stem[-1] == stem[-2]:
-        found.append(stem[:-1])
-    return [base for base in found if len(base) > 1]
+        bases.append(stem[:-1])
+    return [base for base in bases if len(base) > 1]
 
 
 def _with_s(base: str) -> str | None:
@@ -140,7 +148,7 @@ def _with_s(base: str) -> str | None:
         return base + "es"
     if _consonant_then(base, "y"):
         return base[:-1] + "ies"
-    # Potatoes and goes, but photos: only the table of a real dictionary would know.
+    # Potatoes and goes, but photos: only a dictionary would tell.
     return None if _consonant_then(base, "o") else base + "s"
 
 
@@ -153,7 +161,7 @@ def _with_ed(base: str) -> str | None:
 
 
 def _doubled(base: str) -> str:
-    """The base with its last consonant doubled where an ending with a vowel asks for it: stop, stopp."""
+    """The base with its last consonant doubled if an ending with a vowel requires it: stop, stopp."""
     short = re.fullmatch(r"[^aeiou]*(qu)?[aeiou][^aeiouwxy]", base)
     return base + base[-1] if short or _DOUBLING.fullmatch(base) else base
 

@@ -1,4 +1,4 @@
-"""Replacements from a table of synonyms: a file the user gives, or the built-in one of a generated task."""
+"""Find replacements in a table of synonyms: the user's file, or the built-in table of a generated task."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from xtc_study.tasks.generated.toy import TOY_TASKS
 from xtc_study.tasks.generated.vocabulary import INTERCHANGEABLE
 from xtc_study.tasks.task import DataError
 
-FORMAT = "word TAB part of speech (n, v, a or r) TAB synonyms separated by |, each with :COUNT if you like"
+FORMAT = "word TAB part of speech (n, v, a or r) TAB synonyms separated by |, each optionally with :COUNT"
 
 
 class SynonymTable:
-    """Base form and part of speech to synonyms, best first.
+    """Maps base form and part of speech to synonyms, best first.
 
-    A word written with a capital is left alone: it is a name, or the first word of its sentence, and who replaces
-    John by what the dictionary has for a john helps nobody. Other forms than the base form are found, and
-    their synonyms brought into the same form, as far as ``inflection`` goes.
+    A capitalised word is left alone: it is a name or the first word of its sentence, and John must not get the
+    synonyms of a john. Other forms than the base form are looked up too, and their synonyms are put into the same
+    form, as far as ``inflection`` can.
 
     Args:
         entries: {(base form, part of speech): synonyms}.
-        most: synonyms used of a word, at most (TinyBERT's M).
+        most: maximum number of synonyms per word (TinyBERT's M).
     """
 
     def __init__(self, entries: Mapping[tuple[str, str], Sequence[str]], most: int) -> None:
@@ -33,10 +33,10 @@ class SynonymTable:
         self._known: dict[str, tuple[str, ...]] = {}
 
     def candidates(self, word: str) -> tuple[str, ...]:
-        """What a word may be replaced by, best first, never itself. Entries are lower-case: "Dog" has none."""
+        """Return the replacements of a word, best first, never itself. Entries are lower-case: "Dog" has none."""
         if word not in self._known:
-            found = [candidate for candidate in self._candidates(word) if candidate != word]
-            self._known[word] = tuple(dict.fromkeys(found))[: self.most]
+            others = [candidate for candidate in self._candidates(word) if candidate != word]
+            self._known[word] = tuple(dict.fromkeys(others))[: self.most]
         return self._known[word]
 
     def slots(self, sentences: Sequence[str]) -> list[list[Slot]]:
@@ -50,8 +50,10 @@ class SynonymTable:
         ]
 
     def _candidates(self, word: str) -> Iterator[str]:
-        """Those of the word's richest entry: the table does not say which one the sentence means, and a word of many
-        synonyms is common as that part of speech ("go" the verb, not the game).
+        """Candidates from the word's entry with the most synonyms.
+
+        The table does not tell which entry the sentence means, but a word with many synonyms as one part of speech is
+        common as that part of speech ("go" the verb, not the game).
         """
         is_plural = self._is_plural(word)
         entries = [
@@ -67,12 +69,17 @@ class SynonymTable:
                 yield inflected
 
     def _is_plural(self, word: str) -> bool:
-        """Whether it is the plural of a noun of the table, though it may have an entry of its own ("humans")."""
+        """Whether a word is the plural of a noun in the table, even if it has an entry of its own ("humans")."""
         return any(form == S and (base, "n") in self.entries for base, form in readings(word))
 
 
 class WordClasses:
-    """Words of a generated task, in classes whose members may stand for each other; any of them, as written."""
+    """Words of a generated task, in classes whose members may replace each other.
+
+    Args:
+        classes: each a class of interchangeable words.
+        most: maximum number of candidates per word.
+    """
 
     def __init__(self, classes: Sequence[Sequence[str]], most: int) -> None:
         self.others = {
@@ -91,18 +98,23 @@ class WordClasses:
 
 
 def read_synonyms(path: Path, most: int) -> SynonymTable:
-    """The table of a TSV file. Entries and synonyms of several words are passed over.
+    """Read a synonym table from a TSV file. Entries and synonyms of several words are skipped.
 
-    Within an entry the synonyms with the higher count come first (the number of meanings two words share, say), then
-    those that have more synonyms themselves: a common word has many, a rare one few.
+    Within an entry, synonyms with a higher count come first (a count may be the number of meanings two words share),
+    then synonyms that have more synonyms themselves: a common word has many, a rare word few.
+
+    Args:
+        path: the file.
+        most: maximum number of synonyms per word.
 
     Raises:
-        DataError: no such file, or not the format; the message names the line.
+        DataError: no such file, or another format; the message names the line.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"synonyms={str(path)!r}: cannot be read as UTF-8 text ({error})") from None
+
     counted: dict[tuple[str, str], dict[str, int]] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -115,6 +127,7 @@ def read_synonyms(path: Path, most: int) -> SynonymTable:
             counted.setdefault((word, part), {}).update(_counted(listed, path, number))
     if not any(counted.values()):
         raise DataError(f"{path}: no single word with a single-word synonym; expected {FORMAT}")
+
     entries = {
         (word, part): sorted(counts, key=lambda synonym: (-counts[synonym], -len(counted.get((synonym, part), ()))))
         for (word, part), counts in counted.items()
@@ -127,14 +140,14 @@ def _counted(listed: str, path: Path, number: int) -> dict[str, int]:
     for item in listed.split("|"):
         synonym, colon, count = item.rpartition(":")
         if colon and not count.isdecimal():
-            raise DataError(f"{path}, line {number}: {item!r}, expected a synonym, or a synonym:COUNT")
+            raise DataError(f"{path}, line {number}: {item!r}, expected SYNONYM or SYNONYM:COUNT")
         if may_replace(synonym if colon else item):
             counts[synonym if colon else item] = int(count) if colon else 1
     return counts
 
 
 def table_hash(path: Path | None) -> str | None:
-    """The sha256 of a synonym file, by which results say what they were made with; None for none.
+    """Return the sha256 of a synonym file, which results record; None without a file.
 
     Raises:
         DataError: the file cannot be read.
@@ -148,31 +161,31 @@ def table_hash(path: Path | None) -> str | None:
 
 
 def check_synonyms(recipe: Recipe, path: Path | None) -> None:
-    """That the recipe's augmentation has a table to take its words from.
+    """Check that the recipe's augmentation has a table of synonyms, if it needs one.
 
     Raises:
-        DataError: it has none; the message says how to give one.
+        DataError: there is no table; the message says how to provide one.
     """
     if recipe.augmentation != "synonyms" or path is not None:
         return
     if recipe.task not in TOY_TASKS:
         raise DataError(
-            f"augmentation='synonyms' of task {recipe.task!r} needs a synonym table: give one with --synonyms FILE "
+            f"augmentation='synonyms' of task {recipe.task!r} needs a synonym table: pass one with --synonyms FILE "
             f"({FORMAT}), or choose augmentation='masked-lm'"
         )
     if not INTERCHANGEABLE[recipe.task]:
         able = ", ".join(task for task, classes in INTERCHANGEABLE.items() if classes)
         raise DataError(
-            f"augmentation='synonyms': no word of {recipe.task!r} can be replaced without changing the answer; "
-            f"choose another task ({able}), or give a table with --synonyms FILE"
+            f"augmentation='synonyms': no word of {recipe.task!r} can be replaced without changing the label; "
+            f"choose another task ({able}), or pass a table with --synonyms FILE"
         )
 
 
 def synonym_source(recipe: Recipe, path: Path | None) -> SynonymTable | WordClasses:
-    """The table a recipe with augmentation 'synonyms' uses: the file if given, else the generated task's own.
+    """Return the table of a recipe with augmentation 'synonyms': the file if given, else the generated task's own.
 
     Raises:
-        DataError: neither is to be had, or the file is not well formed.
+        DataError: there is neither, or the file is malformed.
     """
     check_synonyms(recipe, path)
     if path is not None:

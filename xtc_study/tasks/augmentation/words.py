@@ -1,4 +1,4 @@
-"""The words of a sentence that may be replaced, and how their replacements are written."""
+"""Find the words of a sentence that may be replaced, and write their replacements like them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 TOKEN = re.compile(r"[^\W_]+")
-"""What stands between spaces and punctuation."""
+"""A run of letters and digits, between spaces and punctuation."""
 
 PLAIN_WORD = re.compile(r"[a-z]{2,}")
-"""A word that may be replaced or take the place of another: lower-cased, plain letters, more than one."""
+"""A word that may be replaced or may replace another: at least two plain letters, lower-cased."""
 
 STOP_WORDS = frozenset(
     " ".join(
@@ -32,17 +32,17 @@ STOP_WORDS = frozenset(
             "about above across after against along among around at before behind below beneath beside between",
             "beyond by despite down during except for from in inside into near of off on onto out outside over past",
             "per through throughout to toward towards under up upon via with within without again further once",
-            # what a contraction leaves when it is cut at its apostrophe, or before its n't
+            # what remains of a contraction that is split at its apostrophe, or before its n't
             "ain aren ca couldn didn doesn don hadn hasn haven isn ll mightn mustn needn nt re shan shouldn ve wasn",
             "weren wo won wouldn",
         )
     ).split()
 )
-"""Words that carry grammar rather than content; they are never replaced and never replace."""
+"""Words that carry grammar rather than content; they are never replaced and never replace another word."""
 
 
 class Word(NamedTuple):
-    """A word and where it stands: ``sentence[start:end] == text``."""
+    """A word and its position: ``sentence[start:end] == text``."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class Word(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A place in a sentence and the words it may be filled with, at least one."""
+    """A place in a sentence and its candidate words, at least one."""
 
     start: int
     end: int
@@ -58,29 +58,30 @@ class Slot(NamedTuple):
 
 
 class WordSource(Protocol):
-    """Where replacements come from."""
+    """Finds replacements."""
 
     def slots(self, sentences: Sequence[str]) -> list[list[Slot]]:
-        """For each sentence the words that can be replaced, from left to right, written as they stand there."""
+        """Return for each sentence its replaceable words, from left to right, with candidates in the same case."""
 
 
 def replaceable(sentence: str) -> list[Word]:
-    """The content words of a sentence: plain letters a to z, no stop word."""
-    found = []
+    """Return the content words of a sentence: plain letters a to z, no stop words."""
+    words = []
     for match in TOKEN.finditer(sentence):
         lower = match.group().lower()
         accented = match.end() < len(sentence) and unicodedata.combining(sentence[match.end()])
         if PLAIN_WORD.fullmatch(lower) and lower not in STOP_WORDS and not accented:
-            found.append(Word(match.start(), match.end(), match.group()))
-    return found
+            words.append(Word(match.start(), match.end(), match.group()))
+    return words
 
 
 def may_replace(word: str) -> bool:
+    """Return whether a word may take the place of another: plain lower-case letters, no stop word."""
     return PLAIN_WORD.fullmatch(word) is not None and word not in STOP_WORDS
 
 
 def written_as(word: str, original: str) -> str:
-    """The lower-case word in the capitals of the one it replaces: Dog, DOG, dog."""
+    """Return the lower-case word with the capitals of the word it replaces: Dog, DOG, dog."""
     if original.isupper():
         return word.upper()
     return word.capitalize() if original[0].isupper() else word

@@ -1,1 +1,1 @@
-"""The five generated tasks: small, always the same, learnable from scratch in seconds on one core."""
+"""The five generated tasks: small, deterministic, and learnable from scratch in seconds on one core."""

@@ -1,4 +1,4 @@
-"""The sentences of the generated tasks: one function a task, from a random source and a wanted class to an example."""
+"""The sentences of the generated tasks: one function per task makes an example of a given class."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ Item = TypeVar("Item")
 
 
 def pick(rng: Random, options: Sequence[Item]) -> Item:
-    # Of all of Random, Python promises the same numbers in every version only for random().
+    """Pick an option; all are equally likely."""
+    # Python guarantees the same numbers in every version only for Random.random().
     return options[int(rng.random() * len(options))]
 
 
 def pick_common(rng: Random, options: Sequence[Item]) -> Item:
-    """The earlier an option stands the more often it is picked.
+    """Pick an option; earlier ones are picked more often.
 
-    Words of real text are not equally common either. Here it is also what makes the tasks learnable in seconds:
-    where all words are equally likely, no single word says anything about whether two of them fit together, and a
-    small model from scratch finds nothing to begin with.
+    Words of real text are not equally common either. Here this also makes the tasks learnable in seconds: if all words
+    were equally likely, no single word would tell whether two of them fit together, and a small model trained from
+    scratch would find no signal to start from.
     """
     share = rng.random()
     return options[int(share * share * share * len(options))]
 
 
 def pick_other(rng: Random, options: Sequence[Item], *taken: Item) -> Item:
+    """Pick an option as ``pick_common`` does, but none of ``taken``."""
     return pick_common(rng, [option for option in options if option not in taken])
 
 
 def written(text: Sequence[str]) -> str:
-    """Words to a sentence: capital first letter, comma against its word, full stop."""
+    """Join words to a sentence: capital first letter, no blank before a comma, full stop."""
     sentence = " ".join(text).replace(" ,", ",")
     return sentence[0].upper() + sentence[1:] + "."
 
 
-# Acceptability: a sentence is a list of words, each with its form in the other number ("" where it has none).
+# Acceptability: a sentence is a list of words, each with its form in the other number ("" if it has none).
 Agreeing = tuple[str, str]
 # Plural subjects are the rule, for the same reason as common words (see pick_common).
 PLURAL = 0.75
@@ -55,7 +57,7 @@ def _noun_phrase(rng: Random, noun: str, plural: bool) -> list[Agreeing]:
     else:
         determiner = (pick(rng, words.ANY_NUMBER), "")
     adjective = [(pick(rng, words.NOUN_ADJECTIVES), "")] if rng.random() < 0.2 else []
-    # The noun itself is never changed: the error then always shows against it.
+    # The noun itself is never changed, so that an error always shows against it.
     return [determiner, *adjective, (noun + "s" if plural else noun, "")]
 
 
@@ -64,7 +66,7 @@ def _verb(stem: str, plural: bool) -> Agreeing:
 
 
 def _modifier(rng: Random, noun: str, plural: bool) -> list[Agreeing]:
-    """What stands between the subject and its verb; its noun often has the other number and attracts the verb."""
+    """Words between the subject and its verb; their noun often has the other number and attracts the verb."""
     inner = rng.random() < 0.5
     attractor = _noun_phrase(rng, noun, inner)
     kind = rng.random()
@@ -87,7 +89,7 @@ def _predicate(rng: Random, object_noun: str, plural: bool) -> list[Agreeing]:
 
 
 def acceptability(rng: Random, label: int) -> Example:
-    """1: every determiner and verb agrees with its noun. 0: exactly one does not."""
+    """Make a sentence. 1: every determiner and verb agrees with its noun; 0: exactly one does not."""
     plural = rng.random() < PLURAL
     subject = pick_common(rng, words.NOUNS)
     attractor = pick_other(rng, words.NOUNS, subject)
@@ -101,7 +103,7 @@ def acceptability(rng: Random, label: int) -> Example:
     return (written(text),)
 
 
-# Sentiment: each opinion has a strength, and the clause that the sentence stresses counts twice.
+# Sentiment: each opinion has a strength, and the clause that the sentence emphasises counts twice.
 def _opinion(rng: Random, negatable: bool = True) -> tuple[list[str], float]:
     sign = pick(rng, (1, -1))
     word = pick_common(rng, words.GOOD if sign > 0 else words.BAD)
@@ -145,7 +147,7 @@ def _review(rng: Random) -> tuple[list[str], float]:
 
 
 def sentiment(rng: Random, label: int) -> Example:
-    """1: the good outweighs the bad. 0: the bad outweighs the good. A balance of zero is never used."""
+    """Make a review. 1: the good outweighs the bad; 0: the bad outweighs the good. A balance of 0 never occurs."""
     while True:
         text, balance = _review(rng)
         if balance and (balance > 0) == bool(label):
@@ -156,7 +158,7 @@ def sentiment(rng: Random, label: int) -> Example:
 Event = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 
 
-def _told(rng: Random, event: Event) -> str:
+def _wording(rng: Random, event: Event) -> str:
     """The event in one of its wordings: either synonym, active or passive."""
     doer, deed, receiver = (pick_common(rng, concept) for concept in event)
     if rng.random() < 0.7:
@@ -165,9 +167,9 @@ def _told(rng: Random, event: Event) -> str:
 
 
 def paraphrase(rng: Random, label: int) -> Example:
-    """1: two wordings of the same event. 0: the roles are swapped, or one concept is another one."""
+    """Make two sentences. 1: they word the same event; 0: roles are swapped, or one concept is replaced."""
     doer = pick_common(rng, words.PEOPLE)
-    # Those who often do are seldom those to whom it is done.
+    # The people who act most often are rarely the ones acted upon.
     receiver = pick_other(rng, words.PEOPLE[::-1], doer)
     deed = pick_common(rng, words.DEEDS)
     event = other = (doer, deed, receiver)
@@ -179,13 +181,13 @@ def paraphrase(rng: Random, label: int) -> Example:
             (doer, deed, pick_other(rng, words.PEOPLE, doer, receiver)),
         )
         other = pick(rng, changes)
-    first = second = _told(rng, event)
+    first = second = _wording(rng, event)
     while second == first:
-        second = _told(rng, other)
+        second = _wording(rng, other)
     return first, second
 
 
-# Similarity: five concepts a sentence.
+# Similarity: five concepts per sentence.
 SLOTS = (words.PEOPLE, words.HANDLINGS, words.THINGS, words.PLACES, words.MANNERS)
 
 
@@ -197,7 +199,7 @@ def _happening(rng: Random, concepts: Sequence[tuple[str, str]]) -> str:
 
 
 def similarity(rng: Random, label: int) -> Example:
-    """The label, 0 to 5, is how many of the five concepts the two sentences share."""
+    """Make two sentences that share ``label`` (0 to 5) of their five concepts."""
     first = [pick_common(rng, slot) for slot in SLOTS]
     second = [pick_other(rng, slot, concept) for slot, concept in zip(SLOTS, first, strict=True)]
     places = list(range(len(SLOTS)))
@@ -213,7 +215,7 @@ def _counted(number: int, thing: str) -> list[str]:
     return [words.NUMBERS[number - 1], thing if number == 1 else thing + "s"]
 
 
-# A fact, and for each class in turn (it follows, it is open, it is ruled out) two claims of that class.
+# A fact, and two claims for each class in turn (entailed, undecided, contradicted).
 Fact = tuple[list[str], list[list[list[str]]]]
 
 
@@ -247,7 +249,7 @@ def _possession(rng: Random, name: str) -> Fact:
 
 
 def inference(rng: Random, label: int) -> Example:
-    """0: the claim follows from the facts. 1: the facts leave it open. 2: the facts rule it out."""
+    """Make facts and a claim. 0: the claim follows; 1: the facts leave it open; 2: the facts rule it out."""
     first = pick_common(rng, words.NAMES)
     second = pick_other(rng, words.NAMES, first)
     kinds = (_attribute, _possession) if rng.random() < 0.7 else (_possession, _attribute)

@@ -1,4 +1,4 @@
-"""The five generated tasks: small, always the same, and learnable from scratch in seconds on one core."""
+"""The five generated tasks: their registry, and the generation of their data, the same on every machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TRAIN_EXAMPLES = 5000
 DEV_EXAMPLES = 2000
-"""As many as it takes for seeds, not rows, to be what makes a difference uncertain; scoring them is cheap."""
+"""Enough rows that the uncertainty of a difference comes from seeds, not from rows; scoring them is cheap."""
 TYPICAL_LENGTHS = {
     "toy-acceptability": 10,
     "toy-sentiment": 16,
@@ -24,7 +24,7 @@ TYPICAL_LENGTHS = {
     "toy-similarity": 23,
     "toy-inference": 18,
 }
-"""Of batches of 32 as trainings make them, for the built-in encoder's tokenizer."""
+"""Mean tokens per row in training batches of 32, with the built-in encoder's tokenizer."""
 
 TOY_TASKS: dict[str, Task] = {
     task.name: replace(
@@ -70,7 +70,7 @@ TOY_TASKS: dict[str, Task] = {
 }
 """Task by name."""
 
-# For each task: its sentences, its number of classes (levels, for the regression) and the seed of its data.
+# For each task: its generator, its number of classes (levels, for the regression) and the seed of its data.
 _SOURCES: dict[str, tuple[Callable[[Random, int], grammar.Example], int, int]] = {
     "toy-acceptability": (grammar.acceptability, 2, 1),
     "toy-sentiment": (grammar.sentiment, 2, 2),
@@ -81,11 +81,14 @@ _SOURCES: dict[str, tuple[Callable[[Random, int], grammar.Example], int, int]] =
 
 
 def load_toy(name: str) -> DatasetDict:
-    """Generates the task's data: the same on every machine, whatever the seed of the run.
+    """Generate the task's data: the same on every machine and for every seed of a run.
+
+    Args:
+        name: a key of ``TOY_TASKS``.
 
     Returns:
-        Splits ``train`` (5000 rows) and ``dev`` (2000 rows), columns as ``Task`` says. No input occurs twice in the
-        whole task, and the classes take turns, so that any head of a split is balanced as well.
+        Splits ``train`` (5000 rows) and ``dev`` (2000 rows), with the columns that ``Task`` documents. No input occurs
+        twice in the whole task, and the classes alternate, so that the first rows of a split are balanced as well.
 
     Raises:
         ValueError: no generated task has this name.
@@ -104,7 +107,7 @@ def load_toy(name: str) -> DatasetDict:
 
 
 def _rows(name: str, size: int) -> list[tuple[grammar.Example, int]]:
-    """Distinct examples whose classes take turns."""
+    """Distinct examples whose classes alternate."""
     generate, classes, seed = _SOURCES[name]
     rng = Random(seed)
     rows: dict[grammar.Example, int] = {}

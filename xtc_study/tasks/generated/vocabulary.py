@@ -1,4 +1,4 @@
-"""The built-in vocabulary: the words of the generated tasks, and a word-level tokenizer over them."""
+"""The built-in vocabulary: the words of the generated tasks, and a tokenizer that has one token per word."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 Synonyms = tuple[tuple[str, str], ...]
 """Concepts: each is two words that the tasks treat as the same."""
 
-# The generators pick the first words of most lists more often than the last, so their order is part of the data.
+# The generators pick early words of most lists more often than late ones, so their order is part of the data.
 
-# Acceptability. Every noun makes its plural, and every verb its third person, by adding an s.
+# Acceptability. Every noun forms its plural, and every verb its third person, by adding an s.
 NOUNS = ("boy", "teacher", "dog", "girl", "doctor", "cat", "pilot", "farmer", "horse", "singer", "guard", "bird")
 INTRANSITIVE = ("sleep", "laugh", "wait", "work", "sing", "run")
 TRANSITIVE = ("like", "see", "help", "know", "follow", "fear")
@@ -77,7 +77,7 @@ PATTERN_WORDS = (
     *(".", ",", "the", "a", "that", "and", "but", "although", "not", "never", "is", "was", "has", "by", "in"),
     *("i", "do", "think"),
 )
-"""Words of the sentence patterns themselves."""
+"""Words that the sentence patterns contain."""
 
 INTERCHANGEABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "toy-acceptability": (
@@ -89,10 +89,10 @@ INTERCHANGEABLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "toy-similarity": (*PEOPLE, *HANDLINGS, *THINGS, *PLACES, *MANNERS),
     "toy-inference": (),
 }
-"""Classes of words that may stand for each other, each by itself, without changing the answer of the task.
+"""Classes of words that may replace each other, one at a time, without changing the label.
 
-For agreement that is every noun of the same number; for sentiment every word of the same strength. In an inference
-every word counts, and a name that is changed in one place only makes it another question.
+For agreement these are nouns of the same number; for sentiment, words of the same strength. In an inference every word
+counts, and a name changed in only one place makes it another question.
 """
 
 
@@ -111,7 +111,7 @@ VOCABULARY: dict[str, int] = {word: index for index, word in enumerate((*SPECIAL
 
 
 def toy_tokenizer() -> Any:
-    """A transformers fast tokenizer over ``VOCABULARY``; it lower-cases and splits at spaces and punctuation."""
+    """Build a transformers fast tokenizer over ``VOCABULARY``; it lower-cases and splits at spaces and punctuation."""
     from transformers import BertTokenizer  # slow to import, and a plan needs no tokenizer
 
     return BertTokenizer(vocab=dict(VOCABULARY), do_lower_case=True)

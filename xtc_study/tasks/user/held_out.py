@@ -1,7 +1,7 @@
-"""Which rows of a data set of your own are kept for scoring where it has no file for that.
+"""Hold out rows of your own data for scoring if there is no separate file for that.
 
-Rows of one text stay together, and what is chosen depends on texts and labels alone: neither on the order of the file
-nor on a seed. Of classes, each keeps its share of rows, and has at least one text in each part where it has two.
+Rows with the same text stay together. The choice depends only on texts and labels, not on the order of the file or on
+a seed. It is stratified: every class keeps its share of rows, and a class with two texts or more has one in each part.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ Text = tuple[str, ...]
 
 
 def held_out_rows(texts: Sequence[Text], labels: Sequence[int] | None, share: float) -> list[bool]:
-    """For each row whether it is held out.
+    """Return for each row whether it is held out.
 
     Args:
-        texts: of each row. labels: class ids; None for a regression, of whose texts a share is taken as they come.
-        share: of the rows, above 0, at most 0.5.
+        texts: the text of each row.
+        labels: the class id of each row; None for a regression, which is not stratified.
+        share: the share of rows to hold out, above 0 and at most 0.5.
     """
     order = sorted(set(texts), key=lambda text: hashlib.sha256("\0".join(text).encode()).digest())
     if labels is None:
         chosen = set(order[: max(round(share * len(order)), 1)])
         return [text in chosen for text in texts]
+
     rows: dict[Text, dict[int, int]] = {text: {} for text in order}
     for text, label in zip(texts, labels, strict=True):
         rows[text][label] = rows[text].get(label, 0) + 1
@@ -32,15 +34,17 @@ def held_out_rows(texts: Sequence[Text], labels: Sequence[int] | None, share: fl
 
 
 def _stratified(rows: Mapping[Text, Mapping[int, int]], share: float) -> dict[Text, bool]:
-    """Class by class, rarest first: a text of several classes is decided with the rarest of them.
+    """Decide text by text, rarest class first: a text of several classes is decided with its rarest class.
 
     Args:
-        rows: by text, in the order of choice, how many rows it has of each class.
+        rows: for each text, in the order of choice, its number of rows of each class.
+        share: the share of rows to hold out.
     """
     of_class: dict[int, list[Text]] = {}
     for text, counts in rows.items():
         for label in counts:
             of_class.setdefault(label, []).append(text)
+
     held: dict[Text, bool] = {}
     for label, texts in sorted(of_class.items(), key=lambda item: (len(item[1]), item[0])):
         wanted = share * sum(rows[text][label] for text in texts)
@@ -60,8 +64,10 @@ def _both_parts(
     held: dict[Text, bool],
     of_class: Mapping[int, Sequence[Text]],
 ) -> None:
-    """Moves a text where a class of two texts or more has none in one part: the shortest move that takes no other
-    class out of its part."""
+    """Give a class with two texts or more at least one in each part.
+
+    Moves its smallest text whose move leaves every other class a text in the part it came from.
+    """
     for part in (True, False):
         if len(texts) < 2 or any(held[text] == part for text in texts):
             continue
