@@ -1,4 +1,4 @@
-"""What is said of a figure is what it shows."""
+"""Captions and alt texts describe what a figure shows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xtc_study.analysis.stats import Difference
 from xtc_study.report.study_figures import differences_finding, differences_words, figures_of
 
 
-def found(mean: float) -> Difference:
+def difference(mean: float) -> Difference:
     return Difference(mean, mean - 0.01, mean + 0.01, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
 
 
-def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
+def test_captions_and_alt_texts_describe_only_what_is_drawn(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
     for run in planned:
         split_in_two(make_done_run(tmp_path, run))
     claims = [claim("lower", "1-bit", "2-bit", 0.02)]  # not against the reference, so not in the figure
-    differences = {"2-bit": found(-0.01), "1-bit": found(-0.03)}
+    differences = {"2-bit": difference(-0.01), "1-bit": difference(-0.03)}
     figures = figures_of(collect(tmp_path, planned), [], "32-bit", claims, differences)
     assert list(figures) == ["differences", "seeds"]
     drawn, seeds = figures["differences"], figures["seeds"]
@@ -32,6 +32,6 @@ def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
     assert panels in seeds.alt and "minus" not in seeds.alt
 
 
-def test_one_difference_is_both_ends() -> None:
-    assert differences_finding({"1-bit": found(0.02)}) == "1-bit: +2.00 points."
-    assert differences_words({"1-bit": found(0.02)}) == "1-bit +2.00 (+1.00 to +3.00)."
+def test_the_finding_of_a_single_difference() -> None:
+    assert differences_finding({"1-bit": difference(0.02)}) == "1-bit: +2.00 points."
+    assert differences_words({"1-bit": difference(0.02)}) == "1-bit +2.00 (+1.00 to +3.00)."

@@ -1,4 +1,4 @@
-"""The tables of the notebook that sums all studies up, as text: the Pareto front, and robust means."""
+"""The tables of the summary notebook as text: the Pareto front, and robust means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xtc_study.report.tables import MISSING, score_text
 
 
 def pareto_text(points: Sequence[ParetoPoint]) -> pd.DataFrame:
-    """Arm, study, score and teacher in points and whole bytes of each point, the smallest file first."""
+    """Return one row per point, the smallest file first: arm, study, score and teacher in points, whole bytes."""
     ranked = sorted(points, key=lambda point: point.size_bytes)
     return pd.DataFrame(
         {
@@ -25,7 +25,7 @@ def pareto_text(points: Sequence[ParetoPoint]) -> pd.DataFrame:
 
 
 def robust_text(scores: pd.DataFrame) -> pd.DataFrame:
-    """``analysis.aggregate.robust_scores`` as a reader sees it; a dash where the reference is not done."""
+    """Return ``analysis.aggregate.robust_scores`` as text; a dash if the reference is not done."""
     return pd.DataFrame(
         {
             "Arm": list(scores["arm"]),
