@@ -16,7 +16,7 @@ def test_iqm_by_hand() -> None:
     assert interquartile_mean(np.array([[0.0, 100], [1, 2], [3, 4], [5, 6]])) == pytest.approx((2 + 3 + 4 + 5) / 4)
 
 
-def test_probability_of_improvement_by_hand_and_as_mann_whitney() -> None:
+def test_probability_of_improvement_by_hand_and_against_mann_whitney() -> None:
     arm, reference = np.array([[1.0], [3.0]]), np.array([[2.0], [3.0], [0.0]])
     assert probability_of_improvement(arm, reference) == pytest.approx((1 + 2.5) / 6)
     rng = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def test_golden_against_rliable() -> None:
     assert probability_of_improvement(a, b) == pytest.approx(0.71)
 
 
-def test_robust_scores_of_the_arms(tmp_path: Path) -> None:
+def test_robust_scores_by_arm(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1, "2-bit": 2})
     lacking = ("2-bit", TASKS[1], 0), ("2-bit", TASKS[1], 1), ("2-bit", TASKS[1], 2), ("1-bit", TASKS[1], 2)
     for run in planned:

@@ -20,7 +20,7 @@ def frame(scores: dict[str, float], seeds: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["arm", "task", "split", "seed", "value", "is_primary"])
 
 
-def test_inside_and_at_the_end() -> None:
+def test_a_best_point_at_the_end_of_an_axis_is_marked() -> None:
     found = best_points(frame(SCORES), ARMS, "rate")
     assert [(best.fixed, best.point, best.at_end) for best in found] == [("1-bit", "x2", False), ("2-bit", "x4", True)]
     assert boundary_text(found) == [
@@ -34,14 +34,14 @@ def test_points_that_lack_seeds_are_not_compared() -> None:
     assert [(best.point, best.at_end) for best in best_points(part, ARMS, "rate")] == [("x2", False), ("x2", False)]
 
 
-def test_points_on_other_seeds_or_tasks_are_not_compared_though_they_are_as_many() -> None:
+def test_points_with_equally_many_but_different_seeds_or_tasks_are_not_compared() -> None:
     whole = frame({arm: value for arm, value in SCORES.items() if arm.startswith("1")})
     for column, other in (("seed", 7), ("task", "rte"), ("split", "test")):
         part = whole.assign(**{column: whole[column].mask(whole.index == 0, other)})
         assert best_points(part, ARMS, "rate") == []
 
 
-def test_one_point_is_no_grid_and_an_axis_must_exist() -> None:
+def test_a_single_point_gives_no_best_and_an_unknown_axis_is_an_error() -> None:
     assert best_points(frame({"1-bit, x1": 0.5}), ARMS, "rate") == []
     with pytest.raises(ValueError, match="axis='depth': the arms have weights, rate"):
         best_points(frame(SCORES), ARMS, "depth")

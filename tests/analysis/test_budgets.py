@@ -38,12 +38,12 @@ def test_each_budget_is_compared_with_the_one_before(tmp_path: Path) -> None:
     assert all(text.startswith("+") for text in found["points"])
 
 
-def test_a_budget_that_is_not_done_is_stepped_over(tmp_path: Path) -> None:
+def test_a_budget_that_is_not_done_is_skipped(tmp_path: Path) -> None:
     found = gains(tmp_path, *write(tmp_path, {arm: ALL[arm] for arm in ("1-bit, budget A", "1-bit, budget C")}))
     assert found[["from", "to"]].to_numpy().tolist() == [["1-bit, budget A", "1-bit, budget C"]]
 
 
-def test_the_share_of_the_gap_is_that_of_the_mean_scores(tmp_path: Path) -> None:
+def test_the_share_of_the_gap_is_computed_from_mean_scores(tmp_path: Path) -> None:
     frame, arms = write(tmp_path, ALL)
     primary = frame[frame["is_primary"]]
     mean = primary.groupby("arm")["value"].mean()
@@ -57,7 +57,7 @@ def test_the_share_of_the_gap_is_that_of_the_mean_scores(tmp_path: Path) -> None
         assert row["low"] < row["share closed"] < row["high"]
 
 
-def test_without_a_gap_there_is_no_share(tmp_path: Path) -> None:
+def test_the_share_is_nan_without_a_gap(tmp_path: Path) -> None:
     found = gap_closed(tmp_path, *write(tmp_path, ALL | {"1-bit, budget A": 0.99}))
     assert found["share closed"].isna().all() and len(found) == 2
 
@@ -68,6 +68,6 @@ def test_one_seed_has_a_share_without_bounds(tmp_path: Path) -> None:
     assert found["share closed"].notna().all() and np.isnan(found[["low", "high"]].to_numpy()).all()
 
 
-def test_an_axis_must_exist(tmp_path: Path) -> None:
+def test_an_unknown_axis_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="axis='depth': the arms have weights, budget"):
         gap_closed(tmp_path, write(tmp_path, ALL)[0], ARMS, "depth")

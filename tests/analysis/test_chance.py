@@ -23,7 +23,7 @@ LABELS = np.array([1.0, 1.0, 1.0, 0.0])
         *(("f1_of:0:rare", 0.4), ("macro_f1", 3 / 7), ("mae", 0.25), ("rmse", 3**0.5 / 4)),
     ],
 )
-def test_the_best_constant_answer(metric: str, level: float) -> None:
+def test_chance_is_the_best_constant_answer(metric: str, level: float) -> None:
     assert chance(metric, LABELS) == pytest.approx(level)
 
 
@@ -33,7 +33,7 @@ def test_a_regression_of_many_labels_takes_no_time() -> None:
     assert time.process_time() - start < 0.5
 
 
-def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
+def test_each_split_with_rows_has_its_own_chance_level(tmp_path: Path) -> None:
     planned = plan_runs({"1-bit": 1}, TASKS[:1], seeds=1)
     folder = split_in_two(make_done_run(tmp_path, planned[0]))
     path = folder / "predictions.parquet"
@@ -45,7 +45,7 @@ def test_each_split_has_its_own_level_and_needs_rows(tmp_path: Path) -> None:
     assert chance_by_task(tmp_path, frame) == {(TASKS[0], "dev"): 0.5}
 
 
-def test_the_level_is_taken_from_a_run_whose_predictions_can_be_read(tmp_path: Path) -> None:
+def test_runs_with_unreadable_predictions_are_skipped(tmp_path: Path) -> None:
     planned = plan_runs({"1-bit": 1}, TASKS[:1], seeds=2)
     for run in planned:
         make_done_run(tmp_path, run)

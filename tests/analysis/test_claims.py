@@ -39,7 +39,7 @@ def test_p_values_by_hand() -> None:
     assert p_values(about("higher", 0.065), found) == pytest.approx((9 / 10, 2 / 10))
 
 
-def test_no_difference_at_all_is_not_higher() -> None:
+def test_a_difference_of_zero_does_not_support_higher() -> None:
     nothing = difference(np.zeros(999))
     assert verdicts([(about("higher", 0.0), nothing)])[0][0] == "contradicted"
     assert verdicts([(about("lower", 0.0), nothing)])[0][0] == "contradicted"
@@ -69,11 +69,11 @@ def test_a_difference_keeps_its_draws() -> None:
         ("higher", 0.01, "undecided"),
     ],
 )
-def test_one_claim_is_judged_as_its_interval_is(kind: Kind, mean: float, verdict: str) -> None:
+def test_the_verdict_on_a_single_claim_agrees_with_its_interval(kind: Kind, mean: float, verdict: str) -> None:
     assert [found for found, _ in verdicts([(about(kind), around(mean))])] == [verdict]
 
 
-def test_a_family_is_stricter_than_one_claim() -> None:
+def test_holm_makes_a_family_stricter_than_a_single_claim() -> None:
     """2 % of the resamples contradict: enough alone at 2.5 %, not among three claims."""
     drawn = np.concatenate([np.full(19, -0.02), np.full(980, 0.0)])
     item = (about("equivalent"), difference(drawn))
@@ -88,32 +88,32 @@ def test_one_seed_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["equivalent", "lower", "higher"])
-def test_a_claim_and_its_opposite_are_not_both_likely(kind: Kind) -> None:
+def test_the_p_values_of_a_claim_and_its_opposite_sum_to_at_least_one(kind: Kind) -> None:
     for mean in np.linspace(-0.03, 0.03, 13):
         p_false, p_true = p_values(about(kind), around(float(mean), 0.01))
         assert p_false + p_true >= 1 - 1e-9, "no resample speaks against both"
 
 
-def test_answers_in_words() -> None:
+def test_answers_give_verdicts_and_reasons() -> None:
     claims = [about("equivalent"), claim("lower", "other", "reference")]
     found = answers(claims, {"reference": {"arm": around(0.0)}})
     assert [answer.verdict for answer in found] == [answer.label for answer in found] == ["supported", "not run"]
     assert "P-value of 'the claim is false': 0.001" in found[0].reasons
     assert "3 seeds, 100 examples" in found[0].reasons and "claimed: at most 1 point below" in found[0].reasons
-    assert "Not every task is done for both other and reference" in found[1].reasons
+    assert "other and reference cannot be compared until" in found[1].reasons
     assert [answer.verdict for answer in answers(claims, {}, nothing_done=True)] == ["not run", "not run"]
     (answer,) = answers(claims[:1], {"reference": {}}, broken={("arm", "reference"): "The file is gone."})
     assert (answer.verdict, answer.reasons) == ("undecided", "The file is gone.")
 
 
-def test_a_verdict_on_few_seeds_says_so() -> None:
+def test_the_label_of_a_verdict_names_few_seeds() -> None:
     for seeds, label in ((1, "undecided, on 1 seed"), (2, "supported, on 2 seeds"), (3, "supported")):
         found = {"reference": {"arm": replace(around(0.0), n_seeds=seeds)}}
         (answer,) = answers([about("equivalent")], found)
         assert answer.label == label and answer.verdict == label.partition(",")[0]
 
 
-def test_what_only_the_adjustment_left_undecided_is_told() -> None:
+def test_reasons_name_a_verdict_that_only_the_adjustment_removed() -> None:
     """2 % of the resamples are not beyond the margin: enough alone at 2.5 %, not among two claims."""
     drawn = np.concatenate([np.full(19, 0.0), np.full(980, -0.02)])
     claims = [about("equivalent"), claim("equivalent", "other", "reference", 0.01)]
@@ -122,13 +122,15 @@ def test_what_only_the_adjustment_left_undecided_is_told() -> None:
     assert (
         "P-values: 1.000 of 'the claim is false', 0.040 of 'the claim is true', Holm over 2 claims." in first.reasons
     )
-    assert first.reasons.endswith("By itself it would be contradicted (p 0.020), after Holm over 2 claims it is not.")
-    assert "By itself" not in second.reasons
+    assert first.reasons.endswith(
+        "Tested alone it would be contradicted (p 0.020); after Holm over 2 claims it is not."
+    )
+    assert "Tested alone" not in second.reasons
     (alone,) = answers(claims[1:], {"reference": {"other": around(-0.01)}})
     assert "Holm" not in alone.reasons and "of 'the claim is true'." in alone.reasons
 
 
-def test_one_arm_that_cannot_be_read_leaves_the_others_compared(tmp_path: Path) -> None:
+def test_other_arms_are_compared_when_one_cannot_be_read(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "2-bit": 2, "1-bit": 1}, seeds=2)
     for run in planned:
         make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
@@ -148,10 +150,11 @@ def test_small_p_values_are_not_zero() -> None:
 BASE = Difference(0, 0, 0, n_seeds=3, n_examples=600, resamples=2000, rng_seed=0)
 
 
-def test_one_seed_is_explained() -> None:
+def test_explain_names_what_one_seed_cannot_show() -> None:
     one = replace(BASE, n_seeds=1, low=-0.2, high=-0.1)
     lower = claim("lower", "1-bit", "32-bit")
-    assert "the interval is of examples alone" in explain(lower, one) and "at least 2 seeds" in explain(lower, one)
+    assert "the interval covers the choice of examples only" in explain(lower, one)
+    assert "a verdict needs at least 2 seeds" in explain(lower, one)
 
 
 def test_explain_gives_the_numbers() -> None:
@@ -162,8 +165,11 @@ def test_explain_gives_the_numbers() -> None:
     )
     assert text == (
         "1-bit minus 32-bit: −0.42 points, 95 % interval −0.90 to +0.05; claimed: at most 0.5 points below "  # noqa: RUF001
-        "(3 seeds, 600 examples, 2,000 resamples; alone they tell 1.0 points from none)."
+        "(3 seeds, 600 examples, 2,000 resamples; these seeds alone could detect a difference of 1.0 points in 80 % "
+        "of cases)."
     )
+    none_possible = replace(BASE, drawn=drawn, span=0.001)
+    assert "could not detect even the largest possible difference)" in explain(claim("lower", "a", "b"), none_possible)
     assert "at most 1 point below" in explain(claim("equivalent", "a", "b", 0.01), BASE)
     assert "claimed: below (" in explain(claim("lower", "a", "b"), BASE)
     assert "claimed: more than 2 points above (" in explain(claim("higher", "a", "b", 0.02), BASE)

@@ -22,7 +22,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.studies import PlannedRun
 
 
-def test_one_row_a_metric_with_every_recipe_field(tmp_path: Path) -> None:
+def test_each_metric_has_one_row_with_every_recipe_field(tmp_path: Path) -> None:
     planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     make_done_run(tmp_path, planned[0], size_bytes=1234)
     frame = collect(tmp_path, planned)
@@ -51,7 +51,7 @@ def test_empty_and_full_frames_have_the_same_columns_and_dtypes(tmp_path: Path) 
     assert states(tmp_path, []).dtypes.equals(states(tmp_path, planned).dtypes)
 
 
-def test_the_frame_survives_csv_with_the_columns_dtypes(tmp_path: Path) -> None:
+def test_the_frame_round_trips_through_csv(tmp_path: Path) -> None:
     recipe = Recipe(task="toy-pairs", layers=(3,))
     planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
     make_done_run(tmp_path, planned[0])
@@ -75,7 +75,7 @@ def test_compact_layers(layers: int | tuple[int, ...] | None, text: str) -> None
         ({"layers": (1, 3), "ffn": "1/4"}, "1.3, width 1/4"),
     ],
 )
-def test_the_shape_in_words(tmp_path: Path, fields: dict, text: str) -> None:
+def test_shape_words(tmp_path: Path, fields: dict, text: str) -> None:
     recipe = Recipe(task="toy-pairs", **fields)
     planned = [PlannedRun("s", recipe.run_id, "one", recipe)]
     make_done_run(tmp_path, planned[0])
@@ -99,7 +99,7 @@ def test_the_shape_in_words(tmp_path: Path, fields: dict, text: str) -> None:
         ("environment.json", None),
     ],
 )
-def test_a_corrupt_file_makes_the_run_corrupt_and_rowless(tmp_path: Path, name: str, text: str | None) -> None:
+def test_a_run_with_a_corrupt_file_is_corrupt_and_has_no_row(tmp_path: Path, name: str, text: str | None) -> None:
     planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=2)
     for run in planned:
         make_done_run(tmp_path, run)
@@ -128,7 +128,7 @@ def test_a_value_that_is_not_finite_is_corrupt(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_numbers_that_cannot_be_are_corrupt(tmp_path: Path, changed: dict) -> None:
+def test_impossible_numbers_are_corrupt(tmp_path: Path, changed: dict) -> None:
     (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     make_done_run(tmp_path, run, **changed)
     assert states(tmp_path, [run])["state"].item() == "corrupt"
@@ -160,7 +160,7 @@ def test_states(tmp_path: Path) -> None:
     assert list(collect(tmp_path, [missing, running, failed, done])["run_id"].unique()) == [done.run_id]
 
 
-def test_a_corrupt_error_file_is_no_crash(tmp_path: Path) -> None:
+def test_a_corrupt_error_file_does_not_raise(tmp_path: Path) -> None:
     (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     write_json(tmp_path / run.run_id / "error.json", [])
     assert states(tmp_path, [run])["state"].item() == "failed"
@@ -185,7 +185,7 @@ def test_predictions_are_checked(tmp_path: Path) -> None:
         predictions(tmp_path, run.run_id)
 
 
-def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path: Path) -> None:
+def test_merged_keeps_rows_of_other_studies_and_replaces_those_of_the_same(tmp_path: Path) -> None:
     first, second = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=2)
     for run in (first, second):
         make_done_run(tmp_path, run)
@@ -204,7 +204,7 @@ def test_rows_of_other_studies_stay_and_those_of_the_same_are_replaced(tmp_path:
     assert len(merged(other, ["depth"], file)) == 2
 
 
-def test_a_table_from_before_versions_were_recorded_keeps_its_rows(tmp_path: Path) -> None:
+def test_merged_keeps_the_rows_of_a_table_without_version_columns(tmp_path: Path) -> None:
     (run,) = plan_runs({"1-bit": 1}, ("toy-pairs",), seeds=1)
     make_done_run(tmp_path / "runs", run)
     frame = collect(tmp_path / "runs", [run])

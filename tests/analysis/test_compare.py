@@ -54,7 +54,7 @@ def test_the_teacher_can_be_the_reference(study: tuple[Path, list[PlannedRun]]) 
     assert {arm: found[arm].mean for arm in found} == pytest.approx(gaps.to_dict())
 
 
-def test_splits_of_one_task_are_of_the_same_models(tmp_path: Path) -> None:
+def test_splits_of_one_task_share_their_models(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
         split_in_two(make_done_run(tmp_path, run))
@@ -64,7 +64,7 @@ def test_splits_of_one_task_are_of_the_same_models(tmp_path: Path) -> None:
     assert first == also != second and first and second
 
 
-def test_predictions_without_the_split_that_has_a_score_are_an_error(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_predictions_that_lack_a_scored_split_are_an_error(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     path = runs / planned[0].run_id / "predictions.parquet"
     pd.read_parquet(path).assign(split="other").to_parquet(path)
@@ -80,7 +80,7 @@ def test_an_arm_that_lacks_a_task_has_no_difference(study: tuple[Path, list[Plan
     assert differences(runs, collect(runs, planned), "32-bit", resamples=10) == {}
 
 
-def test_other_examples_cannot_be_paired(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_runs_on_different_examples_cannot_be_paired(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     path = runs / planned[0].run_id / "predictions.parquet"
     frame = pd.read_parquet(path)
@@ -89,14 +89,14 @@ def test_other_examples_cannot_be_paired(study: tuple[Path, list[PlannedRun]]) -
         paired_samples(runs, collect(runs, planned), "1-bit", "32-bit")
 
 
-def test_an_arm_with_two_runs_of_a_seed_is_refused(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_an_arm_with_two_runs_of_a_seed_is_an_error(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     merged = [PlannedRun(run.study, run.run_id, "all", run.recipe) for run in planned]
     with pytest.raises(ValueError, match="two runs of one task and seed"):
         paired_samples(runs, collect(runs, merged), "all", "32-bit")
 
 
-def test_arms_that_differ_after_training_are_the_same_models(tmp_path: Path) -> None:
+def test_arms_that_differ_only_after_training_share_their_models(tmp_path: Path) -> None:
     def arm(name: str, seed: int, **fields: object) -> PlannedRun:
         recipe = Recipe.of(task="toy-sentiment", seed=seed, **fields)
         return PlannedRun("vocabulary", recipe.run_id, name, recipe)
@@ -116,7 +116,7 @@ def test_arms_that_differ_after_training_are_the_same_models(tmp_path: Path) -> 
     assert not teacher.same_training
 
 
-def test_ratios_take_seeds_of_their_own(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_own_streams_draw_the_seeds_of_each_difference_independently(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     frame = collect(runs, planned)
     alike, apart = (differences(runs, frame, TEACHER, resamples=50, own_streams=own) for own in (False, True))

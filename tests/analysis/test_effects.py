@@ -12,7 +12,7 @@ def difference(low: float, high: float) -> Difference:
     return Difference(float(drawn.mean()), low / 100, high / 100, 3, 100, len(drawn), 0, drawn)
 
 
-def test_an_effect_and_whether_it_matters_are_two_questions() -> None:
+def test_effects_show_the_sign_and_the_size_of_each_difference() -> None:
     found = effects(
         {
             "nothing": difference(-0.5, 0.9),
@@ -28,7 +28,7 @@ def test_an_effect_and_whether_it_matters_are_two_questions() -> None:
     assert found["p (Holm)"].tolist() == ["1.000", "0.008", "0.008", "1.000"]
 
 
-def test_another_margin_and_no_arms() -> None:
+def test_effects_with_another_margin_and_without_arms() -> None:
     found = effects({"nothing": difference(-0.5, 0.9)}, margin=0.005)
     assert found["size of the effect"].tolist() == ["not known"]
     assert effects({"wide": difference(-2.0, 3.0)}, 0.04)["size of the effect"].tolist() == ["surely within 4 points"]

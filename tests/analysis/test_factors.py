@@ -26,18 +26,18 @@ def test_each_axis_of_a_grid_is_a_factor() -> None:
     assert len(layers.lines) == len(bits.lines) == 3
 
 
-def test_arms_written_out_are_on_a_line_where_they_differ_in_one_thing() -> None:
+def test_explicit_arms_that_differ_in_one_factor_form_a_line() -> None:
     order = {factor.name: factor for factor in factors(study_at(load_study("18_xtc"), "smoke").arms)}["order"]
     assert [rest for rest, _ in order.lines] == ["1/2, 2-bit", "1/2, 1-bit"]
     assert order.levels == ("two steps", "one go", "one go, half the steps")
 
 
-def test_arms_without_factors_or_that_differ_in_two_have_no_factor() -> None:
+def test_arms_without_factors_or_differing_in_two_form_no_line() -> None:
     assert factors([]) == factors([Arm(name="a"), Arm(name="b")]) == []
     assert factors([Arm(name="a", factors={"x": "1", "y": "1"}), Arm(name="b", factors={"x": "2", "y": "2"})]) == []
 
 
-def test_a_factor_keeps_no_more_lines_than_asked_for() -> None:
+def test_a_factor_keeps_at_most_the_given_number_of_lines() -> None:
     arms = study_at(load_study("10_stages"), "smoke").arms
     scores = pd.DataFrame([(arm.name, 0, "t", "dev", 0.5, True) for arm in arms], columns=COLUMNS)
     assert [len(factor.lines) for factor in with_scores(factors(arms), scores, 8)] == [8, 8, 6]
@@ -51,7 +51,7 @@ def test_a_factor_names_the_fields_that_its_levels_change() -> None:
     assert [factor.fields for factor in factors(GRID_ARMS)] == [("layers",), ("weight_bits",)]
 
 
-def test_arms_along_an_axis_are_grouped_by_the_labels_of_the_others() -> None:
+def test_arms_along_an_axis_are_grouped_by_their_other_labels() -> None:
     groups = arms_along(GRID_ARMS, "layers")
     assert list(groups) == ["8-bit", "2-bit", "1-bit"]
     assert [arm.name for arm in groups["2-bit"]] == ["6 layers, 2-bit", "4 layers, 2-bit", "2 layers, 2-bit"]
@@ -71,7 +71,7 @@ def test_a_level_or_line_without_scores_is_left_out() -> None:
     assert bits.levels == ("8-bit", "2-bit") and [others for others, _ in bits.lines] == ["6 layers"]
 
 
-def test_a_seed_has_a_score_once_every_task_is_done(tmp_path: Path) -> None:
+def test_only_seeds_with_every_task_done_have_a_score(tmp_path: Path) -> None:
     planned = grid_plan()
     for run in planned:
         make_done_run(tmp_path, run, 0.9)

@@ -26,14 +26,14 @@ def test_the_nine_columns_are_the_primary_metrics_of_the_eight_tasks() -> None:
     assert ours == NINE_COLUMNS
 
 
-def test_mean_of_nine_columns_a_seed() -> None:
+def test_the_average_of_a_seed_is_the_mean_of_nine_columns() -> None:
     averages = glue_averages(frame())
     assert averages["value"].tolist() == pytest.approx([0.54, 0.64])
     assert average_of(frame(), "a") == pytest.approx(0.59)
     assert is_whole_glue(frame())
 
 
-def test_eight_columns_are_no_average() -> None:
+def test_eight_columns_give_no_average() -> None:
     part = frame(drop=("mnli", "mismatched"))
     assert glue_averages(part).empty and not is_whole_glue(part)
     assert math.isnan(average_of(part, "a"))

@@ -12,7 +12,7 @@ from xtc_study.analysis.stats import Difference
 FOUND = Difference(-0.03, -0.05, -0.01, n_seeds=2, n_examples=300, resamples=9, rng_seed=0)
 
 
-def test_each_number_of_a_claim_is_under_its_name_and_in_points() -> None:
+def test_the_numbers_of_a_claim_are_in_points() -> None:
     lower = claim("lower", "1-bit", "32-bit", 0.02, "One bit costs.", "XTC, table 1")
     table = ledger_of({"bits": [Answer(lower, "supported", "Because.", FOUND, 0.004)]})
     assert list(table.columns) == list(LEDGER_COLUMNS)
@@ -40,11 +40,11 @@ def test_each_number_of_a_claim_is_under_its_name_and_in_points() -> None:
 
 
 @pytest.mark.parametrize(("kind", "bound"), [("higher", 2.0), ("lower", -2.0), ("equivalent", -2.0)])
-def test_a_claim_turns_at_its_margin_with_its_sign(kind: str, bound: float) -> None:
+def test_the_bound_is_the_margin_with_the_sign_of_the_claim(kind: str, bound: float) -> None:
     assert ledger_of({"bits": [Answer(claim(kind, "a", "b", 0.02), "not run", "")]})["bound"].item() == bound
 
 
-def test_a_claim_that_was_not_run_has_no_difference_and_studies_stay_in_order() -> None:
+def test_claims_that_were_not_run_have_no_difference_and_studies_keep_their_order() -> None:
     waiting = Answer(claim("lower", "a", "b"), "not run", "No answer yet.")
     table = ledger_of({"second": [waiting], "first": [waiting, waiting], "none": []})
     assert list(table["study"]) == ["second", "first", "first"]

@@ -15,12 +15,12 @@ from xtc_study.analysis.pareto import comparable, pareto_points, undominated
 from xtc_study.analysis.score_tables import arm_table
 
 
-def test_what_is_on_the_pareto_front() -> None:
+def test_undominated_by_hand() -> None:
     assert undominated([1, 2, 3, 2, math.nan], [0.5, 0.9, 0.8, 0.9, 1.0]) == [True, True, False, True, False]
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6)), min_size=1))
-def test_everything_off_the_pareto_front_is_beaten_by_something_on_it(pairs: list[tuple[int, int]]) -> None:
+def test_every_dominated_point_is_dominated_by_a_point_of_the_pareto_front(pairs: list[tuple[int, int]]) -> None:
     on = undominated([cost for cost, _ in pairs], [score for _, score in pairs])
     pareto_front = [pair for pair, kept in zip(pairs, on, strict=True) if kept]
     assert pareto_front
@@ -29,7 +29,7 @@ def test_everything_off_the_pareto_front_is_beaten_by_something_on_it(pairs: lis
         assert beaten != kept
 
 
-def test_only_scores_of_the_same_tasks_are_compared_and_shared_runs_are_one_point() -> None:
+def test_comparable_keeps_points_of_the_same_tasks_and_merges_shared_runs() -> None:
     other = replace(ONE, comparable=("tiny", "b dev"), runs=frozenset({"w"}))
     again = replace(ONE, study="Layers")
     unfinished = replace(ONE, score=math.nan, runs=frozenset({"v"}))
@@ -37,7 +37,7 @@ def test_only_scores_of_the_same_tasks_are_compared_and_shared_runs_are_one_poin
     assert comparable([]) == []
 
 
-def test_only_times_of_the_same_setting_are_compared() -> None:
+def test_comparable_keeps_only_times_of_one_setting() -> None:
     here = [replace(p, latency_ms=2.0, latency_of="1x128, here") for p in (ONE, BIG)]
     there = replace(BAD, latency_ms=1.0, latency_of="1x128, there")
     found = comparable([there, *here])
@@ -45,7 +45,7 @@ def test_only_times_of_the_same_setting_are_compared() -> None:
     assert math.isnan(found[0].latency_ms) and found[1].latency_ms == 2.0
 
 
-def test_an_arm_is_a_point_with_its_own_time_encoder_tasks_and_epochs(tmp_path: Path) -> None:
+def test_the_point_of_an_arm_has_its_time_encoder_tasks_and_epochs(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
         make_done_run(tmp_path, run, latency_ms=2.0 + run.recipe.seed if run.arm == "1-bit" else None)

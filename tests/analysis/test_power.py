@@ -19,13 +19,13 @@ from xtc_study.analysis.power import (
 )
 
 
-def test_without_seeds_it_is_the_normal_sum() -> None:
+def test_without_seed_spread_the_normal_formula_holds() -> None:
     """1.959964 + 0.841621 standard errors: the textbook's 2.8."""
     assert detectable(Spread(0.0, 0.01, 1, ""), 5) == pytest.approx(0.01 * 2.8016, rel=0.01)
     assert detectable(Spread(0.0, 0.0, 1, ""), 2) == 0
 
 
-def test_two_seeds_by_simulation() -> None:
+def test_two_seeds_detect_as_often_as_simulated() -> None:
     """Estimates and spreads of 200,000 studies of two seeds, one task: four of five find what is called detectable."""
     spread, rng = Spread(0.02, 0.0, 1, ""), np.random.default_rng(0)
     true = detectable(spread, 2)
@@ -35,7 +35,7 @@ def test_two_seeds_by_simulation() -> None:
     assert (estimate > half).mean() == pytest.approx(0.8, abs=0.015)
 
 
-def test_more_seeds_and_tasks_see_smaller_differences() -> None:
+def test_more_seeds_and_tasks_detect_smaller_differences() -> None:
     spread = Spread(0.02, 0.01, 1, "")
     found = [detectable(spread, seeds) for seeds in (2, 3, 5, 10, 20)]
     assert found == sorted(found, reverse=True)
@@ -49,25 +49,25 @@ def test_one_seed_detects_nothing() -> None:
     with pytest.raises(ValueError, match="seeds=1: expected at least 2"):
         detectable(Spread(0.02, 0.01, 1, ""), 1)
     assert power_text(Spread(0.02, 0.01, 1, "assumed"), 1).startswith(
-        "power: one seed decides no claim; 5 points need "
+        "power: one seed cannot decide a claim; 5 points need "
     )
 
 
-def test_the_usual_spread_of_two_tasks_by_hand() -> None:
+def test_the_assumed_spread_of_two_tasks_by_hand() -> None:
     """0.15 / 600 and 0.15 / 1500, the root of their sum over two tasks."""
     found = usual_spread({"a": 600, "b": 1500})
     assert (found.seed_sd, found.tasks) == (USUAL_SEED_SPREAD, 2)
     assert found.example_error == pytest.approx(np.sqrt(0.15 / 600 + 0.15 / 1500) / 2)
-    assert "assuming" in power_text(found, 3) and "3 seeds see a difference of" in power_text(found, 3)
+    assert "assuming" in power_text(found, 3) and "3 seeds detect a difference of" in power_text(found, 3)
 
 
-def test_what_no_number_of_seeds_can_see_asks_for_rows() -> None:
+def test_more_rows_are_asked_for_if_no_number_of_seeds_suffices() -> None:
     """2.8 standard errors of 0.01 are 2.8 points by examples alone; a spread of 5 points is a matter of seeds."""
-    assert "2 points need more dev rows, whatever the seeds" in power_text(Spread(0.001, 0.01, 1, ""), 3)
+    assert "2 points need more dev rows, whatever the number of seeds" in power_text(Spread(0.001, 0.01, 1, ""), 3)
     assert "1 point needs more than 20 seeds" in power_text(Spread(0.05, 0.0, 1, ""), 3)
 
 
-def test_done_runs_tell_how_much_seeds_differ(tmp_path: Path) -> None:
+def test_the_seed_spread_is_measured_on_done_runs(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1})
     for run in planned:
         make_done_run(tmp_path, run, 0.95 if run.arm == "32-bit" else 0.75)
@@ -76,6 +76,6 @@ def test_done_runs_tell_how_much_seeds_differ(tmp_path: Path) -> None:
     primary = frame[frame["is_primary"]]
     pooled = np.sqrt(primary.groupby(["arm", "task"])["value"].var().mean())  # three seeds each
     assert found is not None and found.seed_sd == pytest.approx(pooled) and found.tasks == 2
-    assert found.measured == f"by the 12 runs that are done, whose seeds differ by {100 * pooled:.1f} points"
+    assert found.measured == f"measured on the 12 runs that are done, whose seeds differ by {100 * pooled:.1f} points"
     one_seed = frame[frame["seed"] == 0]
     assert measured_spread(one_seed, differences(tmp_path, one_seed, "32-bit", resamples=10)) is None

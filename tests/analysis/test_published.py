@@ -19,7 +19,7 @@ from xtc_study.studies import PlannedRun
 BERT = "google-bert/bert-base-uncased"
 
 
-def test_every_figure_says_where_it_is_from_and_how_sure_it_is() -> None:
+def test_every_published_score_has_a_source_and_a_status() -> None:
     scores = published_scores()
     assert set(scores["status"]) == {"read", "derived", "recalled"}
     assert (scores["source"] != "").all() and scores["value"].between(0, 100).all()
@@ -27,7 +27,7 @@ def test_every_figure_says_where_it_is_from_and_how_sure_it_is() -> None:
                                   "task", "split", "metric", "source", "note"]).any()  # fmt: skip
 
 
-def test_the_figures_that_matter_most() -> None:
+def test_published_scores_of_xtc_and_bert_base() -> None:
     scores = published_scores()
     average = scores[(scores["task"] == AVERAGE) & (scores["origin"] == "XTC")]
     found = {
@@ -51,7 +51,7 @@ def planned(task: str, **fields: object) -> PlannedRun:
     return PlannedRun("s", recipe.run_id, str(fields.get("layers", "all")), recipe)
 
 
-def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
+def test_only_runs_of_the_published_depth_and_bits_are_compared(tmp_path: Path) -> None:
     runs = [planned("mnli"), planned("mnli", layers="1/2"), planned("mnli", layers=7), planned("rte")]
     for run in runs:
         split = {"split": "matched", "n_examples": 9}
@@ -66,7 +66,7 @@ def test_a_figure_stands_only_beside_its_own_kind(tmp_path: Path) -> None:
     assert sorted(rerun["published"]) == [82.7, 82.9] and (rerun["note"] != "").all()
 
 
-def test_a_word_table_of_other_bits_is_another_model_and_the_same_bits_written_out_are_not(tmp_path: Path) -> None:
+def test_explicit_word_table_bits_are_comparable_only_if_equal_to_the_weights(tmp_path: Path) -> None:
     named = {"1": planned("mnli", embedding_bits=1, layers=12), "8": planned("mnli", embedding_bits=8)}
     for run in named.values():
         split = {"split": "matched", "n_examples": 9}
@@ -80,17 +80,17 @@ def test_a_word_table_of_other_bits_is_another_model_and_the_same_bits_written_o
     ("fields", "message"),
     [
         ({"model": "builtin:tiny"}, "these runs are of builtin:tiny"),
-        ({"weight_bits": 3}, "No figure that could be read has these depths and bits"),
-        ({"start": "pretrained"}, "No figure"),
-        ({"vocabulary": "task"}, "No figure"),
-        ({"ffn": "1/2"}, "No figure"),
-        ({"teacher_layers": "1/2"}, "No figure"),
-        ({"embedding_bits": 8}, "No figure"),
+        ({"weight_bits": 3}, "None of the published scores collected here has these depths and bits"),
+        ({"start": "pretrained"}, "None of"),
+        ({"vocabulary": "task"}, "None of"),
+        ({"ffn": "1/2"}, "None of"),
+        ({"teacher_layers": "1/2"}, "None of"),
+        ({"embedding_bits": 8}, "None of"),
     ],
 )
-def test_where_nothing_is_comparable_the_reason_is_given(tmp_path: Path, fields: dict, message: str) -> None:
+def test_the_reason_is_given_if_no_published_score_is_comparable(tmp_path: Path, fields: dict, message: str) -> None:
     run = planned("mnli", **fields)
     make_done_run(tmp_path, run)
     frame = collect(tmp_path, [run])
     assert beside_measured(frame).empty and message in why_not_comparable(frame)
-    assert "nothing to set beside" in why_not_comparable(collect(tmp_path / "none", [run]))
+    assert "nothing to compare with published scores" in why_not_comparable(collect(tmp_path / "none", [run]))

@@ -36,14 +36,14 @@ def test_the_reference_comes_first_and_scores_are_macro_means(study: tuple[Path,
     assert table.loc["1-bit", "ratio"] == pytest.approx(460_000 / 33_750)
 
 
-def test_a_seed_counts_once_all_its_tasks_are_done(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_only_seeds_with_every_task_done_count(study: tuple[Path, list[PlannedRun]]) -> None:
     runs, planned = study
     shutil.rmtree(runs / planned[0].run_id)
     table = arm_table(collect(runs, planned), "32-bit").set_index("arm")
     assert table["seeds"].to_dict() == {"32-bit": 3, "1-bit": 2}
 
 
-def test_an_arm_that_lacks_a_task_has_no_score_and_one_that_has_all_keeps_its_own(
+def test_only_the_arm_that_lacks_a_task_has_no_score(
     study: tuple[Path, list[PlannedRun]],
 ) -> None:
     runs, planned = study
@@ -57,7 +57,7 @@ def test_an_arm_that_lacks_a_task_has_no_score_and_one_that_has_all_keeps_its_ow
     assert table.loc["32-bit", "score"] == before.loc["32-bit", "score"]
 
 
-def test_the_rows_of_a_task_are_of_that_task_alone(study: tuple[Path, list[PlannedRun]]) -> None:
+def test_each_task_has_its_own_rows(study: tuple[Path, list[PlannedRun]]) -> None:
     frame = collect(*study)
     row = task_table(frame, "32-bit").set_index(["task", "arm"]).loc[(TASKS[1], "1-bit")]
     values = frame.query("is_primary and arm == '1-bit' and task == @TASKS[1]")["value"]

@@ -23,7 +23,7 @@ def made(runs: Path, *of: dict[str, object]) -> tuple[list[str], pd.DataFrame]:
     return [run.run_id for run in planned], collect(runs, planned)
 
 
-def test_another_commit_or_release_is_not_stale_and_is_said_in_the_provenance(tmp_path: Path) -> None:
+def test_another_commit_or_release_is_not_stale_but_in_the_provenance(tmp_path: Path) -> None:
     """22 of 100 committed runs were marked although nothing that makes a run's numbers had changed."""
     old = {"commit": "aaa", "packages": {"xtc-study": "0.9"}}
     new = {"commit": "bbb", "packages": {"xtc-study": "1.0"}, "method": METHOD_VERSION, "version": VERSION}
@@ -46,5 +46,5 @@ def test_another_version_of_method_or_recipe_is_stale(tmp_path: Path) -> None:
     assert provenance_of(frame)["Method"] == "version 1, 2, 3"
 
 
-def test_nothing_is_stale_where_nothing_was_run(tmp_path: Path) -> None:
+def test_an_empty_frame_has_no_stale_runs(tmp_path: Path) -> None:
     assert stale_runs(collect(tmp_path / "none", plan_runs())) == {}

@@ -93,7 +93,7 @@ def test_golden_over_tasks_with_satterthwaite_and_blocks(monkeypatch: pytest.Mon
 
 
 def alone_in_seeds(seeds: int = 3, right: int = 2) -> PairedSample:
-    """Seeds that answer all 20 examples rightly, then some that answer none; the reference answers none."""
+    """The first ``right`` seeds predict all 20 examples correctly, the others and the reference none."""
     arm = (np.arange(seeds) >= right)[:, None] * np.ones(20)
     return PairedSample("m", "accuracy", np.zeros(20), arm, np.ones((seeds, 20)))
 
@@ -109,15 +109,15 @@ def test_seeds_alone_by_hand() -> None:
     assert got.high == 1 < got.drawn.max(), "an accuracy is at most one above another; draws are not cut"
 
 
-def test_what_no_possible_difference_reaches_is_said() -> None:
-    """Accuracies 0.2 and 0.9 against 1 and 1: two seeds cannot see even the whole of the scale."""
+def test_detectable_is_infinite_if_no_possible_difference_reaches_it() -> None:
+    """Accuracies 0.2 and 0.9 against 1 and 1: two seeds cannot detect even a difference of the whole scale."""
     arm = np.stack([np.arange(20) < 4, np.arange(20) < 18]).astype(float)
     got = paired_difference("accuracy", np.ones(20), arm, np.ones((2, 20)))
     assert np.isinf(got.detectable) and seen(got) == "no possible difference"
 
 
-def test_an_arm_whose_seeds_do_not_differ_adds_no_freedom() -> None:
-    """Scores 1, 1, 0 against 0, 0, 0: the reference tells nothing of how seeds differ, so t has n - 1 = 2."""
+def test_an_arm_without_seed_spread_adds_no_degrees_of_freedom() -> None:
+    """Scores 1, 1, 0 against 0, 0, 0: the reference's seeds show no spread, so t has n - 1 = 2."""
     got = macro_difference([alone_in_seeds()])
     assert got.low == pytest.approx(2 / 3 - 4.302653 / 3, abs=0.01)
 
@@ -144,7 +144,7 @@ def test_two_seeds_that_agree_by_chance_do_not_decide() -> None:
     rng=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
-def test_identical_arms_of_the_same_models_differ_by_exactly_nothing(
+def test_identical_arms_of_the_same_models_differ_by_exactly_zero(
     metric: str, seeds: int, examples: int, rng: int
 ) -> None:
     s = sample(metric, seeds, examples, rng)
@@ -154,20 +154,20 @@ def test_identical_arms_of_the_same_models_differ_by_exactly_nothing(
     assert trained_apart.mean == 0 and trained_apart.low <= 0 <= trained_apart.high
 
 
-def test_the_same_models_are_judged_by_their_differences() -> None:
+def test_the_spread_of_one_trained_model_is_that_of_its_differences() -> None:
     """Scores 1, 1, 0 and 0, 0, 0: the differences are 1, 1, 0, W = (1/3) / 3, and t with n - 1 = 2 is 4.302653."""
     got = macro_difference([replace(alone_in_seeds(), same_training=True)])
     assert got.low == pytest.approx(2 / 3 - 4.302653 / 3, abs=0.01)
 
 
-def test_the_arms_swapped_change_the_sign() -> None:
+def test_swapping_the_arms_changes_the_sign() -> None:
     s = sample("matthews", 3, 80)
     one = paired_difference("matthews", s.labels, s.arm, s.reference)
     other = paired_difference("matthews", s.labels, s.reference, s.arm)
     assert (other.mean, other.low, other.high) == pytest.approx((-one.mean, -one.high, -one.low), abs=0.01)
 
 
-def test_pairing_narrows_what_examples_give() -> None:
+def test_pairing_lowers_the_error_due_to_examples() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 300).astype(float)
     reference = np.where(rng.random((3, 300)) < 0.7, labels, 1 - labels)
@@ -187,7 +187,7 @@ def test_pairing_narrows_what_examples_give() -> None:
         ((3,), (0, 3), (0, 3)),
     ],
 )
-def test_shapes_that_do_not_fit(labels: tuple[int], arm: tuple[int], reference: tuple[int]) -> None:
+def test_mismatched_shapes_are_an_error(labels: tuple[int], arm: tuple[int], reference: tuple[int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         paired_difference("accuracy", np.zeros(labels), np.zeros(arm), np.zeros(reference))
 
@@ -204,7 +204,7 @@ def test_splits_of_the_same_models_vary_together() -> None:
         macro_difference([one, replace(one, arm=one.arm[:2], reference=one.reference[:2])])
 
 
-def test_no_task_or_no_resample_is_refused() -> None:
+def test_no_task_or_no_resample_is_an_error() -> None:
     with pytest.raises(ValueError, match="0 tasks"):
         macro_difference([])
     with pytest.raises(ValueError, match="0 resamples"):

@@ -24,19 +24,19 @@ def frame() -> pd.DataFrame:
     return rows.assign(run_id=rows["task"] + rows["seed"].astype(str) + rows["arm"])
 
 
-def test_a_teacher_counts_once_however_many_runs_learned_from_it() -> None:
+def test_a_teacher_counts_once_whatever_its_number_of_students() -> None:
     """Task a: 80 and 90, task b: 60 and 60 (equal scores of two seeds are two teachers): 72.5. By rows 70."""
     assert teachers_score(frame()) == pytest.approx((0.85 + 0.60) / 2)
     assert teachers_size(frame()) == 150.0, "by rows it would be 157"
 
 
-def test_an_arm_s_teachers_are_those_of_the_seeds_its_score_is_of() -> None:
+def test_the_teachers_of_an_arm_are_those_of_its_scored_seeds() -> None:
     table = arm_table(frame(), "32-bit").set_index("arm")
     assert table.loc["32-bit", "teacher"] == pytest.approx(0.725)
     assert table.loc["1-bit", "seeds"] == 1 and table.loc["1-bit", "teacher"] == pytest.approx(0.70)
 
 
-def test_the_table_of_tasks_has_each_arm_s_own() -> None:
+def test_the_task_table_has_the_teachers_of_each_arm() -> None:
     table = task_table(frame(), "32-bit").set_index(["task", "arm"])["teacher"]
     assert table.to_dict() == pytest.approx(
         {("a", "32-bit"): 0.85, ("a", "1-bit"): 0.8, ("b", "32-bit"): 0.6, ("b", "1-bit"): 0.6}

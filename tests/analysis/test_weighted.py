@@ -14,13 +14,13 @@ CLASSES = {"accuracy": 3, "matthews": 3, "f1": 2, "macro_f1": 3, "f1_of:2:rare":
 METRICS = [*EVERY, "f1_of:2:rare"]
 
 
-def test_every_metric_of_training_is_here() -> None:
+def test_every_metric_of_tasks_has_a_weighted_version() -> None:
     assert set(WEIGHTED_METRICS) == set(EVERY)
 
 
 @given(data=st.data(), metric=st.sampled_from(sorted(METRICS)))
 @settings(max_examples=150, deadline=None)
-def test_a_weight_counts_as_so_many_copies(data: st.DataObject, metric: str) -> None:
+def test_a_weight_of_k_equals_k_copies(data: st.DataObject, metric: str) -> None:
     n = data.draw(st.integers(1, 12))
     kinds = CLASSES.get(metric)
     # eighths, so that ties occur and a constant sample is constant to the last bit
@@ -51,7 +51,7 @@ def test_unit_weights_give_the_score_of_scikit_learn_and_scipy(metric: str, seed
     assert got[0, 0] == pytest.approx(score(metric, labels, predictions), abs=1e-12)
 
 
-def test_scikit_learn_on_resamples_that_lose_a_class() -> None:
+def test_resamples_without_a_class_score_as_in_scikit_learn() -> None:
     labels, guess = np.array([0.0, 1, 2, 0, 1]), np.array([[0.0, 1, 1, 0, 0]])
     weights = np.array([[1.0, 1, 1, 1, 1], [2, 0, 0, 1, 1], [0, 0, 3, 0, 0]])
     expected = [
@@ -80,13 +80,13 @@ def test_a_constant_prediction_scores_zero(metric: str) -> None:
     assert weighted_scores(metric, np.ones((1, 4)), labels, np.full((1, 4), 0.1)).item() == 0
 
 
-def test_a_resample_of_equal_values_scores_zero_although_the_sample_varies() -> None:
+def test_a_constant_resample_of_a_varied_sample_scores_zero() -> None:
     labels = np.array([0.1, 0.2, 0.7, 1.9])
     weights = np.array([[0, 0, 3, 0.0]])
     assert weighted_scores("pearson", weights, labels, labels[None] / 3).item() == 0
 
 
-def test_errors() -> None:
+def test_unknown_metrics_and_bad_values_are_errors() -> None:
     one = np.ones((1, 1))
     with pytest.raises(ValueError, match="unknown metric 'recall'"):
         weighted_scores("recall", one, one[0], one)

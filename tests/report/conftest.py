@@ -1,4 +1,4 @@
-"""Made up for all tests of pages: a whole report, a study with runs in several states, and a browser."""
+"""Fixtures for the tests of pages: a fabricated report, a study with runs in several states, and a browser."""
 
 from __future__ import annotations
 

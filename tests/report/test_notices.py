@@ -1,4 +1,4 @@
-"""What the scores of a study do not show is said beside them."""
+"""Notices warn of what the scores of a study do not show."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ def done(folder: Path, planned: list[PlannedRun], **changed: Any) -> None:
         make_done_run(folder, run, **(changed if run.arm == "1-bit" else {}))
 
 
-def test_one_answer_for_every_row_is_named(tmp_path: Path) -> None:
+def test_runs_with_one_answer_for_every_row_are_named(tmp_path: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1}, ("toy-sentiment",), seeds=2)
     done(tmp_path, planned, one_answer={"dev": "<b>legit</b>"})
     frame = collect(tmp_path, planned)
     assert frame["one_answer"].notna().sum() == 4 and set(frame.loc[frame["one_answer"].notna(), "arm"]) == {"1-bit"}
     assert notices_of(frame) == [
-        "One answer for every row of toy-sentiment dev, '<b>legit</b>': 1-bit (seeds 0, 1). Such a model tells no two "
-        "texts apart: its Matthews correlation, or its correlation with the labels, is 0, whatever the score."
+        "These runs predict '<b>legit</b>' for every row of toy-sentiment dev: 1-bit (seeds 0, 1). Such a model "
+        "cannot tell any two texts apart: its Matthews correlation, or its correlation with the labels, is 0, "
+        "whatever its score."
     ]
     page = section(planned, tmp_path)
     assert page.limits[0] == notices_of(frame)[0]
 
 
-def test_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
+def test_cut_texts_are_counted(tmp_path: Path) -> None:
     planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     done(tmp_path, planned, lengths={"dev": {**LENGTHS, "cut": 150}, "train": {**LENGTHS, "cut": 3}})
     frame = collect(tmp_path, planned)
     assert frame["rows_cut"].tolist() == [150, 150]
     assert notices_of(frame) == [
-        "75% of the rows of toy-sentiment dev are longer than max_length=128 tokens and were read in part."
+        "75% of the rows of toy-sentiment dev are longer than max_length=128 tokens and were cut to that length."
     ]
 
 
-def test_nothing_is_said_of_few_or_of_earlier_runs(tmp_path: Path) -> None:
+def test_few_cut_texts_and_runs_without_the_fields_give_no_notice(tmp_path: Path) -> None:
     few, earlier = plan_runs({"1-bit": 1}, ("toy-sentiment", "toy-pairs"), seeds=1)
     make_done_run(tmp_path, few, lengths={"dev": {**LENGTHS, "cut": 10}}, one_answer={})
     split_in_two(make_done_run(tmp_path, earlier))
@@ -53,7 +54,7 @@ def test_nothing_is_said_of_few_or_of_earlier_runs(tmp_path: Path) -> None:
     assert frame["rows_cut"].isna().sum() == 4 and frame["one_answer"].isna().all() and notices_of(frame) == []
 
 
-def test_metrics_that_are_errors(tmp_path: Path) -> None:
+def test_error_metrics_are_read_and_impossible_values_are_corrupt(tmp_path: Path) -> None:
     (run,) = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)
     folder = make_done_run(tmp_path, run)
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -72,7 +73,7 @@ def test_metrics_that_are_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["rows_cut", "one_answer"])
-def test_a_table_of_an_earlier_version_keeps_its_rows(field: str, tmp_path: Path) -> None:
+def test_merged_keeps_the_rows_of_a_table_without_later_columns(field: str, tmp_path: Path) -> None:
     from xtc_study.analysis.collect import merged
 
     planned = plan_runs({"1-bit": 1}, ("toy-sentiment",), seeds=1)

@@ -7,7 +7,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.report.scope import Scope, scope_of, scope_together, student_epochs
 
 
-def test_two_reports_of_one_profile_are_told_apart() -> None:
+def test_the_scope_names_tasks_seeds_encoder_and_epochs() -> None:
     one, other = scope_of(plan_runs(tasks=("cola",), seeds=2)), scope_of(plan_runs(tasks=("rte", "cola"), seeds=1))
     assert one.text == "Tasks: cola. Seeds: 0, 1. Encoder: builtin:tiny. Epochs of a student: 3."
     assert scope_together([one, other]) == Scope(("cola", "rte"), (0, 1), ("builtin:tiny",), (3.0,))
@@ -25,5 +25,5 @@ def test_two_reports_of_one_profile_are_told_apart() -> None:
         ({"layers": "1/2", "weight_bits": 32, "activation_bits": 32}, 2),
     ],
 )
-def test_a_student_s_epochs_are_those_of_its_reduction_too(fields: dict[str, object], epochs: float) -> None:
+def test_student_epochs_include_those_of_the_reduction(fields: dict[str, object], epochs: float) -> None:
     assert student_epochs(Recipe.of(task="cola", epochs=9, reduce_epochs=2, **fields)) == epochs

@@ -1,4 +1,4 @@
-"""What is said of a figure is what it shows."""
+"""Captions and alt texts describe what a figure shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xtc_study.report.study_figures import StudyFigures, differences_finding, di
 from xtc_study.studies import ClaimSpec, StudySpec
 
 
-def found(mean: float) -> Difference:
+def difference(mean: float) -> Difference:
     return Difference(mean, mean - 0.01, mean + 0.01, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
 
 
@@ -29,7 +29,7 @@ def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
     for run in planned:
         split_in_two(make_done_run(tmp_path, run))
     claims = [claim("lower", "1-bit", "2-bit", 0.02)]  # not against the reference, so not in the figure
-    differences = {"2-bit": found(-0.01), "1-bit": found(-0.03)}
+    differences = {"2-bit": difference(-0.01), "1-bit": difference(-0.03)}
     figures = StudyFigures(collect(tmp_path, planned), spec(claims), lambda: differences)
     assert list(figures) == ["differences", "seeds"]
     drawn, seeds = figures["differences"], figures["seeds"]
@@ -42,8 +42,8 @@ def test_captions_tell_what_is_drawn_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_one_difference_is_both_ends() -> None:
-    assert differences_finding({"1-bit": found(0.02)}) == "1-bit: +2.00 points."
-    assert differences_words({"1-bit": found(0.02)}) == "1-bit +2.00 (+1.00 to +3.00)."
+    assert differences_finding({"1-bit": difference(0.02)}) == "1-bit: +2.00 points."
+    assert differences_words({"1-bit": difference(0.02)}) == "1-bit +2.00 (+1.00 to +3.00)."
 
 
 def test_a_figure_is_drawn_when_it_is_asked_for_and_once(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_figure_is_drawn_when_it_is_asked_for_and_once(tmp_path: Path) -> None
 
     def differences() -> dict[str, Difference]:
         asked.append(1)
-        return {"1-bit": found(-0.03)}
+        return {"1-bit": difference(-0.03)}
 
     figures = StudyFigures(collect(tmp_path, planned), spec([claim("lower", "1-bit", "32-bit")]), differences)
     assert figures["seeds"] is figures["seeds"] and not asked, "the seeds need no difference"

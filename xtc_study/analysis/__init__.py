@@ -1,1 +1,1 @@
-"""Run folders in, answers out: the tidy frame, intervals, verdicts. Never imports torch."""
+"""Turn run folders into answers: the tidy frame, intervals, verdicts. Never imports torch."""

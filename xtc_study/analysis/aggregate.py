@@ -1,4 +1,4 @@
-"""One number for several tasks that a single odd run cannot move (Agarwal et al., NeurIPS 2021)."""
+"""Robust means over tasks, which one outlying run cannot move far (Agarwal et al., NeurIPS 2021)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,18 @@ Array = npt.NDArray[np.float64]
 
 
 def interquartile_mean(scores: Array) -> float:
-    """The mean of the middle half of all scores, (seeds, tasks) taken together (rliable's IQM)."""
+    """Return the mean of the middle half of all scores (the IQM of rliable).
+
+    Args:
+        scores: (seeds, tasks), pooled before the outer quarters are cut off.
+    """
     return float(trim_mean(np.asarray(scores, dtype=np.float64), 0.25, axis=None))
 
 
 def probability_of_improvement(arm: Array, reference: Array) -> float:
-    """How likely a run of the arm beats one of the reference, mean over tasks; ties count half.
+    """Return the probability that a run of the arm beats a run of the reference, averaged over tasks.
+
+    Ties count half.
 
     Args:
         arm: (seeds, tasks).
@@ -30,31 +36,33 @@ def probability_of_improvement(arm: Array, reference: Array) -> float:
 
 
 def robust_scores(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """One row an arm that has a seed with every task done: a second opinion on its mean.
+    """Return one row per arm with robust scores, to check its plain mean against.
+
+    Only seeds with every task done count; an arm without one has no row.
 
     Columns: arm; ``iqm`` (``interquartile_mean`` over seeds and tasks, in points); ``beats_reference``
-    (``probability_of_improvement`` over the reference, NaN where that has no such seed); ``seeds``.
+    (``probability_of_improvement`` over the reference; NaN where the reference has no complete seed); ``seeds``.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study.
-        reference: the arm the others are compared with.
+        reference: the arm that the others are compared with.
     """
     primary = frame[frame["is_primary"]]
     expected = len(primary[["task", "split"]].drop_duplicates())
 
-    # By arm (seeds, tasks): only seeds with every task, so that all means are over the same tasks.
+    # (seeds, tasks) of each arm: only seeds with every task, so that all means are over the same tasks.
     scores: dict[str, Array] = {}
     for arm, rows in primary.groupby("arm", sort=False):
         cells = rows.pivot_table(index="seed", columns=["task", "split"], values="value").dropna()
         if cells.shape[1] == expected and len(cells):
             scores[str(arm)] = cells.to_numpy()
 
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for arm, values in scores.items():
         beats = float("nan")
         if reference in scores:
             beats = probability_of_improvement(values, scores[reference])
-        found.append(
+        records.append(
             {"arm": arm, "iqm": 100 * interquartile_mean(values), "beats_reference": beats, "seeds": len(values)}
         )
-    return pd.DataFrame(found, columns=["arm", "iqm", "beats_reference", "seeds"])
+    return pd.DataFrame(records, columns=["arm", "iqm", "beats_reference", "seeds"])

@@ -1,4 +1,4 @@
-"""What more training brings: the gain of each budget over the one before, and how much of the loss it takes away."""
+"""What longer training gains: each budget against the one before, and the share of the loss that it recovers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ from xtc_study.runs.records import RunFileError
 
 
 def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
-    """One row a step from a point of the axis to the next: from, to, times the epochs, points, 95 % interval.
+    """Return one row per step from a point of the axis to the next.
 
-    Steps whose two arms cannot be compared (yet, or for their predictions cannot be read) are left out.
+    Columns: from, to, times the epochs, points, 95 % interval. A step is left out if its two arms cannot be compared:
+    they share no finished seed yet, or their predictions cannot be read.
+
+    Args:
+        runs_folder: contains the run folders.
+        frame: rows of ``analysis.collect.collect``, of one study.
+        arms: the study's arms, with their factors.
+        axis: the factor whose points are compared in order.
 
     Raises:
         ValueError: the arms have no such axis.
@@ -47,23 +54,29 @@ def gains(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str
 
 
 def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis: str = "budget") -> pd.DataFrame:
-    """How much of what the axis's first point is below the teacher each later point makes up for.
+    """Return, for each later point of the axis, the share of the first point's gap to the teacher that it closes.
 
-    One row a later arm: ``arm``, ``lost at first`` and ``lost now`` (points below the teacher), ``share closed``, that
-    is (arm - first) / (teacher - first), 1 where the teacher is reached, and its 95 % percentile interval ``low`` to
-    ``high`` over draws with the same examples for both and seeds of their own (``analysis.stats.macro_difference``).
-    The share is NaN where the first point is not surely below the teacher (there is no gap to close), and the bounds
-    also with one seed or unequal seeds done.
+    Columns: ``arm``; ``lost at first`` and ``lost now`` (points below the teacher); ``share closed``, which is
+    (arm - first) / (teacher - first) and 1 where the arm reaches the teacher; ``low`` and ``high``, the 95 %
+    percentile interval of the share, over draws that use the same examples but independent seeds for both arms
+    (``analysis.stats.macro_difference``). The share is NaN if the first point's interval is not wholly below the
+    teacher: then there is no gap to close. The bounds are NaN in that case, and with one seed or unequal seeds done.
+
+    Args:
+        runs_folder: contains the run folders.
+        frame: rows of ``analysis.collect.collect``, of one study.
+        arms: the study's arms, with their factors.
+        axis: the factor whose first point sets the gap.
 
     Raises:
         ValueError: the arms have no such axis.
     """
-    below = comparisons_of(runs_folder, frame, [], TEACHER, own_streams=True)[0][TEACHER]
+    to_teacher = comparisons_of(runs_folder, frame, [], TEACHER, own_streams=True)[0][TEACHER]
     rows = []
     for group in arms_along(arms, axis).values():
-        first = below.get(group[0].name)
+        first = to_teacher.get(group[0].name)
         for arm in group[1:]:
-            if first and (now := below.get(arm.name)):
+            if first and (now := to_teacher.get(arm.name)):
                 share, low, high = _share(first, now)
                 rows.append(
                     {
@@ -79,7 +92,7 @@ def gap_closed(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[Arm], axis
 
 
 def _share(first: Difference, now: Difference) -> tuple[float, float, float]:
-    """The share of the first loss that is made up for, and the ends of its interval."""
+    """Return the share of the first loss that was recovered, and the ends of its interval."""
     nan = float("nan")
     if first.high >= 0:
         return nan, nan, nan

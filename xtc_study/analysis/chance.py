@@ -1,4 +1,4 @@
-"""What a model scores that never looks at its input: the floor every arm must clear."""
+"""The chance level: the score of a model that ignores its input, which every arm must beat."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ from xtc_study.tasks.metric_names import LOWER_IS_BETTER
 from xtc_study.tasks.metrics import score
 
 ALWAYS_0 = ("matthews", "pearson", "spearman")
-"""What these score for a constant answer, whatever it is."""
+"""Metrics that are 0 for any constant answer."""
 
 
 def chance(metric: str, labels: npt.NDArray[np.float64]) -> float:
-    """The best score of one constant answer on these labels; 0 for Matthews and the correlations.
+    """Return the best score of one constant answer on these labels; 0 for Matthews and the correlations.
 
-    For the errors mae and rmse, of which less is better, that is the median's and the mean's.
+    The best constant is the median of the labels for mae and their mean for rmse; for both errors lower is better.
+
+    Args:
+        metric: a name of ``xtc_study.tasks.metrics.METRICS``.
+        labels: (examples,).
     """
     if metric in ALWAYS_0:
         return 0.0
@@ -31,9 +35,13 @@ def chance(metric: str, labels: npt.NDArray[np.float64]) -> float:
 
 
 def chance_by_task(runs_folder: Path, frame: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """The primary metric's chance level of each task and split; from the labels stored with any of its runs.
+    """Return the primary metric's chance level by task and split, from the labels stored with one of its runs.
 
-    A task and split of which no run's predictions can be read, or hold a row, has none.
+    A task and split has no entry if none of its runs has predictions that can be read.
+
+    Args:
+        runs_folder: contains the run folders.
+        frame: rows of ``analysis.collect.collect``.
     """
     levels = {}
     for key, rows in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):

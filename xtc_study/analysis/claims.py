@@ -1,8 +1,9 @@
-"""A study's claims put to the test, all of them together: intervals, margins, and Holm's adjustment in the family.
+"""Test a study's claims together: intervals, margins, and Holm's adjustment over the family.
 
-A claim is supported when "it is false" is rejected, contradicted when "it is true" is, each by a one-sided p-value
-(``stats.macro_difference`` describes the draws) adjusted by Holm (1979) over the study's claims, at 2.5 %:
-what the end of a 95 % interval tests. Otherwise it is undecided. A failure to reject is never read as agreement.
+A claim is supported when "it is false" is rejected and contradicted when "it is true" is rejected. Each test uses a
+one-sided p-value (``stats.macro_difference`` describes the draws), adjusted by Holm (1979) over the study's claims, at
+2.5 %, the level that one end of a 95 % interval tests. Otherwise the claim is undecided. A test that does not reject
+is never taken as evidence of equality.
 """
 
 from __future__ import annotations
@@ -16,27 +17,27 @@ import numpy as np
 import pandas as pd
 
 from xtc_study.analysis.compare import differences
-from xtc_study.analysis.stats import CONFIDENCE, MIN_SEEDS, SURE_SEEDS, Difference, holm, points, seen
+from xtc_study.analysis.stats import CONFIDENCE, MIN_SEEDS, POWER, SURE_SEEDS, Difference, holm, points, seen
 from xtc_study.runs.records import RunFileError
 from xtc_study.studies import ClaimSpec
 
 LEVEL = (1 - CONFIDENCE) / 2
-"""Of each one-sided test."""
+"""Significance level of each one-sided test."""
 
 RULE = (
-    "A claim is supported where 'the claim is false' is rejected and contradicted where 'the claim is true' is, each "
-    "by a one-sided p-value of at most 2.5 % after Holm's adjustment over the claims of the study; else it is "
-    "undecided, even where its interval by itself lies beyond the margin. Intervals and p-values count two sources of "
-    "chance: dev examples (a paired bootstrap) and seeds (Student's t with the spread of the seeds that were run)."
+    "A claim is supported if the hypothesis 'the claim is false' is rejected, and contradicted if 'the claim is true' "
+    "is rejected, each by a one-sided p-value of at most 2.5 % after Holm's adjustment over the claims of the study. "
+    "Otherwise it is undecided, even if its own interval lies beyond the margin. Intervals and p-values cover two "
+    "sources of chance: dev examples (a paired bootstrap) and seeds (Student's t with the spread of the seeds run)."
 )
-"""``verdicts`` in a sentence, for pages."""
+"""The rule of ``verdicts``, for pages."""
 
 Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One claim put to the test."""
+    """One tested claim."""
 
     claim: ClaimSpec
     verdict: Verdict
@@ -45,30 +46,30 @@ class Answer:
     difference: Difference | None = None
     """None where the arms cannot be compared."""
     p_adjusted: float = float("nan")
-    """Of the test that speaks for the verdict; of "the claim is false" where undecided."""
+    """The p-value of the test that gave the verdict; that of "the claim is false" where undecided."""
 
     @property
     def label(self) -> str:
-        """The verdict as a reader sees it: ``supported``, or ``supported, on 2 seeds`` where they are few."""
+        """The verdict as pages show it: ``supported``, or ``supported, on 2 seeds`` below ``SURE_SEEDS``."""
         seeds = self.difference.n_seeds if self.difference else SURE_SEEDS
         return f"{self.verdict}, on {seeds} seed{'s' if seeds > 1 else ''}" if seeds < SURE_SEEDS else self.verdict
 
 
 def p_values(claim: ClaimSpec, difference: Difference) -> tuple[float, float]:
-    """One-sided p-values of "the claim is false" and of "the claim is true".
+    """Return the one-sided p-values of "the claim is false" and of "the claim is true".
 
-    They are the shares of draws in which it is, one added above and below so that neither is ever 0 (Davison and
-    Hinkley 1997, eq. 4.11).
+    Each is the share of draws in which that hypothesis holds, with 1 added to both counts so that it is never 0
+    (Davison and Hinkley 1997, eq. 4.11).
     """
     drawn = difference.drawn
-    # A difference of exactly the bound is not enough.
+    # A difference equal to the bound does not support the claim.
     true = drawn < claim.bound if claim.kind == "lower" else drawn > claim.bound
     count = np.count_nonzero(true)
     return (1 + len(drawn) - count) / (1 + len(drawn)), (1 + count) / (1 + len(drawn))
 
 
 def adjusted(family: Sequence[tuple[ClaimSpec, Difference]]) -> list[tuple[float, float]]:
-    """``p_values`` of each claim, each kind adjusted by Holm over the family."""
+    """Return the ``p_values`` of each claim, each of the two kinds adjusted by Holm over the family."""
     if not family:
         return []
     against, in_favour = (holm(column) for column in zip(*(p_values(*item) for item in family), strict=True))
@@ -76,18 +77,18 @@ def adjusted(family: Sequence[tuple[ClaimSpec, Difference]]) -> list[tuple[float
 
 
 def verdicts(family: Sequence[tuple[ClaimSpec, Difference]]) -> list[tuple[Verdict, float]]:
-    """The verdict on each claim of a family and its Holm-adjusted p-value. One seed never decides."""
-    found: list[tuple[Verdict, float]] = []
+    """Return the verdict on each claim of a family and its Holm-adjusted p-value. One seed never decides a claim."""
+    judged: list[tuple[Verdict, float]] = []
     for (_, difference), (p_false, p_true) in zip(family, adjusted(family), strict=True):
         if not _can_decide(difference):
-            found.append(("undecided", p_false))
+            judged.append(("undecided", p_false))
         elif p_false <= LEVEL:
-            found.append(("supported", p_false))
+            judged.append(("supported", p_false))
         elif p_true <= LEVEL:
-            found.append(("contradicted", p_true))
+            judged.append(("contradicted", p_true))
         else:
-            found.append(("undecided", p_false))
-    return found
+            judged.append(("undecided", p_false))
+    return judged
 
 
 def answers(
@@ -96,26 +97,28 @@ def answers(
     broken: Mapping[tuple[str, str], str] | None = None,
     nothing_done: bool = False,
 ) -> list[Answer]:
-    """One answer a claim, in their order.
+    """Return one answer per claim, in the claims' order.
 
     Args:
-        claims: of one study.
-        comparisons: reference to arm to difference (``comparisons_of``).
-        broken: by arm and reference, why one of them is missing that has been run.
-        nothing_done: no run of the study is done.
+        claims: the claims of one study.
+        comparisons: by reference and arm, the difference (``comparisons_of``).
+        broken: by arm and reference, why a pair that was run cannot be compared.
+        nothing_done: True if no run of the study is done.
     """
     if nothing_done:
         return [Answer(claim, "not run", "No answer yet: no run of this study is done.") for claim in claims]
 
-    # The family is what can be compared: Holm's adjustment counts no claim that has no p-value.
-    found = [comparisons[claim.reference].get(claim.arm) for claim in claims]
-    family = [(claim, difference) for claim, difference in zip(claims, found, strict=True) if difference is not None]
+    # The family is what can be compared: Holm's adjustment does not count claims without a p-value.
+    compared = [comparisons[claim.reference].get(claim.arm) for claim in claims]
+    family = [
+        (claim, difference) for claim, difference in zip(claims, compared, strict=True) if difference is not None
+    ]
     judged = iter(zip(verdicts(family), adjusted(family), strict=True))
 
     result = []
-    for claim, difference in zip(claims, found, strict=True):
+    for claim, difference in zip(claims, compared, strict=True):
         if difference is None:
-            waiting = f"Not every task is done for both {claim.arm} and {claim.reference}, so they cannot be compared."
+            waiting = f"{claim.arm} and {claim.reference} cannot be compared until every task is done for both."
             why = (broken or {}).get((claim.arm, claim.reference))
             result.append(Answer(claim, "undecided" if why else "not run", why or waiting))
             continue
@@ -126,17 +129,23 @@ def answers(
 
 
 def explain(claim: ClaimSpec, difference: Difference) -> str:
-    """The difference with its interval, what was claimed, seeds, examples and the smallest difference that could have
-    been seen, as one sentence.
+    """Return the numbers behind a verdict as one sentence.
+
+    It gives the difference with its interval, what was claimed, the seeds, the examples, and the smallest difference
+    that these seeds could detect.
     """
     low, high = points(difference.low), points(difference.high)
     less = "more than " if claim.margin else ""
     asserted = {"equivalent": "at most {} below", "lower": less + "{} below", "higher": less + "{} above"}[claim.kind]
     margin = f"{100 * claim.margin:g} point" + ("s" if claim.margin != 0.01 else "") if claim.margin else ""
-    seeds = f"{difference.n_seeds} seeds" if difference.seeds_counted else "1 seed: the interval is of examples alone"
+    seeds = (
+        f"{difference.n_seeds} seeds"
+        if difference.seeds_counted
+        else "1 seed: the interval covers the choice of examples only"
+    )
     more = f"; a verdict needs at least {MIN_SEEDS} seeds"
     if difference.seeds_counted:
-        more = f"; alone they tell {seen(difference)} from none"
+        more = f"; {_power_words(difference)}"
     return (
         f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval {low} to {high}; "
         f"claimed: {asserted.format(margin).strip()} "
@@ -144,12 +153,20 @@ def explain(claim: ClaimSpec, difference: Difference) -> str:
     )
 
 
+def _power_words(difference: Difference) -> str:
+    """What difference the seeds of this comparison could detect if it had no margin and were the only claim."""
+    if np.isinf(difference.detectable):
+        return "these seeds could not detect even the largest possible difference"
+    share = f"{100 * POWER:.0f} % of cases"
+    return f"these seeds alone could detect a difference of {seen(difference)} in {share}"
+
+
 def _can_decide(difference: Difference) -> bool:
     return difference.n_seeds >= MIN_SEEDS and bool(np.isfinite([difference.low, difference.high]).all())
 
 
 def _tests(claim: ClaimSpec, difference: Difference, verdict: Verdict, both: tuple[float, float], family: int) -> str:
-    """The p-value that decided, or both where none did, and what Holm's adjustment changed."""
+    """Return the p-value that decided, or both if neither did, and whether Holm's adjustment changed the verdict."""
     holm_over = f"Holm over {family} claims"
     (p_false, p_true), by = both, f", {holm_over}" if family > 1 else ""
     if verdict != "undecided":
@@ -159,7 +176,7 @@ def _tests(claim: ClaimSpec, difference: Difference, verdict: Verdict, both: tup
     alone = p_values(claim, difference)
     if _can_decide(difference) and min(alone) <= LEVEL:
         would_be = "supported" if alone[0] <= LEVEL else "contradicted"
-        text += f" By itself it would be {would_be} (p {p_text(min(alone))}), after {holm_over} it is not."
+        text += f" Tested alone it would be {would_be} (p {p_text(min(alone))}); after {holm_over} it is not."
     return text
 
 
@@ -170,19 +187,25 @@ def comparisons_of(
     reference: str | None = None,
     own_streams: bool = False,
 ) -> tuple[dict[str, dict[str, Difference]], dict[tuple[str, str], str]]:
-    """By reference and arm the differences that the claims are about; by arm and reference what is wrong with others.
+    """Return the differences that the claims need, and why the other pairs cannot be compared.
 
-    An arm whose predictions cannot be used is left out; the others are compared all the same.
+    The differences are by reference and arm, the reasons by arm and reference. An arm whose predictions cannot be
+    used is left out; the others are still compared.
 
     Args:
-        reference: every arm is compared with it too.
+        runs_folder: contains the run folders.
+        frame: rows of ``analysis.collect.collect``, of one study.
+        claims: the claims whose arms and references are compared.
+        reference: compare every arm with this one too.
         own_streams: as for ``differences``.
     """
+    # Which arms to compare with each reference; None stands for all.
     wanted: dict[str, set[str] | None] = {reference: None} if reference else {}
     for claim in claims:
         arms = wanted.setdefault(claim.reference, set())
         if arms is not None:
             arms.add(claim.arm)
+
     comparisons: dict[str, dict[str, Difference]] = {}
     broken = {}
     for name, arms in wanted.items():
@@ -198,5 +221,5 @@ def comparisons_of(
 
 
 def p_text(p: float) -> str:
-    """``0.031``, or ``< 0.001``."""
+    """Return a p-value as text: ``0.031``, or ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

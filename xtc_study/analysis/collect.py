@@ -1,4 +1,4 @@
-"""Run folders in, one tidy frame out: one row a run, task, split and metric, for the runs that are done."""
+"""Read run folders into one tidy frame: one row per run, task, split and metric, for the runs that are done."""
 
 from __future__ import annotations
 
@@ -29,35 +29,43 @@ from xtc_study.studies import PlannedRun
 from xtc_study.tasks.metric_names import higher_is_better
 
 RunState = State | Literal["interrupted"]
-"""``State``, and that of a run that was begun and that no process carries out any more."""
+"""``State``, or ``interrupted``: the run was started, but no process is executing it."""
 VERSIONS = ("recipe_version", "method_version")
-"""1 in a table that was written before there were these columns."""
+"""Columns that are 1 in a table written before they were added."""
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
 def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
-    """The tidy frame of the planned runs that are done; a run that is not, or whose files are corrupt, has no row.
+    """Return the tidy frame of the planned runs that are done. Other runs, and corrupt ones, have no row.
 
-    Columns: study, arm, run_id, task, split, metric, ``is_primary`` (the split's first metric in metrics.json),
-    value, best_value and teacher_value (as the metric gives them; NaN where not stored), higher_is_better (False for
-    mae and rmse), n_examples, rows_cut (of them, those longer than max_length) and one_answer (what the file answers
-    for every row of the split, where it does), both missing where not stored, every other recipe field, the sizes in
-    bytes, latency_ms and latency_of (milliseconds and what they were measured with; missing where they were not),
-    duration_s, device, precision, versions (compact JSON), commit (of the code; missing outside git), started (ISO
-    text), recipe_version and method_version (of the code that made the run; see ``recipe.VERSION`` and
-    ``compress/method_version.py``).
-    Columns and dtypes are the same for an empty frame.
+    Columns and dtypes (``COLUMNS``) are the same for an empty frame:
+
+    - study, arm, run_id, task, split, metric; ``is_primary``: whether it is the split's first metric in metrics.json
+    - value, best_value and teacher_value: in the metric's scale; NaN if not stored
+    - higher_is_better: False for mae and rmse
+    - n_examples; rows_cut: how many of them are longer than max_length; missing if not stored
+    - one_answer: the class, if the model predicts the same one for every row of the split; missing if not stored
+    - every other recipe field
+    - size_bytes, size_bytes_paper, teacher_size_bytes
+    - latency_ms and latency_of: milliseconds and the setting they were measured in; missing if not measured
+    - duration_s, device, precision, versions (compact JSON), commit (of the code; missing outside git), started (ISO
+      text)
+    - recipe_version and method_version: of the code that made the run (``recipe.VERSION`` and
+      ``compress/method_version.py``)
     """
     rows = [row for run in planned for row in _rows(runs_folder, run)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.DataFrame:
-    """The rows of these studies, after those of other studies in the table that was written before.
+    """Return an earlier table with the rows of these studies replaced by those of the frame.
+
+    Rows of other studies come first.
 
     Args:
-        frame: what ``collect`` gave for ``studies``, whose rows there are replaced wholly.
-        before: results.parquet; one that is missing, unreadable or of other columns has no rows to keep.
+        frame: what ``collect`` returned for ``studies``.
+        studies: the studies to replace, with all their rows.
+        before: the earlier results.parquet. If it is missing, unreadable or has other columns, no row is kept.
     """
     try:
         old = pd.read_parquet(before)
@@ -71,10 +79,10 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
 
 
 def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
-    """Where each planned run stands. Columns: run_id, arm, task, seed, state, error (text, empty if none).
+    """Return the state of each planned run. Columns: run_id, arm, task, seed, state, error (text, empty if none).
 
-    The states are those of ``RunState``; ``runs.records.state_of`` tells what each means. A run is interrupted where
-    its folder looks as if it was running and no process holds it.
+    The states are those of ``RunState``; ``runs.records.state_of`` defines them. A run is interrupted if its folder
+    records it as running but no process holds its lease.
     """
     rows = []
     for run in planned:
@@ -96,10 +104,10 @@ def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
 
 
 def predictions(runs_folder: Path, run_id: str) -> pd.DataFrame:
-    """One row a dev example, sorted by split and idx: split, idx, label, prediction, teacher_prediction.
+    """Return one row per dev example, sorted by split and idx: split, idx, label, prediction, teacher_prediction.
 
     Raises:
-        RunFileError: the file is missing, is not Parquet, lacks a column, or holds an example twice.
+        RunFileError: the file is missing, is not Parquet, lacks a column, or has an example twice.
     """
     path = runs_folder / run_id / "predictions.parquet"
     try:
@@ -112,7 +120,10 @@ def predictions(runs_folder: Path, run_id: str) -> pd.DataFrame:
 
 
 def compact_layers(layers: int | str | tuple[int, ...] | None) -> str:
-    """``all``, a count (``3``), a share (``1/2``), or the kept teacher layers (``1.3.5``; a single one is ``1.``)."""
+    """Return the recipe field ``layers`` as text.
+
+    ``all``, a count (``3``), a share (``1/2``), or the kept teacher layers (``1.3.5``; a single one is ``1.``).
+    """
     if layers is None:
         return "all"
     if isinstance(layers, int | str):
@@ -121,8 +132,12 @@ def compact_layers(layers: int | str | tuple[int, ...] | None) -> str:
 
 
 def shape_words(run: pd.Series) -> str:
-    """A student's shape in words, from its row of the tidy frame: ``1/2``, ``all of 1/2`` (of the encoder, whose other
-    layers the teacher does without), ``all, width 1/4``.
+    """Return a student's shape in words: ``1/2``, ``all of 1/2`` or ``all, width 1/4``.
+
+    ``all of 1/2``: every layer of a teacher that itself has half of the encoder's layers.
+
+    Args:
+        run: the student's row of the tidy frame.
     """
     words = "all" if run["layers"] == "1/1" else str(run["layers"])
     if run["teacher_layers"] != "all":
@@ -136,7 +151,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         return
     status, metrics = read_record(folder, "status.json", Status), read_record(folder, "metrics.json", Metrics)
     environment = read_record(folder, "environment.json", Environment)
-    of_run = {
+    run_columns = {
         "study": run.study,
         "arm": run.arm,
         "run_id": run.run_id,
@@ -156,7 +171,7 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     splits: set[str] = set()
     for score in metrics.rows:
         yield {
-            **of_run,
+            **run_columns,
             **score.model_dump(),
             "is_primary": score.split not in splits,
             "higher_is_better": higher_is_better(score.metric),
@@ -167,20 +182,20 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
 
 
 def _latency(folder: Path) -> dict[str, Any]:
-    """latency_ms and latency_of; nothing where it was not measured, or its file cannot be read."""
+    """Return latency_ms and latency_of; empty if they were not measured or the file cannot be read."""
     if not (folder / LATENCY).is_file():
         return {}
     try:
-        found = read_record(folder, LATENCY, Latency)
+        latency = read_record(folder, LATENCY, Latency)
     except RunFileError:
         return {}
-    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
-    setting = f"{found.batch}, {threads}, {found.engine} engine, {found.processor}"
-    return {"latency_ms": found.ms, "latency_of": setting}
+    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
+    setting = f"{latency.batch}, {threads}, {latency.engine} engine, {latency.processor}"
+    return {"latency_ms": latency.ms, "latency_of": setting}
 
 
 def _kinds(annotation: Any) -> set[type]:
-    """The plain types an annotation allows: ``Annotated[int, ...] | None`` gives int and NoneType."""
+    """Return the plain types that an annotation allows: ``Annotated[int, ...] | None`` gives int and NoneType."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _kinds(arguments[0])
@@ -192,6 +207,7 @@ def _kinds(annotation: Any) -> set[type]:
 
 
 def _dtype(field: str) -> str:
+    """Return the pandas dtype of a recipe field, so that a new field gets its column without more code."""
     kinds = _kinds(Recipe.model_fields[field].annotation)
     optional = type(None) in kinds
     plain = {bool: "boolean" if optional else "bool", int: "Int64" if optional else "int64", float: "float64"}
@@ -200,7 +216,7 @@ def _dtype(field: str) -> str:
 
 
 ADDED = {"rows_cut": "Int64", "one_answer": "str"}
-"""Columns of later date, which a table that was written before may lack."""
+"""Columns added later, which an older table may lack."""
 
 COLUMNS: dict[str, str] = {
     **dict.fromkeys(("study", "arm", "run_id", "task", "split", "metric"), "str"),

@@ -1,4 +1,4 @@
-"""Two arms side by side: from the tidy frame and the predictions on disk to paired samples and differences."""
+"""Compare two arms: from the tidy frame and the stored predictions to paired samples and differences."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.records import RunFileError
 
 AFTER_TRAINING = ("rest", "vocabulary")
-"""Recipe fields that change a student after its training: arms that differ in nothing else are the same models."""
+"""Recipe fields that change a student after its training: arms that differ only in these are the same models."""
 TEACHER = "teacher"
-"""As a reference that is no arm of the frame: each run's own teacher, from its column teacher_prediction."""
+"""The reference that stands for each run's own teacher (column teacher_prediction), unless an arm has this name."""
 
 
 def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: str) -> list[PairedSample]:
-    """One sample for each task and split, with its primary metric and the seeds that both arms have done.
+    """Return one sample per task and split, with its primary metric and the seeds that both arms have done.
 
     Args:
+        runs_folder: contains the run folders.
         frame: rows of ``collect`` of one study. Tasks without a common seed are left out.
+        arm: the arm's name.
+        reference: the name of the arm it is compared with, or ``TEACHER``.
 
     Raises:
         RunFileError: a predictions file cannot be used, or two runs of a task disagree on its examples or labels.
@@ -33,14 +36,16 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
     primary = frame[frame["is_primary"]]
     for key, rows in primary.groupby(["task", "split", "metric"], sort=False):
         task, split, metric = map(str, key)
-        ours = _runs_by_seed(rows, arm)
-        theirs = ours if _means_teacher(frame, reference) else _runs_by_seed(rows, reference)
+        arm_runs = _runs_by_seed(rows, arm)
+        reference_runs = arm_runs if _means_teacher(frame, reference) else _runs_by_seed(rows, reference)
         column = "teacher_prediction" if _means_teacher(frame, reference) else "prediction"
-        seeds = sorted(set(ours) & set(theirs))
+        seeds = sorted(set(arm_runs) & set(reference_runs))
         if not seeds:
             continue
-        arm_files = [one_split(runs_folder, ours[seed], split) for seed in seeds]
-        reference_files = [one_split(runs_folder, theirs[seed], split) for seed in seeds]
+
+        # Predictions can be paired only if every run has the same examples in the same order.
+        arm_files = [one_split(runs_folder, arm_runs[seed], split) for seed in seeds]
+        reference_files = [one_split(runs_folder, reference_runs[seed], split) for seed in seeds]
         first = arm_files[0]
         for seed, file in [*zip(seeds, arm_files, strict=True), *zip(seeds, reference_files, strict=True)]:
             if not file[["idx", "label"]].equals(first[["idx", "label"]]):
@@ -48,6 +53,7 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                     f"{task}, {split}, seed {seed}: the runs of {arm!r} and {reference!r} were not evaluated on "
                     "the same examples, so they cannot be paired"
                 )
+
         samples.append(
             PairedSample(
                 task=f"{task} {split}",
@@ -72,28 +78,33 @@ def differences(
     rng_seed: int = 0,
     own_streams: bool = False,
 ) -> dict[str, Difference]:
-    """Each arm minus the reference, as the mean over every task and split of the frame.
+    """Return each arm minus the reference, as the mean over every task and split of the frame.
 
-    An arm that lacks a task (or a seed in common with the reference on it) has no entry: its mean would be over
-    other tasks than its neighbours'.
+    An arm that lacks a task, or on some task shares no seed with the reference, has no entry: its mean would be over
+    different tasks.
 
     Args:
-        arms: only these; None: all but the reference.
-        own_streams: the seeds' part of each difference is drawn independently of the others', for ratios of them.
+        runs_folder: contains the run folders.
+        frame: rows of ``collect`` of one study.
+        reference: the name of an arm, or ``TEACHER``.
+        arms: compare only these; None: all except the reference.
+        resamples: number of bootstrap resamples.
+        rng_seed: seed of the random generator.
+        own_streams: draw the seeds' part of each difference independently, as a ratio of differences needs.
 
     Raises:
         RunFileError, ValueError: as ``paired_samples``.
     """
     tasks = frame.loc[frame["is_primary"], ["task", "split"]].drop_duplicates()
-    found = {}
+    by_arm = {}
     for number, arm in enumerate(frame["arm"].unique()):
         wanted = arm != reference and (arms is None or arm in arms)
         samples = [] if not wanted else paired_samples(runs_folder, frame, arm, reference)
         if samples and len(samples) == len(tasks):
-            found[str(arm)] = macro_difference(
+            by_arm[str(arm)] = macro_difference(
                 samples, resamples=resamples, rng_seed=rng_seed, stream=number if own_streams else 0
             )
-    return found
+    return by_arm
 
 
 def _means_teacher(frame: pd.DataFrame, reference: str) -> bool:
@@ -101,14 +112,14 @@ def _means_teacher(frame: pd.DataFrame, reference: str) -> bool:
 
 
 def _same_training(rows: pd.DataFrame, arm: str, reference: str, seeds: Sequence[int]) -> bool:
-    """Whether the runs of both arms differ in nothing that shapes a training."""
+    """Return whether the runs of both arms agree in every recipe field that shapes training."""
     fields = [field for field in Recipe.model_fields if field in rows.columns and field not in AFTER_TRAINING]
     of_seeds = rows[rows["seed"].isin(seeds)]
-    ours, theirs = (
+    arm_fields, reference_fields = (
         of_seeds.loc[of_seeds["arm"] == name, fields].sort_values("seed", ignore_index=True)
         for name in (arm, reference)
     )
-    return ours.equals(theirs)
+    return arm_fields.equals(reference_fields)
 
 
 def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
@@ -119,10 +130,10 @@ def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
 
 
 def one_split(runs_folder: Path, run_id: str, split: str) -> pd.DataFrame:
-    """The rows of ``predictions`` that are of this split.
+    """Return the rows of ``predictions`` of this split.
 
     Raises:
-        RunFileError: as ``predictions``, or there is none.
+        RunFileError: as ``predictions``, or the split has no row.
     """
     frame = predictions(runs_folder, run_id)
     rows = frame[frame["split"] == split].reset_index(drop=True)

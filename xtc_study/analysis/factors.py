@@ -1,4 +1,4 @@
-"""One factor at a time: the arms that differ along a single axis of a study, and the scores to compare them by."""
+"""One factor at a time: find the arms that differ along a single axis of a study, and their scores."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from xtc_study.nearest import did_you_mean
 
 @dataclass(frozen=True)
 class Factor:
-    """One axis of a study, and the arms that differ in nothing else."""
+    """One axis of a study, and the groups of arms that differ only along it."""
 
     name: str
     levels: tuple[str, ...]
-    """Its labels, in the study's order."""
+    """The labels of the axis, in the study's order."""
     lines: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    """The labels of the other factors, joined, and (level, arm) for each arm that shares them; at least two."""
+    """For each combination of the other factors: their labels, joined, and (level, arm) of at least two arms."""
     fields: tuple[str, ...]
-    """The recipe fields in which arms on a line differ: a level may set several."""
+    """The recipe fields in which the arms of a line differ; a level may set several."""
 
 
 def arms_along(arms: Sequence[Arm], axis: str) -> dict[str, list[Arm]]:
-    """The arms that differ in this axis alone, by the labels of the other factors: ``1-bit``; empty without others.
+    """Return the arms that differ only along this axis, grouped by the joined labels of the other factors.
+
+    A key is for instance ``1-bit``; it is empty if the arms have no other factor.
+
+    Args:
+        arms: the study's arms, with their factors.
+        axis: the name of one factor.
 
     Raises:
         ValueError: the arms have no such axis.
@@ -42,8 +48,8 @@ def arms_along(arms: Sequence[Arm], axis: str) -> dict[str, list[Arm]]:
 
 
 def factors(arms: Sequence[Arm]) -> list[Factor]:
-    """The axes along which some arms differ in nothing else."""
-    found = []
+    """Return the axes along which at least two arms differ in nothing else."""
+    varied = []
     for axis in dict.fromkeys(axis for arm in arms for axis in arm.factors):
         groups = {others: group for others, group in arms_along(arms, axis).items() if len(group) > 1}
         if not groups:
@@ -53,21 +59,21 @@ def factors(arms: Sequence[Arm]) -> list[Factor]:
         )
         levels = tuple(dict.fromkeys(level for _, points in lines for level, _ in points))
         fields = dict.fromkeys(field for group in groups.values() for field in _changed_fields(group))
-        found.append(Factor(axis, levels, lines, tuple(fields)))
-    return found
+        varied.append(Factor(axis, levels, lines, tuple(fields)))
+    return varied
 
 
-def with_scores(found: Sequence[Factor], frame: pd.DataFrame, most_lines: int) -> list[Factor]:
-    """Only the levels and lines that have scores in the frame. A line needs two arms.
+def with_scores(planned: Sequence[Factor], frame: pd.DataFrame, most_lines: int) -> list[Factor]:
+    """Keep the levels and lines that have scores in the frame. A line needs two arms with a score.
 
     Args:
-        found: what ``factors`` gave.
+        planned: what ``factors`` returned.
         frame: rows of ``analysis.collect.collect``.
-        most_lines: lines that a factor keeps at most.
+        most_lines: maximum number of lines per factor.
     """
     done = set(seed_scores(frame)["arm"])
     kept = []
-    for factor in found:
+    for factor in planned:
         done_lines = [
             (others, tuple(point for point in points if point[1] in done)) for others, points in factor.lines
         ]
@@ -79,7 +85,10 @@ def with_scores(found: Sequence[Factor], frame: pd.DataFrame, most_lines: int) -
 
 
 def seed_scores(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns arm, seed, score: the primary metric's mean over tasks and splits, of seeds with every task done."""
+    """Return each seed's primary metric, averaged over tasks and splits. Columns: arm, seed, score.
+
+    Only seeds with every task done have a row.
+    """
     primary = frame[frame["is_primary"]]
     expected = len(primary[["task", "split"]].drop_duplicates())
     grouped = primary.groupby(["arm", "seed"], sort=False)["value"].agg(["mean", "size"]).reset_index()

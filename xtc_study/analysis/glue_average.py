@@ -1,8 +1,8 @@
-"""The GLUE average as the compression literature has it: the mean of nine columns, MNLI counted twice.
+"""The GLUE average as the compression literature defines it: the mean of nine columns, with MNLI counted twice.
 
-The paper's teacher average, 83.95, fits the mean of nine columns (MNLI-m and MNLI-mm apart, accuracy for QQP and
-MRPC, Pearson for STS-B) and not a mean over eight tasks. Papers differ, so an average is only set beside another of
-the same columns.
+The paper's teacher average, 83.95, matches the mean of nine columns (MNLI-m and MNLI-mm separately, accuracy for QQP
+and MRPC, Pearson for STS-B), not a mean over eight tasks. Papers differ, so an average is compared only with an
+average of the same columns.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ NINE_COLUMNS: dict[tuple[str, str], str] = {
     ("sst2", "dev"): "accuracy",
     ("stsb", "dev"): "pearson",
 }
-"""Task and split, and the metric of its column."""
+"""By task and split, the metric of its column."""
 
 
 def glue_averages(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm and seed that has all nine columns: arm, seed, value (in the metric's scale).
+    """Return one row per arm and seed that has all nine columns: arm, seed, value (in the metric's scale).
 
     Args:
-        frame: rows of ``collect``; metrics other than the columns' are not counted.
+        frame: rows of ``collect``; metrics outside the nine columns are ignored.
     """
     keys = pd.MultiIndex.from_frame(frame[["task", "split"]])
     wanted = pd.Series([NINE_COLUMNS.get(key) for key in keys], index=frame.index)
@@ -38,13 +38,15 @@ def glue_averages(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_of(frame: pd.DataFrame, arm: str) -> float:
-    """The arm's nine-column average, mean over seeds; NaN where no seed has all nine."""
+    """Return the arm's nine-column average, the mean over seeds; NaN if no seed has all nine columns."""
     averages = glue_averages(frame)
     return float(averages.loc[averages["arm"] == arm, "value"].mean())
 
 
 def is_whole_glue(frame: pd.DataFrame) -> bool:
-    """Whether the primary metrics of the frame are exactly the nine columns, so that their mean is the average."""
+    """Return whether the primary metrics of the frame are exactly the nine columns: then their mean is the average."""
     primary = frame[frame["is_primary"]]
-    found = {(row.task, row.split): row.metric for row in primary[["task", "split", "metric"]].itertuples(index=False)}
-    return found == NINE_COLUMNS
+    columns = {
+        (row.task, row.split): row.metric for row in primary[["task", "split", "metric"]].itertuples(index=False)
+    }
+    return columns == NINE_COLUMNS

@@ -1,4 +1,4 @@
-"""The ledger of claims: every claim of several studies with its verdict and the numbers behind it, in one table."""
+"""The ledger of claims: one table of every claim of several studies, its verdict and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ LEDGER_COLUMNS = {
 
 
 def ledger_of(answers: Mapping[str, Sequence[Answer]]) -> pd.DataFrame:
-    """One row a claim, with the columns ``LEDGER_COLUMNS``; claims that were not run have NaN and 0.
+    """Return one row per claim, with the columns ``LEDGER_COLUMNS``; claims that were not run have NaN and 0.
 
-    Columns: study; claim (its sentence); verdict; ``difference``, ``low``, ``high`` (arm minus reference and its 95 %
-    interval, in points); ``detectable`` (the smallest difference that would have been seen in 80 % of cases, in
-    points); ``margin`` and ``bound`` (the value of the difference at which the claim turns: the margin with its sign,
-    both in points); ``p_adjusted`` (Holm's p-value); ``seeds`` (the smallest number over the tasks); ``examples``
-    (of the dev splits); source; ``label`` and reasons (the verdict and why, as a reader sees them).
+    - study; claim (its sentence); verdict
+    - ``difference``, ``low``, ``high``: arm minus reference and its 95 % interval, in points
+    - ``detectable``: the smallest difference detected in 80 % of cases, in points
+    - ``margin`` and ``bound``: the claimed margin, and the same with its sign, which the difference is tested
+      against; both in points
+    - ``p_adjusted``: Holm's p-value
+    - ``seeds``: the smallest number over the tasks; ``examples``: of the dev splits
+    - source; ``label`` and reasons: the verdict and why, as pages show them
 
     Args:
-        answers: by study, its claims put to the test.
+        answers: by study, the answers to its claims.
     """
-    rows = [_row(study, answer) for study, found in answers.items() for answer in found]
+    rows = [_row(study, answer) for study, study_answers in answers.items() for answer in study_answers]
     return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS)).astype(LEDGER_COLUMNS)
 
 

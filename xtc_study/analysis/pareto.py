@@ -1,4 +1,4 @@
-"""Score against cost: the arms of all studies as points, those that can be compared, and the Pareto front."""
+"""Score against cost: turn arms of all studies into points, keep the comparable ones, find the Pareto front."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ class ParetoPoint:
     study: str
     arm: str
     href: str
-    """The study's page."""
+    """Address of the study's page."""
     score: float
     low: float
-    """Of the lowest seed."""
+    """Score of the lowest seed."""
     high: float
-    """Of the highest seed."""
+    """Score of the highest seed."""
     size_bytes: float
     latency_ms: float
-    """NaN where it was not measured."""
+    """NaN if it was not measured."""
     latency_of: str
-    """What it was measured with, empty where it was not. Only times of the same can be compared."""
+    """The setting it was measured in; empty if it was not. Only times of one setting can be compared."""
     teacher: float
     """The teachers' mean score."""
     weight_bits: int
     layers: str
     comparable: tuple[str, ...]
-    """The encoder, tasks and splits that the score is of. Only equal ones can be compared."""
+    """The encoder, tasks and splits of the score. Only points with equal values can be compared."""
     runs: frozenset[str]
     """Run ids; two arms with the same runs are one point."""
     epochs: tuple[float, ...] = ()
-    """How long its students were trained, every distinct number (``report.scope.student_epochs``)."""
+    """Every distinct number of epochs that its students were trained (``report.scope.student_epochs``)."""
 
 
 def pareto_points(
     frame: pd.DataFrame, arms: pd.DataFrame, epochs: Mapping[str, float], *, study: str, href: str
 ) -> list[ParetoPoint]:
-    """The arms of one study as points of score against cost.
+    """Return the arms of one study as points of score against cost.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study.
         arms: ``analysis.score_tables.arm_table`` of the frame.
-        epochs: by run id, how long its student was trained.
+        epochs: by run id, for how many epochs its student was trained.
         study: the study's title.
         href: the address of its page.
     """
@@ -61,7 +61,7 @@ def pareto_points(
     points = []
     for arm in arms.to_dict("records"):
         rows = primary[primary["arm"] == arm["arm"]]
-        # Runs of one arm may have been timed in several ways, which have no common mean: the usual one counts.
+        # Runs of one arm may have been timed in several settings, whose mean is meaningless: the commonest counts.
         timed = rows["latency_of"].dropna().mode()
         latency_of = str(timed.iloc[0]) if len(timed) else ""
         points.append(
@@ -87,9 +87,9 @@ def pareto_points(
 
 
 def comparable(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
-    """The largest set of points that can be compared, each once; studies on other tasks are left out.
+    """Return the largest set of points that can be compared, each once.
 
-    Of times, those measured with what most of these points were are kept.
+    Points on other encoders or tasks are left out. Only times measured in the commonest setting are kept.
     """
     groups: dict[tuple[str, ...], dict[frozenset[str], ParetoPoint]] = {}
     for point in points:
@@ -102,8 +102,10 @@ def comparable(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
 
 
 def undominated(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
-    """Whether each is on the Pareto front: no other costs at most as much and scores at least as high, being better in
-    one. NaN: dominated.
+    """Return whether each point is on the Pareto front.
+
+    A point is dominated if another costs no more and scores no less, and is strictly better in one of the two. A NaN
+    cost counts as dominated.
     """
     pairs = list(zip(costs, scores, strict=True))
     return [

@@ -1,6 +1,6 @@
-"""What a study can see before it is run: the difference that so many seeds detect, and the seeds that one needs.
+"""Power analysis before a study is run: the difference that n seeds detect, and the seeds a difference needs.
 
-The same error as in ``stats.macro_difference``: a normal part for the examples and Student's t for the seeds.
+The error model is that of ``stats.macro_difference``: a normal part for the examples and Student's t for the seeds.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from xtc_study.analysis.stats import CONFIDENCE, MIN_SEEDS, POWER, Difference
 from xtc_study.analysis.weighted import Array
 
 USUAL_SEED_SPREAD = 0.02
-"""Standard deviation over seeds of a small student's score: two points, where nothing was measured."""
+"""Standard deviation over seeds of a small student's score, assumed if none was measured: two points."""
 USUAL_DISAGREEMENT = 0.15
-"""Share of examples that two arms answer differently, where nothing was measured."""
+"""Share of examples that two arms answer differently, assumed if none was measured."""
 MOST_SEEDS = 20
-"""More are not looked for."""
+"""Upper end of the search for the seeds needed."""
 RESAMPLES = 200
-"""Enough for a standard error; an interval's ends need more."""
+"""Enough for a standard error; the ends of an interval need more."""
 _GRID = 1000
 
 
@@ -34,17 +34,21 @@ class Spread:
     seed_sd: float
     """Standard deviation over seeds of one arm's score on one task."""
     example_error: float
-    """Standard error of the difference, mean over tasks, that the choice of examples gives."""
+    """Standard error of the difference (the mean over tasks) due to the choice of examples."""
     tasks: int
     measured: str
-    """Where both are from, in words."""
+    """In words, where the two numbers come from."""
 
 
 def detectable(spread: Spread, seeds: int) -> float:
-    """The smallest true difference that so many seeds of each arm tell from none in 80 % of cases.
+    """Return the smallest true difference that this number of seeds per arm detects in 80 % of cases.
+
+    Args:
+        spread: what makes the difference uncertain.
+        seeds: seeds per arm.
 
     Raises:
-        ValueError: fewer than two seeds, from which no spread is known.
+        ValueError: fewer than two seeds, which show no spread.
     """
     if seeds < MIN_SEEDS:
         raise ValueError(f"seeds={seeds}: expected at least {MIN_SEEDS}")
@@ -53,46 +57,50 @@ def detectable(spread: Spread, seeds: int) -> float:
     error = float(np.hypot(spread.example_error, by_seeds))  # of the estimate, which is normal
     if error == 0:
         return 0.0
-    # A difference is found where the estimate exceeds half an interval, whose width depends on the spread that these
-    # few seeds happen to show: quantiles of chi-square. Those of a sum are taken as the root of the squares' sum.
-    places = (np.arange(_GRID) + 0.5) / _GRID
-    shown = by_seeds * np.sqrt(chdtri(freedom, 1 - places) / freedom)
+
+    # A difference is detected if the estimate exceeds half of the interval. That width depends on the spread that
+    # these few seeds happen to show (quantiles of chi-square); the quantile of the sum of both parts is approximated
+    # by the root of the sum of squares.
+    quantiles = (np.arange(_GRID) + 0.5) / _GRID
+    observed = by_seeds * np.sqrt(chdtri(freedom, 1 - quantiles) / freedom)
     end = (1 + CONFIDENCE) / 2
-    halves = np.hypot(spread.example_error * ndtri(end), shown * stdtrit(freedom, end))
-    return float(brentq(lambda true: ndtr((true - halves) / error).mean() - POWER, 0, halves.max() + 5 * error))
+    half_widths = np.hypot(spread.example_error * ndtri(end), observed * stdtrit(freedom, end))
+    return float(
+        brentq(lambda true: ndtr((true - half_widths) / error).mean() - POWER, 0, half_widths.max() + 5 * error)
+    )
 
 
 def seeds_needed(spread: Spread, difference: float) -> int | None:
-    """The fewest seeds that detect this difference; None where ``MOST_SEEDS`` do not."""
+    """Return the smallest number of seeds that detects this difference; None if ``MOST_SEEDS`` do not."""
     return next((n for n in range(MIN_SEEDS, MOST_SEEDS + 1) if detectable(spread, n) <= difference), None)
 
 
 def usual_spread(dev_rows: Mapping[str, int]) -> Spread:
-    """What to expect where nothing was measured.
+    """Return the spread to assume if nothing was measured.
 
     Args:
-        dev_rows: by task, the rows that are scored.
+        dev_rows: by task, the number of rows that are scored.
     """
     variances = [USUAL_DISAGREEMENT / rows for rows in dev_rows.values()]
     return Spread(
         USUAL_SEED_SPREAD,
         float(np.sqrt(sum(variances))) / len(variances),
         len(variances),
-        f"assuming that seeds differ by {100 * USUAL_SEED_SPREAD:g} points and arms on "
+        f"assuming that seeds differ by {100 * USUAL_SEED_SPREAD:g} points and that arms disagree on "
         f"{USUAL_DISAGREEMENT:.0%} of the dev rows",
     )
 
 
 def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) -> Spread | None:
-    """The spread of runs that are done; None where no arm has two seeds, or none was compared.
+    """Return the spread of the done runs; None if no arm has two seeds or no arms were compared.
 
     Args:
         frame: rows of ``analysis.collect.collect``.
-        differences: by arm, of the same runs.
+        differences: by arm, the difference computed from the same runs.
     """
     primary = frame[frame["is_primary"]]
     groups = primary.groupby(["arm", "task", "split"])["value"].agg(["var", "size"]).dropna()
-    errors = [found.example_error for found in differences.values() if np.isfinite(found.example_error)]
+    errors = [each.example_error for each in differences.values() if np.isfinite(each.example_error)]
     if groups.empty or not errors:
         return None
     freedom: Array = groups["size"].to_numpy(np.float64) - 1
@@ -103,23 +111,29 @@ def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) 
         float(np.sqrt(pooled)),
         float(np.median(errors)),
         tasks,
-        f"by the {done} runs that are done, whose seeds differ by {100 * np.sqrt(pooled):.1f} points",
+        f"measured on the {done} runs that are done, whose seeds differ by {100 * np.sqrt(pooled):.1f} points",
     )
 
 
 def power_text(spread: Spread, seeds: int) -> str:
-    """What ``plan`` prints: the difference the planned seeds can see, and the seeds that 5, 2 and 1 points need."""
+    """Return what ``plan`` prints: the difference that the planned seeds detect, and the seeds 5, 2 and 1 points need.
+
+    Args:
+        spread: what makes a difference uncertain.
+        seeds: planned seeds per arm.
+    """
     needs = []
     for points in (5, 2, 1):
         needed = seeds_needed(spread, points / 100)
         if needed is not None:
             how_many = f"{needed} seeds"
         elif detectable(replace(spread, seed_sd=0.0), MOST_SEEDS) > points / 100:
-            how_many = "more dev rows, whatever the seeds"
+            how_many = "more dev rows, whatever the number of seeds"
         else:
             how_many = f"more than {MOST_SEEDS} seeds"
         needs.append(f"{points} point{'s' if points > 1 else ''} need{'' if points > 1 else 's'} {how_many}")
-    now = "one seed decides no claim"
+    now = "one seed cannot decide a claim"
     if seeds >= MIN_SEEDS:
-        now = f"{seeds} seeds see a difference of {100 * detectable(spread, seeds):.1f} points in some 80 % of cases"
+        difference = f"a difference of {100 * detectable(spread, seeds):.1f} points"
+        now = f"{seeds} seeds detect {difference} in about {100 * POWER:.0f} % of cases"
     return f"power: {now}; {', '.join(needs)} ({spread.measured})"

@@ -1,7 +1,7 @@
-"""What others published, beside what was measured here: only where encoder, depth, bits, task and metric agree.
+"""Compare published scores with those measured here, if encoder, depth, bits, task and metric agree.
 
-The figures are package data (``published/scores.csv``), each with its source and how sure it is: ``read`` in a
-source, ``derived`` by arithmetic from what was read, or ``recalled`` from memory and unverified. A recalled figure is
+The published scores are package data (``published/scores.csv``), each with its source and status: ``read`` in the
+source, ``derived`` by arithmetic from what was read, or ``recalled`` from memory and unverified. A recalled score is
 never shown without that word.
 """
 
@@ -17,7 +17,7 @@ from xtc_study.analysis.glue_average import average_of, glue_averages
 from xtc_study.share import Share
 
 ENCODER = "bert-base-uncased"
-"""Every published figure is of this encoder, or of one made from it."""
+"""The encoder of every published score, or the one it was made from."""
 DEPTH = 12
 AVERAGE = "GLUE average"
 TEACHER = "BERT-base teacher"
@@ -26,37 +26,44 @@ COLUMNS = ("arm", "task", "split", "metric", "measured", "published", "origin", 
 
 @cache
 def published_scores() -> pd.DataFrame:
-    """Every published score: origin, model, layers, weight_bits, activation_bits, augmented (yes, no, or empty where
-    not known), task, split, metric, value (points), size_mb (as published; NaN where not), status, source, note.
+    """Return every published score.
+
+    Columns: origin, model, layers, weight_bits, activation_bits, augmented (yes, no, or empty if not known), task,
+    split, metric, value (points), size_mb (as published; NaN if not), status, source, note.
     """
     return _read("scores.csv")
 
 
 def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row an arm and published figure that can be set beside it, with the columns ``COLUMNS``; scores in points.
+    """Return one row per arm and published score that it can be compared with. Columns ``COLUMNS``; scores in points.
 
-    Comparable is a run of BERT-base, started from a whole teacher and not narrowed, with the whole vocabulary and the
-    figure's depth, bits, task, split and metric; its word table has the bits of its other weights, as in every
-    published model. The nine-column average is compared where all nine columns are there. Augmentation, learning rate
-    and epochs may differ, and so may the pooler, the small tables and the products of attention, on which the
-    published models differ among themselves; ``note`` has what is known of the published run.
+    A run is comparable if it is of BERT-base, started from a whole teacher, is not narrowed, has the whole vocabulary
+    and the published depth, bits, task, split and metric, and its word table has the bits of its other weights, as in
+    every published model. The nine-column average is compared if all nine columns are measured. Augmentation,
+    learning rate and epochs may differ, and so may the pooler, the small tables and the products of attention, in
+    which the published models differ among themselves; ``note`` gives what is known of the published run.
     """
-    table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
+    # Runs of the shape that was published.
+    same_table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
     whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")
-    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole & table]
-    theirs = published_scores()
+    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole & same_table]
+    published = published_scores()
+
     rows = []
-    for arm, of_arm in ours.groupby("arm", sort=False):
-        first = of_arm.iloc[0]
-        recipe = theirs[
-            (theirs["layers"] == _depth(first["layers"]))
-            & (theirs["weight_bits"] == first["weight_bits"])
-            & (theirs["activation_bits"] == first["activation_bits"])
-            & (theirs["model"] != TEACHER)
+    for arm, arm_rows in ours.groupby("arm", sort=False):
+        # Published scores of this arm's depth and bits.
+        first = arm_rows.iloc[0]
+        candidates = published[
+            (published["layers"] == _depth(first["layers"]))
+            & (published["weight_bits"] == first["weight_bits"])
+            & (published["activation_bits"] == first["activation_bits"])
+            & (published["model"] != TEACHER)
         ]
-        measured = of_arm.groupby(["task", "split", "metric"])["value"].mean()
+        measured = arm_rows.groupby(["task", "split", "metric"])["value"].mean()
         average = average_of(frame, str(arm))
-        for figure in recipe.itertuples():
+
+        # One row for each of them on a measured task, split and metric.
+        for figure in candidates.itertuples():
             if figure.task == AVERAGE:
                 value = average
             else:
@@ -81,26 +88,26 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def why_not_comparable(frame: pd.DataFrame) -> str:
-    """Why no published figure stands beside these runs; empty where some does."""
+    """Return why no published score can be compared with these runs; empty if one can."""
     if frame.empty:
-        return "No run is done yet, so there is nothing to set beside the published figures."
+        return "No run is done yet, so there is nothing to compare with published scores."
     if not beside_measured(frame).empty:
         return ""
     encoders = frame.loc[~_is_bert_base(frame["model"]), "model"].unique()
     if len(encoders):
         return (
-            f"The published figures are of {ENCODER} on GLUE; these runs are of {', '.join(map(str, encoders))}, so "
-            "no figure can be set beside them."
+            f"The published scores are of {ENCODER} on GLUE; these runs are of {', '.join(map(str, encoders))}, so "
+            "the two cannot be compared."
         )
     tasks = sorted(set(published_scores()["task"]) - {AVERAGE})
     if not set(frame["task"]) & set(tasks):
-        return f"Of these tasks no figure is published; there are figures of {', '.join(tasks)}."
+        return f"No published score is of these tasks; the scores collected here are of {', '.join(tasks)}."
     if glue_averages(frame).empty:
         return (
-            "No figure that could be read has these depths and bits on these tasks, and the nine-column average needs "
-            "all eight tasks."
+            "None of the published scores collected here has these depths and bits on these tasks, and the "
+            "nine-column average needs all eight tasks."
         )
-    return "No figure that could be read has these depths and bits."
+    return "None of the published scores collected here has these depths and bits."
 
 
 def _is_bert_base(models: pd.Series) -> pd.Series:
@@ -108,7 +115,7 @@ def _is_bert_base(models: pd.Series) -> pd.Series:
 
 
 def _depth(layers: str) -> int:
-    """Layers of a student of BERT-base, from ``collect.compact_layers``."""
+    """Return the number of layers of a student of BERT-base, from ``collect.compact_layers``."""
     if layers == "all":
         return DEPTH
     if "/" in layers:

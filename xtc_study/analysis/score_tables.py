@@ -1,4 +1,4 @@
-"""The tables of a study in numbers: one row an arm, one an arm and task, one a planned run."""
+"""The tables of a study as numbers: by arm, by arm and task, and by planned run."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ TASK_COLUMNS = ("task", "split", "metric", "arm", "score", "score_low", "score_h
 def arm_table(
     frame: pd.DataFrame, reference: str, differences: Mapping[str, Difference] | None = None
 ) -> pd.DataFrame:
-    """One row an arm, the reference first.
+    """Return one row per arm, the reference first.
 
-    Columns: arm; ``score``, ``score_low``, ``score_high`` (mean over tasks and splits of the primary metric, and
-    that of the lowest and of the highest seed; scale of the metric); ``difference``, ``difference_low``,
-    ``difference_high``
-    (arm minus reference, from ``analysis.compare.differences``); ``p_adjusted`` (two-sided p-value of no difference,
-    adjusted by Holm over the arms of the table); ``seeds`` (those with every task done);
-    ``tasks`` and ``tasks_expected`` (task and split pairs); ``size_bytes``, ``size_bytes_paper``,
-    ``teacher_size_bytes`` (means over runs), ``ratio`` (teacher's bytes over the arm's real bytes) and ``teacher``
-    (the mean of its teachers over the seeds and tasks of ``score``; scale of the metric).
+    Scores are in the metric's scale. Columns:
 
-    An arm that lacks a task that another arm has shows no score: a mean over other tasks cannot be compared.
+    - arm
+    - ``score``, ``score_low``, ``score_high``: the primary metric's mean over tasks and splits, of all seeds, of the
+      lowest and of the highest seed
+    - ``difference``, ``difference_low``, ``difference_high``: arm minus reference (``analysis.compare.differences``)
+    - ``p_adjusted``: two-sided p-value of no difference, adjusted by Holm over the arms of the table
+    - ``seeds``: those with every task done
+    - ``tasks`` and ``tasks_expected``: number of (task, split) pairs
+    - ``size_bytes``, ``size_bytes_paper``, ``teacher_size_bytes``: means over runs
+    - ``ratio``: the teacher's bytes over the arm's real bytes
+    - ``teacher``: the mean score of its teachers over the seeds and tasks of ``score``
+
+    An arm that lacks a task of another arm has no score: means over different tasks cannot be compared.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study.
         reference: the arm of the first row.
-        differences: by arm; an arm without one shows none.
+        differences: by arm; an arm without an entry has no difference.
     """
     differences = differences or {}
     p_values = holm([p_no_difference(difference) for difference in differences.values()])
@@ -47,25 +51,25 @@ def arm_table(
     for arm in arms_in_order(frame, reference):
         runs = primary[primary["arm"] == arm]
 
-        # Only seeds with every task count: a mean over fewer tasks is of something else.
+        # Only seeds with every task count: a mean over fewer tasks measures something else.
         cells = runs.pivot_table(index="seed", columns=["task", "split"], values="value")
         complete = cells.dropna() if cells.shape[1] == expected else cells.iloc[:0]
-        of_seeds = complete.mean(axis=1)
+        seed_means = complete.mean(axis=1)
 
-        # A run has a row a task and split, and its file is counted once.
+        # A run has one row per task and split, but its file is counted once.
         sizes = runs.drop_duplicates("run_id")[["size_bytes", "size_bytes_paper", "teacher_size_bytes"]].mean()
         difference = differences.get(arm)
         rows.append(
             {
                 "arm": arm,
-                "score": of_seeds.mean(),
-                "score_low": of_seeds.min(),
-                "score_high": of_seeds.max(),
+                "score": seed_means.mean(),
+                "score_low": seed_means.min(),
+                "score_high": seed_means.max(),
                 "difference": difference.mean if difference else float("nan"),
                 "difference_low": difference.low if difference else float("nan"),
                 "difference_high": difference.high if difference else float("nan"),
                 "p_adjusted": adjusted.get(arm, float("nan")),
-                "seeds": len(of_seeds),
+                "seeds": len(seed_means),
                 "tasks": cells.shape[1],
                 "tasks_expected": expected,
                 **sizes,
@@ -77,9 +81,14 @@ def arm_table(
 
 
 def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """One row an arm, task and split with the primary metric: mean, lowest and highest seed, and the teacher's mean.
+    """Return one row per task, split and arm with the primary metric, the reference first in each task.
 
-    Columns: task, split, metric, arm, score, score_low, score_high, teacher, seeds; the reference first in each task.
+    Columns: task, split, metric, arm, score, score_low, score_high (mean, lowest and highest seed), teacher (the
+    teachers' mean score), seeds.
+
+    Args:
+        frame: rows of ``analysis.collect.collect``, of one study.
+        reference: the arm of the first row of each task.
     """
     rows = []
     for (task, split, metric), of_task in frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False):
@@ -102,14 +111,15 @@ def task_table(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def run_table(states: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str]) -> pd.DataFrame:
-    """One row a planned run, done or not.
+    """Return one row per planned run, done or not.
 
-    Columns: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started.
+    Columns: run_id, arm, task, seed, state, score, teacher, size_bytes, duration_s, started. The score is the primary
+    metric of a run's first split.
 
     Args:
         states: ``analysis.collect.states``.
-        frame: ``analysis.collect.collect`` of the same runs; the score is the primary metric of a run's first split.
-        stale: run ids that ``analysis.stale`` names; their state says so.
+        frame: ``analysis.collect.collect`` of the same runs.
+        stale: by run id, what ``analysis.stale`` returned; these runs get the state ``stale``.
     """
     columns = ["run_id", "value", "teacher_value", "size_bytes", "duration_s", "started"]
     scores = frame.loc[frame["is_primary"], columns].drop_duplicates("run_id")
@@ -119,6 +129,6 @@ def run_table(states: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str, str
 
 
 def arms_in_order(frame: pd.DataFrame, reference: str) -> list[str]:
-    """The arms as they first occur, the reference moved to the first place."""
+    """Return the arms in order of appearance, with the reference moved to the front."""
     arms = [str(arm) for arm in frame["arm"].unique()]
     return sorted(arms, key=lambda arm: arm != reference)

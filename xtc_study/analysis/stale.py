@@ -1,4 +1,4 @@
-"""Done runs that another version of the method or of the recipe made than today's code is."""
+"""Find done runs that were made by another version of the method or of the recipe than the current one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from xtc_study.recipe import VERSION
 
 
 def stale_runs(frame: pd.DataFrame, method: int = METHOD_VERSION, recipe: int = VERSION) -> dict[str, str]:
-    """By run id, in words, which version of the method or of the recipe made a run that is not today's.
+    """Return, by run id, which versions of the method or recipe differ from the current ones, in words.
 
-    A stale run still counts: its id is of the same recipe. But today's code would give other numbers, so it
-    is shown. The commit of a run does not show that, for most commits change no number; provenance lists it.
+    A stale run still counts, because its recipe is the same. But the current code would give other numbers, so it is
+    marked. The commit of a run does not show this, because most commits change no number; provenance lists it.
 
     Args:
         frame: rows of ``analysis.collect.collect``.
-        method: the method's version in today's code.
-        recipe: the recipe's version in today's code.
+        method: the current version of the method.
+        recipe: the current version of the recipe.
     """
-    found = {}
+    stale = {}
     for run in frame.drop_duplicates("run_id").itertuples():
         differs = [
             f"{what} version {then}, now {now}"
@@ -27,5 +27,5 @@ def stale_runs(frame: pd.DataFrame, method: int = METHOD_VERSION, recipe: int = 
             if then != now
         ]
         if differs:
-            found[str(run.run_id)] = "; ".join(differs)
-    return found
+            stale[str(run.run_id)] = "; ".join(differs)
+    return stale

@@ -1,4 +1,4 @@
-"""The teachers of a frame, each counted once: a teacher has a row in every run that learned from it."""
+"""Scores and sizes of the teachers in a frame, each counted once: a teacher appears in every run of its students."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pandas as pd
 
 
 def teachers_score(primary: pd.DataFrame) -> float:
-    """The teachers' mean score, each counted once: over seeds, then over tasks and splits, as an arm's score is.
+    """Return the teachers' mean score: over seeds, then over tasks and splits, like an arm's score.
 
-    NaN where a task has none: a mean over other tasks is no arm's to compare with.
+    NaN if a task has no teacher: a mean over the other tasks could not be compared with an arm's score.
 
     Args:
         primary: rows of ``analysis.collect.collect`` of the primary metric.
@@ -18,7 +18,7 @@ def teachers_score(primary: pd.DataFrame) -> float:
 
 
 def teachers_size(primary: pd.DataFrame) -> float:
-    """The mean bytes of the teachers' files, each counted once: over seeds, then over tasks."""
+    """Return the mean size of the teachers' files in bytes: over seeds, then over tasks."""
     each = _once(primary, ["task", "seed", "teacher_size_bytes"])
     return float(each.groupby("task")["teacher_size_bytes"].mean().mean())
 

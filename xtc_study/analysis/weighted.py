@@ -1,9 +1,9 @@
-"""The metrics of ``xtc_study.tasks.metrics`` on many weightings of the same examples at once.
+"""Compute the metrics of ``xtc_study.tasks.metrics`` for many weightings of the same examples at once.
 
-A bootstrap resample is a whole-number weight for each example, so a metric that is a function of weighted sums
-(confusion cells, moments, ranks) needs one matrix product for all resamples instead of one call each.
+A bootstrap resample is an integer weight for each example, so a metric that is a function of weighted sums
+(confusion cells, moments, ranks) needs one matrix product for all resamples instead of one call for each.
 Every function takes weights (resamples, examples), labels (examples,) and predictions (seeds, examples), and
-returns (resamples, seeds). A weight of 2 counts as the example written down twice.
+returns (resamples, seeds). An example of weight 2 counts twice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,17 @@ from xtc_study.tasks.metric_names import class_of
 Array = npt.NDArray[np.float64]
 
 _ROUNDING = 1e-12
-"""A variance below this share of its own terms is their rounding error, so the values are constant."""
+"""A variance below this share of its own terms is rounding error, so the values are constant."""
 
 
 def weighted_scores(metric: str, weights: Array, labels: Array, predictions: Array) -> Array:
-    """The metric for each resample and seed: (resamples, seeds).
+    """Return the metric for each resample and seed: (resamples, seeds).
+
+    Args:
+        metric: a name of ``WEIGHTED_METRICS``, or ``f1_of:ID:NAME``.
+        weights: (resamples, examples), how often each example counts.
+        labels: (examples,).
+        predictions: (seeds, examples).
 
     Raises:
         ValueError: unknown metric, values that are not finite, or f1 on labels other than 0 and 1.
@@ -61,7 +67,7 @@ def _f1_terms(weights: Array, labels: Array, predictions: Array, value: float) -
 
 
 def _macro_f1(weights: Array, labels: Array, predictions: Array) -> Array:
-    """The mean over the classes that a resample's labels or predictions have, as in scikit-learn."""
+    """The mean F1 over the classes that occur in a resample's labels or predictions, as in scikit-learn."""
     total = np.zeros((len(weights), len(predictions)))
     classes = np.zeros_like(total)
     for value in np.union1d(labels, predictions):
@@ -119,11 +125,11 @@ def _spearman(weights: Array, labels: Array, predictions: Array) -> Array:
 
 
 def _centred_ranks(weights: Array, values: Array) -> Array:
-    """Mid-ranks of ``values`` (examples,) among the weighted examples, minus their mean: (resamples, examples).
+    """Return the mid-ranks of ``values`` (examples,) among the weighted examples, minus their mean.
 
-    The copies of a value fill the places after all smaller ones, so its mid-rank is the weight before it plus
-    half of (its weight + 1); the mean rank is half of (total + 1). No resample is sorted. All terms are halves of
-    whole numbers, so a constant resample gives exactly 0.
+    The result is (resamples, examples). The copies of a value take the ranks after all smaller values, so its
+    mid-rank is the weight before it plus half of (its weight + 1); the mean rank is half of (total + 1). No resample
+    is sorted. All terms are halves of integers, so a constant resample gives exactly 0.
     """
     order = np.argsort(values, kind="stable")
     distinct, group = np.unique(values, return_inverse=True)

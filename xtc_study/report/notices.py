@@ -1,4 +1,4 @@
-"""What a study's scores do not show by themselves: runs with one answer for every row, and texts that were cut."""
+"""Warnings that the scores alone do not give: runs that predict one class for every row, and texts that were cut."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xtc_study.tasks.lengths import MOST_CUT
 
 
 def notices_of(frame: pd.DataFrame) -> list[str]:
-    """A sentence each, for a page's limits.
+    """Return one sentence per warning, for a page's limits.
 
     Args:
         frame: rows of ``analysis.collect.collect``.
@@ -18,28 +18,29 @@ def notices_of(frame: pd.DataFrame) -> list[str]:
 
 
 def _one_answer(primary: pd.DataFrame) -> list[str]:
-    found = []
-    blind = primary[primary["one_answer"].notna()]
-    for (task, split, answer), rows in blind.groupby(["task", "split", "one_answer"], sort=False):
+    notices = []
+    constant = primary[primary["one_answer"].notna()]
+    for (task, split, answer), rows in constant.groupby(["task", "split", "one_answer"], sort=False):
         arms = []
-        for arm, of_arm in rows.groupby("arm", sort=False):
-            seeds = sorted(of_arm["seed"])
+        for arm, arm_rows in rows.groupby("arm", sort=False):
+            seeds = sorted(arm_rows["seed"])
             arms.append(f"{arm} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})")
-        found.append(
-            f"One answer for every row of {task} {split}, {str(answer)!r}: {', '.join(arms)}. Such a model tells no "
-            "two texts apart: its Matthews correlation, or its correlation with the labels, is 0, whatever the score."
+        notices.append(
+            f"These runs predict {str(answer)!r} for every row of {task} {split}: {', '.join(arms)}. Such a model "
+            "cannot tell any two texts apart: its Matthews correlation, or its correlation with the labels, is 0, "
+            "whatever its score."
         )
-    return found
+    return notices
 
 
 def _cut(primary: pd.DataFrame) -> list[str]:
-    found = []
+    notices = []
     cut = primary.assign(share=primary["rows_cut"].astype("float64") / primary["n_examples"])
     for (task, split, length), rows in cut[cut["share"] > MOST_CUT].groupby(
         ["task", "split", "max_length"], sort=False
     ):
-        found.append(
-            f"{rows['share'].max():.0%} of the rows of {task} {split} are longer than max_length={length} tokens "
-            "and were read in part."
+        notices.append(
+            f"{rows['share'].max():.0%} of the rows of {task} {split} are longer than max_length={length} tokens and "
+            "were cut to that length."
         )
-    return found
+    return notices

@@ -1,4 +1,4 @@
-"""Where a study's numbers come from: devices, precision, code, packages, dates and hours."""
+"""The provenance of a study's numbers: devices, precision, code, packages, dates and hours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def provenance_of(frame: pd.DataFrame) -> dict[str, str]:
-    """Where the numbers come from, every distinct value listed: devices, precision, dates, hours, package versions.
+    """Return every distinct device, precision, model, seed, date, version and package of the runs, by heading.
 
     Args:
         frame: rows of ``analysis.collect.collect``.

@@ -1,4 +1,4 @@
-"""What a report's runs are of: the line below its title, which tells two reports of one profile apart."""
+"""The scope of a report's runs: tasks, seeds, encoders and epochs, as the line below its title."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from xtc_study.studies import PlannedRun
 
 @dataclass(frozen=True)
 class Scope:
-    """Every distinct value among the planned runs, in the order planned; numbers sorted."""
+    """Every distinct value among the planned runs: text in the order planned, numbers sorted."""
 
     tasks: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     models: tuple[str, ...] = ()
     epochs: tuple[float, ...] = ()
-    """How long students are trained (``student_epochs``)."""
+    """Epochs that students are trained (``student_epochs``)."""
 
     @property
     def text(self) -> str:
@@ -36,16 +36,17 @@ class Scope:
 
     @property
     def short(self) -> str:
-        """Its tasks, for a heading: all where they are few, else their number."""
+        """The tasks for a heading: all of them if fewer than five, else their number."""
         return ", ".join(self.tasks) if len(self.tasks) < 5 else f"{len(self.tasks)} tasks"
 
 
 def student_epochs(recipe: Recipe) -> float:
-    """Epochs from the fine-tuned teacher to the student: its reduction, if it has one, and its low-bit training."""
+    """Return the epochs from the fine-tuned teacher to the student: reduction, if any, and low-bit training."""
     return sum({step.phase: step.epochs for step in chain(recipe)[1:]}.values())
 
 
 def scope_of(planned: Sequence[PlannedRun]) -> Scope:
+    """Return the scope of these runs."""
     recipes = [run.recipe for run in planned]
     return Scope(
         tasks=tuple(dict.fromkeys(recipe.task for recipe in recipes)),
@@ -56,7 +57,7 @@ def scope_of(planned: Sequence[PlannedRun]) -> Scope:
 
 
 def scope_together(scopes: Sequence[Scope]) -> Scope:
-    """Of several studies."""
+    """Return the union of the scopes of several studies."""
     return Scope(
         tasks=tuple(dict.fromkeys(task for scope in scopes for task in scope.tasks)),
         seeds=tuple(sorted({seed for scope in scopes for seed in scope.seeds})),

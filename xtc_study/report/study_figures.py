@@ -1,4 +1,4 @@
-"""The figures of a study's page, each with a caption and a description made of what it shows."""
+"""The figures of a study's page, each with a caption and an alt text computed from what it shows."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def differences_figure(found: Mapping[str, Difference], reference: str, claims: 
     return drawing(
         differences_by_arm(found, reference, claims, title=title),
         "differences",
-        "The differences",
+        "Differences",
         f"{title}, in points, with 95 % intervals. {differences_words(found)}",
         f"{differences_finding(found)} Dot: mean over tasks and seeds. Line: 95 % interval.",
     )
@@ -98,7 +98,7 @@ def seeds_figure(
         seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
         "seeds",
         "Every seed, task by task",
-        f"Score of each seed by arm, one panel a task: {_panels(frame)}. {finding}".strip(),
+        f"Score of each seed by arm, one panel per task: {_panels(frame)}. {finding}".strip(),
         f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.".strip(),
     )
 
@@ -112,40 +112,41 @@ def factors_figure(frame: pd.DataFrame, arms: Sequence[Arm]) -> Drawing:
     """
     every = factors(arms)
     varied = with_scores(every, frame, MAX_LINES)
-    left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in varied) else ""
+    left_out = f" A panel shows at most {MAX_LINES} lines." if any(len(f.lines) == MAX_LINES for f in varied) else ""
     return drawing(
         one_at_a_time(frame, varied or every, title="One factor at a time"),
         "factors",
         "One factor at a time",
-        f"Score by level of each factor while the others stay as they are: {levels_words(varied)}.",
-        f"Arms on one line differ in nothing but what that panel's factor sets ({fields_words(varied)}). Small "
-        "marks are seeds, large ones their mean; score is the mean over tasks, in points; a line is "
-        f"broken where a level has no score.{left_out}",
+        f"Score by level of each factor while the other factors are fixed: {levels_words(varied)}.",
+        f"Arms on one line differ only in what that panel's factor sets ({fields_words(varied)}). Small marks: "
+        "seeds. Large marks: their mean. The score is the mean over tasks, in points. A line is broken where a "
+        f"level has no score.{left_out}",
     )
 
 
-def differences_words(found: Mapping[str, Difference]) -> str:
-    """Every difference that the figure shows: ``1-bit −3.11 (−5.33 to −1.28); 2-bit ...``."""  # noqa: RUF002
-    each = [f"{arm} {points(d.mean)} ({points(d.low)} to {points(d.high)})" for arm, d in found.items()]
+def differences_words(differences: Mapping[str, Difference]) -> str:
+    """Return every difference in words: ``1-bit −3.11 (−5.33 to −1.28); 2-bit ...``."""  # noqa: RUF002
+    each = [f"{arm} {points(d.mean)} ({points(d.low)} to {points(d.high)})" for arm, d in differences.items()]
     return "; ".join(each) + "."
 
 
-def differences_finding(found: Mapping[str, Difference]) -> str:
-    """The ends of what the figure shows, in a sentence."""
-    if not found:
+def differences_finding(differences: Mapping[str, Difference]) -> str:
+    """Return the lowest and the highest difference as a sentence."""
+    if not differences:
         return ""
-    low, high = (pick(found, key=lambda arm: found[arm].mean) for pick in (min, max))
+    low, high = (pick(differences, key=lambda arm: differences[arm].mean) for pick in (min, max))
     if low == high:
-        return f"{low}: {points(found[low].mean)} points."
-    return f"From {low}, {points(found[low].mean)} points, to {high}, {points(found[high].mean)}."
+        return f"{low}: {points(differences[low].mean)} points."
+    return f"From {low}, {points(differences[low].mean)} points, to {high}, {points(differences[high].mean)}."
 
 
 def levels_words(varied: Sequence[Factor]) -> str:
+    """Return the levels of each factor in words: ``depth (6 layers, 3 layers); weights (8-bit, 1-bit)``."""
     return "; ".join(f"{factor.name} ({', '.join(factor.levels)})" for factor in varied)
 
 
 def fields_words(varied: Sequence[Factor]) -> str:
-    """``depth: layers; weights: weight_bits``: a level may set several fields, so that more than one thing changes."""
+    """Return the recipe fields that each factor sets, one or several: ``depth: layers; weights: weight_bits``."""
     return "; ".join(f"{factor.name}: {', '.join(factor.fields)}" for factor in varied)
 
 

@@ -22,7 +22,7 @@ def test_means_and_intervals_are_in_points_in_the_order_given() -> None:
     assert panel.get_legend() is None and panel.yaxis_inverted()
 
 
-def test_margins_are_drawn_on_the_side_that_the_claim_is_about() -> None:
+def test_margins_have_the_sign_of_their_claim() -> None:
     claims = [
         claim("equivalent", "2-bit", "32-bit", 0.01),
         claim("higher", "1-bit", "32-bit", 0.02),
@@ -34,6 +34,6 @@ def test_margins_are_drawn_on_the_side_that_the_claim_is_about() -> None:
     assert dashes == [[-1.0, -1.0], [2.0, 2.0], []] and panel.get_legend() is not None
 
 
-def test_without_a_difference_the_figure_says_what_is_missing() -> None:
+def test_without_differences_the_figure_names_what_is_missing() -> None:
     figure = differences_by_arm({}, "32-bit", title="t")
     assert not figure.axes and "a seed that 32-bit and another arm have done" in str(figure.get_label())

@@ -18,8 +18,8 @@ COLUMNS = ["arm", "seed", "task", "split", "value", "is_primary"]
 LAYERS = {f"{layers} layers": {"layers": layers} for layers in (6, 4, 2, 1)}
 
 
-def test_levels_without_scores_are_left_out_and_lines_break_where_one_is_missing() -> None:
-    """Of nine cells: nothing at 2 layers, and of the 2-bit line not the middle."""
+def test_levels_without_scores_are_left_out_and_lines_break_at_gaps() -> None:
+    """Of nine cells, three lack a score: all at 2 layers, and the middle one of the 2-bit line."""
     arms = [f"{layers} layers, {bits}-bit" for layers in (6, 4, 1) for bits in (8, 2, 1)]
     grid_arms = grid({"layers": LAYERS, "bits": {f"{bits}-bit": {"weight_bits": bits} for bits in (8, 2, 1)}})
     done = [arm for arm in arms if arm != "4 layers, 2-bit"]
@@ -30,13 +30,13 @@ def test_levels_without_scores_are_left_out_and_lines_break_where_one_is_missing
     assert drawn["8-bit"] == [50, 50, 50] and drawn["2-bit"] == pytest.approx([50, np.nan, 50], nan_ok=True)
     figure = one_at_a_time(scores[:1], factors(grid_arms), title="t")
     assert not figure.axes and str(figure.get_label()).startswith(
-        "A line needs two levels that are done on every task, in arms that differ in nothing else: "
-        "of layers there is 6 layers; of bits there is 8-bit."
+        "A line needs two levels that are done on every task, in arms that differ in nothing else. "
+        "Done so far: layers: 6 layers; bits: 8-bit."
     )
-    assert "of bits there is none" in str(one_at_a_time(scores[:0], factors(grid_arms), title="t").get_label())
+    assert "bits: none" in str(one_at_a_time(scores[:0], factors(grid_arms), title="t").get_label())
 
 
-def test_many_long_levels_stand_slanted_and_do_not_repeat_the_factor_s_name() -> None:
+def test_long_level_names_are_slanted_and_omit_the_factor_name() -> None:
     arms = grid({"rate": {f"rate {name}": {"learning_rate": name} for name in ("a" * 12, "b" * 12, "c" * 12)}})
     scores = pd.DataFrame([(arm.name, 0, "t", "dev", 0.5, True) for arm in arms], columns=COLUMNS)
     (panel,) = one_at_a_time(scores, factors(arms), title="t").axes
@@ -45,7 +45,7 @@ def test_many_long_levels_stand_slanted_and_do_not_repeat_the_factor_s_name() ->
     assert {label.get_rotation() for label in labels} == {35}
 
 
-def test_the_figure_has_a_panel_a_factor_and_a_mean_at_every_level(tmp_path: Path) -> None:
+def test_each_factor_has_a_panel_with_a_mean_at_every_level(tmp_path: Path) -> None:
     planned = grid_plan()
     for run in planned:
         make_done_run(tmp_path, run, 0.9)
@@ -61,7 +61,7 @@ def test_the_figure_has_a_panel_a_factor_and_a_mean_at_every_level(tmp_path: Pat
     assert "No two arms" in str(one_at_a_time(frame, [], title="t").get_label())
 
 
-def test_no_two_lines_of_a_panel_look_alike() -> None:
+def test_the_lines_of_a_panel_all_look_different() -> None:
     assert len(set(itertools.islice(looks(), MAX_LINES))) == MAX_LINES
 
 

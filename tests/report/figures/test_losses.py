@@ -27,6 +27,6 @@ def test_a_loss_of_zero_gets_a_linear_scale() -> None:
     assert loss_curves(curve().assign(value=0.0), title="t").axes[0].get_yscale() == "linear"
 
 
-def test_the_finding_is_a_sentence_with_the_numbers() -> None:
+def test_the_finding_names_the_first_and_last_value() -> None:
     assert loss_finding(curve()[:2]) == "From the first to the last recorded step: task 0.1 to 0.05."
     assert loss_finding(curve()[:0]) == "Nothing was recorded."

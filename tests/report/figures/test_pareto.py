@@ -9,7 +9,7 @@ from fabricate_report import BAD, BIG, ONE
 from xtc_study.report.figures.pareto import score_against_cost
 
 
-def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> None:
+def test_every_point_has_a_mark_and_milliseconds_have_a_second_panel() -> None:
     figure, marks = score_against_cost([ONE, BIG, BAD], title="t")
     assert len(figure.axes) == 1 and len(marks) == 3
     assert marks["mark-a0"].text == "Bits <1>, 1-bit: 90.0 points (seeds from 88.0 to 92.0), 70 kB"
@@ -31,7 +31,7 @@ def test_every_point_is_a_mark_and_milliseconds_get_a_panel_of_their_own() -> No
         assert not figure.axes and not marks and "No arm is done on every task" in str(figure.get_label())
 
 
-def test_a_point_just_below_another_has_no_name_beside_it() -> None:
+def test_a_point_just_below_another_has_no_label() -> None:
     close = replace(
         BIG, arm="8-bit, other", score=BIG.score - 0.005, size_bytes=BIG.size_bytes - 30, runs=frozenset({"z"})
     )
@@ -40,8 +40,8 @@ def test_a_point_just_below_another_has_no_name_beside_it() -> None:
     assert len(marks) == 3
 
 
-def test_the_axis_of_scores_ends_where_scores_end() -> None:
-    """Scores of 99.5, 98.5 and 80 would give an end of 109.25, and 1 and 3 one of -1."""
+def test_the_score_axis_stays_within_possible_scores() -> None:
+    """Without a limit, scores of 99.5, 98.5 and 80 would end the axis at 109.25, and scores of 1 and 3 at -1."""
     high = [replace(ONE, score=0.995), replace(BIG, score=0.985), replace(BAD, score=0.8)]
     high = [replace(point, low=point.score, high=point.score) for point in high]
     (panel,) = score_against_cost(high, title="t")[0].axes

@@ -20,7 +20,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return collect(runs, planned)
 
 
-def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
+def test_every_seed_is_a_dot_in_the_panel_of_its_task(frame: pd.DataFrame) -> None:
     figure = seeds_by_arm(frame, "$32<bit", title="Does it hold?", chance={(TASKS[0], "dev"): 0.5})
     assert [panel.get_title(loc="left") for panel in figure.axes] == list(TASKS)
     primary = frame[frame["is_primary"]]
@@ -37,8 +37,8 @@ def test_every_seed_is_a_dot_in_its_task_s_panel(frame: pd.DataFrame) -> None:
     assert any(text.get_text().startswith("teacher\n9") for text in figure.axes[1].texts)
 
 
-def test_the_teacher_s_line_counts_each_teacher_once_where_an_arm_is_half_done(frame: pd.DataFrame) -> None:
-    """Teachers of three seeds score 90, 96 and 96: 94. By rows the first weighs double."""
+def test_the_teacher_line_counts_each_teacher_once(frame: pd.DataFrame) -> None:
+    """Teachers of three seeds score 90, 96 and 96, whose mean is 94. Counted by rows, the first would weigh double."""
     teachers = frame["seed"].map({0: 0.9, 1: 0.96, 2: 0.96})
     half = frame.assign(teacher_value=teachers)[(frame["arm"] == "1-bit") | (frame["seed"] == 0)]
     for panel in seeds_by_arm(half, "1-bit", title="t").axes:
@@ -52,7 +52,7 @@ def test_labels_below_zero_have_a_true_minus(frame: pd.DataFrame) -> None:
     assert [text.get_text() for text in panel.texts] == ["teacher\n\N{MINUS SIGN}4.9"]
 
 
-def test_teachers_of_several_depths_are_each_drawn_at_their_arms(frame: pd.DataFrame) -> None:
+def test_teachers_of_several_depths_are_drawn_at_their_arms(frame: pd.DataFrame) -> None:
     shallow = frame["arm"] == "1-bit"
     other = frame.assign(
         teacher_layers=frame["teacher_layers"].mask(shallow, "1/2"),
@@ -72,22 +72,22 @@ def test_chance_close_to_the_scores_is_a_line(frame: pd.DataFrame) -> None:
     assert len(with_line.axes[0].lines) == len(without.axes[0].lines) + 1
 
 
-def test_one_seed_has_no_interval_and_nothing_is_no_figure(frame: pd.DataFrame) -> None:
+def test_one_seed_has_no_interval_and_an_empty_frame_no_panel(frame: pd.DataFrame) -> None:
     one = seeds_by_arm(frame[frame["seed"] == 0], "1-bit", title="t")
     assert all(len(line.get_xdata()) == 1 or line.get_linestyle() == "--" for line in one.axes[0].lines)
     nothing = seeds_by_arm(frame[:0], "1-bit", title="t")
     assert not nothing.axes and "No run of this study is done yet" in str(nothing.get_label())
 
 
-def test_the_finding_is_a_sentence_with_the_number(frame: pd.DataFrame) -> None:
+def test_the_finding_names_the_largest_loss(frame: pd.DataFrame) -> None:
     primary = frame[frame["is_primary"]]
     gaps = 100 * (primary["teacher_value"] - primary["value"])
     worst = gaps.groupby([primary["task"], primary["arm"]]).mean()
     task, arm = worst.idxmax()
     assert seeds_finding(frame) == (
-        f"The largest loss against the teacher is that of {arm} on {task}: {worst.max():.1f} points."
+        f"The largest loss against the teacher is {worst.max():.1f} points ({arm} on {task})."
     )
-    assert seeds_finding(frame.assign(value=1.0, teacher_value=0.5)).startswith("No arm is below")
+    assert seeds_finding(frame.assign(value=1.0, teacher_value=0.5)).startswith("No arm scores below")
     assert seeds_finding(frame.assign(teacher_value=float("nan"))) == ""
 
 
@@ -98,7 +98,7 @@ def test_many_arms_get_a_wider_panel_and_slanted_names(frame: pd.DataFrame) -> N
     assert figure.get_figwidth() > seeds_by_arm(frame, "1-bit", title="t").get_figwidth()
 
 
-def test_no_axis_of_scores_passes_100_or_falls_below_what_scores_can_be(frame: pd.DataFrame) -> None:
+def test_the_score_axis_stays_within_possible_scores(frame: pd.DataFrame) -> None:
     half = frame[(frame["task"] == TASKS[0]) | (frame["arm"] == "1-bit")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a layout that collapses

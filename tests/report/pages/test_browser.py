@@ -1,4 +1,4 @@
-"""The pages as a reader meets them: headless Chromium, from file://."""
+"""The pages in a browser: headless Chromium, from file://."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ PAGES = ("index.html", "study-bits.html", "study-grid.html", "study-empty.html",
 
 @contextmanager
 def opened(browser: Any, path: Path, **context: Any) -> Iterator[Any]:
-    """The page, loaded; on leaving, it must have asked for nothing but itself and complained of nothing."""
+    """Open the page; on leaving, check that it requested only itself and logged nothing to the console."""
     requests: list[str] = []
-    complaints: list[str] = []
+    messages: list[str] = []
     made = browser.new_context(**context)
     page = made.new_page()
     page.set_default_timeout(1000 * HANG_SECONDS)
     page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(path.as_uri())
     yield page
     made.close()
     assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
-    assert complaints == []
+    assert messages == []
 
 
 def find(site: Path, name: str) -> Path:
@@ -45,7 +45,9 @@ def find(site: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_small_asks_for_nothing_and_axe_finds_no_serious_fault(browser: Any, site: Path, name: str) -> None:
+def test_a_page_is_small_self_contained_and_free_of_serious_axe_violations(
+    browser: Any, site: Path, name: str
+) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     path = find(site, name)
@@ -54,12 +56,12 @@ def test_a_page_is_small_asks_for_nothing_and_axe_finds_no_serious_fault(browser
         with opened(browser, path, color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
             found = Axe().run(page).response["violations"]
             serious = [one for one in found if one["impact"] in ("serious", "critical")]
-            told = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in serious]
-            assert not told, json.dumps(told, indent=1)
+            violations = [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in serious]
+            assert not violations, json.dumps(violations, indent=1)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
 
 
-def test_the_first_tab_leads_past_the_head(browser: Any, site: Path) -> None:
+def test_the_first_tab_skips_the_head(browser: Any, site: Path) -> None:
     with opened(browser, site / "study-bits.html") as page:
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.className") == "skip"
@@ -69,7 +71,7 @@ def test_the_first_tab_leads_past_the_head(browser: Any, site: Path) -> None:
         assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
-def test_sorting_and_filtering_by_mouse_and_by_keyboard(browser: Any, site: Path) -> None:
+def test_tables_sort_and_filter_by_mouse_and_keyboard(browser: Any, site: Path) -> None:
     from playwright.sync_api import expect
 
     with opened(browser, site / "study-bits.html") as page:
@@ -86,7 +88,7 @@ def test_sorting_and_filtering_by_mouse_and_by_keyboard(browser: Any, site: Path
         score.locator("[role=button]").focus()
         page.keyboard.press("Enter")
         expect(score).to_have_attribute("aria-sort", "ascending")
-        state = page.locator("#runs ~ div").get_by_label("Only this state")
+        state = page.locator("#runs ~ div").get_by_label("Filter by state")
         state.select_option("failed")
         expect(rows).to_have_count(1)
         state.select_option("")
@@ -94,19 +96,19 @@ def test_sorting_and_filtering_by_mouse_and_by_keyboard(browser: Any, site: Path
         expect(rows).to_have_count(11)  # of 12, one is missing and folded away
 
 
-def test_a_menu_s_entry_for_no_filter_is_no_value_of_the_column(browser: Any, site: Path) -> None:
+def test_the_no_filter_entry_of_a_menu_differs_from_every_value(browser: Any, site: Path) -> None:
     """Layers may be "all": the arms with every layer, which is not the same as every arm."""
     for name in ("index.html", "study-bits.html", "study-grid.html"):
         with opened(browser, site / name) as page:
-            menus = page.locator("select[aria-label^='Only this']")
+            menus = page.locator("select[aria-label^='Filter by']")
             assert menus.count() > 0
             for menu in menus.all():
                 options = menu.locator("option").all_inner_texts()
-                head = str(menu.get_attribute("aria-label")).removeprefix("Only this ")
+                head = str(menu.get_attribute("aria-label")).removeprefix("Filter by ")
                 assert options[0] == f"any {head}" and len(set(options)) == len(options)
 
 
-def test_the_front_says_what_a_point_is_to_mouse_and_keyboard(browser: Any, site: Path) -> None:
+def test_points_of_the_pareto_figure_have_tooltips_for_mouse_and_keyboard(browser: Any, site: Path) -> None:
     with opened(browser, site / "index.html") as page:
         marks = page.locator("svg a.mark")
         assert marks.count() == 18  # nine arms, by bytes and by milliseconds
@@ -121,9 +123,7 @@ def test_the_front_says_what_a_point_is_to_mouse_and_keyboard(browser: Any, site
         assert marks.nth(1).get_attribute("href") == "study-grid.html"
 
 
-def test_on_a_phone_scores_come_first_and_what_is_wider_than_the_page_fades_until_it_is_scrolled(
-    browser: Any, site: Path
-) -> None:
+def test_on_a_phone_scores_come_first_and_wide_content_fades_until_scrolled(browser: Any, site: Path) -> None:
     with opened(browser, site / "index.html", viewport={"width": 390, "height": 900}) as page:
         box = page.locator(".scroll", has=page.locator("table.sortable")).first
         score = box.locator("thead th", has_text="Score").bounding_box()
@@ -136,7 +136,7 @@ def test_on_a_phone_scores_come_first_and_what_is_wider_than_the_page_fades_unti
         page.locator("#wide:not(.more)").wait_for(state="attached")
 
 
-def test_without_scripts_and_on_paper_tables_are_whole(browser: Any, tmp_path: Path) -> None:
+def test_tables_show_every_row_without_scripts_and_in_print(browser: Any, tmp_path: Path) -> None:
     path = big(tmp_path, 120)
     with opened(browser, path, java_script_enabled=False) as page:
         assert page.locator("#runs ~ div tbody tr").count() == 120
@@ -163,7 +163,7 @@ def test_a_page_of_2000_runs_stays_usable(browser: Any, tmp_path: Path) -> None:
 
 
 def big(folder: Path, runs: int) -> Path:
-    """A study's page with a table of so many runs, each with a page to lead to."""
+    """Write a study's page with a table of ``runs`` runs, each linking to a page."""
     ids = [f"toy-inference-all-w1a8-s1-seed{number}-{number:010x}" for number in range(runs)]
     text = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""What a reader meets first: whose each claim is, its number, what a page is of, and only what was run."""
+"""What a reader sees first: each claim with its source and number, the page's scope, and only what was run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xtc_study.study import Study
 
 
 class Page:
-    """A page's source, its text without tags, and what its strip of runs by state says."""
+    """A page's source, its text without tags, and its counts of runs by state."""
 
     def __init__(self, path: Path) -> None:
         self.source = path.read_text("utf-8")
@@ -44,7 +44,7 @@ def written(folder: Path, study: StudyPage) -> tuple[Page, Page]:
     return Page(write_report(folder, [study])), Page(folder / study.href)
 
 
-def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
+def test_the_source_and_the_number_of_a_claim_stand_beside_its_verdict(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
     source = "XTC Figure 1: 83.44 against 83.95 <GLUE>"
@@ -66,7 +66,7 @@ def test_whose_claim_it_is_and_its_number_stand_beside_the_verdict(
         assert escaped(source) in (tmp_path / "mini" / name).read_text()
 
 
-def test_every_study_s_page_has_the_sources_of_its_claims(tmp_path: Path) -> None:
+def test_a_study_page_has_the_sources_of_its_claims(tmp_path: Path) -> None:
     study = Study("12_bits", places=Places(tmp_path))
     assert [answer.claim.source for answer in study.page().answers] == [one.source for one in study.spec.claims]
     assert "XTC Figure 1: 12 layers at 1 bit 83.44" in study.spec.claims[1].source
@@ -81,11 +81,11 @@ def test_every_study_s_page_has_the_sources_of_its_claims(tmp_path: Path) -> Non
         (math.nan, math.nan, math.nan, ""),
     ],
 )
-def test_a_difference_in_words(mean: float, low: float, high: float, text: str) -> None:
+def test_difference_text(mean: float, low: float, high: float, text: str) -> None:
     assert difference_text(mean, low, high) == text
 
 
-def test_headings_and_descriptions_say_what_a_page_is_of(
+def test_headings_and_descriptions_name_the_tasks_and_the_verdicts(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
     index, page = written(tmp_path / "mini", section(planned, runs))
@@ -106,13 +106,13 @@ def test_a_published_report_shows_only_what_was_run(tmp_path: Path, runs: Path, 
     assert not (tmp_path / "out" / never.href).exists() and "Not run yet" not in index.text
     for one in (index, page):
         assert "missing" not in one.states() and one.states()["done"] == 16
-        for text in ("missing", "To do the runs that remain", "planned run", "xtc-study run bits --profile mini"):
+        for text in ("missing", "Run the remaining ones", "planned run", "xtc-study run bits --profile mini"):
             assert text not in one.text, text
         assert 'class="bar"' not in one.source
     assert "16 runs" in index.text and "of 18 runs" not in index.text
 
 
-def test_runs_that_are_missing_are_one_line_an_arm_and_no_rows_of_dashes(tmp_path: Path, runs: Path) -> None:
+def test_missing_runs_are_listed_by_arm_instead_of_rows_of_dashes(tmp_path: Path, runs: Path) -> None:
     planned = plan_runs({"32-bit": 32, "1-bit": 1}, TASKS, seeds=3)
     for run in planned:
         if run.arm == "32-bit" or (run.recipe.task, run.recipe.seed) == (TASKS[0], 0):
@@ -123,11 +123,11 @@ def test_runs_that_are_missing_are_one_line_an_arm_and_no_rows_of_dashes(tmp_pat
     assert "5 planned runs are not done" in page.text
     runs_table = page.source[page.source.index('id="runs"') :].partition("</table>")[0]
     assert runs_table.count("<tr>") == 1 + 7, "a head and the runs that are done"
-    command = page.source.index("To do the runs that remain")
-    assert command > page.source.index("What each arm scores"), "below what was found"
+    command = page.source.index("Run the remaining ones")
+    assert command > page.source.index("Score and size of each arm"), "below the results"
 
 
-def test_commands_are_wrapped_not_cut() -> None:
+def test_long_commands_wrap() -> None:
     css = (TEMPLATES / "page.css").read_text("utf-8")
     rule = ".todo pre, pre.todo-line, .notebook footer pre { white-space: pre-wrap; overflow-wrap: anywhere; }"
     assert rule in css

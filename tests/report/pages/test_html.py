@@ -51,7 +51,7 @@ class Page(HTMLParser):
         self.text += data
 
     def states(self) -> dict[str, int]:
-        """What the strip of runs by state says."""
+        """The counts of runs by state."""
         strip = re.search(r'<ul class="states".*?</ul>', self.source, re.DOTALL)
         assert strip
         return {
@@ -70,20 +70,20 @@ def written(folder: Path, *studies: StudyPage) -> tuple[Page, Page]:
     return Page(index), Page(folder / studies[0].href)
 
 
-def test_a_study_s_page_answers_first_and_the_reference_heads_its_table(
+def test_a_study_page_starts_with_the_verdicts_and_its_table_with_the_reference(
     tmp_path: Path, runs: Path, planned: list[PlannedRun]
 ) -> None:
     index, page = written(tmp_path / "mini", section(planned, runs))
     for text in (
         "mini profile", "What does each bit-width cost?", "Supported", "One bit costs more than 2 points.",
         "4 seeds, 400 examples, 2,000 resamples", "32-bit (reference)", "Few seeds.", "torch 2.9.0",
-        "xtc-study run bits --arm 1-bit", "To do the runs that remain", RULE,
+        "xtc-study run bits --arm 1-bit", "Run the remaining ones", RULE,
         "Tasks: toy-sentiment, toy-pairs. Seeds: 0, 1, 2, 3. Encoder: builtin:tiny. Epochs of a student: 3.",
         "ValueError", "2026-05-04", "cpu", "@software",
     ):  # fmt: skip
         assert text in page.text, text
     assert page.states() == {"done": 16, "failed": 1, "missing": 1}
-    assert page.source.index("Supported") < page.source.index("What each arm scores")  # the answer comes first
+    assert page.source.index("Supported") < page.source.index("Score and size of each arm")  # the answer comes first
     assert page.source.index("32-bit (reference)") < page.source.index('<th scope="row">1-bit<')
     for text in (
         "What does each bit-width cost?",
@@ -95,14 +95,14 @@ def test_a_study_s_page_answers_first_and_the_reference_heads_its_table(
         assert text in index.text, text
     assert index.states() == page.states() and RULE in index.text and "Tasks: toy-sentiment, toy-pairs." in index.text
     title = "XTC Study, mini profile: toy-sentiment, toy-pairs"
-    assert f"<title>{title}</title>" in index.source, "two reports of one profile are told apart"
+    assert f"<title>{title}</title>" in index.source, "the title distinguishes two reports of one profile"
 
 
 def bare(name: str, *answers: Answer) -> StudyPage:
     return StudyPage(name, name, "q", answers, {"done": 1}, "run", seconds={"x": ("cpu", 1.0)})
 
 
-def test_a_verdict_on_few_seeds_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
+def test_a_verdict_on_few_seeds_is_always_shown_with_their_number(tmp_path: Path) -> None:
     few = Difference(-0.1, -0.2, -0.05, n_seeds=2, n_examples=100, resamples=9, rng_seed=0)
     study = bare("bits", Answer(claim("lower", "1-bit", "32-bit"), "supported", "", few))
     index, page = written(tmp_path, study)
@@ -114,13 +114,13 @@ def test_a_verdict_on_few_seeds_says_so_wherever_it_is_shown(tmp_path: Path) -> 
 
 
 def test_runs_that_two_studies_share_are_explained(tmp_path: Path) -> None:
-    told = "A run that several studies share counts in each of them: 1 done are counted 2 times."
+    note = "A run that several studies share counts in each of them: 1 done are counted 2 times."
     both = [bare("bits"), bare("again")]
-    assert told in written(tmp_path, *both)[0].text and told in write_markdown(tmp_path, both).read_text()
+    assert note in written(tmp_path, *both)[0].text and note in write_markdown(tmp_path, both).read_text()
     assert "A run that several" not in written(tmp_path, both[0])[0].text
 
 
-def test_downloads_lie_beside_the_page(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
+def test_downloads_are_written_beside_the_page(tmp_path: Path, runs: Path, planned: list[PlannedRun]) -> None:
     study = section(planned, runs)
     _, page = written(tmp_path / "mini", study)
     linked = {str(link["href"]) for link in page.all("a") if "download" in link}
@@ -131,7 +131,7 @@ def test_downloads_lie_beside_the_page(tmp_path: Path, runs: Path, planned: list
     assert len(again) == len(pd.read_csv(tmp_path / "mini" / "study-bits" / "results.csv")) == 32
 
 
-def test_every_page_is_accessible_and_needs_nothing_from_outside(site: Path) -> None:
+def test_every_page_is_accessible_and_self_contained(site: Path) -> None:
     paths = [site / "index.html", *sorted(site.glob("study-*.html"))]
     assert len(paths) == 4
     for path in paths:
@@ -160,31 +160,32 @@ def test_every_page_is_accessible_and_needs_nothing_from_outside(site: Path) -> 
         assert "url(http" not in outside and "default-src &#39;none&#39;" in outside
 
 
-def test_failed_stale_and_missing_runs_are_shown_plainly(site: Path) -> None:
+def test_failed_stale_and_missing_runs_are_shown(site: Path) -> None:
     page, index = Page(site / "study-bits.html"), Page(site / "index.html")
     assert page.states() == {"done": 20, "stale": 7, "running": 1, "failed": 1, "corrupt": 1, "missing": 1}
     assert index.states() == {"done": 47, "stale": 7, "running": 1, "failed": 1, "corrupt": 1, "missing": 5}
     text = re.sub(r"\s+", " ", page.text)
-    assert "2 runs failed: see why." in text and "7 done runs are stale" in text
+    assert "2 runs failed: see the errors." in text and "7 done runs are stale" in text
     assert (
         f"method version {METHOD_VERSION - 1}, now {METHOD_VERSION}" in text
-        and "--force does all runs again but keeps trained steps" in text
+        and "--force repeats all runs but reuses trained steps" in text
     )
     assert f"ValueError: {EVIL} (cell 3)" in text
     classes = [span.get("class") for span in page.all("span")]
     in_table = {state: classes.count(f"state {state}") for state in ("done", "stale", "missing", "running")}
     assert in_table == {"done": 13, "stale": 7, "missing": 0, "running": 1}
-    assert "1 planned run is not done 1-bit: toy-pairs, seed 2 To do the runs that remain" in text
-    told = "Stale: done by another version of the method or of the recipe than today's code. A stale run counts"
-    assert "7 done runs are stale: done by another version of the method or of the recipe than today's code." in text
-    assert told in text and told in re.sub(r"\s+", " ", index.text), "the word is explained where it stands"
+    assert "1 planned run is not done 1-bit: toy-pairs, seed 2 Run the remaining ones with:" in text
+    other = "executed with another version of the method or of the recipe than the current code."
+    assert f"7 done runs are stale: {other}" in text
+    note = f"Stale: {other} A stale run still counts"
+    assert note in text and note in re.sub(r"\s+", " ", index.text), "the word is explained where it stands"
     links = {str(link["href"]) for link in page.all("a") if str(link["href"]).startswith("runs/")}
     assert len(links) == 21  # those done, and the one that failed and kept its notebook
 
 
-def test_a_study_without_a_done_run_says_what_to_run(tmp_path: Path, runs: Path) -> None:
+def test_a_study_without_a_done_run_shows_the_command_to_run_it(tmp_path: Path, runs: Path) -> None:
     index, page = written(tmp_path / "smoke", section(plan_runs(), runs))
-    assert "Not run" in page.text and "nothing to show yet" in page.text
+    assert "Not run" in page.text and "no results to show" in page.text
     assert "xtc-study run bits --profile mini" in page.text and page.states() == {
         "missing": 24,
         "done": 0,
@@ -199,12 +200,12 @@ def test_a_folder_may_have_another_name_than_the_profile(tmp_path: Path) -> None
     assert "mini profile" in page.text and "for-the-web" not in page.text
 
 
-def test_no_study_at_all(tmp_path: Path) -> None:
+def test_a_report_without_studies(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path / "smoke", []))
     assert "No study is planned yet" in page.text and not page.all("script")
 
 
-def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path, tmp_path: Path, runs: Path) -> None:
+def test_the_page_shows_factors_and_published_scores(site: Path, tmp_path: Path, runs: Path) -> None:
     page = Page(site / "study-grid.html")
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
     assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
@@ -233,7 +234,7 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     assert {path.parent for path in (tmp_path / "<b>").iterdir()} == {tmp_path / "<b>"}
 
 
-def test_the_same_data_give_the_same_bytes_and_the_old_page_survives_a_failure(
+def test_pages_are_deterministic_and_a_failed_write_keeps_the_old_one(
     tmp_path: Path, runs: Path, planned: list[PlannedRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "mini"
@@ -258,7 +259,7 @@ def test_two_studies_cannot_share_a_page(tmp_path: Path, runs: Path) -> None:
         write_report(tmp_path / "mini", [one, one])
 
 
-def test_a_study_s_executed_notebook_gets_a_page(tmp_path: Path, runs: Path) -> None:
+def test_the_executed_notebook_of_a_study_gets_a_page(tmp_path: Path, runs: Path) -> None:
     for name in ("bits", "90_summary"):
         executed(tmp_path / "notebooks" / f"{name}.ipynb")
     study = section(plan_runs(), runs)

@@ -30,7 +30,7 @@ STUDY = StudyPage(
 )  # fmt: skip
 
 
-def test_markdown_says_what_the_pages_say(tmp_path: Path) -> None:
+def test_markdown_has_the_content_of_the_pages(tmp_path: Path) -> None:
     index = write_markdown(tmp_path, [STUDY], "mini")
     assert "mini" in index.read_text() and tmp_path.name not in index.read_text()
     assert index == tmp_path / "index.md" and "[How few?](study-bits.md)" in index.read_text()
@@ -47,14 +47,14 @@ def test_markdown_says_what_the_pages_say(tmp_path: Path) -> None:
     assert "<script" not in text + index.read_text() and "````\nrun ```it```\n````" in text
 
 
-def test_a_table_stays_a_table_whatever_is_in_it() -> None:
+def test_special_characters_do_not_break_a_table() -> None:
     lines = markdown_table(TABLE).splitlines()
     assert len(lines) == 6 and all(line.replace("\\|", "").count("|") == 3 for line in lines[:4])
     assert "1.0" in lines[2] and lines[-1] == "What \\*it\\* shows."
     assert escaped("a\nb <i> [x](y)") == "a b &lt;i&gt; \\[x\\](y)"
 
 
-def test_a_format_is_checked_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_format_names_unknown_formats_and_missing_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_format("html") == check_format("md") == ""
     with pytest.raises(FormatError, match="--format docx: expected one of html, md, pdf"):
         check_format("docx")
@@ -83,7 +83,7 @@ def test_a_browser_that_cannot_start_is_an_error(tmp_path: Path) -> None:
         print_pdf(page, str(browser))
 
 
-def test_pdf(site: Path, browser: object) -> None:
+def test_a_page_is_printed_to_pdf_without_local_paths(site: Path, browser: object) -> None:
     printed = print_pdf(site / "study-bits.html", find_browser())
     content = printed.read_bytes()
     assert printed.name == "study-bits.pdf" and content.startswith(b"%PDF") and len(content) > 20_000
@@ -97,22 +97,22 @@ def test_markdown_of_an_earlier_report_stays_linked(tmp_path: Path) -> None:
     assert "(study-older_one.md)" in text and text.count(STUDY.href.replace(".html", ".md")) == 1
 
 
-def test_published_markdown_is_of_the_pages_that_the_html_has(tmp_path: Path) -> None:
+def test_published_markdown_has_the_same_pages_as_the_html(tmp_path: Path) -> None:
     never = StudyPage("empty", "Not run yet", "Why?", [], {"missing": 4}, "xtc-study run empty")
     index = write_format("md", tmp_path / "index.html", [STUDY, never], profile="mini", published=True)
     text, page = index.read_text(), (tmp_path / "study-bits.md").read_text()
     assert not (tmp_path / "study-empty.md").exists() and "Not run yet" not in text
     for one in (text, page):
         assert "missing" not in one and "running" not in one and "1 done" in one
-    assert "To do what is missing" not in page and "xtc-study run" not in page
+    assert "Run the missing ones" not in page and "xtc-study run" not in page
     assert "1 run, 1 failed." in text and "runs done" not in text
     write_markdown(tmp_path, [STUDY, never], "mini")
-    assert (tmp_path / "study-empty.md").exists() and "To do what is missing" in (
+    assert (tmp_path / "study-empty.md").exists() and "Run the missing ones" in (
         tmp_path / "study-bits.md"
     ).read_text()
 
 
-def test_published_pdf_prints_only_pages_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_pdf_prints_only_existing_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed: list[str] = []
     monkeypatch.setattr(
         "xtc_study.report.pages.markdown_pdf.print_pdf", lambda page, browser: printed.append(page.name) or page

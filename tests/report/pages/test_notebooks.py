@@ -26,7 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written["toy-1"].read_text("utf-8")
 
 
-def test_the_page_is_whole_by_itself_and_says_where_it_belongs(page: str) -> None:
+def test_the_page_is_self_contained_and_links_its_study(page: str) -> None:
     assert page.startswith("<!doctype html>") and '<html lang="en">' in page and page.count("<h1") == 1
     assert "default-src 'none'" in page and "script-src" not in page
     assert not re.search(r'(src|href)="(https?:)?//', page) and "cdnjs" not in page and "mathjax" not in page.lower()
@@ -43,7 +43,7 @@ def test_hostile_outputs_are_harmless(page: str) -> None:
     assert "tr {display: none}" not in page
 
 
-def test_figures_have_their_alt_and_caption(page: str) -> None:
+def test_figures_have_alt_texts_and_captions(page: str) -> None:
     assert 'aria-label="A line that falls and rises"' in page
     assert "<figcaption>It falls to 1, then rises.</figcaption>" in page
     assert all(re.search(r'alt="[^"]+"', image) for image in re.findall(r"<img [^>]*>", page))
@@ -51,7 +51,7 @@ def test_figures_have_their_alt_and_caption(page: str) -> None:
     assert "No description has been provided" not in page
 
 
-def test_parameters_are_in_the_footer_without_what_is_private(page: str) -> None:
+def test_the_footer_lists_parameters_without_private_ones(page: str) -> None:
     assert "<dt>task</dt><dd>toy-pairs</dd>" in page and "<dt>data_dir</dt><dd>glue</dd>" in page
     assert "secret-token" not in page and "/home/someone" not in page and "/a/glue" not in page
     assert "Executed 2026-05-04 10:00 with papermill 2.7.0 in 12 s." in page
@@ -73,7 +73,7 @@ def test_an_unchanged_notebook_is_not_converted_again(tmp_path: Path, monkeypatc
     assert len(made) == 3 and "Another" in (tmp_path / "runs" / "toy-1.html").read_text("utf-8")
 
 
-def test_what_cannot_be_read_or_would_leave_the_folder_has_no_page(tmp_path: Path) -> None:
+def test_unreadable_notebooks_and_titles_outside_the_folder_get_no_page(tmp_path: Path) -> None:
     broken = tmp_path / "broken.ipynb"
     broken.write_text('{"cells": 3}')
     good = executed(tmp_path / "good.ipynb")
@@ -82,7 +82,7 @@ def test_what_cannot_be_read_or_would_leave_the_folder_has_no_page(tmp_path: Pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ipynb", "good.ipynb"]
 
 
-def test_what_is_almost_a_notebook_stops_no_other_page(tmp_path: Path) -> None:
+def test_a_malformed_notebook_does_not_stop_other_pages(tmp_path: Path) -> None:
     good = executed(tmp_path / "good.ipynb")
     papermill, outputs = json.loads(good.read_text()), json.loads(good.read_text())
     papermill["metadata"]["papermill"] = "2.7.0"
@@ -103,11 +103,11 @@ def test_a_notebook_of_many_megabytes_gets_a_small_page(tmp_path: Path) -> None:
     (page,) = write_notebook_pages(tmp_path / "runs", {tmp_path / "big.ipynb": RUN}).values()
     text = page.read_text("utf-8")
     assert len(text) < 2_000_000 and text.count("<img ") == 1
-    assert text.count("An output of 900,000 characters is left out here") == 4
+    assert text.count("An output of 900,000 characters is omitted here") == 4
     assert "480,000 more characters are in the executed notebook" in text
 
 
-def test_many_pages_are_made_by_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pages_are_converted_in_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebooks, "MANY", 2)
     source = json.loads(executed(tmp_path / "0.ipynb").read_text())
     sources = {}

@@ -22,7 +22,7 @@ def hrefs(index: Path) -> list[str]:
     return re.findall(r'<a href="(\.\./[^"]+)">', index.read_text("utf-8"))
 
 
-def test_reports_side_by_side_link_each_other_whichever_was_written_last(tmp_path: Path) -> None:
+def test_sibling_reports_link_each_other_in_any_order_of_writing(tmp_path: Path) -> None:
     first = write_report(tmp_path / "reports" / "mini", [one(tmp_path / "a", "cola")], profile="mini")
     assert hrefs(first) == []
     study = one(tmp_path / "b", "mrpc")
@@ -34,7 +34,7 @@ def test_reports_side_by_side_link_each_other_whichever_was_written_last(tmp_pat
     assert (first.read_bytes(), second.read_bytes()) == before
 
 
-def test_what_is_no_report_is_neither_linked_nor_changed(tmp_path: Path) -> None:
+def test_other_pages_are_neither_linked_nor_changed(tmp_path: Path) -> None:
     for name, text in (("site", "<title>My site</title>"), ("old", "<title>XTC Study, mini profile</title> no marks")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "index.html").write_text(text)

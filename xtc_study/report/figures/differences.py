@@ -1,4 +1,4 @@
-"""The figure of differences: each arm minus the reference, with its interval and the margins that were claimed."""
+"""The figure of differences: each arm minus the reference, with its interval and the claimed margins."""
 
 from __future__ import annotations
 
@@ -12,33 +12,43 @@ from xtc_study.report.figures.style import INK, MUTED, RULE, SERIES, STYLE, grid
 from xtc_study.studies import ClaimSpec
 
 _ROW = 0.42
-"""Inches an arm takes."""
+"""Height of an arm's row in inches."""
 
 
 def differences_by_arm(
-    found: Mapping[str, Difference], reference: str, claims: Sequence[ClaimSpec] = (), *, title: str
+    differences: Mapping[str, Difference], reference: str, claims: Sequence[ClaimSpec] = (), *, title: str
 ) -> Figure:
-    """One line an arm: the mean difference to the reference and its 95 % interval, in points; arms in the order given.
+    """Draw one line per arm: its mean difference to the reference and the 95 % interval, in points.
 
-    The margin of a claim against this reference is a short bar across the line of its arm: an interval wholly on one
-    side of it decides a claim that stands alone; of several, Holm's adjustment asks for more (``analysis.claims``).
+    A dashed bar across an arm's line is the margin of a claim against this reference. An interval wholly on one side
+    of it decides a claim that stands alone; for one of several claims Holm's adjustment asks for more
+    (``analysis.claims``). Without differences the figure is a text that says so.
 
-    Without a difference the figure says so in words.
+    Args:
+        differences: by arm, arm minus reference, in the metric's scale; drawn in this order.
+        reference: the arm that the others are compared with.
+        claims: the claims whose margins are drawn.
+        title: the figure's title.
     """
-    if not found:
+    if not differences:
         missing = (
-            f"A difference needs a seed that {reference} and another arm have done on every task; there is none yet."
+            f"No difference can be drawn yet: it needs a seed that {reference} and another arm have done on every "
+            "task."
         )
         return in_words(missing, title)
     margins = {
-        claim.arm: claim for claim in claims if claim.arm in found and claim.reference == reference and claim.margin
+        claim.arm: claim
+        for claim in claims
+        if claim.arm in differences and claim.reference == reference and claim.margin
     }
     with mpl.rc_context(fname=STYLE):
-        figure, (panel,) = grid(1, title, width=5.6, height=_ROW * len(found) + 0.9)
+        figure, (panel,) = grid(1, title, width=5.6, height=_ROW * len(differences) + 0.9)
         panel.grid(axis="y", visible=False)
         panel.grid(axis="x", visible=True)
         panel.axvline(0, color=MUTED, linewidth=1.1)
-        for row, (arm, difference) in enumerate(found.items()):
+
+        # One row per arm, from the top: interval, mean with its value, and the claimed margin.
+        for row, (arm, difference) in enumerate(differences.items()):
             low, mean, high = (100 * value for value in (difference.low, difference.mean, difference.high))
             panel.plot([low, high], [row, row], color=INK, linewidth=1.6, solid_capstyle="butt")
             panel.plot(mean, row, "o", color=SERIES[0], markersize=7)
@@ -49,8 +59,9 @@ def differences_by_arm(
             if arm in margins:
                 at = 100 * margins[arm].bound
                 panel.plot([at, at], [row - 0.32, row + 0.32], color=SERIES[1], linewidth=2, linestyle="--")
-        panel.set_yticks(range(len(found)), list(found))
-        panel.set_ylim(len(found) - 0.4, -0.7)
+
+        panel.set_yticks(range(len(differences)), list(differences))
+        panel.set_ylim(len(differences) - 0.4, -0.7)
         panel.margins(x=0.08)
         panel.set_xlabel(f"points above or below {reference}")
         panel.spines["left"].set_color(RULE)

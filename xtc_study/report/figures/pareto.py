@@ -1,4 +1,4 @@
-"""Every arm of a profile in one figure: its score against its real bytes, and against milliseconds where measured."""
+"""Every arm of a profile in one figure: score against bytes on disk, and against milliseconds if measured."""
 
 from __future__ import annotations
 
@@ -29,21 +29,27 @@ from xtc_study.report.figures.style import (
 from xtc_study.report.tables import after_title, score_text, size_word
 
 LABELLED = 4
-"""If the Pareto front has more points, only its ends have their names beside them; the others show them when asked."""
+"""If the Pareto front has more points than this, only its ends are labelled; the tooltips name the others."""
 NEAR_POINTS = 2
-"""Names closer than this would lie on each other."""
+"""Points of score; labels of marks closer than this would overlap."""
 
 
 def score_against_cost(points: Sequence[ParetoPoint], *, title: str) -> tuple[Figure, dict[str, Mark]]:
-    """The Pareto front of score against bytes on disk, and beside it against milliseconds if any point has them.
+    """Draw score against bytes on disk with the Pareto front, and a second panel of milliseconds if any are measured.
 
-    Colour is the bits of a weight, shape the layers; what is dominated is hollow. Every point with a score is marked.
+    Colour stands for the bits of a weight, shape for the layers; dominated points are hollow. Every point with a
+    score is drawn. Without points the figure is a text.
 
-    Without a point the figure says so in words.
+    Args:
+        points: arms that can be compared (``analysis.pareto.comparable``).
+        title: the figure's title.
+
+    Returns:
+        The figure, and by gid of a drawn point, its text and link.
     """
     points = [point for point in points if not np.isnan(point.score)]
     if not points:
-        return in_words("No arm is done on every task yet, so there is no score to set against its bytes.", title), {}
+        return in_words("No arm is done on every task yet, so there is no score to draw against its size.", title), {}
     timed = any(not np.isnan(point.latency_ms) for point in points)
     marks: dict[str, Mark] = {}
     with mpl.rc_context(fname=STYLE):
@@ -65,7 +71,7 @@ def _panel(
     pareto_front = sorted((cost, 100 * point.score) for cost, point, on in zip(costs, points, best, strict=True) if on)
     panel.step(*zip(*pareto_front, strict=True), where="post", color=MUTED, linewidth=1, zorder=1)
 
-    # Every point is a mark that can be pointed at; what is dominated is hollow.
+    # Every point has a mark with a tooltip; dominated points are hollow.
     for number, (point, cost, on) in enumerate(zip(points, costs, best, strict=True)):
         if np.isnan(cost):
             continue
@@ -82,17 +88,17 @@ def _panel(
             mfc=colour if on else PAPER,
             markersize=8,
             gid=gid,
-            zorder=3 + 2 * on,  # what is dominated never covers the Pareto front
+            zorder=3 + 2 * on,  # a dominated point never covers the Pareto front
         )
         marks[gid] = Mark(_mark_text(point), point.href)
 
-    # Of a long Pareto front only the ends have room for their names.
+    # On a long Pareto front only the ends have room for labels.
     labelled = pareto_front if len(pareto_front) <= LABELLED else [pareto_front[0], pareto_front[-1]]
     for cost, score in _apart(labelled):
         arm = next(p.arm for p, c in zip(points, costs, strict=True) if (c, 100 * p.score) == (cost, score))
         first = (cost, score) == pareto_front[0]
-        # Up and to the left of a point nothing can lie: it would beat the point. The first has no room there. The line
-        # leads to the point past the marks beside it.
+        # No mark can lie above and left of a point on the Pareto front, because it would dominate the point. So the
+        # label goes there, except for the leftmost point, which has no room. A line connects label and point.
         panel.annotate(
             arm, (cost, score), xytext=(14, -18) if first else (-12, 16), textcoords="offset points",
             ha="left" if first else "right", fontsize=8, color=INK, zorder=6, annotation_clip=False,
@@ -101,7 +107,7 @@ def _panel(
 
     panel.set_xscale("log", base=2)
     panel.margins(x=0.2)
-    # The marks decide what is shown: one odd seed would press them into a line.
+    # Scale the axis by the marks, not the seeds' bars: one outlying seed would squeeze all marks together.
     scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
     room = max(max(scores) - min(scores), 4) / 2
     panel.set_ylim(min(scores) - room, max(scores) + room)
@@ -113,7 +119,7 @@ def _panel(
 
 
 def _apart(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Without those just below another of about the same cost, whose name would stand on its name."""
+    """Leave out points just below another of about the same cost: their labels would overlap."""
     return [
         (cost, score)
         for cost, score in points
@@ -122,7 +128,7 @@ def _apart(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _round_ticks(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times powers of ten inside the axis, else its ends; if there are many, only powers."""
+    """Return 1, 2 and 5 times the powers of ten on the axis; only the powers if these are many, else its ends."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**power for power in powers for step in (1, 2, 5) if low <= step * 10.0**power <= high]
     if len(ticks) > 8:

@@ -1,4 +1,4 @@
-"""Pictures of what quantisers do to numbers: staircases, levels among weights, errors, bits."""
+"""Figures of what quantisers do to numbers: step functions, levels among weights, errors, bits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from matplotlib.figure import Figure
 from xtc_study.report.figures.style import INK, MUTED, SERIES, STYLE, fitting
 
 _ON_DARK, _ON_LIGHT = "#fefefe", "#101010"
-"""On squares of colour, which are the same on a dark page; so these must not follow it."""
+"""Text colours on coloured squares. The squares look the same on a dark page, so the text must not change either."""
 Numbers = npt.NDArray[np.floating[Any]]
 
 
 def staircases(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) -> Figure:
-    """What each weight becomes, one panel a quantiser; the dashed diagonal is a weight left as it is.
+    """Draw each weight after quantisation against the weight before, one panel per quantiser.
+
+    The dashed diagonal is a weight that is not changed.
 
     Args:
-        weights: rising, one dimension. quantised: by name, the same number of values.
+        weights: (n,), increasing.
+        quantised: by the quantiser's name, (n,).
+        title: the figure's title.
     """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
@@ -37,7 +41,15 @@ def staircases(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str
 
 
 def levels(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) -> Figure:
-    """How the weights are spread, and the few values each quantiser leaves: the line's height is its share."""
+    """Draw the histogram of the weights and the few values that each quantiser leaves.
+
+    The height of a value's line is the share of weights that take it.
+
+    Args:
+        weights: any shape.
+        quantised: by the quantiser's name, the same shape.
+        title: the figure's title.
+    """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(fitting(3.1, len(quantised)), 3.0), layout="constrained")
         panels = figure.subplots(1, len(quantised), sharex=True, squeeze=False)[0]
@@ -56,7 +68,7 @@ def levels(weights: Numbers, quantised: Mapping[str, Numbers], *, title: str) ->
 
 
 def bars(values: Mapping[str, float], *, xlabel: str, title: str) -> Figure:
-    """One bar a name, from the top, its value written at its end."""
+    """Draw one horizontal bar per name, from the top, with its value at its end."""
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(6.0, 1.0 + 0.36 * len(values)), layout="constrained")
         panel = figure.subplots()
@@ -73,7 +85,7 @@ def bars(values: Mapping[str, float], *, xlabel: str, title: str) -> Figure:
 
 
 def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
-    """Matrices as squares of colour, each on its own scale around 0; values written where there is room."""
+    """Draw matrices as coloured squares with their values, each matrix on its own scale around 0."""
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(fitting(3.4, len(matrices)), 3.2), layout="constrained")
         panels = figure.subplots(1, len(matrices), squeeze=False)[0]
@@ -85,14 +97,14 @@ def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
             panel.set_yticks([])
             for (row, column), value in np.ndenumerate(matrix):
                 colour = _ON_DARK if abs(value) > 0.7 * reach else _ON_LIGHT
-                said = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
-                panel.text(column, row, said, ha="center", va="center", color=colour, fontsize=7)
+                text = f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+                panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
         figure.suptitle(title)
     return figure
 
 
 def lines(x: Numbers, curves: Mapping[str, Numbers], *, xlabel: str, ylabel: str, title: str) -> Figure:
-    """Curves over a common x, each with its name at its end."""
+    """Draw curves over a common x, with a legend."""
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(5.6, 3.2), layout="constrained")
         panel = figure.subplots()

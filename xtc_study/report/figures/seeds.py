@@ -1,4 +1,4 @@
-"""The figure of one study's seeds: every seed as a dot, arm by arm and task by task."""
+"""The figure of a study's seeds: every seed as a dot, by arm and task."""
 
 from __future__ import annotations
 
@@ -30,31 +30,30 @@ from xtc_study.report.tables import score_text
 from xtc_study.tasks.metric_names import in_words as metric_in_words
 
 _UPRIGHT_ARMS, _ARM_WIDTH, _CROWDED_HEIGHT = 5, 0.5, 3.4
-"""More names than this stand slanted, in a higher panel; inches an arm takes in a panel."""
+"""More arms than the first number get slanted names and a panel of the last height; width of an arm in inches."""
 _UPRIGHT_LETTERS = 28
-"""Of names side by side under one panel; longer ones would run into each other."""
+"""Characters of all arm names under one panel; longer names are slanted so that they do not overlap."""
 
 
 def seeds_by_arm(
     frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[tuple[str, str], float] | None = None
 ) -> Figure:
-    """Every seed as a dot, its arm's mean beside it; one panel a task and split.
+    """Draw every seed as a dot with its arm's mean beside it, one panel per task and split.
 
-    Scores are drawn in points (100 times the metric). The teacher's mean over the runs shown is a labelled line;
-    where arms have teachers of several depths, each has its own, as wide as the arm.
+    Scores are in points (100 times the metric). The teachers' mean over the runs shown is a labelled line; if arms
+    have teachers of several depths, each arm has a short line for its own. A frame without rows gives a figure that
+    is a text.
 
     Args:
         frame: rows of ``analysis.collect.collect``, of one study; the primary metric is drawn.
         reference: the arm drawn first.
         title: the finding, or the question.
-        chance: by task and split, the score of guessing, in the metric's scale. A labelled line; where it lies so far
-            below that it would more than double the axis, only the label with an arrow.
-
-    A frame without rows gives a figure that says so in words.
+        chance: by task and split, the chance level in the metric's scale, drawn as a labelled line. If the line would
+            more than double the axis, only its label is drawn, with an arrow.
     """
     groups = list(frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False))
     if not groups:
-        return in_words("No run of this study is done yet, so there is no seed to draw.", title)
+        return in_words("No run of this study is done yet, so there are no seeds to draw.", title)
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
@@ -63,18 +62,24 @@ def seeds_by_arm(
         figure, panels = grid(
             len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
         )
+
         for panel, (key, rows), (colour, marker) in zip(panels, groups, looks, strict=False):
+            # The seeds of every arm.
             task, split, metric = map(str, key)
             name = str(task) if split == "dev" else f"{task} {split}"
             panel.set_title(name)
-            panel.set_ylabel(f"{metric_in_words(metric)} (points)".replace("$", r"\$"))  # no formula
+            panel.set_ylabel(f"{metric_in_words(metric)} (points)".replace("$", r"\$"))  # no math text
             for position, arm in enumerate(arms):
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
+
+            # The names of the arms.
             panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
             if crowded:
                 for label in panel.get_xticklabels():
                     label.set(rotation=35, ha="right", rotation_mode="anchor")
             panel.set_xlim(-0.5, len(arms) - 0.5)
+
+            # The lines to compare them with: teacher and chance.
             if rows["teacher_layers"].nunique() > 1:
                 _own_teachers(panel, [100 * teachers_score(rows[rows["arm"] == arm]) for arm in arms])
             else:
@@ -87,7 +92,7 @@ def seeds_by_arm(
 
 
 def seeds_finding(frame: pd.DataFrame) -> str:
-    """What ``seeds_by_arm`` shows, in a sentence: where an arm falls furthest below its teacher."""
+    """Return the largest loss of an arm against its teacher as a sentence."""
     primary = frame[frame["is_primary"]]
     gaps = primary.assign(gap=100 * (primary["value"] - primary["teacher_value"]))
     means = gaps.groupby(["task", "arm"], sort=False, as_index=False)["gap"].mean().dropna()
@@ -95,8 +100,8 @@ def seeds_finding(frame: pd.DataFrame) -> str:
         return ""
     task, arm, gap = means.loc[means["gap"].idxmin(), ["task", "arm", "gap"]]
     if gap >= 0:
-        return "No arm is below its teacher on any task."
-    return f"The largest loss against the teacher is that of {arm} on {task}: {-gap:.1f} points."
+        return "No arm scores below its teacher on any task."
+    return f"The largest loss against the teacher is {-gap:.1f} points ({arm} on {task})."
 
 
 def _one_arm(panel: Axes, position: int, scores: pd.Series, colour: str, marker: str) -> None:
@@ -122,7 +127,7 @@ def _line(panel: Axes, height: float, label: str, dash: str) -> None:
 
 
 def _own_teachers(panel: Axes, heights: Sequence[float]) -> None:
-    """A short line for each arm's own teacher; the last one, at the edge, has their label."""
+    """Draw a short line for each arm's own teacher; one label at the right edge names them all."""
     for position, height in enumerate(heights):
         panel.plot([position - 0.4, position + 0.4], [height] * 2, "--", color=MUTED, linewidth=1.1, zorder=1)
     known = [height for height in heights if not pd.isna(height)]

@@ -1,4 +1,4 @@
-"""The report as a folder of pages that need no network: an index, a page a study, a page a run, and downloads."""
+"""Write the report as a folder of pages that need no network: an index, studies, runs, and downloads."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ def write_report(
 ) -> Path:
     """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
 
-    The folder is made if missing. The same studies give the same bytes; a reader of
-    an old page never sees half of a new one. Pages of other studies that lie there stay, and the
-    index links them; reports in folders beside this one link each other. Pages of runs that have not changed are left
-    alone.
+    The folder is created if missing. The same studies give the same bytes, and each file is replaced at once, so a
+    reader never sees half a page. Pages of other studies in the folder stay, and the index links them; reports in
+    sibling folders link each other. Pages of unchanged runs are not rewritten.
 
     Args:
-        profile: in its headings; empty: the folder's name.
-        runs_folder: makes a page of each run there that is done or failed and kept its notebook; None: no such pages.
-        notebooks_folder: executed copies of the studies' own notebooks, named after the study, and of others.
+        folder: where the report is written.
+        studies: the studies, in the order of the index.
+        profile: the profile's name in headings; empty: the folder's name.
+        runs_folder: write a page for each run in it that is done or failed and has its notebook; None: no such pages.
+        notebooks_folder: executed copies of the studies' notebooks, named after the study, and of others.
         run_commands: by run id, the command that repeats it.
-        published: for readers who will run nothing: only what was run, without studies of which nothing is done, what
-            is missing, and how to do it.
+        published: for readers who run nothing: leave out studies without a done run, missing runs, and the commands
+            that would run them.
 
     Raises:
         ValueError: two studies share a page.
@@ -57,6 +58,8 @@ def write_report(
     anchors = [study.anchor for study in studies]
     if len(set(anchors)) < len(anchors):
         raise ValueError(f"two studies share a name: {', '.join(sorted(anchors))}")
+
+    # Pages of notebooks come first, because the studies' pages link them.
     folder.mkdir(parents=True, exist_ok=True)
     pages = _run_pages(folder, studies, runs_folder, run_commands or {}) if runs_folder else {}
     executed = _study_notebooks(folder, studies, notebooks_folder) if notebooks_folder else {}
@@ -69,6 +72,8 @@ def write_report(
         "rule": RULE,
         "published": published,
     }
+
+    # One page per study.
     for study in studies:
         shown = without_missing(study.runs)
         if shown:
@@ -84,6 +89,8 @@ def write_report(
             **common,
         )
         publish_file(folder / study.href, html)
+
+    # The index with the figures of all studies.
     pareto, claims = pareto_figure(studies), claims_figure(studies)
     for figure in [*([pareto[0]] if pareto else []), *([] if claims.missing else [claims])]:
         publish_file(folder / f"{figure.name}.svg", figure.file)
@@ -108,18 +115,22 @@ def write_report(
 
 
 def shown_states(published: bool) -> tuple[str, ...]:
-    """The states a report counts; one for readers who will run nothing does not count what is to be run."""
+    """Return the run states that a report counts; a published report does not count runs that are still to be done."""
     return tuple(state for state in STATES if not published or state not in ("missing", "running"))
 
 
 def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> list[str]:
-    """Pages of studies that are in the folder and not in this report: an earlier report wrote them."""
+    """Return the names of study pages that an earlier report left in the folder and that are not in this one."""
     written = {study.href.replace(".html", ending) for study in studies}
     return sorted(path.name for path in folder.glob(f"study-*{ending}") if path.name not in written)
 
 
 def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
-    """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
+    """Write the study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page.
+
+    Returns:
+        By file name, its address from the page.
+    """
     place = folder / f"study-{study.anchor}"
     files: dict[str, str] = {}
     if study.frame is not None and not study.frame.empty:
@@ -135,14 +146,14 @@ def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
 
 
 def citation() -> str:
-    """BibTeX of this suite and of the paper whose questions it studies."""
+    """Return BibTeX entries of this suite and of the paper whose questions it studies."""
     return (TEMPLATES / "citation.bib").read_text("utf-8").replace("VERSION", __version__).strip()
 
 
 def _run_pages(
     folder: Path, studies: Sequence[StudyPage], runs_folder: Path, commands: Mapping[str, str]
 ) -> dict[str, str]:
-    """Pages of runs that ended and kept their notebook: address from the index, by run id."""
+    """Write a page for each done or failed run that has its notebook; return addresses from the index by run id."""
     belongs: dict[str, list[tuple[str, str]]] = {}
     state: dict[str, str] = {}
     errors: dict[str, str] = {}
@@ -165,10 +176,10 @@ def _run_pages(
 
 
 def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path) -> dict[str, str]:
-    """Pages of executed copies of the studies' and other notebooks: address from the index, by file name."""
+    """Write a page for each executed notebook of the folder; return addresses from the index by file name."""
     belongs = {study.name: ((study.title, f"../{study.href}"),) for study in studies}
-    found = {path: NotebookPage(path.stem, belongs.get(path.stem, ())) for path in sorted(notebooks.glob("*.ipynb"))}
-    written = write_notebook_pages(folder / "notebooks", found)
+    pages = {path: NotebookPage(path.stem, belongs.get(path.stem, ())) for path in sorted(notebooks.glob("*.ipynb"))}
+    written = write_notebook_pages(folder / "notebooks", pages)
     return {name: f"notebooks/{path.name}" for name, path in written.items()}
 
 

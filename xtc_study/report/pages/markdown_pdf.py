@@ -1,4 +1,4 @@
-"""The report in other formats: Markdown, through pandas and tabulate; PDF, printed by a headless Chromium."""
+"""Write the report in other formats: Markdown with pandas and tabulate; PDF printed by a headless Chromium."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from xtc_study.report.tables import PageTable
 FORMATS = ("html", "md", "pdf")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 BROWSER_VARIABLE = "XTC_BROWSER"
-"""Environment variable: the Chromium or Chrome to print with."""
+"""Environment variable with the path of the Chromium or Chrome to print with."""
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _SECONDS_A_PAGE = 120
 _SCRIPT = re.compile(r'<script type="module">.*</script>', re.DOTALL)
@@ -35,11 +35,11 @@ _LINK_TO_A_FILE = re.compile(r'(<a [^>]*?)href="(?!#|https?:)[^"]*"')
 
 
 class FormatError(ValueError):
-    """A format that does not exist, or that this machine cannot make."""
+    """The format is unknown, or this machine cannot produce it."""
 
 
 def check_format(name: str) -> str:
-    """The browser that the format needs; empty if none. Called before anything is computed.
+    """Return the browser that the format needs, empty if none. To be called before anything is computed.
 
     Raises:
         FormatError: an unknown format, or PDF on a machine without Chromium.
@@ -50,16 +50,16 @@ def check_format(name: str) -> str:
 
 
 def find_browser() -> str:
-    """The path of an installed Chromium or Chrome.
+    """Return the path of an installed Chromium or Chrome.
 
     Raises:
-        FormatError: there is none.
+        FormatError: none is installed.
     """
     chosen = os.environ.get(BROWSER_VARIABLE)
     for name in (chosen,) if chosen else BROWSERS:
-        found = shutil.which(name)
-        if found:
-            return found
+        path = shutil.which(name)
+        if path:
+            return path
     missing = (
         f"{BROWSER_VARIABLE}={chosen}: no such program" if chosen else f"none of {', '.join(BROWSERS)} is installed"
     )
@@ -74,14 +74,14 @@ def write_format(
     profile: str = "",
     published: bool = False,
 ) -> Path:
-    """Write the report in this format beside its HTML, and return the index in it.
+    """Write the report in this format beside its HTML, and return the path of its index.
 
     Args:
         name: html, md or pdf.
-        index: of the report in HTML.
+        index: the index of the HTML report.
         studies: as for ``pages.html.write_report``, which wrote the HTML.
-        browser: as ``check_format`` gave it.
-        profile: in its headings; empty: the folder's name.
+        browser: what ``check_format`` returned.
+        profile: the profile's name in headings; empty: the folder's name.
         published: as for ``pages.html.write_report``.
 
     Raises:
@@ -99,12 +99,12 @@ def write_format(
 
 
 def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = "", published: bool = False) -> Path:
-    """``index.md`` and one ``study-<name>.md`` a study, with links to the figures that are there as SVG.
+    """Write ``index.md`` and one ``study-<name>.md`` per study, with links to the report's SVG figures.
 
     Args:
-        folder: where the HTML is.
+        folder: the folder of the HTML report.
         studies: as for ``pages.html.write_report``.
-        profile: in its headings; empty: the folder's name.
+        profile: the profile's name in headings; empty: the folder's name.
         published: as for ``pages.html.write_report``.
     """
     if published:
@@ -142,29 +142,37 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
 
 
 def markdown_table(table: PageTable) -> str:
-    """The table as a reader of Markdown sees it: words left, numbers right, its caption below."""
+    """Return the table as Markdown with its caption below."""
     text = pd.DataFrame({escaped(name): [escaped(cell) for cell in table.text[name]] for name in table.text.columns})
     return text.to_markdown(index=False, disable_numparse=True) + f"\n\n{escaped(table.caption)}"
 
 
 def escaped(text: object) -> str:
-    """Text that Markdown, and the HTML it may become, show as it is."""
+    """Escape text so that Markdown, and HTML made from it, show it unchanged."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", line)
 
 
 def print_pdf(page: Path, browser: str) -> Path:
-    """The page as PDF beside it. What is printed is a copy without its script, so that tables are whole, and without
-    links to other files, which a PDF would turn into paths of this machine.
+    """Print a page to a PDF beside it, and return its path.
+
+    A copy of the page is printed: without its script, so that tables show every row, and without links to other
+    files, which a PDF would turn into paths of this machine.
+
+    Args:
+        page: the HTML page.
+        browser: path of Chromium or Chrome.
 
     Raises:
         FormatError: the browser failed or took too long.
     """
     target = page.with_suffix(".pdf")
     with tempfile.TemporaryDirectory(prefix="xtc-", ignore_cleanup_errors=True) as folder:
+        # The copy that is printed.
         copy = Path(folder) / page.name
         still = _SCRIPT.sub("", page.read_text(encoding="utf-8"))
         copy.write_text(_LINK_TO_A_FILE.sub(r"\1", still), encoding="utf-8")
+
         command = [
             browser,
             "--headless",
@@ -179,7 +187,7 @@ def print_pdf(page: Path, browser: str) -> Path:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_A_PAGE)
         except subprocess.TimeoutExpired:
-            raise FormatError(f"{page.name}: {browser} did not print it within {_SECONDS_A_PAGE} s") from None
+            raise FormatError(f"{page.name}: {browser} did not print the page within {_SECONDS_A_PAGE} s") from None
         except OSError as error:
             why = f"{browser} cannot be started: {error.strerror or error}"
             raise FormatError(f"{page.name}: {why}. Set {BROWSER_VARIABLE} to a Chromium or Chrome.") from None
@@ -191,7 +199,7 @@ def print_pdf(page: Path, browser: str) -> Path:
 
 
 def _fenced(text: str) -> str:
-    """A code block whose fence is longer than any run of backticks inside."""
+    """Return the text as a code block whose fence is longer than any run of backticks in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}\n{text}\n{fence}"

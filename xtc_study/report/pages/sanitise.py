@@ -1,4 +1,4 @@
-"""HTML and SVG that came out of a notebook, made safe to stand in a page."""
+"""Make HTML and SVG from a notebook's outputs safe to embed in a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ATTRIBUTES = {
     "td": {"colspan", "rowspan"},
     "*": {"class", "id", "lang"},
 }
-_IMAGE_OF_NOTHING = re.compile(r"<img(?![^>]*\ssrc=)[^>]*>")
+_IMAGE_WITHOUT_SOURCE = re.compile(r"<img(?![^>]*\ssrc=)[^>]*>")
 _TABLE = re.compile(r"(<table[^>]*>(?:(?!<tbody|</table).)*)(<tbody(?:(?!</table).)*)</table>", re.DOTALL)
 _ROW = re.compile(r"<tr[^>]*>.*?</tr>", re.DOTALL)
 _CELL = re.compile(r"<t[hd](?=[ >])[^>]*>((?:(?!</t[hd]>).)*)</t[hd]>", re.DOTALL)
@@ -28,12 +28,12 @@ _SVG_TAGS = frozenset(
     ]
 )
 _TEXT_ONLY = frozenset(_SVG + tag for tag in ("title", "desc", "style"))
-"""HTML reads what is inside the first two as HTML, not as SVG."""
+"""SVG elements that may contain only text: HTML parses the content of the first two as HTML, not as SVG."""
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def safe_html(html: str) -> str:
-    """Only formatting is left: no script, style, form, frame or event; images only where their data is in the page."""
+    """Return the HTML with formatting only: no script, style, form, frame or event, and only inline images."""
     clean = nh3.clean(
         html,
         tags=set(_TAGS),
@@ -42,13 +42,13 @@ def safe_html(html: str) -> str:
         url_schemes={"http", "https", "mailto", "data"},
         clean_content_tags={"script", "style"},
     )
-    return _IMAGE_OF_NOTHING.sub("", clean)
+    return _IMAGE_WITHOUT_SOURCE.sub("", clean)
 
 
 def aligned(html: str) -> str:
-    """The tables of sanitised HTML marked ``data-number`` in columns that hold only numbers, their heads included.
+    """Mark the cells and heads of number columns with ``data-number``, in every table of sanitised HTML.
 
-    Columns are counted from the right, where the labels of a multi-index do not shift them.
+    Columns are counted from the right, because the labels of a multi-index would shift a count from the left.
     """
     return _TABLE.sub(_align_one, html)
 
@@ -72,10 +72,10 @@ def _align_one(table: re.Match[str]) -> str:
 
 
 def safe_svg(svg: str) -> str | None:
-    """The SVG element if it only draws, else None: then it may be shown as an image, which runs and loads nothing.
+    """Return the SVG element if it only draws, else None.
 
-    Whatever stands before the element (XML declaration, doctype) is dropped, and so are comments: HTML ends some of
-    them before XML does.
+    A refused SVG can still be shown as an image, which runs and loads nothing. Anything before the element (XML
+    declaration, doctype) is dropped, and so are comments, because HTML ends some of them earlier than XML does.
     """
     start = svg.find("<svg")
     if start < 0:
@@ -109,7 +109,7 @@ def _only_draws(node: ET.Element) -> bool:
     for name, value in node.attrib.items():
         if name.lower().startswith("on"):
             return False
-        # Whatever its namespace: HTML takes xlink:href for a link even if the prefix is bound to another.
+        # In any namespace: HTML treats xlink:href as a link even if the prefix is bound to another namespace.
         if name.rpartition("}")[2] == "href" and not value.startswith("#"):
             return False
         if re.search(r"url\(\s*(?!#)", value):

@@ -1,4 +1,4 @@
-"""Reports that lie side by side, say reports/mini and reports/mini-cola: each index links the others."""
+"""Link reports in sibling folders, for instance reports/mini and reports/mini-cola: each index links the others."""
 
 from __future__ import annotations
 
@@ -10,29 +10,32 @@ from urllib.parse import quote
 from xtc_study.atomic import publish_file
 
 _HEAD = 4000
-"""Characters of a page in which its title stands."""
+"""Characters at the start of a page that contain its title."""
 _TITLE = re.compile(r"<title>XTC Study, ([^<]*)</title>")
 _START, _END = "<!-- reports beside this one -->", "<!-- end of the reports beside this one -->"
 _BETWEEN = re.compile(f"{re.escape(_START)}.*?{re.escape(_END)}", re.DOTALL)
 
 
 def reports_beside(folder: Path) -> list[tuple[str, str]]:
-    """What each report beside this one is of (``mini profile: cola``), and its address from this one's index."""
+    """Return the title of each sibling report (``mini profile: cola``) and its address from this report's index."""
     return [(title, f"../{quote(path.parent.name)}/index.html") for path, title in _indexes(folder)]
 
 
 def links_beside(folder: Path) -> str:
-    """HTML between two comments, by which ``link_back`` finds it; the comments alone where nothing lies beside."""
+    """Return the links to sibling reports as HTML between two comments, by which ``link_back`` finds them.
+
+    Without siblings only the comments are returned.
+    """
     links = "".join(f'\n  <li><a href="{escape(at)}">{escape(title)}</a></li>' for title, at in reports_beside(folder))
     if links:
-        links = f'\n<nav class="beside" aria-label="Reports beside this one">\n<ul>{links}\n</ul>\n</nav>\n'
+        links = f'\n<nav class="beside" aria-label="Other reports">\n<ul>{links}\n</ul>\n</nav>\n'
     return f"{_START}{links}{_END}"
 
 
 def link_back(folder: Path) -> None:
-    """Writes the links in the indexes beside this one again, now that this one is there or has another title.
+    """Update the links in the sibling indexes after this report was written or got another title.
 
-    An index that has not the two comments, or cannot be written, is left alone.
+    An index without the two comments, or one that cannot be written, is left alone.
     """
     for path, _ in _indexes(folder):
         try:
@@ -45,7 +48,7 @@ def link_back(folder: Path) -> None:
 
 
 def _indexes(folder: Path) -> list[tuple[Path, str]]:
-    found = []
+    indexes = []
     here = folder.resolve()
     for path in sorted(here.parent.glob("*/index.html")):
         if path.parent == here or path.is_symlink() or path.parent.is_symlink():
@@ -56,5 +59,5 @@ def _indexes(folder: Path) -> list[tuple[Path, str]]:
         except (OSError, UnicodeDecodeError):
             continue
         if title:
-            found.append((path, unescape(title[1])))
-    return found
+            indexes.append((path, unescape(title[1])))
+    return indexes

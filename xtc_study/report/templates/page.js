@@ -1,4 +1,4 @@
-// Tables sort and filter. Rows start in the page's own order: the reference first.
+// Make tables sortable and filterable. Rows start in the page's own order: the reference first.
 const PAGE = 50;
 const number = (text) => { const value = parseFloat(String(text).replace("\u2212", "-").replaceAll(",", "")); return isNaN(value) ? null : value; };
 const missingLast = (compare) => (a, b) => (a === null || b === null ? (a === null) - (b === null) : compare(a, b));
@@ -25,7 +25,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       bottomStart: rows > 7 ? "info" : null,
       bottomEnd: long ? ["pageLength", "paging"] : null,
     },
-    language: { search: "Filter ", info: "_TOTAL_ of _MAX_ rows", infoFiltered: "", infoEmpty: "no row", lengthMenu: "_MENU_ rows a page", zeroRecords: "No row fits the filter." },
+    language: { search: "Filter ", info: "_TOTAL_ of _MAX_ rows", infoFiltered: "", infoEmpty: "no rows", lengthMenu: "_MENU_ rows per page", zeroRecords: "No row matches the filter." },
   });
   table.caption ?? table.prepend(caption);
   const top = api.table().container().querySelector(".dt-layout-start");
@@ -37,7 +37,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const label = document.createElement("label");
       const menu = document.createElement("select");
       label.append(head.textContent.trim() + " ", menu);
-      menu.setAttribute("aria-label", `Only this ${head.textContent.trim().toLowerCase()}`);
+      menu.setAttribute("aria-label", `Filter by ${head.textContent.trim().toLowerCase()}`);
       menu.append(new Option(`any ${head.textContent.trim().toLowerCase()}`, ""), ...values.map((value) => new Option(value, value)));
       menu.addEventListener("change", () => api.column(index).search(menu.value, { exact: menu.value !== "" }).draw());
       top.append(label);
@@ -48,14 +48,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
   addEventListener("afterprint", () => api.page.len(length).draw());
 }
 
-// What is wider than its box fades out at the right edge until it has been scrolled there.
+// Fade out the right edge of content that is wider than its box, until it is scrolled to that edge.
 for (const box of document.querySelectorAll(".scroll")) {
-  const tell = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
-  box.addEventListener("scroll", tell, { passive: true });
-  new ResizeObserver(tell).observe(box);
+  const updateFade = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  box.addEventListener("scroll", updateFade, { passive: true });
+  new ResizeObserver(updateFade).observe(box);
 }
 
-// The points of a figure say what they are, for the pointer and the keyboard alike.
+// Show a tooltip for the points of a figure, on pointer hover and on keyboard focus.
 const marks = document.querySelectorAll("svg a.mark");
 if (marks.length) {
   const tip = document.createElement("div");
@@ -67,7 +67,7 @@ if (marks.length) {
   addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   for (const mark of marks) {
     mark.querySelector("title")?.remove();
-    const say = () => {
+    const show = () => {
       const box = mark.getBoundingClientRect();
       tip.textContent = mark.getAttribute("aria-label");
       tip.hidden = false;
@@ -75,8 +75,8 @@ if (marks.length) {
       tip.style.left = `${Math.max(8, left) + scrollX}px`;
       tip.style.top = `${box.bottom + scrollY + 8}px`;
     };
-    mark.addEventListener("pointerenter", say);
-    mark.addEventListener("focus", say);
+    mark.addEventListener("pointerenter", show);
+    mark.addEventListener("focus", show);
     mark.addEventListener("pointerleave", hide);
     mark.addEventListener("blur", hide);
   }
