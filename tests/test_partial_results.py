@@ -38,7 +38,7 @@ def test_the_notebook_of_a_study_runs_whatever_is_done(state: State, tmp_path: P
 
 def test_one_level_of_an_axis_is_said_in_words(tmp_path: Path) -> None:
     said = carried_out("00_index.ipynb", prepared(tmp_path / "smoke", one_arm, "12_bits"))
-    assert "A line needs two levels that are done on every task" in said and "of weights there is 32-bit" in said
+    assert "A line needs two levels that are done on every task" in said and "Done so far: weights: 32-bit." in said
     assert "12_bits: no run is done yet" not in said
     assert "no run is done yet" in carried_out("00_index.ipynb", prepared(tmp_path / "smoke", nothing, "12_bits"))
 

@@ -66,7 +66,7 @@ def test_a_figure_that_has_nothing_to_show_is_not_listed_and_says_what_is_missin
         collect(tmp_path, plan_runs({"32-bit": 32})), spec([claim("lower", "1-bit", "32-bit")]), dict
     )
     assert list(nothing) == [] and len(nothing) == 0 and "seeds" not in nothing
-    assert "A difference needs a seed that 32-bit and another arm have done" in nothing["differences"].alt
+    assert "it needs a seed that 32-bit and another arm have done" in nothing["differences"].alt
     assert "No run of this study is done yet" in nothing["seeds"].alt and nothing["seeds"].caption == ""
     assert "there is no line to draw" in nothing["factors"].alt
     with pytest.raises(KeyError):

@@ -90,7 +90,7 @@ def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     finding = "Claims whose arms could be compared: 0 supported, 0 contradicted, 1 undecided. 1 could not yet"
     assert figure.caption.startswith(finding)
     assert cards([study(answers=answers)])[2].note == "1 undecided, 1 not run"
-    assert "its two arms need a seed in common" in claims_figure([study()]).missing
+    assert "its two arms must share a finished seed" in claims_figure([study()]).missing
     assert "seeds)" not in figure.file
     answers[0] = replace(answers[0], difference=replace(found, n_seeds=2))
     marked = claims_figure([study(answers=answers)])

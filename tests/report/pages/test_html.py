@@ -211,7 +211,7 @@ def test_the_page_shows_factors_and_published_scores(site: Path, tmp_path: Path,
     assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
     _, page = written(tmp_path / "mini", plain(section(plan_runs(), runs), published=published))
-    assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
+    assert "Published and measured scores" in page.text and "Of the paper." in page.text and "read" in page.text
 
 
 def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
