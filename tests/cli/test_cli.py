@@ -288,7 +288,7 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
     assert not folder.path.exists()
 
 
-def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_path: Path) -> None:
+def test_a_run_without_a_process_is_interrupted_and_can_be_removed(tmp_path: Path) -> None:
     from xtc_study.runs.lease import held
     from xtc_study.runs.store import RunFolder
 

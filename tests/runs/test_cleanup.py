@@ -1,4 +1,4 @@
-"""Only what nobody works on goes."""
+"""Cleaning removes only what no process works on."""
 
 from __future__ import annotations
 

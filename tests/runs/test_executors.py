@@ -289,7 +289,7 @@ def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPat
         dask_executor("tcp://127.0.0.1:1"),
     ):
         pass
-    assert asked == [], "nobody listens there, so no client waits for an answer"
+    assert asked == [], "no process listens there, so no client waits for an answer"
 
 
 def _json(path: Path) -> dict:

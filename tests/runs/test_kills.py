@@ -29,7 +29,7 @@ STRESS = KILLS > 50
 WORK_SECONDS = 0.3
 """Of the notebook that only waits."""
 PATIENCE = (1.0, 5.0, 20.0) if STRESS else (WORK_SECONDS + 0.5,)
-"""A victim lives at most so many seconds more; the longest is about what a run takes, so kills fall everywhere."""
+"""Maximum seconds that a victim lives on; the longest is about what a run takes, so kills fall everywhere."""
 SPARED = 4 if STRESS else 0
 """Runs left when the last kill has fallen; every run before has had its share of them."""
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

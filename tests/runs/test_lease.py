@@ -130,7 +130,7 @@ def test_damaged_claim_file_does_not_block(tmp_path: Path, content: str) -> None
     assert take(tmp_path) is not None
 
 
-def test_a_process_id_used_again_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_reused_process_id_blocks_no_other(tmp_path: Path) -> None:
     import socket
 
     dead = {"token": "theirs", "host": socket.gethostname(), "pid": os.getpid()}

@@ -82,7 +82,7 @@ def test_by_hand_a_dead_machines_run_is_taken_over_after_a_watch(
     assert RunFolder(tmp_path / "runs", RECIPE).is_done()
 
 
-def test_by_hand_a_run_taken_over_meanwhile_writes_nothing(tmp_path: Path) -> None:
+def test_by_hand_a_run_taken_over_writes_nothing(tmp_path: Path) -> None:
     run = NotebookRun(tmp_path, RECIPE)
     (run.path / "claim.json").write_text('{"token": "theirs", "host": "another-machine", "pid": 1}')
     for writes in (run.model_folder, lambda: record(run)):
@@ -91,7 +91,7 @@ def test_by_hand_a_run_taken_over_meanwhile_writes_nothing(tmp_path: Path) -> No
     assert not (run.path / "metrics.json").exists()
 
 
-def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
+def test_by_hand_not_while_another_process_holds_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / RECIPE.run_id
     folder.mkdir(parents=True)
     with (
@@ -101,7 +101,7 @@ def test_by_hand_not_while_somebody_else_is_at_it(tmp_path: Path) -> None:
         NotebookRun(tmp_path, RECIPE)
 
 
-def test_a_run_taken_over_meanwhile_records_nothing(tmp_path: Path) -> None:
+def test_a_run_taken_over_records_nothing(tmp_path: Path) -> None:
     token = RunFolder(tmp_path / "runs", RECIPE).acquire()
     assert token
     run = NotebookRun(tmp_path, RECIPE, token)

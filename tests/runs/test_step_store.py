@@ -176,7 +176,7 @@ StepStore(Path(sys.argv[1])).once("a", make)
 """
 
 
-def test_a_killed_process_holds_nobody_up(store: StepStore) -> None:
+def test_a_killed_process_blocks_no_other(store: StepStore) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(store.root)])
     assert done.returncode == 9
     assert not store.is_done("a")

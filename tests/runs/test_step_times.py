@@ -60,7 +60,7 @@ def test_measurement_is_kept_by_model_and_a_damaged_one_is_ignored(tmp_path: Pat
     assert read_step_times(tmp_path, "m/x") is None, "not every kind was measured"
 
 
-def test_an_cost_together_steps_nobody_trained(tmp_path: Path) -> None:
+def test_cost_together_estimates_untrained_steps(tmp_path: Path) -> None:
     recipes = [
         Recipe.of(task="rte", model="m/x", max_length=64, teacher_epochs=1, epochs=1, weight_bits=bits)
         for bits in (1, 2)
