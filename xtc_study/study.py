@@ -128,7 +128,7 @@ class Study:
         return folders
 
     def check_models(self, recipes: Sequence[Recipe] | None = None) -> list[str]:
-        """That the models are there. Only runs need them; results can be read without.
+        """Check that the models exist. Only runs need them; results can be read without.
 
         Args:
             recipes: of the runs that need them; None: of all that are planned.
@@ -145,14 +145,14 @@ class Study:
         return check_models(planned, self.places.models_dir)
 
     def cost(self) -> Cost:
-        """Steps and training seconds of the study, alone and shared, and what is still to do."""
+        """Return steps and training seconds of the study, alone and shared, and what is still to do."""
         from xtc_study.runs.cost import cost_of
 
         recipes = {run.run_id: run.recipe for run in self.planned}
         return cost_of(list(recipes.values()), self.places, self.compute.device)
 
     def power(self) -> str:
-        """The difference that the planned seeds can see, and how many seeds 5, 2 and 1 points need, in a sentence.
+        """Say in a sentence what difference the planned seeds can detect, and how many seeds 5, 2 and 1 points need.
 
         From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
         dev split is not known either.
@@ -178,19 +178,19 @@ class Study:
         return power_text(usual_spread(known), seeds) if len(known) == len(rows) else ""
 
     def step_times(self) -> StepTimes | None:
-        """Measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""
+        """Return the measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""
         from xtc_study.runs.step_times import read_step_times
 
         return read_step_times(self.places.results, self.planned[0].recipe.model)
 
     def states(self) -> pd.DataFrame:
-        """The state of each planned run: run_id, arm, task, seed, state, error."""
+        """Return the state of each planned run: run_id, arm, task, seed, state, error."""
         from xtc_study.analysis.collect import states
 
         return states(self.places.runs, self.planned)
 
     def to_do(self, which: RunFilter | None = None) -> list[PlannedRun]:
-        """The runs that ``run`` would carry out, each once.
+        """Return the runs that ``run`` would carry out, each once.
 
         Raises:
             StudyError: an arm the study does not have.
@@ -214,7 +214,7 @@ class Study:
         return list(runs.values())[: which.limit]
 
     def runs_by_state(self) -> PageTable:
-        """How many runs of each task and arm are in each state; a notebook shows it as a table."""
+        """Count the runs of each task and arm by state; a notebook shows a table."""
         from xtc_study.report.run_states import states_table
 
         return states_table(self.states())
@@ -226,10 +226,10 @@ class Study:
         which: RunFilter | None = None,
         timeout: float | None = None,
     ) -> RunOutcomes:
-        """Carries out what is not done yet, with a progress bar, and waits until the last run has ended.
+        """Carry out what is not done yet, with a progress bar, and wait until the last run has ended.
 
         Args:
-            workers: processes on this machine; None: one a core.
+            workers: processes on this machine; None: one per core.
             executor: any concurrent.futures.Executor, in place of processes.
             which: which runs; None: all that are not done.
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
@@ -238,7 +238,7 @@ class Study:
             The outcome of each, and the study's runs that failed; a notebook shows both.
 
         Raises:
-            DataError: arms that augment with synonyms, and no table of them.
+            DataError: arms that augment with synonyms, without a synonym table.
         """
         from tqdm.auto import tqdm
 
@@ -255,7 +255,7 @@ class Study:
         which: RunFilter | None = None,
         timeout: float | None = None,
     ) -> Iterator[Outcome]:
-        """Carries out what is not done yet, as ``run`` does, and yields each outcome as it comes.
+        """Carry out what is not done yet, as ``run`` does, and yield each outcome as it comes.
 
         A run is carried out only when the iteration comes to it (see ``runs.carry_out``). Arguments and errors are
         those of ``run``.
@@ -268,17 +268,17 @@ class Study:
         )
 
     def in_words(self) -> str:
-        """The arms, what they are compared with, and the claims that the chosen axes leave, as one sentence."""
+        """Return the arms, what they are compared with, and the claims that the chosen axes leave, as one sentence."""
         return in_words(self.spec, study_at(load_study(self.name), self.profile.name))
 
     def collect(self) -> pd.DataFrame:
-        """The tidy frame: one row per run, task, split and metric of every run that is done."""
+        """Return the tidy frame: one row per run, task, split and metric of every run that is done."""
         from xtc_study.analysis.collect import collect
 
         return collect(self.places.runs, self.planned)
 
     def differences(self, frame: pd.DataFrame, reference: str = "") -> dict[str, Difference]:
-        """Each arm minus the reference arm, paired over seeds and examples, mean over tasks.
+        """Return each arm minus the reference arm, paired over seeds and examples, mean over tasks.
 
         An arm whose predictions cannot be used is left out, with a warning that gives the reason.
 
@@ -297,14 +297,14 @@ class Study:
         return differences[name]
 
     def command(self, arm: str | None = None) -> str:
-        """What to type to carry out this study as chosen, or one arm of it (see ``commands.study_command``)."""
+        """Return the command that carries out this study, or one arm of it (see ``commands.study_command``)."""
         chosen = {"task": self.tasks, "seed": self.seeds}
         return study_command(
             self.name, self.profile.name, chosen, self.overrides, self.axes, self.places, self.compute, arm
         )
 
     def run_commands(self) -> dict[str, str]:
-        """By run id, the papermill call that carries out that run alone."""
+        """Return by run id the papermill call that carries out that run alone."""
         from xtc_study.runs.parameters import read_parameters
 
         notebook = project_folder() / "notebooks" / "run.ipynb"
@@ -324,7 +324,7 @@ class Study:
 
 
 def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[Outcome]:
-    """Carries out a study and returns the outcome of each run that was not done before.
+    """Carry out a study and return the outcome of each run that was not done before.
 
     Example:
         >>> outcomes = run_study("12_bits", profile="smoke", seeds=[0, 1])
@@ -332,7 +332,7 @@ def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> li
     Args:
         study: its name.
         executor: any concurrent.futures.Executor, say ``Client(cluster).get_executor(pure=False)`` of Dask; None: one
-            process a core.
+            process per core.
         chosen: profile, places, tasks, seeds and so on, as for ``Study``.
     """
     return list(Study(study, **chosen).outcomes(executor=executor))

@@ -1,4 +1,4 @@
-"""Several studies of one profile at once: what they share is carried out, and counted, once; what all of them say."""
+"""Several studies of one profile at once: what they share is carried out, and counted, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def all_studies(profile: str = "smoke", overrides: Mapping[str, Any] | None = None, **chosen: Any) -> list[Study]:
-    """Every study at a profile's scale.
+    """Return every study at a profile's scale.
 
     Args:
         profile: its name.
@@ -35,14 +35,15 @@ def outcomes_together(
     which: RunFilter | None = None,
     timeout: float | None = None,
 ) -> Iterator[Outcome]:
-    """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
+    """Carry out the runs of several studies of one profile, each once, and yield each outcome as it comes.
 
     Args:
-        studies: with the same places, device and precision. The rest as for ``Study.outcomes``.
+        studies: with the same places, device and precision.
+        workers: as for ``Study.run``, and so are executor, which and timeout.
 
     Raises:
         ModelError, StudyError: a model that is not there.
-        DataError: arms that augment with synonyms, and no table of them.
+        DataError: arms that augment with synonyms, without a synonym table.
     """
     which = which or RunFilter()
     recipes = {run.run_id: run.recipe for one in studies for run in one.to_do(which)}
@@ -51,7 +52,7 @@ def outcomes_together(
 
 
 def cost_together(studies: Sequence[Study]) -> Cost:
-    """Steps and training seconds of several studies of one profile, each alone and all shared."""
+    """Return steps and training seconds of several studies of one profile, each alone and all shared."""
     from xtc_study.runs.cost import cost_of
 
     recipes = {run.run_id: run.recipe for one in studies for run in one.planned}
@@ -59,9 +60,9 @@ def cost_together(studies: Sequence[Study]) -> Cost:
 
 
 def progress(studies: Sequence[Study]) -> pd.DataFrame:
-    """One row a study: its question, runs planned, done and failed, and the minutes that its done runs took.
+    """Return one row per study: its question, runs planned, done and failed, and the minutes that its done runs took.
 
-    ``minutes`` is what was measured here, NaN where nothing is done. A run that several studies share counts in each.
+    ``minutes`` is what was measured here, NaN if no run is done. A run that several studies share counts in each.
     """
     rows = []
     for study in studies:
@@ -81,7 +82,7 @@ def progress(studies: Sequence[Study]) -> pd.DataFrame:
 
 
 def most_done(table: pd.DataFrame, names: Sequence[str]) -> str:
-    """The study with the largest share of its planned runs done, of equal ones that with more runs; empty if none.
+    """Return the study with the largest share of its planned runs done; of equal ones that with more. Empty if none.
 
     Runs that studies share count in each, so that the first study with a done run may be one that was not asked for.
 

@@ -261,7 +261,7 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     results = ["--results", str(tmp_path / "results")]
     output = run("run", "12_bits", "--seed", "0", "--dry-run", "--limit", "3", *results)
     assert len([line for line in output.splitlines() if line.startswith("toy-")]) == 3
-    assert "9 steps in place of 16, 9 to train" in output
+    assert "9 steps instead of 16, 9 to train" in output
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
     assert "40 missing" in run("status", "12_bits", *results)

@@ -75,7 +75,7 @@ def test_a_redirected_run_says_what_it_will_do_at_once_and_goes_on_saying(
     (planned,) = {run.run_id for run in study.planned if run.recipe.task == study.profile.tasks[0]}
 
     def outcomes_together(*words: object, **options: object) -> Iterator[dict[str, Any]]:
-        assert file.flushed.startswith("12_bits: 1 run to do; 2 steps in place of 2, 2 to train")
+        assert file.flushed.startswith("12_bits: 1 run to do; 2 steps instead of 2, 2 to train")
         assert file.spoke.wait(HANG_SECONDS), "a line while the run is going on"
         yield {"run_id": planned, "state": "done", "seconds": 61.7, "error": None}
 

@@ -21,20 +21,20 @@ def test_what_was_measured_is_said_with_its_device_and_memory() -> None:
         model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", peak_bytes=3_140_000_000, points=points
     )
     assert cost_text(COSTS, times) == (
-        "4 steps in place of 10, 3 to train, about 2.0 hours of a CPU (from measured steps); "
-        "a 1-bit step of 32 x 128 word pieces holds 3.1 GB; sharing brings the cost to 45% of separate pipelines"
+        "4 steps instead of 10, 3 to train, about 2.0 hours of a CPU (from measured steps); "
+        "a 1-bit step of 32 x 128 tokens holds 3.1 GB; sharing reduces the cost to 45% of separate pipelines"
     )
 
 
 def test_without_a_measurement_it_says_where_the_time_is_from_or_how_to_know() -> None:
-    assert cost_text(COSTS, None).startswith("4 steps in place of 10, 3 to train, about 2.0 hours of training (from")
+    assert cost_text(COSTS, None).startswith("4 steps instead of 10, 3 to train, about 2.0 hours of training (from")
     remembered = Cost(10, 4, 3, 20_000.0, 9_000.0, 7_200.0, measured=False)
     times = StepTimes(model="m", depth=6, batch_size=32, device="a CPU", precision="fp32", points=[])
     assert "of training (from steps trained here)" in cost_text(remembered, times), "a measurement that was not used"
     unknown = Cost(10, 4, 3, None, None, None)
     assert (
         cost_text(unknown, None)
-        == "4 steps in place of 10, 3 to train, for how long is unknown (plan --measure estimates it)"
+        == "4 steps instead of 10, 3 to train; duration unknown (estimate it with plan --measure)"
     )
 
 
@@ -73,8 +73,8 @@ def test_steps_go_only_when_that_is_asked_for(tmp_path: Path) -> None:
 
     text, there = clear(False, False)
     assert there == {"left", "done", "to do"}
-    assert "1 trained steps that no run comes from: 2 kB; clean --steps removes them\n" in text
-    assert "1 trained steps that only finished runs come from, whose files and scores stay: 2 kB; clean --fini" in text
+    assert "1 trained steps that no run uses: 2 kB; clean --steps removes them\n" in text
+    assert "1 trained steps that only done runs use (their files and scores stay): 2 kB; clean --fini" in text
     text, there = clear(True, True, dry_run=True)
     assert text.count("would remove") == 2 and there == {"left", "done", "to do"}
     text, there = clear(True, False)

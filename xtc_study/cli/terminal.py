@@ -34,9 +34,9 @@ def carry_out(
     keep_going: bool,
     which: RunFilter,
 ) -> int:
-    """Carries out the studies' runs and returns the number of those that failed.
+    """Carry out the studies' runs and return the number of those that failed.
 
-    Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
+    If ``out`` is no terminal it gets lines only: what is to do, each outcome, and each minute the runs in progress.
     """
     from xtc_study.suite import cost_together, outcomes_together
 
@@ -61,13 +61,13 @@ def carry_out(
 
 
 def kill_workers() -> None:
-    """Ends every process this one started through multiprocessing, should Ctrl-C have come between two outcomes."""
+    """End every process this one started through multiprocessing, in case Ctrl-C came between two outcomes."""
     for process in multiprocessing.active_children():
         process.kill()
 
 
 def say_warnings_plainly(err: Console) -> None:
-    """From now on a warning for users is one line of text, without the place in the code that gave it."""
+    """Print warnings for users as one line of text from now on, without the place in the code that gave them."""
     before = warnings.showwarning
 
     def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
@@ -80,7 +80,7 @@ def say_warnings_plainly(err: Console) -> None:
 
 
 def say_needs(studies: Sequence[Study], states: Mapping[str, str], out: Console) -> None:
-    """What studies need that are about to run: training time, processes and their threads, disk.
+    """Print what the studies' runs need: training time, processes and their threads, disk.
 
     Args:
         states: of each planned run, by its id.
@@ -100,7 +100,7 @@ def say_needs(studies: Sequence[Study], states: Mapping[str, str], out: Console)
 
 
 def clear_steps(studies: Sequence[Study], out: Console, unused: bool, finished: bool, dry_run: bool) -> None:
-    """Removes trained steps that no run needs any more, where that was asked for; else says what could go."""
+    """Remove trained steps that no run needs any more, if asked to; otherwise print what could be removed."""
     from xtc_study.runs.disk_space import in_bytes
     from xtc_study.runs.unneeded_steps import bytes_of, remove_steps, surplus_steps
     from xtc_study.tasks.augmentation.synonyms import table_hash
@@ -113,8 +113,8 @@ def clear_steps(studies: Sequence[Study], out: Console, unused: bool, finished: 
     for folder in chosen if dry_run else remove_steps(chosen):
         out.print(f"{'would remove' if dry_run else 'removed'} {folder} ({in_bytes(sizes[folder])})", markup=False)
     for folders, option, what in (
-        (surplus.unused, "--steps", "that no run comes from"),
-        (surplus.finished, "--finished-steps", "that only finished runs come from, whose files and scores stay"),
+        (surplus.unused, "--steps", "that no run uses"),
+        (surplus.finished, "--finished-steps", "that only done runs use (their files and scores stay)"),
     ):
         left = [folder for folder in folders if folder not in chosen]
         if left:
@@ -123,19 +123,19 @@ def clear_steps(studies: Sequence[Study], out: Console, unused: bool, finished: 
 
 
 def measure_models(studies: Sequence[Study], compute: Compute, out: Console) -> None:
-    """Measures training steps of each model the studies name and keeps the result beside their runs."""
+    """Measure training steps of each model the studies name and write the result beside their runs."""
     from xtc_study.runs.step_times import write_step_times
     from xtc_study.training.measure_steps import measure_step_times
 
     for model in dict.fromkeys(run.recipe.model for study in studies for run in study.planned):
         out.print(f"measuring training steps of {model}", markup=False)
         times = measure_step_times(model, studies[0].places.models_dir, compute.device, compute.precision)
-        out.print(f"kept in {write_step_times(studies[0].places.results, times)}", markup=False)
+        out.print(f"written to {write_step_times(studies[0].places.results, times)}", markup=False)
 
 
 def cost_text(costs: Cost, times: StepTimes | None) -> str:
-    """What studies cost, in steps and, where something is known, in hours of the device that was measured."""
-    text = f"{costs.steps_shared} steps in place of {costs.steps_alone}, {costs.steps_to_do} to train"
+    """Return what studies cost: steps and, where known, hours of the device that was measured."""
+    text = f"{costs.steps_shared} steps instead of {costs.steps_alone}, {costs.steps_to_do} to train"
     if costs.steps_to_do and costs.seconds_to_do is not None:
         seconds = costs.seconds_to_do
         text += f", about {seconds:,.0f} s" if seconds < 3600 else f", about {seconds / 3600:,.1f} hours"
@@ -145,18 +145,18 @@ def cost_text(costs: Cost, times: StepTimes | None) -> str:
             else " of training (from steps trained here)"
         )
     elif costs.steps_to_do:
-        text += ", for how long is unknown (plan --measure estimates it)"
+        text += "; duration unknown (estimate it with plan --measure)"
     if times is not None and times.peak_bytes is not None:
         longest = max(point.length for point in times.points)
-        text += f"; a 1-bit step of {times.batch_size} x {longest} word pieces holds {times.peak_bytes / 1e9:.1f} GB"
+        text += f"; a 1-bit step of {times.batch_size} x {longest} tokens holds {times.peak_bytes / 1e9:.1f} GB"
     if costs.share is not None:
-        text += f"; sharing brings the cost to {costs.share:.0%} of separate pipelines"
+        text += f"; sharing reduces the cost to {costs.share:.0%} of separate pipelines"
     return text
 
 
 @contextmanager
 def _bars_of_runs(progress: Progress, folders: list[Path]) -> Iterator[None]:
-    """A bar for each run in progress inside the block, by the cells of its notebook."""
+    """Show a bar for each run in progress inside the block, by the cells of its notebook."""
     from xtc_study.runs.progress import in_progress
 
     stop = Event()
