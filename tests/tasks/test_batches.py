@@ -1,4 +1,4 @@
-"""Tokenising and padding, on the built-in vocabulary."""
+"""Rows of the built-in vocabulary are tokenised and padded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_long_inputs_are_truncated_and_regression_targets_are_floats() -> None:
 
 
 def test_padding_is_always_on_the_right() -> None:
-    """On the left it would move a row's positions by as much as its batch is longer."""
+    """Padding on the left would shift a row's positions by the length of the padding."""
     task, tokenizer = find_task("toy-sentiment"), toy_tokenizer()
     tokenizer.padding_side = "left"
     rows = tokenised(load_task(task.name)["dev"].select(range(16)), task, tokenizer, 48)
