@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from xtc_study.arms import grid
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import Recipe
 from xtc_study.report.figures.style import STYLE, figure_svg
+from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 from xtc_study.report.pages.html import write_report
-from xtc_study.report.study import StudyPage, study_page
-from xtc_study.studies import PlannedRun
+from xtc_study.report.study import StudyPage
+from xtc_study.studies import PlannedRun, StudySpec
 
 EVIL = "<script>alert('x')</script>"
 ONE = ParetoPoint(
@@ -32,21 +33,34 @@ BIG = replace(ONE, arm="8-bit", score=0.94, size_bytes=250_000, weight_bits=8, r
 BAD = replace(ONE, arm="bad", score=0.5, size_bytes=90_000, weight_bits=2, low=math.nan, runs=frozenset({"z"}))
 
 
-def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> StudyPage:
-    fields: dict[str, Any] = {
+def section(planned: list[PlannedRun], runs: Path, **changed: Any) -> LazyStudyPage:
+    """The page of a made-up study.
+
+    Args:
+        planned: its runs.
+        runs: the folder of run folders.
+        changed: of its specification; or ``commands`` or ``run_command``.
+    """
+    values: dict[str, Any] = {
         "name": "bits",
         "title": "How few bits?",
         "question": "What does each bit-width cost?",
+        "notebook": "bits.ipynb",
         "reference": "32-bit",
         "claims": [claim("lower", "1-bit", "32-bit", 0.02, "One bit costs more than 2 points.")],
-        "planned": planned,
-        "runs_folder": runs,
-        "run_command": "xtc-study run bits --profile mini",
-        "commands": [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")],
         "limits": ["Few seeds."],
-        "chance": {(TASKS[0], "dev"): 0.5},
     }
-    return study_page(**{**fields, **changed})
+    commands = [("1-bit", "xtc-study run bits --arm 1-bit"), ("32-bit", "xtc-study run bits --arm 32-bit")]
+    commands = changed.pop("commands", commands)
+    run_command = changed.pop("run_command", "xtc-study run bits --profile mini")
+    spec = StudySpec(**{**values, **changed})
+    return LazyStudyPage(PageSource(spec, planned, runs, run_command, commands))
+
+
+def plain(page: StudyPage, **changed: Any) -> StudyPage:
+    """The page with every part computed, and some of them changed."""
+    parts = {part.name: getattr(page, part.name) for part in fields(StudyPage)}
+    return StudyPage(**{**parts, **changed})
 
 
 GRID_ARMS = grid(

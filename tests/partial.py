@@ -70,7 +70,7 @@ def carried_out(name: str, results: Path, **parameters: Any) -> str:
                 given = {"results_dir": str(results), **parameters}
                 source += "".join(f"\n{key} = {value!r}" for key, value in given.items())
             with capture_output() as captured:
-                outcome = shell.run_cell(source.replace("study.run(workers)", "[]"))
+                outcome = shell.run_cell(source.replace("study.run(workers)", "study.runs_by_state()"))
             outcome.raise_error()
             said.append(captured.stdout + captured.stderr + "".join(str(output.data) for output in captured.outputs))
             if outcome.result is not None:  # as the notebook would show the cell's last value

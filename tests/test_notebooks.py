@@ -7,12 +7,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import papermill
 import pytest
 from fabricate import make_done_run
+from warm_notebooks import KERNEL, install_warm_kernel
 
 from xtc_study.places import Places
 from xtc_study.studies import load_study, study_names
@@ -28,8 +30,19 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results") / "smoke"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Kernels that have imported torch and the rest: a notebook takes seconds instead of ten."""
+    folder = tmp_path_factory.mktemp("jupyter")
+    install_warm_kernel(folder, NOTEBOOKS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", str(folder))
+        yield
+
+
 def nbval(*paths: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-q", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-kernel-name", KERNEL]
+    command += ["-q", "-p", "no:cacheprovider"]
     done = subprocess.run([*command, *map(str, paths)], cwd=NOTEBOOKS, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout[-6000:]
 
@@ -56,7 +69,9 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
     with pytest.raises(
         papermill.PapermillExecutionError, match=f"unknown parameter {typed}; .*did you mean '{meant}'"
     ):
-        papermill.execute_notebook(str(NOTEBOOKS / name), str(tmp_path / name), chosen, progress_bar=False)
+        papermill.execute_notebook(
+            str(NOTEBOOKS / name), str(tmp_path / name), chosen, kernel_name=KERNEL, progress_bar=False
+        )
     assert not (tmp_path / "results").exists()
 
 
@@ -64,7 +79,10 @@ def test_papermill_with_a_mistyped_parameter_is_refused_before_anything_runs(
 def test_the_first_cell_after_the_parameters_checks_them(name: str) -> None:
     codes = [cell for cell in cells_of(name) if cell["cell_type"] == "code"]
     places = [i for i, cell in enumerate(codes) if "parameters" in cell["metadata"].get("tags", ())]
-    assert len(places) == 1 and "check_injected(globals())" in codes[places[0] + 1]["source"]
+    following = codes[places[0] + 1]["source"]
+    assert len(places) == 1 and re.search(
+        r"check_injected\(globals\(\)\)|Study\.from_names\(\"\w+\", globals\(\)\)", following
+    )
 
 
 def prepared(name: str, folder: Path, **chosen: Any) -> Path:
@@ -80,6 +98,7 @@ def test_the_quickstart(results: Path, tmp_path: Path) -> None:
         str(NOTEBOOKS / "01_quickstart.ipynb"),
         str(tmp_path / "01_quickstart.ipynb"),
         {"results_dir": str(results), **short},
+        kernel_name=KERNEL,
         progress_bar=False,
     )
     said = json.dumps([cell.get("outputs", []) for cell in executed["cells"]])
@@ -175,9 +194,30 @@ def test_examples_beside_the_parameters_work(study: str) -> None:
     for name, comment in offered:
         for example in re.findall(r"\{.*?\}", comment):
             given: dict[str, Any] = {{"axes": "axes", "fields": "overrides"}[name]: ast.literal_eval(example)}
-            study = Study(study, **given)
-            assert study.spec.claims, example
-            assert study.spec.reference == Study(study).spec.reference, example
+            chosen = Study(study, **given)
+            assert chosen.spec.claims, example
+            assert chosen.spec.reference == Study(study).spec.reference, example
+
+
+MOST_IMPORTS, MOST_CODE = 6, 50
+"""Of an ablation's notebook: import statements beside that of ``Study``, and lines of code that are not blank."""
+
+
+@pytest.mark.parametrize("study", study_names())
+def test_the_notebook_of_an_ablation_shows_the_parts_of_a_page_and_builds_little_itself(study: str) -> None:
+    cells = cells_of(load_study(study).notebook)
+    code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
+    lines = [line for source in code for line in source.splitlines() if line.strip()]
+    nodes = [node for source in code for node in ast.walk(ast.parse(source))]
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert len(imports) - 1 <= MOST_IMPORTS and len(lines) <= MOST_CODE
+    parts = ["study.run(workers)", "page = study.page()\npage.verdicts", "page.arms", 'page.figures["differences"]']
+    assert [code.index(part) for part in parts] == sorted(code.index(part) for part in parts), "the answer comes first"
+    assert 'page.figures["seeds"]' in code and "page.tasks" in code
+    prose = sum(cell["cell_type"] == "markdown" for cell in cells) / len(cells)
+    assert 0.4 <= prose <= 0.55
+    references = cells[-1]["source"]
+    assert references.startswith("## References\n") and "https://arxiv.org/abs/" in references
 
 
 READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]

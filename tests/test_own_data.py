@@ -38,7 +38,7 @@ def test_from_a_description_to_an_exported_file(tmp_path: Path) -> None:
     path, results = write_data(tmp_path), tmp_path / "results"
     chosen = {"tasks": [str(path)], "seeds": [0], "axes": ONE_ARM, "overrides": TINY, "places": Places(results)}
     study = Study("12_bits", **chosen)
-    (outcome,) = study.run(workers=1, which=RunFilter(arms=["1-bit, A8"]))
+    (outcome,) = study.outcomes(workers=1, which=RunFilter(arms=["1-bit, A8"]))
     assert outcome["state"] == "done", outcome["error"]
     frame = study.collect()
     (task,) = set(frame["task"])

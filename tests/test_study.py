@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from fabricate import make_done_run, write_json
 
 from xtc_study.places import Compute, Places
+from xtc_study.recipe import Recipe
 from xtc_study.runs.carry_out import RunFilter
 from xtc_study.studies import StudyError
 from xtc_study.study import Study
@@ -126,3 +128,35 @@ def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) ->
         make_done_run(study.places.runs, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
     assert "by the 4 runs that are done, whose seeds differ by" in study.power()
     assert "one seed decides no claim" in Study("12_bits", places=Places(tmp_path / "none"), **CUT).power()
+
+
+def test_run_carries_out_everything_and_outcomes_only_what_is_iterated(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried_out = []
+
+    def carry_out(recipes: list[Recipe], *words: object, **options: object) -> Iterator[dict[str, Any]]:
+        for recipe in recipes:
+            carried_out.append(recipe.run_id)
+            yield {"run_id": recipe.run_id, "state": "done", "seconds": 1.0, "error": None}
+
+    monkeypatch.setattr("xtc_study.runs.carry_out.carry_out", carry_out)
+    planned = [run.run_id for run in study.planned]
+    outcomes = study.outcomes()
+    assert carried_out == [] and next(outcomes)["run_id"] == planned[0] and carried_out == planned[:1]
+    carried_out.clear()
+    done = study.run()
+    assert carried_out == planned and [one["run_id"] for one in done.outcomes] == planned
+    assert str(done) == "2 runs carried out, 0 failed."
+
+
+def test_a_bar_is_shown_only_where_there_is_something_to_do(
+    study: Study, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("xtc_study.runs.carry_out.carry_out", lambda recipes, *words, **options: iter([]))
+    study.run()
+    assert "0/2" in capsys.readouterr().err
+    for run in study.planned:
+        make_done_run(study.places.runs, run)
+    study.run()
+    assert capsys.readouterr().err == ""

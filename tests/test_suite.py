@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from fabricate import make_done_run
 
-from xtc_study.analysis.ledger import LEDGER_COLUMNS
+from xtc_study.analysis.ledger import LEDGER_COLUMNS, ledger_of
 from xtc_study.places import Places
 from xtc_study.report.figures.claims import claims_at_a_glance
 from xtc_study.studies import load_study, study_names
 from xtc_study.study import Study
-from xtc_study.suite import all_studies, cost_together, ledger, progress
+from xtc_study.suite import all_studies, cost_together, progress
 
 CUT = {"weights": ["32-bit", "1-bit"], "activations": ["A8"]}
 
@@ -26,7 +26,7 @@ def bits(tmp_path: Path) -> Study:
 
 
 def test_every_claim_of_every_study_has_a_row(tmp_path: Path) -> None:
-    table = ledger(all_studies("smoke", places=Places(tmp_path)))
+    table = ledger_of({one.name: one.page().answers for one in all_studies("smoke", places=Places(tmp_path))})
     assert list(table.columns) == list(LEDGER_COLUMNS)
     assert set(table["study"]) == set(study_names())
     assert (table["verdict"] == "not run").all() and (table["seeds"] == 0).all() and table["difference"].isna().all()
@@ -44,7 +44,7 @@ def test_how_far_the_studies_are(bits: Study, tmp_path: Path) -> None:
 
 
 def test_the_numbers_of_a_claim(bits: Study) -> None:
-    table = ledger([bits]).set_index("claim")
+    table = ledger_of({bits.name: bits.page().answers}).set_index("claim")
     assert len(table) == len(load_study("12_bits").claims)
     row = table.loc["Binary (1-bit) weights with 8-bit activations cost no more than one point."]
     assert row["verdict"] == "contradicted" and row["seeds"] == 3 and row["examples"] == 200
@@ -54,7 +54,7 @@ def test_the_numbers_of_a_claim(bits: Study) -> None:
 
 
 def test_the_figure_has_a_line_a_claim_and_a_legend_of_verdicts(bits: Study) -> None:
-    (panel,) = claims_at_a_glance(ledger([bits])).axes
+    (panel,) = claims_at_a_glance(ledger_of({bits.name: bits.page().answers})).axes
     assert len(panel.get_yticklabels()) == 3
     legend = panel.get_legend()
     assert legend is not None

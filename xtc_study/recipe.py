@@ -54,6 +54,10 @@ class RecipeError(ValueError):
 class Recipe(BaseModel):
     """The scientific parameters of one run. Device, precision, paths and workers are recorded, not part of it.
 
+    Example:
+        >>> recipe = Recipe.of(task="cola", layers="1/2", weight_bits=1, epochs=18)
+        >>> recipe.run_id
+
     Raises:
         RecipeError: from ``Recipe.of`` for any unknown field or value outside its range.
     """

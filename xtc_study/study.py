@@ -20,11 +20,11 @@ from xtc_study.values import listed, named
 if TYPE_CHECKING:
     import pandas as pd
 
-    from xtc_study.analysis.best_points import Best
-    from xtc_study.analysis.claims import Answer
     from xtc_study.analysis.stats import Difference
     from xtc_study.recipe import Recipe
-    from xtc_study.report.study import StudyPage
+    from xtc_study.report.lazy_page import LazyStudyPage
+    from xtc_study.report.run_states import RunOutcomes
+    from xtc_study.report.tables import PageTable
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Cost
     from xtc_study.runs.executors import Outcome
@@ -36,9 +36,9 @@ class Study:
 
     Example:
         >>> study = Study("12_bits", "smoke", seeds=[0, 1], axes={"weights": ["32-bit", "1-bit"]})
-        >>> for outcome in study.run(workers=2):
-        ...     print(outcome["run_id"], outcome["state"])
-        >>> study.page().arms
+        >>> study.run(workers=2)
+        >>> page = study.page()
+        >>> page.verdicts
 
     Args:
         name: of the study, a file in ``xtc_study/studies``.
@@ -203,9 +203,8 @@ class Study:
                 has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.name} has {has}")
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = (
-            {"failed", "corrupt"} if which.only_failed else {"failed", "corrupt", "missing", "running", "interrupted"}
-        )
+        wanted = {"failed", "corrupt"}
+        wanted |= set() if which.only_failed else {"missing", "running", "interrupted"}
         wanted |= {"done"} if which.force else set()
         runs = {
             run.run_id: run
@@ -214,14 +213,20 @@ class Study:
         }
         return list(runs.values())[: which.limit]
 
+    def runs_by_state(self) -> PageTable:
+        """How many runs of each task and arm are in each state; a notebook shows it as a table."""
+        from xtc_study.report.run_states import states_table
+
+        return states_table(self.states())
+
     def run(
         self,
         workers: int | None = None,
         executor: Executor | None = None,
         which: RunFilter | None = None,
         timeout: float | None = None,
-    ) -> Iterator[Outcome]:
-        """Carries out what is not done yet and yields each outcome as it comes (see ``runs.carry_out``).
+    ) -> RunOutcomes:
+        """Carries out what is not done yet, with a progress bar, and waits until the last run has ended.
 
         Args:
             workers: processes on this machine; None: one a core.
@@ -229,8 +234,31 @@ class Study:
             which: which runs; None: all that are not done.
             timeout: seconds a notebook cell may take; a run that takes longer has failed.
 
+        Returns:
+            The outcome of each, and the study's runs that failed; a notebook shows both.
+
         Raises:
             DataError: arms that augment with synonyms, and no table of them.
+        """
+        from tqdm.auto import tqdm
+
+        from xtc_study.report.run_states import RunOutcomes, failed_runs
+
+        total = len(self.to_do(which))
+        outcomes = list(tqdm(self.outcomes(workers, executor, which, timeout), total=total, disable=not total))
+        return RunOutcomes(outcomes, failed_runs(self.states()))
+
+    def outcomes(
+        self,
+        workers: int | None = None,
+        executor: Executor | None = None,
+        which: RunFilter | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Outcome]:
+        """Carries out what is not done yet, as ``run`` does, and yields each outcome as it comes.
+
+        A run is carried out only when the iteration comes to it (see ``runs.carry_out``). Arguments and errors are
+        those of ``run``.
         """
         from xtc_study.runs.carry_out import carry_out
 
@@ -268,25 +296,6 @@ class Study:
             warnings.warn(f"{arm} is left out. {why}", stacklevel=2)
         return differences[name]
 
-    def answers(self, frame: pd.DataFrame) -> list[Answer]:
-        """The study's claims put to the test, as one family.
-
-        Args:
-            frame: what ``collect`` gave.
-        """
-        from xtc_study.analysis.claims import answers, comparisons_of
-
-        claims = self.spec.claims
-        if frame.empty:
-            return answers(claims, {}, nothing_done=True)
-        return answers(claims, *comparisons_of(self.places.runs, frame, claims))
-
-    def best_points(self, frame: pd.DataFrame, axis: str) -> list[Best]:
-        """The best point of an axis for each combination of the others, and whether it lies at the grid's end."""
-        from xtc_study.analysis.best_points import best_points
-
-        return best_points(frame, self.spec.arms, axis)
-
     def command(self, arm: str | None = None) -> str:
         """What to type to carry out this study as chosen, or one arm of it (see ``commands.study_command``)."""
         chosen = {"task": self.tasks, "seed": self.seeds}
@@ -303,24 +312,14 @@ class Study:
         files = [str(task) for task in self.tasks or () if is_description(task)]
         return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in self.planned}
 
-    def page(self) -> StudyPage:
-        """The study's section of the report."""
-        from xtc_study.analysis.chance import chance_by_task
-        from xtc_study.report.study import study_page
+    def page(self) -> LazyStudyPage:
+        """What the study has to show, each part computed when it is first read: a notebook shows the parts, the report
+        writes them as a page."""
+        from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 
-        return study_page(
-            name=self.spec.name,
-            title=self.spec.title,
-            question=self.spec.question,
-            reference=self.spec.reference,
-            claims=self.spec.claims,
-            planned=self.planned,
-            runs_folder=self.places.runs,
-            run_command=self.command(),
-            commands=[(arm, self.command(arm)) for arm in self.spec.arm_names],
-            limits=[*self.spec.limits, *self.profile.notes],
-            chance=chance_by_task(self.places.runs, self.collect()),
-            arms=self.spec.arms,
+        commands = [(arm, self.command(arm)) for arm in self.spec.arm_names]
+        return LazyStudyPage(
+            PageSource(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes)
         )
 
 
@@ -336,4 +335,4 @@ def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> li
             process a core.
         chosen: profile, places, tasks, seeds and so on, as for ``Study``.
     """
-    return list(Study(study, **chosen).run(executor=executor))
+    return list(Study(study, **chosen).outcomes(executor=executor))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from xtc_study.analysis.ledger import ledger_of
 from xtc_study.runs.carry_out import RunFilter, carry_out
 from xtc_study.runs.executors import Outcome
 from xtc_study.studies import study_names
@@ -29,7 +28,7 @@ def all_studies(profile: str = "smoke", overrides: Mapping[str, Any] | None = No
     return [Study(name, profile, overrides=overrides, **chosen) for name in study_names()]
 
 
-def run_together(
+def outcomes_together(
     studies: Sequence[Study],
     workers: int | None = None,
     executor: Executor | None = None,
@@ -39,7 +38,7 @@ def run_together(
     """Carries out the runs of several studies of one profile, each once, and yields each outcome as it comes.
 
     Args:
-        studies: with the same places, device and precision. The rest as for ``Study.run``.
+        studies: with the same places, device and precision. The rest as for ``Study.outcomes``.
 
     Raises:
         ModelError, StudyError: a model that is not there.
@@ -57,11 +56,6 @@ def cost_together(studies: Sequence[Study]) -> Cost:
 
     recipes = {run.run_id: run.recipe for one in studies for run in one.planned}
     return cost_of(list(recipes.values()), studies[0].places, studies[0].compute.device)
-
-
-def ledger(studies: Sequence[Study]) -> pd.DataFrame:
-    """One row a claim of these studies (see ``analysis.ledger.ledger_of``)."""
-    return ledger_of({one.spec.name: one.answers(one.collect()) for one in studies})
 
 
 def progress(studies: Sequence[Study]) -> pd.DataFrame:

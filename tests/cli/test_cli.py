@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fabricate import make_done_run
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -17,10 +18,11 @@ from xtc_study import __version__
 from xtc_study.cli import app, main
 from xtc_study.cli.files import RUNTIMES
 from xtc_study.packed.engines import ENGINES
-from xtc_study.places import DEVICES, PRECISIONS
+from xtc_study.places import DEVICES, PRECISIONS, Places
 from xtc_study.recipe import REST_FORMATS
 from xtc_study.report.pages.markdown_pdf import FORMATS
 from xtc_study.studies import load_study, study_names
+from xtc_study.study import Study
 
 
 def run(*words: str) -> str:
@@ -187,7 +189,6 @@ def test_a_published_report_in_markdown_has_only_studies_with_done_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from xtc_study.report.study import StudyPage
-    from xtc_study.study import Study
 
     def page(study: Study) -> StudyPage:
         name = study.spec.name
@@ -200,6 +201,18 @@ def test_a_published_report_in_markdown_has_only_studies_with_done_runs(
     assert found == ["study-12_bits.html", "study-12_bits.md"]
     assert "11_budget" not in (tmp_path / "report" / "index.md").read_text()
     assert "xtc-study run" not in (tmp_path / "report" / "study-12_bits.md").read_text()
+
+
+def test_the_report_prints_each_claim_with_its_verdict(tmp_path: Path) -> None:
+    axes = {"weights": ["32-bit", "1-bit"], "activations": ["A32", "A8"]}
+    study = Study("12_bits", places=Places(tmp_path / "results"), seeds=[0, 1], axes=axes)
+    for planned in study.planned:
+        make_done_run(study.places.runs, planned, 0.9 if planned.recipe.weight_bits == 32 else 0.7)
+    chosen = ["--seed", "0", "--seed", "1", "--axis", "weights=32-bit,1-bit", "--axis", "activations=A32,A8"]
+    places = ["--results", str(study.places.results), "--output", str(tmp_path / "report"), "--no-runs"]
+    output = " ".join(run("report", "12_bits", *chosen, *places).split())
+    for answer in study.page().answers:
+        assert f"12_bits: {answer.verdict}: {answer.claim.sentence} {answer.reasons}" in output
 
 
 def test_nothing_done_cannot_be_published(
@@ -224,7 +237,6 @@ def test_nothing_done_cannot_be_published(
 
 
 def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> None:
-    from xtc_study.study import Study
 
     study = Study("12_bits", seeds=[0])
     arm = study.spec.arm_names[-1]
@@ -235,7 +247,6 @@ def test_the_report_s_command_of_an_arm_carries_out_that_arm(tmp_path: Path) -> 
 
 
 def test_a_budget_holds_for_the_studies_that_do_not_vary_it(tmp_path: Path) -> None:
-    from xtc_study.study import Study
 
     chosen = ["--seed", "0", "--set", "budget=A", "--dry-run", "--results", str(tmp_path)]
     lines = set(run("run", "11_budget", "12_bits", *chosen).splitlines()[:-1])
@@ -279,7 +290,6 @@ def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:
 def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_path: Path) -> None:
     from xtc_study.runs.lease import held
     from xtc_study.runs.store import RunFolder
-    from xtc_study.study import Study
 
     first, second = (one.recipe for one in Study("12_bits", seeds=[0]).planned[:2])
     gone, live = RunFolder(tmp_path / "runs", first), RunFolder(tmp_path / "runs", second)
@@ -302,8 +312,6 @@ def test_a_run_that_nobody_is_at_any_more_is_interrupted_and_can_be_removed(tmp_
 
 def test_collect_keeps_what_other_studies_collected(tmp_path: Path) -> None:
     from fabricate import make_done_run
-
-    from xtc_study.study import Study
 
     make_done_run(tmp_path / "runs", Study("12_bits", seeds=[0]).planned[0])
     words = ["--seed", "0", "--results", str(tmp_path)]

@@ -13,7 +13,7 @@ import transformers
 
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.deploy.export.onnx import run_onnx, session, to_onnx
-from xtc_study.deploy.export.openvino import to_openvino
+from xtc_study.deploy.export.openvino import run_openvino, to_openvino
 from xtc_study.deploy.export.parity import Agreement, ExportError, agreement
 from xtc_study.deploy.sample_inputs import input_names, made_up, sample_inputs
 from xtc_study.packed.checkpoint import save_packed
@@ -81,7 +81,7 @@ def test_token_types_are_an_input_where_the_model_has_them(
         import openvino
 
         compiled = openvino.Core().compile_model(str(path), "CPU")
-        names, logits = {port.any_name for port in compiled.inputs}, openvino.run_openvino(compiled, inputs)
+        names, logits = {port.any_name for port in compiled.inputs}, run_openvino(compiled, inputs)
     assert names == {"input_ids", "attention_mask", TYPES}
     assert np.abs(logits - exact).max() < 0.3 * np.abs(without - exact).max()
 

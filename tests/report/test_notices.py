@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from fabricate import make_done_run, plan_runs, split_in_two, write_json
+from fabricate_report import section
 
 from xtc_study.analysis.collect import collect
 from xtc_study.report.notices import notices_of
-from xtc_study.report.study import study_page
 from xtc_study.studies import PlannedRun
 
 LENGTHS = {"rows": 200, "max_length": 48, "longest": 117, "median": 107, "holds_95": 116}
@@ -31,10 +31,7 @@ def test_one_answer_for_every_row_is_named(tmp_path: Path) -> None:
         "One answer for every row of toy-sentiment dev, '<b>legit</b>': 1-bit (seeds 0, 1). Such a model tells no two "
         "texts apart: its Matthews correlation, or its correlation with the labels, is 0, whatever the score."
     ]
-    page = study_page(
-        name="bits", title="", question="", reference="32-bit", claims=(), planned=planned, runs_folder=tmp_path,
-        run_command="",
-    )  # fmt: skip
+    page = section(planned, tmp_path)
     assert page.limits[0] == notices_of(frame)[0]
 
 
@@ -44,7 +41,7 @@ def test_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
     frame = collect(tmp_path, planned)
     assert frame["rows_cut"].tolist() == [150, 150]
     assert notices_of(frame) == [
-        "75% of the rows of toy-sentiment dev are longer than max_length=128 word pieces and were read in part."
+        "75% of the rows of toy-sentiment dev are longer than max_length=128 tokens and were read in part."
     ]
 
 

@@ -92,6 +92,7 @@ def test_predictions_that_cannot_be_read_leave_the_claim_undecided(runs: Path, p
     study = section(planned, runs)
     (answer,) = study.answers
     assert answer.verdict == "undecided" and planned[0].run_id in answer.reasons
+    assert f" has no difference. The predictions cannot be compared: {planned[0].run_id}" in study.arms.caption
 
 
 def test_provenance_lists_every_distinct_value(tmp_path: Path) -> None:

@@ -86,15 +86,15 @@ def test_the_figure_of_claims_counts_those_that_were_run() -> None:
     found = Difference(-0.01, -0.02, 0.0, n_seeds=3, n_examples=100, resamples=9, rng_seed=0)
     answers = [Answer(CLAIM, "undecided", "", found), Answer(CLAIM, "not run", "")]
     figure = claims_figure([study(answers=answers)])
-    assert figure is not None and figure.name == "claims"
+    assert figure.name == "claims" and not figure.missing
     finding = "Claims whose arms could be compared: 0 supported, 0 contradicted, 1 undecided. 1 could not yet"
     assert figure.caption.startswith(finding)
     assert cards([study(answers=answers)])[2].note == "1 undecided, 1 not run"
-    assert claims_figure([study()]) is None
+    assert "its two arms need a seed in common" in claims_figure([study()]).missing
     assert "seeds)" not in figure.file
     answers[0] = replace(answers[0], difference=replace(found, n_seeds=2))
     marked = claims_figure([study(answers=answers)])
-    assert marked is not None and "One. (2 seeds)" in marked.file
+    assert "One. (2 seeds)" in marked.file
 
 
 def test_nothing_done_leaves_no_score_and_no_pareto_front() -> None:

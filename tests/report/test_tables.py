@@ -15,6 +15,7 @@ from xtc_study.analysis.stats import Difference
 from xtc_study.report.tables import (
     MISSING,
     SEED_RANGE,
+    PageTable,
     after_title,
     arm_order,
     arm_text,
@@ -24,7 +25,6 @@ from xtc_study.report.tables import (
     score_text,
     size_text,
     size_word,
-    styled,
     task_order,
     task_text,
 )
@@ -120,9 +120,10 @@ def test_the_p_value_of_an_arm_is_named_apart_from_that_of_a_claim(study: tuple[
 
 
 def test_heads_of_a_notebook_s_table_stand_over_their_cells(study: tuple[Path, list[PlannedRun]]) -> None:
-    page = styled(arm_text(arm_table(collect(*study), "32-bit"), "32-bit"), "t").to_html()
-    styles = dict(re.findall(r"#T_\w+ th\.(col\d+) \{\s*text-align: (\w+)", page))
-    assert styles["col0"] == "left" and styles["col1"] == "right" and len(styles) == 10
+    page = PageTable(arm_text(arm_table(collect(*study), "32-bit"), "32-bit"), "t")._repr_html_()
+    heads = re.findall(r'<th scope="col"( class="number")?>([^<]+)</th>', page)
+    assert [name for number, name in heads if not number] == ["Arm"] and len(heads) == 10
+    assert len(re.findall(r'<td class="number"', page)) == 9 * 2 and ".xtc-study .number { text-align: right " in page
 
 
 def test_task_table(study: tuple[Path, list[PlannedRun]]) -> None:
@@ -145,9 +146,21 @@ def test_empty_frames_give_empty_tables(tmp_path: Path) -> None:
 def test_the_notebook_table_is_escaped(study: tuple[Path, list[PlannedRun]]) -> None:
     text = arm_text(arm_table(collect(*study), "32-bit"), "32-bit")
     text["Arm"] = ["<script>x</script>", "a & b"]
-    page = styled(text.rename(columns={"Seeds": "<b>Seeds"}), "1 < 2").to_html()
+    page = PageTable(text.rename(columns={"Seeds": "<b>Seeds"}), "1 < 2")._repr_html_()
     assert "<script>" not in page and "&lt;script&gt;" in page and "a &amp; b" in page
     assert "<b>" not in page and "<caption>1 &lt; 2</caption>" in page
+
+
+def test_a_table_is_text_where_there_is_no_html(study: tuple[Path, list[PlannedRun]]) -> None:
+    table = PageTable(arm_text(arm_table(collect(*study), "32-bit"), "32-bit"), "What each arm scores.")
+    lines = repr(table).splitlines()
+    assert lines[0] == "What each arm scores." and lines[2].split()[0] == "Arm" and len(lines) == 5
+
+
+def test_a_table_without_rows_is_false_and_says_why_it_is_empty() -> None:
+    table = PageTable(pd.DataFrame(), "Nothing <published> fits.")
+    assert not table and repr(table) == "Nothing <published> fits."
+    assert table._repr_html_() == "<p>Nothing &lt;published&gt; fits.</p>"
 
 
 def test_every_planned_run_has_a_row_that_sorts_by_numbers(study: tuple[Path, list[PlannedRun]]) -> None:

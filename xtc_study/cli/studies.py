@@ -138,14 +138,14 @@ def write_report(
     import webbrowser
 
     from xtc_study.places import work_folder
-    from xtc_study.report.pages.html import with_done_runs
     from xtc_study.report.pages.html import write_report as write_pages
     from xtc_study.report.pages.markdown_pdf import check_format, write_format
+    from xtc_study.report.study import with_done_runs
 
     browser = check_format(format)
     studies = selection.chosen()
     say_what_was_left_out(studies)
-    pages = [item.page() for item in studies]
+    pages: list[StudyPage] = [item.page() for item in studies]
     if published:
         pages = with_done_runs(pages)
         if not pages:
@@ -177,7 +177,7 @@ def _print_answers(pages: Sequence[StudyPage]) -> None:
             if answer.verdict == "not run":
                 untouched[study.name] += 1
             else:
-                out.print(f"{study.name}: {answer.verdict}: {answer.claim} {answer.reasons}", markup=False)
+                out.print(f"{study.name}: {answer.verdict}: {answer.claim.sentence} {answer.reasons}", markup=False)
     if untouched:
         claims = f"{untouched.total()} claim" + ("s" if untouched.total() > 1 else "")
         out.print(f"not run: {claims} of {', '.join(untouched)}", markup=False)

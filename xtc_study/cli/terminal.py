@@ -38,7 +38,7 @@ def carry_out(
 
     Where ``out`` is no terminal it gets lines only: what is to be done, each outcome, and every minute what runs.
     """
-    from xtc_study.suite import cost_together, run_together
+    from xtc_study.suite import cost_together, outcomes_together
 
     runs = {run.run_id: one.places.runs / run.run_id for one in studies for run in one.to_do(which)}
     name = studies[0].name if len(studies) == 1 else f"{len(studies)} studies"
@@ -51,7 +51,7 @@ def carry_out(
         bar = progress.add_task(name, total=len(runs), left="")
         lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
         with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
-            for outcome in run_together(studies, workers, executor, which, timeout):
+            for outcome in outcomes_together(studies, workers, executor, which, timeout):
                 progress.console.print(log.outcome(outcome), markup=False)
                 progress.update(bar, advance=1, left=log.left())
                 failed += outcome["state"] == "failed"

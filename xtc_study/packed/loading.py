@@ -23,6 +23,10 @@ from xtc_study.packed.quiet import quiet_loading
 def load(folder: str | Path, engine: str = "auto") -> Any:
     """Load the model of a packed folder, in evaluation mode, with exactly the logits of the saved student.
 
+    Example:
+        >>> model = load("exports/cola-1bit")
+        >>> logits = model(**tokenizer(["A sentence."], return_tensors="pt")).logits  # [rows, classes]
+
     Args:
         folder: a packed folder.
         engine: auto, torch, numba or native (``xtc_study.packed.engines``).

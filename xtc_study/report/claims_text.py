@@ -1,15 +1,8 @@
-"""Claims as a reader sees them: the numbers beside a verdict, and the ledger of claims in a notebook."""
+"""A claim's verdict and numbers as a reader sees them."""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote
-
-import pandas as pd
-from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import Answer
 from xtc_study.analysis.stats import points
@@ -29,54 +22,3 @@ def difference_text(mean: float, low: float, high: float) -> str:
         return ""
     bounds = "" if math.isnan(low) or math.isnan(high) else f" ({points(low)} to {points(high)})"
     return f"{points(mean)} points{bounds}"
-
-
-def ledger_text(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The claims that were put to the test, whole: Study, Claim, Source, Verdict, Difference, Why. Text in every cell.
-
-    Args:
-        ledger: ``analysis.ledger.ledger_of``.
-    """
-    run = ledger[ledger["verdict"] != "not run"]
-    numbers = zip(run["difference"] / 100, run["low"] / 100, run["high"] / 100, strict=True)
-    verdicts = [f"{SIGNS[verdict]} {label}" for verdict, label in zip(run["verdict"], run["label"], strict=True)]
-    return pd.DataFrame(
-        {
-            "Study": list(run["study"]),
-            "Claim": list(run["claim"]),
-            "Source": list(run["source"]),
-            "Verdict": verdicts,
-            "Difference": [difference_text(*each) or "\N{EN DASH}" for each in numbers],
-            "Why": list(run["reasons"]),
-        }
-    )
-
-
-def not_run_words(ledger: pd.DataFrame) -> str:
-    """How many claims of which studies were not put to the test, in a sentence; empty where none."""
-    left = ledger[ledger["verdict"] == "not run"]
-    if left.empty:
-        return ""
-    count = f"{len(left)} claim{'s' if len(left) > 1 else ''}"
-    return f"{count} not put to the test yet, of {', '.join(dict.fromkeys(left['study']))}."
-
-
-def ledger_table(ledger: pd.DataFrame, notebooks: Mapping[str, str]) -> Styler:
-    """``ledger_text`` for a notebook: escaped, nothing cut off, prose on the left, each study a link.
-
-    Args:
-        ledger: ``analysis.ledger.ledger_of``.
-        notebooks: by study, the file name of its notebook.
-    """
-
-    def link(study: object) -> str:
-        return f'<a href="{quote(notebooks.get(str(study), ""))}">{html.escape(str(study))}</a>'
-
-    text = ledger_text(ledger)
-    style = text.style.hide(axis="index").format(escape="html").format(link, subset=["Study"])
-    prose: dict[str, Any] = {"text-align": "left", "vertical-align": "top", "white-space": "normal"}
-    heads: list[Any] = [{"selector": "th", "props": "text-align: left"}]
-    style = style.set_properties(**prose).set_table_styles(heads)
-    style = style.set_properties(subset=["Claim", "Source", "Why"], **{"min-width": "13em"})
-    style = style.set_properties(subset=["Verdict"], **{"font-weight": "bold"})
-    return style.set_caption(html.escape(not_run_words(ledger)) or "Every claim was put to the test.")

@@ -39,7 +39,7 @@ def _cut(primary: pd.DataFrame) -> list[str]:
         ["task", "split", "max_length"], sort=False
     ):
         found.append(
-            f"{rows['share'].max():.0%} of the rows of {task} {split} are longer than max_length={length} word pieces "
+            f"{rows['share'].max():.0%} of the rows of {task} {split} are longer than max_length={length} tokens "
             "and were read in part."
         )
     return found

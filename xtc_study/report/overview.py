@@ -1,36 +1,49 @@
-"""The tables of the notebook that sums all studies up, as text: the Pareto front, and robust means."""
+"""The tables of the notebooks that sum all studies up: how far each is, and the second opinion on the means."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
-from xtc_study.analysis.pareto import ParetoPoint
-from xtc_study.report.tables import MISSING, score_text
+from xtc_study.report.tables import MISSING, PageTable, score_text
 
 
-def pareto_text(points: Sequence[ParetoPoint]) -> pd.DataFrame:
-    """Arm, study, score and teacher in points and whole bytes of each point, the smallest file first."""
-    ranked = sorted(points, key=lambda point: point.size_bytes)
-    return pd.DataFrame(
-        {
-            "Arm": [point.arm for point in ranked],
-            "Study": [point.study for point in ranked],
-            "Score": [score_text(point.score) for point in ranked],
-            "Teacher": [score_text(point.teacher) for point in ranked],
-            "Bytes": [f"{point.size_bytes:,.0f}" for point in ranked],
-        }
-    )
+def progress_table(progress: pd.DataFrame, *, started_only: bool = False) -> PageTable:
+    """How far each study is.
+
+    Args:
+        progress: ``ledger.progress``.
+        started_only: leave out studies without a done or failed run, and count them.
+    """
+    shown, caption = progress, "One row a study. Runs that several studies share count in each of them."
+    if started_only:
+        shown = progress[progress[["done", "failed"]].any(axis=1)]
+        caption = (
+            f"{len(progress) - len(shown)} of {len(progress)} studies have no done or failed run and are not listed."
+        )
+    text = {
+        "Study": list(shown["study"]),
+        "Question": list(shown["question"]),
+        "Runs": [str(count) for count in shown["runs"]],
+        "Done": [str(count) for count in shown["done"]],
+        "Failed": [str(count) for count in shown["failed"]],
+        "Minutes": [MISSING if pd.isna(minutes) else f"{minutes:.1f}" for minutes in shown["minutes"]],
+    }
+    return PageTable(pd.DataFrame(text), caption)
 
 
-def robust_text(scores: pd.DataFrame) -> pd.DataFrame:
-    """``analysis.aggregate.robust_scores`` as a reader sees it; a dash where the reference is not done."""
-    return pd.DataFrame(
-        {
-            "Arm": list(scores["arm"]),
-            "Interquartile mean": [score_text(value / 100) for value in scores["iqm"]],
-            "Beats reference": [MISSING if pd.isna(value) else f"{value:.2f}" for value in scores["beats_reference"]],
-            "Seeds": [str(seeds) for seeds in scores["seeds"]],
-        }
-    )
+def robust_table(scores: pd.DataFrame, title: str) -> PageTable:
+    """The interquartile mean of each arm; a dash where the reference is not done.
+
+    Args:
+        scores: ``analysis.aggregate.robust_scores``.
+        title: of the study.
+    """
+    if scores.empty:
+        return PageTable(pd.DataFrame(), "No run is done yet, so there is nothing to average.")
+    text = {
+        "Arm": list(scores["arm"]),
+        "Interquartile mean": [score_text(value / 100) for value in scores["iqm"]],
+        "Beats reference": [MISSING if pd.isna(value) else f"{value:.2f}" for value in scores["beats_reference"]],
+        "Seeds": [str(seeds) for seeds in scores["seeds"]],
+    }
+    return PageTable(pd.DataFrame(text), f"{title} In points.")

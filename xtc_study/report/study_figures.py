@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -13,41 +13,88 @@ from xtc_study.report.figures.differences import differences_by_arm
 from xtc_study.report.figures.factors import MAX_LINES, one_at_a_time
 from xtc_study.report.figures.seeds import seeds_by_arm, seeds_finding
 from xtc_study.report.figures.style import Drawing, drawing
-from xtc_study.studies import ClaimSpec
+from xtc_study.studies import ClaimSpec, StudySpec
 from xtc_study.tasks.metric_names import in_words
 
 
-def figures_of(
-    frame: pd.DataFrame,
-    arms: Sequence[Arm],
-    reference: str,
-    claims: Sequence[ClaimSpec],
-    found: Mapping[str, Difference],
-    chance: Mapping[tuple[str, str], float] | None = None,
-) -> dict[str, Drawing]:
-    """``differences``, ``seeds`` and ``factors``, those that there are.
+class StudyFigures(Mapping[str, Drawing]):
+    """``differences``, ``seeds`` and ``factors`` of one study, each drawn when it is first asked for.
+
+    Iterating gives those that show something, as the report needs them. Asking for one of the others by name gives a
+    figure that says what is missing, as a notebook needs it.
 
     Args:
-        frame: rows of ``analysis.collect.collect`` of one study, not empty.
-        arms: with their factors, where it is a grid.
+        frame: rows of ``analysis.collect.collect`` of the study.
+        spec: its arms, reference and claims.
+        differences: gives, by arm, its difference to the reference.
+        chance: gives, by task and split, the score of guessing.
+    """
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        spec: StudySpec,
+        differences: Callable[[], Mapping[str, Difference]],
+        chance: Callable[[], Mapping[tuple[str, str], float]] = dict,
+    ) -> None:
+        self._draw = {
+            "differences": lambda: differences_figure(differences(), spec.reference, spec.claims),
+            "seeds": lambda: seeds_figure(frame, spec.reference, chance()),
+            "factors": lambda: factors_figure(frame, spec.arms),
+        }
+        self._shows = {
+            "differences": lambda: bool(differences()),
+            "seeds": lambda: not frame.empty,
+            # Of one factor alone the figure of seeds shows as much.
+            "factors": lambda: len(factors(spec.arms)) > 1 and bool(with_scores(factors(spec.arms), frame, MAX_LINES)),
+        }
+        self._drawn: dict[str, Drawing] = {}
+
+    def __getitem__(self, name: str) -> Drawing:
+        if name not in self._drawn:
+            self._drawn[name] = self._draw[name]()
+        return self._drawn[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shows and self._shows[str(name)]()
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._shows if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def differences_figure(found: Mapping[str, Difference], reference: str, claims: Sequence[ClaimSpec]) -> Drawing:
+    """Each arm minus the reference, with the margins that were claimed.
+
+    Args:
+        found: by arm its difference to the reference.
         reference: the arm that others are compared with.
         claims: those whose margins are drawn.
-        found: by arm its difference to the reference.
+    """
+    title = f"Each arm minus {reference}"
+    return drawing(
+        differences_by_arm(found, reference, claims, title=title),
+        "differences",
+        "The differences",
+        f"{title}, in points, with 95 % intervals. {differences_words(found)}",
+        f"{differences_finding(found)} Dot: mean over tasks and seeds. Line: 95 % interval.",
+    )
+
+
+def seeds_figure(
+    frame: pd.DataFrame, reference: str, chance: Mapping[tuple[str, str], float] | None = None
+) -> Drawing:
+    """Every seed of every arm, one panel a task.
+
+    Args:
+        frame: rows of ``analysis.collect.collect`` of one study.
+        reference: the arm drawn first.
         chance: by task and split, the score of guessing.
     """
-    figures = {}
-    if found:
-        title = f"Each arm minus {reference}"
-        figures["differences"] = drawing(
-            differences_by_arm(found, reference, claims, title=title),
-            "differences",
-            "The differences",
-            f"{title}, in points, with 95 % intervals. {differences_words(found)}",
-            f"{differences_finding(found)} Dot: mean over tasks and seeds. Line: 95 % interval.",
-        )
-
     finding = seeds_finding(frame)
-    figures["seeds"] = drawing(
+    return drawing(
         seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
         "seeds",
         "Every seed, task by task",
@@ -55,21 +102,26 @@ def figures_of(
         f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.".strip(),
     )
 
+
+def factors_figure(frame: pd.DataFrame, arms: Sequence[Arm]) -> Drawing:
+    """Lines that join arms which differ in one factor alone, one panel a factor.
+
+    Args:
+        frame: rows of ``analysis.collect.collect`` of one study.
+        arms: with their factors, where it is a grid.
+    """
     every = factors(arms)
-    # Of one factor alone the figure of seeds shows as much.
-    varied = with_scores(every, frame, MAX_LINES) if len(every) > 1 else []
-    if varied:
-        left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in varied) else ""
-        figures["factors"] = drawing(
-            one_at_a_time(frame, varied, title="One factor at a time"),
-            "factors",
-            "One factor at a time",
-            f"Score by level of each factor while the others stay as they are: {levels_words(varied)}.",
-            f"Arms on one line differ in nothing but what that panel's factor sets ({fields_words(varied)}). Small "
-            "marks are seeds, large ones their mean; score is the mean over tasks, in points; a line is "
-            f"broken where a level has no score.{left_out}",
-        )
-    return figures
+    varied = with_scores(every, frame, MAX_LINES)
+    left_out = f" At most {MAX_LINES} lines a panel." if any(len(f.lines) == MAX_LINES for f in varied) else ""
+    return drawing(
+        one_at_a_time(frame, varied or every, title="One factor at a time"),
+        "factors",
+        "One factor at a time",
+        f"Score by level of each factor while the others stay as they are: {levels_words(varied)}.",
+        f"Arms on one line differ in nothing but what that panel's factor sets ({fields_words(varied)}). Small "
+        "marks are seeds, large ones their mean; score is the mean over tasks, in points; a line is "
+        f"broken where a level has no score.{left_out}",
+    )
 
 
 def differences_words(found: Mapping[str, Difference]) -> str:
@@ -80,6 +132,8 @@ def differences_words(found: Mapping[str, Difference]) -> str:
 
 def differences_finding(found: Mapping[str, Difference]) -> str:
     """The ends of what the figure shows, in a sentence."""
+    if not found:
+        return ""
     low, high = (pick(found, key=lambda arm: found[arm].mean) for pick in (min, max))
     if low == high:
         return f"{low}: {points(found[low].mean)} points."

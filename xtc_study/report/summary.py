@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from xtc_study.analysis.ledger import ledger_of
-from xtc_study.analysis.pareto import ParetoPoint, comparable, undominated
+from xtc_study.analysis.pareto import ParetoPoint, comparable
 from xtc_study.recipe import FULL_PRECISION
 from xtc_study.report.figures.claims import LOOKS, claims_at_a_glance
-from xtc_study.report.figures.pareto import score_against_cost
 from xtc_study.report.figures.style import Drawing, drawing
+from xtc_study.report.pareto import pareto_drawing, pareto_table
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import STATES, StudyPage
-from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
+from xtc_study.report.tables import PageTable, score_text, size_word
 
 KEPT = 0.97
 """Share of its teacher's score that a file worth naming keeps: what the paper's 50 times smaller model keeps."""
@@ -30,9 +28,9 @@ class Card:
 
 
 def cards(studies: Sequence[StudyPage]) -> list[Card]:
-    """The key figures: best packed file under so many bytes, its loss against its teacher, claims answered, hours.
+    """The key figures: best packed file under a limit of bytes, its loss against its teacher, claims answered, hours.
 
-    So many bytes: the round number above the smallest packed file that keeps ``KEPT`` of its teacher's score; above
+    The limit is the round number above the smallest packed file that keeps ``KEPT`` of its teacher's score; above
     the one with the best score where none does. Files of full precision count only where no other is there.
     """
     every = comparable([point for study in studies for point in study.points])
@@ -132,63 +130,14 @@ def sharing(studies: Sequence[StudyPage]) -> str:
 def pareto_figure(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:
     """The figure of score against cost and the table behind it; None if no arm is done."""
     every = [point for study in studies for point in study.points]
-    points = comparable(every)
-    if not points:
-        return None
-    timed = next((point.latency_of for point in points if point.latency_of), "")
-    title = f"Score against the file's real size{', and against time' if timed else ''}"
-    figure, marks = score_against_cost(points, title=title)
-    finding = _pareto_finding(points)
-    picture = drawing(
-        figure,
-        "front",
-        "Score against cost",
-        f"Score against bytes on disk for {len(points)} arms. {finding}",
-        f"{finding} {_pareto_scope(points, every, timed)} Bars lead from the lowest to the highest seed; too long "
-        "ones are cut off. Point at a mark, or tab to it, to read it.",
-        marks,
-    )
-    return picture, _pareto_table(points)
+    table = pareto_table(every)
+    return (pareto_drawing(every), table) if table else None
 
 
-def _pareto_finding(points: Sequence[ParetoPoint]) -> str:
-    """How many arms are on the Pareto front, and its two ends."""
-    best = [point for point, on in zip(points, _on_pareto_front(points), strict=True) if on]
-    best.sort(key=lambda point: point.size_bytes)
-    ends = f"{best[0].arm} ({size_word(best[0].size_bytes)}, {score_text(best[0].score)} points)"
-
-    # Of arms that tie at this end the first is named, as beside the mark in the figure.
-    last = next(p for p in best if (p.size_bytes, p.score) == (best[-1].size_bytes, best[-1].score))
-    if last is not best[0]:
-        ends += f" to {last.arm} ({size_word(last.size_bytes)}, {score_text(last.score)})"
-
-    finding = f"{len(best)} of {len(points)} arms are on the Pareto front by bytes, from {ends}."
-    return finding if len(best) < len(points) else f"{finding} None is beaten in both score and bytes."
-
-
-def _pareto_scope(points: Sequence[ParetoPoint], every: Sequence[ParetoPoint], timed: str) -> str:
-    """What the scores are of, what was left out, and what differs among the arms that are shown."""
-    model, *tasks = points[0].comparable
-    mean = f"mean of {', '.join(tasks)}" if len(tasks) > 1 else tasks[0]
-    scope = f"Score: {mean}, encoder {model}."
-
-    others = len({point.runs for point in every}) - len(points)
-    if others:
-        scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
-
-    trained = {point.epochs for point in points}
-    if len(trained) > 1:
-        numbers = ", ".join(f"{number:g}" for number in sorted({epoch for epochs in trained for epoch in epochs}))
-        scope += f" Arms were not all trained for as long: students took {numbers} epochs."
-    return f"{scope} Milliseconds: {timed}." if timed else scope
-
-
-def claims_figure(studies: Sequence[StudyPage]) -> Drawing | None:
-    """The figure of every claim whose arms could be compared; None if there is none."""
+def claims_figure(studies: Sequence[StudyPage]) -> Drawing:
+    """The figure of every claim whose arms could be compared; in words if there is none."""
     ledger = ledger_of({study.name: study.answers for study in studies})
     compared = ledger[ledger["seeds"] > 0]
-    if compared.empty:
-        return None
     counts = ", ".join(f"{(compared['verdict'] == verdict).sum()} {verdict}" for verdict in LOOKS)
     finding = f"Claims whose arms could be compared: {counts}."
     others = len(ledger) - len(compared)
@@ -201,34 +150,4 @@ def claims_figure(studies: Sequence[StudyPage]) -> Drawing | None:
         f"Difference of each claim in points with its interval and margin. {finding}",
         f"{finding} Mark: mean difference of arm and reference. Line: 95 % interval, over examples and seeds. "
         "The number before a claim is its study's.",
-    )
-
-
-def _on_pareto_front(points: Sequence[ParetoPoint]) -> list[bool]:
-    return undominated([point.size_bytes for point in points], [point.score for point in points])
-
-
-def _pareto_table(points: Sequence[ParetoPoint]) -> PageTable:
-    columns: dict[str, tuple[Iterable[str], Callable[[ParetoPoint], float] | None]] = {
-        "Arm": ([point.arm for point in points], None),
-        "Score": ([score_text(point.score) for point in points], lambda point: point.score),
-        "On disk": (size_text(pd.Series([point.size_bytes for point in points])), lambda point: point.size_bytes),
-        "Milliseconds": (
-            [MISSING if math.isnan(point.latency_ms) else f"{point.latency_ms:.2f}" for point in points],
-            lambda point: point.latency_ms,
-        ),
-        "Bits": ([str(point.weight_bits) for point in points], lambda point: point.weight_bits),
-        "Layers": ([point.layers for point in points], None),
-        "On the Pareto front": (["yes" if on else "no" for on in _on_pareto_front(points)], None),
-        "Study": ([point.study for point in points], None),
-    }
-    if all(math.isnan(point.latency_ms) for point in points):
-        del columns["Milliseconds"]
-    text = pd.DataFrame({name: list(shown) for name, (shown, _) in columns.items()})
-    order = pd.DataFrame({name: [key(p) for p in points] for name, (_, key) in columns.items() if key})
-    return PageTable(
-        text,
-        "Every arm that can be compared. The Pareto front is that of score against bytes on disk.",
-        order,
-        filters=("Study", "Bits", "Layers"),
     )

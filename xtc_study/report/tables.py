@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from pandas.io.formats.style import Styler
 
 from xtc_study.analysis.claims import p_text
 from xtc_study.analysis.stats import points
+from xtc_study.report.markup import table_html
 from xtc_study.tasks.metric_names import in_words
 
 WORDS = (
     "Study",
+    "Question",
     "Arm",
     "Task",
     "Metric",
@@ -27,6 +27,7 @@ WORDS = (
     "Origin",
     "Layers",
     "On the Pareto front",
+    "Error",
 )
 """Columns of text that are words; the others are numbers, which line up at the right."""
 SEED_RANGE = "Lowest to highest seed"
@@ -36,13 +37,14 @@ P_COLUMN = "P of no difference, Holm over arms"
 """Another test than that of a claim, and another family: it must not be read as the claim's p-value."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PageTable:
     """A table of a page: what a reader sees, what each cell sorts by, where its rows lead. Plain values, no HTML."""
 
     text: pd.DataFrame
     """Text in every cell; the first column heads its rows."""
     caption: str
+    """What it shows; of a table without rows, why there is none."""
     order: pd.DataFrame | None = None
     """Numbers of the same rows, for those columns whose text does not sort by itself."""
     ids: tuple[str, ...] = ()
@@ -52,7 +54,37 @@ class PageTable:
     filters: tuple[str, ...] = ()
     """Columns with few values, offered as menus."""
 
+    def __len__(self) -> int:
+        """Rows; a table without any is false."""
+        return len(self.text)
 
+    @property
+    def cells(self) -> dict[str, Any]:
+        """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
+        columns = []
+        for name in self.text.columns:
+            shown = [str(cell) for cell in self.text[name]]
+            keys: list[str | None] = [None] * len(shown)
+            if self.order is not None and name in self.order:
+                keys = ["" if pd.isna(value) else f"{value:.9g}" for value in self.order[name]]
+            columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
+        return {
+            "header": list(self.text.columns),
+            "rows": list(zip(*columns, strict=True)),
+            "ids": self.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
+            "words": [column in WORDS for column in self.text.columns],
+        }
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the table of the page, or the caption alone where there is no row."""
+        return table_html(self)
+
+    def __repr__(self) -> str:
+        """The same as plain text."""
+        return f"{self.caption}\n\n{self.text.to_string(index=False)}" if len(self) else self.caption
+
+
+NO_TABLE = PageTable(pd.DataFrame(), "No run of this study is done, so there is nothing to show yet.")
 _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
 
 
@@ -184,22 +216,6 @@ def size_word(size: float) -> str:
     unit, factor = next((pair for pair in _BYTE_UNITS if size >= pair[1]), _BYTE_UNITS[-1])
     value = size / factor
     return f"{value:.3g} {unit}" if value < 999.5 else f"{value:,.0f} {unit}"
-
-
-def styled(text: pd.DataFrame, caption: str) -> Styler:
-    """A table of text for a notebook: escaped, without the index, words left, numbers right, heads as their cells."""
-    words = [column for column in text.columns if column in WORDS]
-    numbers = [column for column in text.columns if column not in words]
-    style = text.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
-    style = style.set_properties(subset=pd.Index(words), **{"text-align": "left"})
-    style = style.set_properties(
-        subset=pd.Index(numbers),
-        **{"text-align": "right", "font-variant-numeric": "tabular-nums", "white-space": "nowrap"},
-    )
-    heads: dict[Any, Any] = {
-        name: [{"selector": "th", "props": f"text-align: {'left' if name in words else 'right'}"}] for name in text
-    }
-    return style.set_table_styles(heads).set_caption(html.escape(caption))
 
 
 def _intervals(lows: pd.Series, highs: pd.Series, show: Callable[[float], str]) -> list[str]:

@@ -15,6 +15,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
+from xtc_study.runs.warm_kernels import imported, kernel_server
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 QUIET = {
@@ -113,15 +114,22 @@ def run_notebook(
         ParameterError: unknown parameters.
         Exception: what papermill raises when a cell fails.
     """
+    values = checked_parameters(notebook, parameters)
+    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+    server = kernel_server(imported(notebook), environment)  # before our own imports, so that its run beside them
+
     import papermill
     from jupyter_client.manager import AsyncKernelManager
     from traitlets.config import Config
 
-    values = checked_parameters(notebook, parameters)
-    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-
     class Manager(AsyncKernelManager):
         """Hands the environment to the kernel alone: other threads of this process have runs of their own."""
+
+        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+            command: list[str] = super().format_kernel_cmd(extra_arguments)
+            if server is None or "ipykernel_launcher" not in command:
+                return command
+            return server.command(command[command.index("ipykernel_launcher") + 1 :])
 
         def start_kernel(self, *words: Any, **options: Any) -> Any:
             # A kernel whose worker was stopped would warn the terminal that it ends.

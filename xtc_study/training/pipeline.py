@@ -71,6 +71,10 @@ class Filed(NamedTuple):
 class Pipeline:
     """One recipe, checked, with its data loaded. Everything is checked before anything is trained.
 
+    Example:
+        >>> pipeline = Pipeline(Recipe.of(task="toy-sentiment"), Places.of("smoke"))
+        >>> teacher, student = pipeline.teacher(), pipeline.student()
+
     Args:
         recipe: what to train.
         places: of data, models and steps.

@@ -12,7 +12,19 @@ from matplotlib.figure import Figure
 
 from xtc_study.analysis.collect import collect
 from xtc_study.report.figures.seeds import seeds_by_arm
-from xtc_study.report.figures.style import INK, PAPER, RULE, STYLE, Drawing, Mark, drawing, figure_svg, grid, show
+from xtc_study.report.figures.style import (
+    INK,
+    PAPER,
+    RULE,
+    STYLE,
+    Drawing,
+    Mark,
+    drawing,
+    figure_svg,
+    grid,
+    in_words,
+    show,
+)
 from xtc_study.report.pages.sanitise import safe_svg
 
 
@@ -61,6 +73,29 @@ def test_show_gives_the_alt_text_as_metadata(monkeypatch: pytest.MonkeyPatch) ->
     assert options["metadata"] == {"image/svg+xml": {"alt": "a line"}, "image/png": {"alt": "a line"}}
     show(figure, "a line", "It rises.")
     assert shown[1][1]["metadata"]["image/png"] == {"alt": "a line", "caption": "It rises."}
+
+
+def test_a_drawing_shows_itself_in_a_notebook_as_show_does() -> None:
+    figure = Figure()
+    figure.subplots().plot([1, 2], gid="mark")
+    marks = {"mark": Mark("one <arm>", "study-bits.html")}
+    drawn = drawing(figure, "front", "Front", "a <line>", "It rises.", marks)
+    bundle, metadata = drawn._repr_mimebundle_()
+    svg, png = bundle["image/svg+xml"], bundle["image/png"]
+    assert isinstance(svg, str) and isinstance(png, bytes) and png.startswith(b"\x89PNG")
+    assert bundle["text/plain"] == "a <line>" and "<title>a &lt;line&gt;</title>" in svg
+    assert metadata["image/png"] == metadata["image/svg+xml"] == {"alt": "a <line>", "caption": "It rises."}
+    assert "study-bits.html" not in svg and "study-bits.html" in drawn.inline, (
+        "a notebook does not lie beside the pages"
+    )
+    assert drawn.hint.startswith("Point at a mark") and not drawn.missing
+
+
+def test_a_drawing_of_what_is_missing_has_no_caption() -> None:
+    drawn = drawing(in_words("No <run> is done.", "Title"), "seeds", "Seeds", "alt", "Each mark is one seed.")
+    assert drawn.missing == drawn.alt == "No <run> is done." and drawn.caption == ""
+    bundle, metadata = drawn._repr_mimebundle_()
+    assert bundle["text/plain"] == "No <run> is done." and metadata["image/png"] == {"alt": "No <run> is done."}
 
 
 def test_the_style_file_has_the_colours_that_become_variables() -> None:

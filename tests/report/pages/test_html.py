@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fabricate import claim, make_done_run, plan_runs, write_json
-from fabricate_report import EVIL, executed, section
+from fabricate_report import EVIL, executed, plain, section
 
 from xtc_study.analysis.claims import RULE, Answer
 from xtc_study.analysis.stats import Difference
@@ -210,7 +209,7 @@ def test_factors_are_isolated_and_published_figures_stand_beside_ours(site: Path
     assert "One factor at a time" in page.text and (site / "study-grid" / "factors.svg").is_file()
     assert "what that panel's factor sets (layers: layers; bits: weight_bits)." in page.text
     published = PageTable(pd.DataFrame({"Arm": ["1-bit"], "Published": ["83.4"], "Status": ["read"]}), "Of the paper.")
-    _, page = written(tmp_path / "mini", replace(section(plan_runs(), runs), published=published))
+    _, page = written(tmp_path / "mini", plain(section(plan_runs(), runs), published=published))
     assert "Published beside measured" in page.text and "Of the paper." in page.text and "read" in page.text
 
 
@@ -227,7 +226,7 @@ def test_data_is_escaped_everywhere(tmp_path: Path, runs: Path) -> None:
     texts = {"name": EVIL, "title": EVIL, "question": EVIL, "run_command": EVIL, "limits": [EVIL]}
     evil_claim = claim("equivalent", f"{EVIL}1", f"{EVIL}32", 0.01, EVIL)
     changed = {"reference": f"{EVIL}32", "claims": [evil_claim], "commands": [(EVIL, EVIL)]}
-    study = section([*evil, failed], runs, chance={(EVIL, "dev"): 0.5}, **changed, **texts)
+    study = section([*evil, failed], runs, **changed, **texts)
     for page in written(tmp_path / "<b>", study):
         assert len(page.all("script")) == 1 and not page.all("b")
         assert EVIL not in page.source and page.text.count(EVIL) > 8
@@ -277,8 +276,8 @@ def test_pages_of_an_earlier_report_stay_linked(tmp_path: Path, runs: Path, plan
     first = section(planned, runs)
     index, _ = written(tmp_path / "mini", first)
     assert "Pages of an earlier report" not in index.text
-    index, _ = written(tmp_path / "mini", replace(first, name="other"))
+    index, _ = written(tmp_path / "mini", plain(first, name="other"))
     assert "Pages of an earlier report" in index.text
     assert first.href in [link["href"] for link in index.all("a")]
-    index, _ = written(tmp_path / "mini", first, replace(first, name="other"))
+    index, _ = written(tmp_path / "mini", first, plain(first, name="other"))
     assert "Pages of an earlier report" not in index.text

@@ -15,7 +15,7 @@ def one(runs: Path, task: str) -> StudyPage:
     planned = plan_runs({"32-bit": 32, "1-bit": 1}, (task,), seeds=2)
     for run in planned:
         make_done_run(runs, run)
-    return section(planned, runs, chance=None)
+    return section(planned, runs)
 
 
 def hrefs(index: Path) -> list[str]:

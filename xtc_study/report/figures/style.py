@@ -7,7 +7,7 @@ import io
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -63,6 +63,20 @@ class Drawing:
     """To stand inside a page: its colours are the page's, so it follows dark and print."""
     file: str
     """To stand alone."""
+    missing: str = ""
+    """What is missing, in a sentence, where there was nothing to draw; then the figure says this and no more."""
+    hint: str = ""
+    """How to read more of it on a page."""
+    figure: Figure | None = field(default=None, repr=False, compare=False)
+    """What both were drawn from; a notebook needs it for a PNG."""
+
+    def _repr_mimebundle_(self, **only: object) -> tuple[dict[str, object], dict[str, dict[str, str]]]:
+        """For a notebook: SVG, PNG for viewers that show no SVG, and the description as plain text."""
+        if self.figure is not None:
+            return mime_bundle(self.figure, self.alt, self.caption)
+        return {"image/svg+xml": standing_alone(self.inline), "text/plain": self.alt}, {
+            "image/svg+xml": {"alt": self.alt, "caption": self.caption}
+        }
 
     def __post_init__(self) -> None:
         if not (self.inline.startswith("<svg ") and self.file.startswith("<svg ")):
@@ -72,10 +86,12 @@ class Drawing:
 def drawing(
     figure: Figure, name: str, heading: str, alt: str, caption: str, marks: Mapping[str, Mark] | None = None
 ) -> Drawing:
-    """The figure, once as a part of a page and once as a file."""
-    alt = str(figure.get_label()) or alt
+    """The figure, once as a part of a page and once as a file. One that says what is missing needs no caption."""
+    missing = str(figure.get_label())
+    alt, caption = missing or alt, "" if missing else caption
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
-    return Drawing(name, heading, caption, alt, inline, file)
+    hint = "Point at a mark, or tab to it, to read it." if marks else ""
+    return Drawing(name, heading, caption, alt, inline, file, missing, hint, figure)
 
 
 def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[str, Mark] | None = None) -> str:
@@ -132,19 +148,25 @@ def show(figure: Figure, alt: str, caption: str = "") -> None:
     """
     from IPython.display import display  # only a notebook needs it
 
+    bundle, metadata = mime_bundle(figure, alt, caption)
+    display(bundle, raw=True, metadata=metadata)
+
+
+def mime_bundle(figure: Figure, alt: str, caption: str = "") -> tuple[dict[str, object], dict[str, dict[str, str]]]:
+    """The figure as SVG and PNG, and ``alt`` as plain text; then ``alt`` and ``caption`` as the pictures' metadata."""
     alt = str(figure.get_label()) or alt  # what is missing, where nothing could be drawn (``in_words``)
 
     buffer = io.BytesIO()
     with mpl.rc_context(fname=STYLE):
         _settle(figure)
         figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    bundle = {
+    bundle: dict[str, object] = {
         "image/svg+xml": standing_alone(figure_svg(figure, alt)),
         "image/png": buffer.getvalue(),
         "text/plain": alt,
     }
-    metadata = {"alt": alt, **({"caption": caption} if caption else {})}
-    display(bundle, raw=True, metadata=dict.fromkeys(("image/svg+xml", "image/png"), metadata))
+    words = {"alt": alt, **({"caption": caption} if caption else {})}
+    return bundle, dict.fromkeys(("image/svg+xml", "image/png"), words)
 
 
 def _settle(figure: Figure) -> None:

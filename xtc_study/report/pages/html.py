@@ -8,22 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import publish_file
+from xtc_study.report.markup import TEMPLATES, html_environment
 from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.pages.script import CSP, policy, script
 from xtc_study.report.pages.siblings import link_back, links_beside
 from xtc_study.report.scope import scope_together
-from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, without_missing
+from xtc_study.report.study import SHOWN_FAILURES, STATES, StudyPage, with_done_runs, without_missing
 from xtc_study.report.summary import cards, claims_figure, description, pareto_figure, runs_by_state, sharing
-from xtc_study.report.tables import WORDS, PageTable
-
-TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def write_report(
@@ -74,7 +71,7 @@ def write_report(
     }
     for study in studies:
         shown = without_missing(study.runs)
-        if shown is not None:
+        if shown:
             shown = replace(shown, links={run_id: pages[run_id] for run_id in shown.ids if run_id in pages})
         downloads = write_downloads(folder, study)
         html = environment.get_template("study.html.j2").render(
@@ -88,7 +85,7 @@ def write_report(
         )
         publish_file(folder / study.href, html)
     pareto, claims = pareto_figure(studies), claims_figure(studies)
-    for figure in ([pareto[0]] if pareto else []) + ([claims] if claims else []):
+    for figure in [*([pareto[0]] if pareto else []), *([] if claims.missing else [claims])]:
         publish_file(folder / f"{figure.name}.svg", figure.file)
     html = environment.get_template("index.html.j2").render(
         studies=studies,
@@ -98,7 +95,7 @@ def write_report(
         scope=scope_together([study.scope for study in studies]),
         stale=sum(len(study.stale) for study in studies),
         pareto=pareto,
-        claims=claims,
+        claims=None if claims.missing else claims,
         description=description(studies),
         beside=Markup(links_beside(folder)),
         earlier=earlier_pages(folder, studies, ".html"),
@@ -108,11 +105,6 @@ def write_report(
     index = publish_file(folder / "index.html", html)
     link_back(folder)
     return index
-
-
-def with_done_runs(studies: Sequence[StudyPage]) -> list[StudyPage]:
-    """The studies that a published report shows."""
-    return [study for study in studies if study.states.get("done", 0)]
 
 
 def shown_states(published: bool) -> tuple[str, ...]:
@@ -130,7 +122,7 @@ def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
     """The study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page; addresses."""
     place = folder / f"study-{study.anchor}"
     files: dict[str, str] = {}
-    if study.frame is not None:
+    if study.frame is not None and not study.frame.empty:
         parquet = io.BytesIO()
         study.frame.to_parquet(parquet, index=False)
         publish_file(place / "results.csv", study.frame.to_csv(index=False))
@@ -155,7 +147,7 @@ def _run_pages(
     state: dict[str, str] = {}
     errors: dict[str, str] = {}
     for study in studies:
-        if study.runs is None:
+        if not study.runs:
             continue
         errors |= {failure.run_id: failure.error for failure in study.failures}
         for run_id, now in zip(study.runs.ids, study.runs.text["State"], strict=True):
@@ -181,37 +173,12 @@ def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment()
     environment.globals |= {
         "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
         "script": lambda: Markup(script()),
         "policy": policy,
         "plain_policy": CSP,
         "svg": Markup,
-        "cells": _cells,
     }
     return environment
-
-
-def _cells(table: PageTable) -> dict[str, Any]:
-    """Header, rows of (text, what it sorts by or None), and which columns are words (left) or numbers (right)."""
-    text = table.text
-    columns = []
-    for name in text.columns:
-        shown = [str(cell) for cell in text[name]]
-        keys: list[str | None] = [None] * len(shown)
-        if table.order is not None and name in table.order:
-            keys = ["" if pd.isna(value) else f"{value:.9g}" for value in table.order[name]]
-        columns.append([(cell, None if key == cell else key) for cell, key in zip(shown, keys, strict=True)])
-    return {
-        "header": list(text.columns),
-        "rows": list(zip(*columns, strict=True)),
-        "ids": table.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
-        "words": [column in WORDS for column in text.columns],
-    }

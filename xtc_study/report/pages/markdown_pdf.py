@@ -18,9 +18,9 @@ from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import publish_file
 from xtc_study.nearest import did_you_mean
-from xtc_study.report.pages.html import citation, earlier_pages, shown_states, with_done_runs
+from xtc_study.report.pages.html import citation, earlier_pages, shown_states
 from xtc_study.report.scope import scope_together
-from xtc_study.report.study import StudyPage
+from xtc_study.report.study import StudyPage, with_done_runs
 from xtc_study.report.summary import cards, pareto_figure, runs_by_state, sharing
 from xtc_study.report.tables import PageTable
 

@@ -1,0 +1,209 @@
+"""One study's page from its run folders, part by part: each is computed when it is first read, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from xtc_study.analysis.chance import chance_by_task
+from xtc_study.analysis.claims import Answer, answers, comparisons_of
+from xtc_study.analysis.collect import collect, states
+from xtc_study.analysis.pareto import ParetoPoint, pareto_points
+from xtc_study.analysis.published import why_not_comparable
+from xtc_study.analysis.score_tables import arm_table
+from xtc_study.analysis.stale import stale_runs
+from xtc_study.analysis.stats import Difference
+from xtc_study.report.figures.style import Drawing
+from xtc_study.report.notices import notices_of
+from xtc_study.report.pareto import pareto_drawing
+from xtc_study.report.provenance import provenance_of
+from xtc_study.report.scope import Scope, scope_of, student_epochs
+from xtc_study.report.study import Failure, StudyPage, counts_of, failures_of, seed_limits
+from xtc_study.report.study_figures import StudyFigures
+from xtc_study.report.study_tables import arms_part, published_part, runs_part, tasks_part
+from xtc_study.report.tables import PageTable
+from xtc_study.studies import PlannedRun, StudySpec
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """What a study's page is made of."""
+
+    spec: StudySpec
+    """Arms, reference, claims and limits, at the profile and with the axes chosen."""
+    planned: list[PlannedRun]
+    """Its runs, done or not."""
+    runs_folder: Path
+    """Where the folders of the runs are."""
+    run_command: str
+    """What to type to do the missing runs."""
+    commands: Sequence[tuple[str, str]] = ()
+    """Each arm and the command that repeats it."""
+    notes: Sequence[str] = ()
+    """What numbers of its profile do not show."""
+
+
+class LazyStudyPage(StudyPage):
+    """A ``StudyPage`` that reads run folders when a part is asked for. Predictions that cannot be compared leave its
+    claims undecided.
+
+    A notebook shows the parts: ``verdicts``, ``arms``, ``figures["differences"]``, ``figures["factors"]``,
+    ``figures["seeds"]``, ``tasks``, ``published``, ``pareto``. Each says in a sentence what is missing where it has
+    nothing to show.
+
+    Raises:
+        ValueError: when a part is read, where an arm has two runs of one task and seed.
+    """
+
+    def __init__(self, source: PageSource) -> None:
+        # The fields of StudyPage are computed below, so its own constructor has nothing to do.
+        self.source = source
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {state}" for state, count in self.states.items() if count)
+        return f"{self.title} ({self.name}: {counts or 'no runs'})"
+
+    # What can be read before any run is done.
+
+    @property
+    def name(self) -> str:
+        return self.source.spec.name
+
+    @property
+    def title(self) -> str:
+        return self.source.spec.title
+
+    @property
+    def question(self) -> str:
+        return self.source.spec.question
+
+    @property
+    def run_command(self) -> str:
+        return self.source.run_command
+
+    @property
+    def commands(self) -> Sequence[tuple[str, str]]:
+        return self.source.commands
+
+    @cached_property
+    def scope(self) -> Scope:
+        return scope_of(self.source.planned)
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """One row an arm, one column an axis: the label that the arm has on it."""
+        return pd.DataFrame({arm.name: arm.factors for arm in self.source.spec.arms}).T
+
+    # Runs.
+
+    @cached_property
+    def run_states(self) -> pd.DataFrame:
+        """``analysis.collect.states``; what was interrupted has to be run, as what is missing."""
+        found = states(self.source.runs_folder, self.source.planned)
+        return found.assign(state=found["state"].replace("interrupted", "missing"))
+
+    @cached_property
+    def states(self) -> Mapping[str, int]:
+        return counts_of(self.run_states)
+
+    @cached_property
+    def failures(self) -> Sequence[Failure]:
+        return failures_of(self.run_states)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        return collect(self.source.runs_folder, self.source.planned)
+
+    @cached_property
+    def stale(self) -> Mapping[str, str]:
+        return stale_runs(self.frame)
+
+    @cached_property
+    def runs(self) -> PageTable:
+        return runs_part(self.run_states, self.frame, self.stale)
+
+    @cached_property
+    def provenance(self) -> Mapping[str, str]:
+        return provenance_of(self.frame)
+
+    @cached_property
+    def seconds(self) -> Mapping[str, tuple[str, float]]:
+        runs = self.frame.drop_duplicates("run_id")
+        spent = zip(runs["device"].tolist(), runs["duration_s"].tolist(), strict=True)
+        return dict(zip(runs["run_id"].tolist(), spent, strict=True))
+
+    # Differences, which tables, figures and verdicts share: the resamples are drawn once.
+
+    @cached_property
+    def _comparisons(self) -> tuple[dict[str, dict[str, Difference]], dict[tuple[str, str], str]]:
+        spec = self.source.spec
+        return comparisons_of(self.source.runs_folder, self.frame, spec.claims, spec.reference)
+
+    @property
+    def differences(self) -> Mapping[str, Difference]:
+        """By arm, its difference to the reference; empty where nothing is done."""
+        return self._comparisons[0][self.source.spec.reference]
+
+    @cached_property
+    def answers(self) -> Sequence[Answer]:
+        if self.frame.empty:
+            return answers(self.source.spec.claims, {}, nothing_done=True)
+        return answers(self.source.spec.claims, *self._comparisons)
+
+    @cached_property
+    def limits(self) -> Sequence[str]:
+        limits = [*self.source.spec.limits, *self.source.notes]
+        return [*notices_of(self.frame), *limits, *seed_limits(self.differences)] if len(self.frame) else limits
+
+    # Tables.
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The numbers behind ``arms``: ``analysis.score_tables.arm_table``, by arm."""
+        return arm_table(self.frame, self.source.spec.reference, self.differences).set_index("arm")
+
+    @cached_property
+    def arms(self) -> PageTable:
+        reference, (_, broken) = self.source.spec.reference, self._comparisons
+        left_out = {arm: why for (arm, compared_with), why in broken.items() if compared_with == reference}
+        return arms_part(self.frame, self.scores.reset_index(), reference, self.differences, left_out)
+
+    @cached_property
+    def tasks(self) -> PageTable:
+        return tasks_part(self.frame, self.source.spec.reference)
+
+    @cached_property
+    def published(self) -> PageTable:
+        return published_part(self.frame)
+
+    @cached_property
+    def published_note(self) -> str:
+        return why_not_comparable(self.frame) if len(self.frame) else ""
+
+    # Figures.
+
+    @cached_property
+    def figures(self) -> StudyFigures:
+        spec = self.source.spec
+        return StudyFigures(
+            self.frame,
+            spec,
+            differences=lambda: self.differences,
+            chance=lambda: chance_by_task(self.source.runs_folder, self.frame),
+        )
+
+    @cached_property
+    def points(self) -> Sequence[ParetoPoint]:
+        epochs = {run.run_id: student_epochs(run.recipe) for run in self.source.planned}
+        if self.frame.empty:
+            return []
+        return pareto_points(self.frame, self.scores.reset_index(), epochs, study=self.title, href=self.href)
+
+    @cached_property
+    def pareto(self) -> Drawing:
+        """Its arms' scores against the bytes of their files. The report has this figure of all studies together."""
+        return pareto_drawing(self.points)

@@ -1,0 +1,85 @@
+"""The kernel server of this process: started once, asked by every run that this process carries out."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+PROCESS = Path(__file__).with_name("kernel_process.py")
+LATER = (
+    "sklearn.metrics",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.auto.modeling_auto",
+    "transformers.trainer",
+)
+"""What a run imports inside functions, beside what its notebook's cells import."""
+COLD = "XTC_COLD_KERNELS"
+"""Environment variable: set to anything, every kernel imports by itself, as on other systems than Linux."""
+
+
+@dataclass(frozen=True)
+class KernelServer:
+    """A running server."""
+
+    process: subprocess.Popen[bytes]
+    socket: Path
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def command(self, arguments: list[str]) -> list[str]:
+        """What starts a kernel, in place of ``python -m ipykernel_launcher`` with the same arguments."""
+        return [sys.executable, "-S", "-E", str(PROCESS), str(self.socket), *arguments]
+
+
+def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> KernelServer | None:
+    """The server whose kernels have these modules imported; started by the first call, with that environment.
+
+    Args:
+        modules: to import, by name; those of ``LATER`` come after them.
+        environment: variables, beside those of this process.
+
+    Returns:
+        None where kernels cannot be forked (not Linux, ``XTC_COLD_KERNELS``), or where the server has died.
+    """
+    if sys.platform != "linux" or os.environ.get(COLD):
+        return None
+    server = _started(tuple(modules), tuple(sorted(environment.items())))
+    return server if server.is_alive() else None
+
+
+@cache
+def _started(modules: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> KernelServer:
+    path = Path(mkdtemp(prefix="xtc-")) / "kernels"  # short: the path of a socket has at most 107 characters
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *modules, *LATER],
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server then removes the folder
+        env={**os.environ, **dict(environment)},
+        start_new_session=True,
+    )
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.005)
+    return KernelServer(process, path)
+
+
+def imported(notebook: Path) -> list[str]:
+    """The modules that a notebook's code cells import, in their order."""
+    names: dict[str, None] = {}
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.Import):
+                names.update(dict.fromkeys(alias.name for alias in node.names))
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names[node.module] = None
+    return list(names)
