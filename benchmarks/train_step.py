@@ -35,7 +35,7 @@ from turns import Contender, ContenderError
 from xtc_study.compress.reduction.layers import hidden_state_map, layer_map, reduced
 from xtc_study.hardware import cpu_name
 from xtc_study.runs.execute import MEMORY
-from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.precision import choose_precision
@@ -216,7 +216,7 @@ def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
     layers = layer_map(teacher.config.num_hidden_layers, depth(chosen.layers))
     if chosen.layers is not None:
         words += f", {len(layers)} layers kept"
-    rows = tokenised(text.select(range(chosen.rows)), task, tokenizer, LENGTH)
+    rows = tokenize(text.select(range(chosen.rows)), task, tokenizer, LENGTH)
     rows.save_to_disk(workdir / "rows")
     padding = Padding(tokenizer, task)
     padded = [padding([row]) for row in rows]

@@ -20,7 +20,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.word_table import cut_vocabulary
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.recipe import Recipe
-from xtc_study.tasks.batches import tokenised
+from xtc_study.tasks.batches import tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training.task_vocabulary import TaskVocabulary
 
@@ -68,9 +68,9 @@ def of_task(name: str, data_dir: Path, tokenizer: Any, model: Any) -> tuple[Task
     """The task's vocabulary, and the share of its dev rows that are spelled otherwise with it."""
     task, text = find_task(name), load_task(name, data_dir)
     splits = ("train", *task.eval_splits)
-    rows = {split: tokenised(text[split], task, tokenizer, 128) for split in splits}
+    rows = {split: tokenize(text[split], task, tokenizer, 128) for split in splits}
     vocabulary = TaskVocabulary("bert-base-uncased", model, tokenizer, rows.pop("train"))
-    cut = {split: tokenised(text[split], task, vocabulary.tokenizer, 128) for split in rows}
+    cut = {split: tokenize(text[split], task, vocabulary.tokenizer, 128) for split in rows}
     anew = vocabulary.record(rows, cut)["rows_spelled_anew"]
     return vocabulary, sum(anew.values()) / sum(len(part) for part in rows.values())
 

@@ -1,4 +1,4 @@
-"""Recipes that use every field away from its default, alone and together, written by hand for ``recipes.json``."""
+"""Hand-written recipes for ``recipes.json`` that set every field to other values than its default."""
 
 from __future__ import annotations
 

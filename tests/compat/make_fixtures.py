@@ -1,10 +1,11 @@
-"""Makes what the tests in this folder compare with. Runs in a checkout of 0e5d90d, and then in one of 3fbc00f:
+"""Write what the tests in this folder compare with. Run it in a checkout of 0e5d90d, then in one of 3fbc00f:
 
     PYTHONPATH=<checkout of 0e5d90d> python tests/compat/make_fixtures.py OUT
     PYTHONPATH=<checkout of 3fbc00f> python tests/compat/make_fixtures.py OUT --second
 
-The second pass replaces the run ids of generated tasks, which got a version of their own between the two, adds the
-intervals of the report, whose rule changed between the two, and the names that were added. No test needs this script.
+Between the two commits, generated tasks got their own version, the rule for intervals changed, and names were added.
+The second pass therefore replaces the run ids of generated tasks, and adds intervals and names. No test needs this
+script.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def main(out: Path, second: bool) -> None:
         shutil.rmtree(out / "work")
         return
     if out.exists():
-        raise SystemExit(f"{out}: is there already; name a new folder")
+        raise SystemExit(f"{out}: already exists; name a new folder")
     out.mkdir(parents=True)
     make_recipes(package, out)
     make_results(out)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def make_names(package: Path, out: Path) -> None:
-    """``names.json``. Expects ``results/`` and ``work/`` in ``out``, as ``make_results`` leaves them.
+    """Write ``names.json``. Expects ``results/`` and ``work/`` in ``out``, as ``make_results`` leaves them.
 
     Args:
         package: the folder of ``xtc_study`` in its checkout, beside ``notebooks``.
@@ -18,10 +18,10 @@ def make_names(package: Path, out: Path) -> None:
 
 
 def add_names(package: Path, out: Path) -> None:
-    """Adds to ``names.json`` the names of a later commit. Expects its ``results.parquet`` in ``out``/work.
+    """Add the names of a later commit to ``names.json``. Expects its ``results.parquet`` in ``out``/work.
 
     Raises:
-        ValueError: a name is gone or stands for something else.
+        ValueError: a name has disappeared or changed its meaning.
     """
     before = json.loads((out / "names.json").read_text())
     now = found_names(package, out) | {"files": before["files"]}
@@ -36,12 +36,12 @@ def add_names(package: Path, out: Path) -> None:
         before["columns"] = now["columns"] | before["columns"]
     wrong = [part for part in before if before[part] != now[part]]
     if wrong:
-        raise ValueError(f"names are gone or stand for something else: {', '.join(wrong)}")
+        raise ValueError(f"names have disappeared or changed their meaning: {', '.join(wrong)}")
     write_names(out / "names.json", now)
 
 
 def found_names(package: Path, out: Path) -> dict[str, Any]:
-    """All but the fields on disk."""
+    """Collect all names except the fields on disk."""
     from xtc_study.tasks.description import Description
 
     from xtc_study.arms import Arm
@@ -65,7 +65,7 @@ def found_names(package: Path, out: Path) -> dict[str, Any]:
 
 
 def write_names(path: Path, names: dict[str, Any]) -> None:
-    """One line a name: a change of one name is a change of one line."""
+    """Write one name per line, so that changing a name changes one line."""
     parts = [f"{json.dumps(part)}: {{\n{_lines(content)}\n}}" for part, content in names.items()]
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
@@ -75,7 +75,7 @@ def _lines(content: dict[str, Any]) -> str:
 
 
 def commands() -> dict[str, Any]:
-    """Of each command its arguments in order, and its options: spellings to [repeats, default]."""
+    """Return for each command its arguments in order, and its options: spellings to [repeats, default]."""
     import typer
 
     from xtc_study.cli import app
@@ -93,7 +93,7 @@ def commands() -> dict[str, Any]:
 
 
 def parameters(notebook: Path) -> dict[str, Any]:
-    """Name and default of each assignment in the cell tagged ``parameters``; empty without one."""
+    """Return name and default of each assignment in the cell tagged ``parameters``; empty without such a cell."""
     for cell in json.loads(notebook.read_text("utf-8"))["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
             body = ast.parse("".join(cell["source"])).body
@@ -106,7 +106,7 @@ def parameters(notebook: Path) -> dict[str, Any]:
 
 
 def columns(table: Path) -> dict[str, str]:
-    """Columns of results.parquet, in order, and their types in Arrow's words."""
+    """Return the columns of results.parquet, in order, and their Arrow types."""
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(table)
@@ -114,7 +114,7 @@ def columns(table: Path) -> dict[str, str]:
 
 
 def files(out: Path) -> dict[str, list[str]]:
-    """Fields or columns of each file of a run, fields of a step's file, names in the folders of its model and step."""
+    """Return the fields or columns of each file of a run and a step, and the file names in their folders."""
     import pandas as pd
 
     run, step = (

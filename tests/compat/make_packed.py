@@ -1,4 +1,4 @@
-"""Packed folders of tiny encoders with random weights, and the logits that 0e5d90d's loader gives for them."""
+"""Write packed folders of tiny encoders with random weights, and the logits that 0e5d90d's loader gives."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENGINES = ("torch", "numba")
 
 
 def make_packed(out: Path) -> None:
-    """``packed/NAME`` for each student; ``packed/logits.json`` with their inputs and logits, as hexadecimal floats."""
+    """Write ``packed/NAME`` for each student, and ``packed/logits.json`` with inputs and hexadecimal logits."""
     import torch
     import transformers
     from xtc_study.compress.lowbit import make_low_bit

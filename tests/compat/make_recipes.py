@@ -1,7 +1,7 @@
-"""Recipes with their run ids and step addresses, and what 0e5d90d's studies plan, as that commit computes them.
+"""Write recipes with their run ids and step addresses, and what the studies plan, as 0e5d90d computes them.
 
-Generated tasks got a version of their own after it (``recipe.GENERATED_VERSION``), part of their run ids: these
-come from a second pass, under the commit named in ``GENERATED_BY``. Their step addresses did not change.
+Later, generated tasks got their own version (``recipe.GENERATED_VERSION``), which is part of their run ids. These ids
+come from a second pass with the commit ``GENERATED_BY``. Step addresses did not change.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from hand_recipes import HAND
 
 MADE_BY, GENERATED_BY = "0e5d90d", "3fbc00f"
 SAMPLED = 400
-"""At least; evenly spaced among all that are planned for two seeds."""
+"""Minimum number of sampled recipes, evenly spaced among all that are planned for two seeds."""
 Entry = dict[str, Any]
 
 
 def make_recipes(package: Path, out: Path) -> None:
-    """``specs/``, ``recipes.json`` and ``plans.json``, with run ids of generated tasks as 0e5d90d gives them.
+    """Write ``specs/``, ``recipes.json`` and ``plans.json``, with run ids of generated tasks of 0e5d90d.
 
     Args:
         package: the folder of ``xtc_study`` in its checkout.
@@ -41,10 +41,10 @@ def make_recipes(package: Path, out: Path) -> None:
 
 
 def remake_generated_ids(out: Path) -> None:
-    """Replaces the run ids of generated tasks, in ``recipes.json`` and ``plans.json``, by today's.
+    """Replace the run ids of generated tasks in ``recipes.json`` and ``plans.json`` with those of this commit.
 
     Raises:
-        ValueError: anything else is otherwise than 0e5d90d made it.
+        ValueError: anything else differs from what 0e5d90d wrote.
     """
     entries = json.loads((out / "recipes.json").read_text())
     for one in entries:
@@ -64,7 +64,7 @@ def remake_generated_ids(out: Path) -> None:
 
 
 def entry(extra: dict[str, Any], fields: dict[str, Any]) -> Entry:
-    """One recipe; with its canonical fields where these are others than the given ones.
+    """Return the entry of one recipe, with its canonical fields if they differ from the given ones.
 
     Args:
         extra: ``synonyms``, the hash of a synonym table, where its steps depend on one.
@@ -87,13 +87,13 @@ def entry(extra: dict[str, Any], fields: dict[str, Any]) -> Entry:
 
 
 def write_lines(path: Path, entries: list[Entry]) -> None:
-    """A recipe a line."""
+    """Write one recipe per line."""
     lines = ",\n".join(json.dumps(one, separators=(",", ":")) for one in entries)
     path.write_text(f"[\n{lines}\n]\n")
 
 
 def plans(out: Path, seeds: list[int] | None = None) -> Iterator[tuple[str, str, list[tuple[str, Any]]]]:
-    """Profile, study, and its runs (arm and recipe), of the YAML files in ``specs``."""
+    """Yield profile, study and runs (arm and recipe) of the YAML files in ``specs``."""
     from xtc_study.profiles import Profile
     from xtc_study.studies import Study, plan
 
@@ -105,7 +105,7 @@ def plans(out: Path, seeds: list[int] | None = None) -> Iterator[tuple[str, str,
 
 
 def write_plans(out: Path) -> dict[str, Any]:
-    """``plans.json``: of each profile and study the number of runs and a hash of arms, run ids and addresses."""
+    """Write ``plans.json``: for each profile and study the number of runs, and a hash of arms, ids and addresses."""
     from xtc_study.training.steps import chain
 
     found = {}

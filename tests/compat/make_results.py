@@ -1,7 +1,7 @@
-"""A results folder as commit 0e5d90d leaves it: a study carried out by its command line, then trimmed.
+"""Write a results folder with commit 0e5d90d: carry out a study by its command line, then trim the folder.
 
-The data are made up here, in words that the built-in encoder knows: a folder in the GLUE download layout and a task of
-one's own. Generated tasks would not do: their run ids have a version of their own since, so no plan finds them.
+The data are made up here, in words that the built-in encoder knows: a folder in the GLUE download layout, and a data
+set of one's own. Generated tasks are unsuitable: their run ids now include a version, so no plan would find them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ CHOSEN = (
     *("--axis", "depth=depth 1,depth 1/2", "--set", "batch_size=8", "--set", "teacher_epochs=12", "--set", "epochs=1"),
     *("--set", "reduce_epochs=2", "--set", "reduce_stages=2", "--set", "max_length=24"),
 )
-"""Two arms and two seeds, with a claim about them. What chooses the tasks depends on where the data lie."""
+"""Two arms and two seeds, with a claim about them. The options for tasks depend on the path of the data."""
 KEPT = ("params.json", "metrics.json", "status.json", "environment.json", "predictions.parquet", "curve.csv")
 CHANGED = ("95 % interval", "Its 95 % interval", "P (Holm)")
-"""Columns of the report's tables that were computed, or called, otherwise from the rule of verdicts on."""
+"""Columns of the report's tables that the later rule for verdicts computes or names differently."""
 ADDED = ("95 % interval", "P of no difference, Holm over arms", "Lowest to highest seed")
 THINGS = ("food", "room", "service", "film", "story", "music", "view", "garden", "soup", "plot")
 GOOD = ("good", "nice", "lovely", "charming", "enjoyable", "impressive")
@@ -42,7 +42,7 @@ metrics: [accuracy, matthews]
 
 
 def make_data(folder: Path) -> None:
-    """``SST-2/`` and ``opinions/``: a few dozen sentences each, one in eight with the wrong label."""
+    """Write ``SST-2/`` and ``opinions/``: a few dozen sentences each, one in eight with the wrong label."""
     for name, seed in (("SST-2", 1), ("opinions", 2)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         rng = Random(seed)
@@ -62,7 +62,7 @@ def make_data(folder: Path) -> None:
 
 
 def sentence(rng: Random) -> tuple[str, int]:
-    """Two opinions, of which the second counts."""
+    """Make a sentence of two opinions; the second decides the label."""
 
     def pick(words: tuple[str, ...]) -> str:
         return words[int(rng.random() * len(words))]
@@ -75,7 +75,7 @@ def sentence(rng: Random) -> tuple[str, int]:
 
 
 def make_results(out: Path) -> None:
-    """``data/``, ``results/`` (trimmed run folders), ``results.csv`` and ``report.json`` in ``out``.
+    """Write ``data/``, ``results/`` (trimmed run folders), ``results.csv`` and ``report.json`` to ``out``.
 
     Leaves ``work/``, the results folder as it is before it is trimmed.
     """
@@ -105,7 +105,7 @@ def make_results(out: Path) -> None:
 
 
 def add_intervals(out: Path) -> None:
-    """Adds to the arms in ``report.json`` the interval and p-value of the commit that PYTHONPATH names.
+    """Add the interval and p-value of the commit in PYTHONPATH to the arms in ``report.json``.
 
     Leaves its results.parquet in ``work/``.
     """
@@ -126,7 +126,7 @@ def add_intervals(out: Path) -> None:
 
 
 def without_machine(notebook: str) -> str:
-    """An executed notebook without what papermill notes of where it lay, and without a second copy of its figure."""
+    """Remove the paths that papermill records from an executed notebook, and the second copy of its figure."""
     content = json.loads(notebook)
     for cell in content["cells"]:
         for output in cell.get("outputs", []):
@@ -137,5 +137,5 @@ def without_machine(notebook: str) -> str:
 
 
 def xtc_study(*words: str) -> None:
-    """The command line of the checkout that PYTHONPATH names."""
+    """Run the command line of the checkout in PYTHONPATH."""
     subprocess.run([sys.executable, "-c", "from xtc_study.cli import main; main()", *words], check=True)

@@ -1,4 +1,4 @@
-"""The tables of an HTML page as text, read with the standard library alone."""
+"""Read the tables of an HTML page as text, with only the standard library."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def tables(page: Path) -> list[list[list[str]]]:
-    """Tables of rows of cells; the first row is the header."""
+    """Return tables of rows of cells; the first row is the header."""
     reader = _Tables()
     reader.feed(page.read_text("utf-8"))
     return reader.tables

@@ -1,4 +1,4 @@
-"""What a run leaves on disk keeps its names and fields. The run is made by the cells of run.ipynb."""
+"""The files of a run keep their names and fields. The cells of run.ipynb carry out the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_has_the_files_and_fields_it_had(results: Path) -> None:
+def test_run_keeps_its_files_and_fields(results: Path) -> None:
     (run,), (step,) = (results / "runs").iterdir(), (results / "steps").glob("quantise-*[0-9a-f]")
     now = {path.name: fields(path) for path in (*run.glob("*.json"), step / "step.json")}
     now["recipe"] = set(read(run / "params.json")["recipe"])

@@ -1,4 +1,4 @@
-"""Commands, flags, notebook parameters and keys of YAML files: what is there may not go, more may come."""
+"""Commands, flags, notebook parameters and YAML keys must not disappear; new ones may be added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_there_are_eleven_commands() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES["commands"])
-def test_a_command_keeps_its_arguments_and_flags(name: str) -> None:
+def test_command_keeps_its_arguments_and_flags(name: str) -> None:
     there = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     assert name in there
     arguments, flags = [], {}
@@ -36,13 +36,13 @@ def test_a_command_keeps_its_arguments_and_flags(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES["parameters"])
-def test_a_notebook_keeps_its_parameters(name: str) -> None:
+def test_notebook_keeps_its_parameters(name: str) -> None:
     now, then = parameters(NOTEBOOKS / name), NAMES["parameters"][name]
     assert {key: now.get(key, "not there") for key in then} == then
 
 
 def parameters(notebook: Path) -> dict[str, Any]:
-    """Name and default of each assignment in the cell tagged ``parameters``."""
+    """Return name and default of each assignment in the cell tagged ``parameters``."""
     cells = json.loads(notebook.read_text("utf-8"))["cells"]
     (source,) = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
     found = {}

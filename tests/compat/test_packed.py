@@ -1,4 +1,4 @@
-"""Packed folders of 0e5d90d load, and give the logits that its loader gave."""
+"""Packed folders of 0e5d90d load and give the same logits as with its loader."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PINNED = fixture("packed/logits.json")
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_packed_folder_gives_its_logits(name: str, engine: str) -> None:
+def test_packed_folder_gives_its_pinned_logits(name: str, engine: str) -> None:
     if engine == "numba" and find_spec("numba") is None:
         pytest.skip("numba is not installed")
     inputs = {key: torch.tensor(rows) for key, rows in PINNED["inputs"].items()}
@@ -30,6 +30,6 @@ def test_a_packed_folder_gives_its_logits(name: str, engine: str) -> None:
 
 
 def computed_here() -> bool:
-    """Whether float32 sums have the same order here: another torch, or another kind of CPU, differs in last bits."""
+    """Return whether float32 sums are ordered as here: another torch or kind of CPU differs in the last bits."""
     here: dict[str, Any] = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
     return here == PINNED["computed_with"]

@@ -8,7 +8,7 @@ import pytest
 from compat.today import Profile, Recipe, StudySpec, chain, fixture, plan, specs
 
 
-def test_a_recipe_keeps_its_run_id_and_the_addresses_of_its_steps() -> None:
+def test_recipe_keeps_its_run_id_and_step_addresses() -> None:
     entries = fixture("recipes.json")
     assert len(entries) > 450
     wrong = []
@@ -21,7 +21,7 @@ def test_a_recipe_keeps_its_run_id_and_the_addresses_of_its_steps() -> None:
     assert not wrong, f"{len(wrong)} of {len(entries)} recipes have another identity; the first: {wrong[0]}"
 
 
-def test_the_pinned_recipes_use_every_field_away_from_its_default() -> None:
+def test_pinned_recipes_vary_every_field() -> None:
     default = Recipe(task="any").model_dump(mode="json")
     canonical = [then.get("canonical", then["fields"]) for then in fixture("recipes.json")]
     varied = {field for fields in canonical for field, value in fields.items() if value != default[field]}
@@ -29,7 +29,7 @@ def test_the_pinned_recipes_use_every_field_away_from_its_default() -> None:
 
 
 @pytest.mark.parametrize("name", ["mini", "paper", "smoke"])
-def test_the_yaml_files_of_0e5d90d_plan_the_same_runs(name: str) -> None:
+def test_yaml_files_of_0e5d90d_plan_the_same_runs(name: str) -> None:
     profile = Profile(**{**specs("profiles")[name], "name": name})
     pinned = fixture("plans.json")
     studies = specs("studies")

@@ -1,4 +1,4 @@
-"""A results folder of 0e5d90d is counted, collected and reported as it was."""
+"""A results folder of 0e5d90d is counted, collected and reported as before."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CHOSEN = (
     *("--set", "reduce_epochs=2", "--set", "reduce_stages=2", "--set", "max_length=24"),
     *("--task", "sst2", "--task", str(FIXTURES / "data" / "opinions" / "opinions.yml")),
 )
-"""What the runs were carried out with (``make_results.py``)."""
+"""The options with which the runs were carried out (``make_results.py``)."""
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy to write into, collected."""
+    """A writable copy of the results, collected."""
     folder = tmp_path_factory.mktemp("compat") / "results"
     shutil.copytree(FIXTURES / "results", folder)
     command("collect", STUDY, *CHOSEN, "--results", folder)
@@ -35,16 +35,16 @@ def test_every_run_is_done(results: Path) -> None:
     assert shown.splitlines()[1:] == [f"{STUDY}: 8 done"]
 
 
-def test_collect_gives_the_same_table(results: Path) -> None:
+def test_collected_table_is_unchanged(results: Path) -> None:
     now = pd.read_csv(results / "results.csv", dtype=str, keep_default_na=False)
     then = pd.read_csv(FIXTURES / "results.csv", dtype=str, keep_default_na=False)
     assert len(then) == 12
     pd.testing.assert_frame_equal(now[[column for column in now if column in then]], then)
 
 
-def test_the_table_keeps_its_columns_and_their_types(results: Path) -> None:
+def test_table_keeps_its_columns_and_types(results: Path) -> None:
     schema = pq.read_schema(results / "results.parquet")
-    # pandas before 3 writes text as "string", and as "null" where there is none.
+    # pandas before version 3 writes text as "string", or as "null" if there is none.
     now = {name: str(kind).replace("large_", "") for name, kind in zip(schema.names, schema.types, strict=True)}
     then = {name: kind.replace("large_", "") for name, kind in fixture("names.json")["columns"].items()}
     assert [name for name in now if name in then] == list(then)
@@ -54,7 +54,7 @@ def test_the_table_keeps_its_columns_and_their_types(results: Path) -> None:
     assert not wrong
 
 
-def test_the_report_shows_the_same_scores(results: Path) -> None:
+def test_report_shows_the_same_scores(results: Path) -> None:
     page = results / "report" / f"study-{STUDY}.html"
     command("report", STUDY, *CHOSEN, "--results", results, "--output", results / "report")
     now = [table for table in tables(page) if "Score" in table[0]]

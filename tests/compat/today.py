@@ -1,4 +1,4 @@
-"""What the tests in this folder need of the package, all in one place; the rest they reach by command and by file."""
+"""The only imports of the package in this folder; the tests reach everything else through commands and files."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def fixture(name: str) -> Any:
-    """The content of a JSON file of ``fixtures``."""
+    """Return the content of a JSON file in ``fixtures``."""
     return json.loads((FIXTURES / name).read_text("utf-8"))
 
 
 def specs(kind: str) -> dict[str, dict[str, Any]]:
-    """The YAML files of ``studies`` or ``profiles`` as they were at 0e5d90d, by name."""
+    """Return the YAML files of ``studies`` or ``profiles`` at commit 0e5d90d, by name."""
     files = sorted((FIXTURES / "specs" / kind).glob("*.yml"))
     return {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in files}
 
 
 def command(*words: str | Path) -> str:
-    """What ``xtc-study`` prints, in a process of its own; fails where it fails."""
+    """Run ``xtc-study`` in a separate process and return what it prints; fail if it fails."""
     start = [sys.executable, "-c", "from xtc_study.cli import main; main()"]
     done = subprocess.run([*start, *map(str, words)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""docs/format.md is enough: a reader that knows the page, json and numpy, and nothing of xtc_study, reads the same.
+"""docs/format.md is sufficient: a reader written from it, with json and numpy but without xtc_study, reads the same.
 
 torch is its arithmetic, as the page has it.
 """

@@ -1,10 +1,10 @@
-"""Tokenising and padding, on the built-in vocabulary."""
+"""Rows of the built-in vocabulary are tokenised and padded."""
 
 from __future__ import annotations
 
 import torch
 
-from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 
@@ -12,7 +12,7 @@ from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 def test_batches_are_padded_only_to_their_longest_row() -> None:
     task, tokenizer = find_task("toy-inference"), toy_tokenizer()
     text = load_task("toy-inference")["dev"].select(range(8))
-    rows = tokenised(text, task, tokenizer, 48)
+    rows = tokenize(text, task, tokenizer, 48)
     for original, row in zip(text, rows, strict=True):
         assert row["length"] == len(row["input_ids"]) == sum(row["attention_mask"])
         assert row["labels"] == original["label"]
@@ -29,15 +29,15 @@ def test_batches_are_padded_only_to_their_longest_row() -> None:
 
 def test_long_inputs_are_truncated_and_regression_targets_are_floats() -> None:
     task, tokenizer = find_task("toy-similarity"), toy_tokenizer()
-    rows = tokenised(load_task("toy-similarity")["dev"].select(range(4)), task, tokenizer, 8)
+    rows = tokenize(load_task("toy-similarity")["dev"].select(range(4)), task, tokenizer, 8)
     assert max(rows["length"]) == 8
     assert Padding(tokenizer, task)([rows[0], rows[1]])["labels"].dtype == torch.float32
 
 
 def test_padding_is_always_on_the_right() -> None:
-    """On the left it would move a row's positions by as much as its batch is longer."""
+    """Padding on the left would shift a row's positions by the length of the padding."""
     task, tokenizer = find_task("toy-sentiment"), toy_tokenizer()
     tokenizer.padding_side = "left"
-    rows = tokenised(load_task(task.name)["dev"].select(range(16)), task, tokenizer, 48)
+    rows = tokenize(load_task(task.name)["dev"].select(range(16)), task, tokenizer, 48)
     mask = Padding(tokenizer, task)(list(rows))["attention_mask"]
     assert mask[:, 0].all() and not mask[:, -1].all()

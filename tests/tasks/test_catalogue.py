@@ -1,4 +1,4 @@
-"""Every task by name."""
+"""The catalogue finds every task by name."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def test_error_names_the_file_and_line_of_a_wrong_value(
 
 
 def hub_split(name: str, texts: tuple[str, ...], labels: list[Any], classes: tuple[str, ...] | None = None) -> Dataset:
-    """A split as the hub has it: its own column names, ClassLabel or float32, and an idx with gaps."""
+    """A split as on the hub: its own column names, ClassLabel or float32, and an idx with gaps."""
     names = GLUE_TASKS[name].labels if classes is None else classes
     features: dict[str, Any] = {column: Value("string") for column in texts}
     features |= {"label": ClassLabel(names=list(names)) if names else Value("float32"), "idx": Value("int32")}

@@ -1,4 +1,4 @@
-"""GLUE's TSV files are read exactly, and every fault is named with its file and line."""
+"""GLUE's TSV files are read exactly, and errors name the file and the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows are cut, by how much, and what length would hold them."""
+"""Lengths tell how many rows are cut, and which length would hold them."""
 
 from __future__ import annotations
 

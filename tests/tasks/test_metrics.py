@@ -70,7 +70,7 @@ def test_unknown_metric_is_refused() -> None:
 
 
 def test_constant_predictions_score_high_f1_and_are_detected() -> None:
-    """5 % fraud, and a model that never says so."""
+    """5 % fraud, and a model that never predicts it."""
     labels, predictions = [1] * 5 + [0] * 95, [0] * 100
     assert score("f1_of:0:legit", labels, predictions) == pytest.approx(2 * 95 / (2 * 95 + 5))
     assert score("f1_of:1:fraud", labels, predictions) == score("matthews", labels, predictions) == 0

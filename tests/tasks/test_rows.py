@@ -1,4 +1,4 @@
-"""Files of every kind give the same rows, and what is wrong with one is named with its line."""
+"""Files of every format give the same rows, and errors name the line."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from xtc_study import atomic
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.model_source import BUILTIN_CONFIG
 from xtc_study.recipe import Recipe
-from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import checkpoints, stage
@@ -34,7 +34,7 @@ LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
 @pytest.fixture(scope="module")
 def rows() -> Any:
-    return tokenised(load_task(TASK.name)["train"].select(range(64)), TASK, toy_tokenizer(), 32)
+    return tokenize(load_task(TASK.name)["train"].select(range(64)), TASK, toy_tokenizer(), 32)
 
 
 def schedule(steps: int = 6, learning_rate: float = 1e-3) -> Schedule:

@@ -11,7 +11,7 @@ import torch
 
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.losses import distillation_terms
-from xtc_study.tasks.batches import ROW, Padding, tokenised
+from xtc_study.tasks.batches import ROW, Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
@@ -29,7 +29,7 @@ EVERY = ("attention", "hidden", "logits")
 
 @pytest.fixture(scope="module")
 def rows() -> Any:
-    return tokenised(load_task(TASK.name)["train"].select(range(40)), TASK, toy_tokenizer(), 32)
+    return tokenize(load_task(TASK.name)["train"].select(range(40)), TASK, toy_tokenizer(), 32)
 
 
 @pytest.fixture(params=["right", "left"])

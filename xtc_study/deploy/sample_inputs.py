@@ -67,10 +67,10 @@ def made_up(model: Any, names: Sequence[str]) -> list[Batch]:
 
 def of_task(text: Dataset, task: Task, tokenizer: Any, max_length: int, names: Sequence[str]) -> list[Batch]:
     """Batches of up to ``ROWS`` rows of a split, cut and padded as in training."""
-    from xtc_study.tasks.batches import Padding, tokenised
+    from xtc_study.tasks.batches import Padding, tokenize
 
     count = min(ROWS, len(text))
-    rows = tokenised(text.select([row * len(text) // count for row in range(count)]), task, tokenizer, max_length)
+    rows = tokenize(text.select([row * len(text) // count for row in range(count)]), task, tokenizer, max_length)
     padding, start = Padding(tokenizer, task), 0
     batches: list[Batch] = []
     while start < count:

@@ -16,7 +16,7 @@ ROW = "row"
 """Name of the column of row numbers, which tells which rows a batch holds. Only some data sets have it."""
 
 
-def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dataset:
+def tokenize(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dataset:
     """Tokenise rows to input_ids, attention_mask (and token_type_ids if the model has them), labels and length.
 
     Inputs are not padded here. A pair is truncated to ``max_length`` tokens in all, its longer side first.
@@ -33,7 +33,7 @@ def tokenised(rows: Dataset, task: Task, tokenizer: Any, max_length: int) -> Dat
     return rows.map(encode, batched=True, remove_columns=rows.column_names, keep_in_memory=True)
 
 
-def tokenised_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer: Any, max_length: int) -> None:
+def tokenize_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer: Any, max_length: int) -> None:
     """Tokenise the rows of parquet files, one file at a time, into one Arrow file; read it with ``from_disk``.
 
     Millions of rows then take no memory: batches are read from the file as they are needed.
@@ -45,7 +45,7 @@ def tokenised_to_disk(files: Sequence[Path], target: Path, task: Task, tokenizer
     writer = None
     try:
         for file in files:
-            rows = tokenised(Dataset(pq.read_table(file)), task, tokenizer, max_length).data.table
+            rows = tokenize(Dataset(pq.read_table(file)), task, tokenizer, max_length).data.table
             writer = writer or pa.ipc.new_stream(target, rows.schema)
             writer.write_table(rows)
     finally:

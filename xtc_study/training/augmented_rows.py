@@ -19,7 +19,7 @@ from xtc_study.tasks.augmentation.augment import CHUNK_ROWS, SEED, Augmenter
 from xtc_study.tasks.augmentation.masked_lm import MaskedWords
 from xtc_study.tasks.augmentation.synonyms import read_synonyms, synonym_source, table_hash
 from xtc_study.tasks.augmentation.words import WordSource
-from xtc_study.tasks.batches import from_disk, tokenised_to_disk
+from xtc_study.tasks.batches import from_disk, tokenize_to_disk
 from xtc_study.tasks.catalogue import find_task
 from xtc_study.tasks.task import DataError
 from xtc_study.training.pretrained import load_masked_lm
@@ -144,7 +144,7 @@ class AugmentedRows:
 
     def _tokenise(self, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
-        tokenised_to_disk(self.files(), folder / TOKENS, self.task, self.tokenizer, self.longest)
+        tokenize_to_disk(self.files(), folder / TOKENS, self.task, self.tokenizer, self.longest)
         seconds = round(time.monotonic() - started, 3)
         return {"phase": "tokens", "task": self.recipe.task, "rows_of": self.address, "seconds": seconds}
 

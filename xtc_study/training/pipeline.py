@@ -23,7 +23,7 @@ from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
-from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
 from xtc_study.training.augmented_rows import AugmentedRows
@@ -109,7 +109,7 @@ class Pipeline:
         self.label_scale.check(recipe.model, model, recipe.rest)
         self.padding = Padding(self.tokenizer, self.task, self.label_scale.standard)
         encoded = {
-            split: tokenised(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
+            split: tokenize(rows, self.task, self.tokenizer, recipe.max_length) for split, rows in self.text.items()
         }
         self.train_rows = encoded["train"]
         check_tokens(recipe.model, model, self.tokenizer, self.task, encoded, recipe.max_length)
@@ -173,7 +173,7 @@ class Pipeline:
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
-        dev = {split: tokenised(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
+        dev = {split: tokenize(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
         return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
 
     def head_notes(self) -> dict[str, str]:

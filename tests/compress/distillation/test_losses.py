@@ -34,7 +34,7 @@ ATTENTION = (3, 2, 5, 5)
 
 
 def numpy_error(pair: Pairs, counted: np.ndarray) -> float:
-    """Sum over pairs of the mean of squared differences where ``counted`` is true."""
+    """Sum over pairs the mean of the squared differences where ``counted`` is true."""
     return sum(
         float(np.mean(((one.numpy() - other.numpy()) ** 2)[np.broadcast_to(counted, one.shape)]))
         for one, other in zip(*pair, strict=True)

@@ -30,7 +30,7 @@ def test_attention_matches_hand_computed_values() -> None:
 
 
 def test_the_gradient_passes_straight_through() -> None:
-    """With whole numbers that 8 bits hold, quantised and plain attention have the same inputs, so equal gradients of
+    """With integers that 8 bits represent, quantised and plain attention have the same inputs, so equal gradients of
     the scores."""
     query = torch.tensor([[[[127.0, -3.0]]]], requires_grad=True)
     key = torch.tensor([[[[127.0, 50.0]]]], requires_grad=True)
@@ -61,7 +61,7 @@ def test_student_scores_are_returned_and_ignore_padding(
         ours = student(**inputs, output_attentions=True)
         assert teacher(**inputs, output_attentions=True).attentions[0].min() < 0, "scores, not probabilities"
     assert len(ours.attentions) == 4 and ours.attentions[0].min() < 0
-    assert student.config._attn_implementation == "xtc_quantised_8", "the hook leaves it as it was"
+    assert student.config._attn_implementation == "xtc_quantised_8", "the hook does not change it"
     with torch.no_grad():
         alone = {name: tensor[2:, :4] for name, tensor in inputs.items()}
         padded = student(**inputs).logits[2:]
@@ -85,6 +85,6 @@ def test_packed_file_computes_the_students_attention(
         assert not torch.equal(plain(**inputs).logits, expected), "quantised attention changes the logits"
 
 
-def test_quantised_attention_without_activation_bits_is_refused() -> None:
+def test_quantized_attention_without_activation_bits_is_refused() -> None:
     with pytest.raises(RecipeError, match="quantise_attention needs activation_bits of 2 to 8"):
         Recipe.of(task="rte", quantise_attention=True, activation_bits=32)

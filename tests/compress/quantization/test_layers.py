@@ -160,7 +160,7 @@ def test_embedding_gradient_reaches_only_the_rows_looked_up(table: Callable[[int
     layer(torch.tensor([[3, 7, 0], [3, 9, 0]])).sum().backward()
     expected = torch.zeros(10, 6)
     expected[[3, 7, 9]] = torch.tensor([[2.0], [1.0], [1.0]])
-    assert torch.equal(layer.weight.grad, expected), "3 twice, 7 and 9 once, the padding row never"
+    assert torch.equal(layer.weight.grad, expected), "row 3 is looked up twice, 7 and 9 once, the padding row never"
 
 
 def test_embedding_needs_one_scale_per_row() -> None:

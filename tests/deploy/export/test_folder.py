@@ -80,14 +80,14 @@ def test_no_text_is_scored_past_the_positions_of_the_model(
     model.resize_token_embeddings(len(tokenizer))
     save_packed(model, tmp_path / "model", tokenizer, max_length=64)
     lengths: list[int] = []
-    whole = folder.tokenised
+    whole = folder.tokenize
 
     def counted(*given: Any) -> Any:
         found = whole(*given)
         lengths.append(max(len(row["input_ids"]) for row in found))
         return found
 
-    monkeypatch.setattr(folder, "tokenised", counted)
+    monkeypatch.setattr(folder, "tokenize", counted)
     monkeypatch.setattr(
         folder,
         "load_task",

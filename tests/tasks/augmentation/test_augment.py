@@ -1,4 +1,4 @@
-"""Variants by hand; what holds for all of them; whole tasks; killed and gone on."""
+"""Variants of sentences, pairs and whole tasks, and augmentation that is killed and resumed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_generated_tasks_are_augmented(toy: dict[str, DatasetDict]) -> None:
         task, plain = find_task(name), text["train"].select(range(300))
         found = toy_augmenter(text, name).augmented(plain).to_pandas()
         originals = found[found["variant"] == 0].drop(columns="variant").reset_index(drop=True)
-        assert originals.equals(plain.to_pandas()), "every plain row is there, in order"
+        assert originals.equals(plain.to_pandas()), "every original row is kept, in order"
         assert not found.duplicated(list(task.text_fields)).any() or not plain.to_pandas().duplicated().any()
         assert (found["label"] == found["idx"].map(originals["label"])).all()
         assert 2 * len(plain) < len(found) <= (1 + 5 * len(task.text_fields)) * len(plain)
@@ -153,7 +153,7 @@ def test_killed_augmentation_resumes_and_file_size_does_not_matter(
     times = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert list(times) and len(times) == 2
     files = augmenter.write(tmp_path)
-    assert asked == [30, 30, 30, 30, 10], "the two files that were there are not made again"
+    assert asked == [30, 30, 30, 30, 10], "existing files are not written again"
     assert [path.stat().st_mtime_ns for path in files[:2]] == [times[path.name] for path in files[:2]]
     found = [row for path in files for row in Dataset.from_parquet(str(path), keep_in_memory=True)]
     assert found == whole(text["train"]).to_list()

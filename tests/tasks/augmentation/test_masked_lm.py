@@ -1,4 +1,4 @@
-"""Candidates of a masked LM: a tiny BERT whose answers are known, one with random weights, and other vocabularies."""
+"""Candidates of a masked LM, a tiny BERT with random weights, and whole words of other vocabularies."""
 
 from __future__ import annotations
 

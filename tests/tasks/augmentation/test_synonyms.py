@@ -1,4 +1,4 @@
-"""Synonym tables: by hand, from a file, and the generated tasks' own."""
+"""Synonym tables: written here, read from a file, and built in for the generated tasks."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_synonyms_take_the_form_of_the_word() -> None:
     assert table().candidates("dog") == ("hound", "wolfman", "cur")
     assert table().candidates("dogs") == ("hounds", "curs"), "wolfman's plural is left out"
     assert table().candidates("walking") == ("strolling", "going", "stepping")
-    assert table().candidates("walked") == ("strolled", "stepped"), "went or gone? left out"
+    assert table().candidates("walked") == ("strolled", "stepped"), "went or gone is uncertain, so it is left out"
     assert table().candidates("saw") == (), "the past of see, not the tool"
     assert table().candidates("man") == ("human", "fellow"), "no plural for a singular"
     assert table(most=2).candidates("dog") == ("hound", "wolfman")
 
 
-def test_slots_skip_capitalised_and_stop_words() -> None:
+def test_slots_skip_capitalized_and_stop_words() -> None:
     sentence = "Dogs walk; every man walked John's dog."
     slots = table().slots([sentence, "Nothing here"])
     assert [(sentence[slot.start : slot.end], slot.words) for slot in slots[0]] == [

@@ -1,4 +1,4 @@
-"""The generated tasks: fixed, balanced, without leaks, and labelled as a reader would label them."""
+"""The generated tasks are pinned, balanced and without leaks, and their labels follow from the text."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_columns_and_sizes(name: str, content: dict[str, list[dict[str, Any]]]) 
 
 def test_data_is_pinned(name: str, content: dict[str, list[dict[str, Any]]]) -> None:
     assert _sha(content) == PINNED[name]
-    assert _sha({**content, "dev": content["dev"][:600]}) == PINNED_HEAD[name], "what is trained on has changed"
+    assert _sha({**content, "dev": content["dev"][:600]}) == PINNED_HEAD[name], "the training rows have changed"
 
 
 def test_data_does_not_depend_on_hash_randomisation() -> None:
@@ -130,7 +130,7 @@ ADJECTIVES = {"young", "little", "small", "tall", "clever", "brave"}
 
 
 def _acceptable(text: str) -> int:
-    """Agreement by the final s alone: a plural noun has it, and so has a verb of a singular noun."""
+    """Decide agreement only by the final s: plural nouns and the verbs of singular nouns have it."""
     rest = _words(text)
 
     def noun_phrase() -> bool:

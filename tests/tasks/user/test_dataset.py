@@ -1,4 +1,4 @@
-"""Data sets of one's own: what a description means, how a task is named, and what a mistake says."""
+"""Your own data sets: descriptions, task names, and errors."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_hub_data_set_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     data = read_own(write(tmp_path, HUB))
     assert data.task.labels == ("no", "yes"), "names, not the hub's ids"
     assert data.load()["train"]["label"][:] == [1, 0, 0, 1]
-    assert calls == [(("owner/set", None), {"revision": "abc"})], "nothing that could run code of the hub"
+    assert calls == [(("owner/set", None), {"revision": "abc"})], "no option that could run code from the hub"
     with pytest.raises(DataError, match=r"splits: owner/set has no split 'test', it has train, validation"):
         read_own(write(tmp_path, HUB.replace("validation", "test")))
     with pytest.raises(DataError, match="owner/set has no column 'hypothesis', it has premise, label"):
@@ -284,7 +284,7 @@ def test_texts_in_both_train_and_dev_are_counted(tmp_path: Path) -> None:
         chosen_tasks([path])
     pairs = PLAIN.replace("text: review", "text: [id, review]")
     path = write(tmp_path / "pairs", pairs, dev="id,review,stars\n1,fine,no\n3,fine,yes\n")
-    assert read_own(path).in_train_too() == {"dev": 1}, "of a pair both texts count"
+    assert read_own(path).in_train_too() == {"dev": 1}, "for a pair both texts must match"
 
 
 def test_f1_metric_names_its_class(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_f1_is_refused_for_three_classes(tmp_path: Path) -> None:
 
 
 def test_task_names_match_earlier_versions_if_reading_did_not_change(tmp_path: Path) -> None:
-    """The hash of commit 0e5d90d. A split by class, labels without blanks, and numbers in their own unit are new."""
+    """The hash equals that of commit 0e5d90d, except for what is new: stratified splits, and scaled numbers."""
     assert read_own(write(tmp_path)).task.name == "own-reviews-3e42b258b6"
     twenty = "id,review,stars\n" + "".join(f"{n},text {n},{['no', 'yes'][n % 2]}\n" for n in range(20))
     changed = {

@@ -25,7 +25,7 @@ def test_rare_class_has_a_text_in_both_parts() -> None:
     held = held_out_rows(texts, [0] * 100 + [1] * 2, 0.1)
     assert sorted(held[100:]) == [False, True] and sum(held[:100]) == 10
     held = held_out_rows(texts[:101], [0] * 100 + [1], 0.5)
-    assert not held[100], "a class of one text is trained on"
+    assert not held[100], "a class with one text stays in train"
 
 
 def test_copies_of_a_text_stay_together_and_count_as_rows() -> None:
@@ -43,7 +43,7 @@ def test_copies_of_a_text_stay_together_and_count_as_rows() -> None:
 def test_split_is_stratified_and_ignores_row_order(
     rows: list[tuple[int, int]], share: float, data: st.DataObject
 ) -> None:
-    """Each text has one class here, the class of its number, so that no two classes can want one text."""
+    """Each text has one class here, so that no two classes compete for a text."""
     texts = [(f"text {text} {label}",) for text, label in rows]
     labels = [label for _, label in rows]
     held = dict(zip(texts, held_out_rows(texts, labels, share), strict=True))

@@ -17,7 +17,7 @@ from xtc_study.tasks.user.labels import near_equal
 
 
 def own(folder: Path, labels: list[Any], more: str = "", ending: str = "csv") -> OwnData:
-    """A data set whose rows have these labels, five times over, a fifth of it held out."""
+    """Read a data set whose rows have these labels, repeated five times, with a fifth held out."""
     rows = [(f"text {number}", label) for number, label in enumerate(labels * 5)]
     file = folder / f"train.{ending}"
     if ending == "csv":

@@ -20,7 +20,7 @@ from xtc_study.packed.loading import load
 from xtc_study.packed.text_length import FIELD, TOKENIZER_CONFIG, longest_text, write_length
 from xtc_study.recipe import Recipe
 from xtc_study.runs.find import DoneRun
-from xtc_study.tasks.batches import Padding, tokenised
+from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.training.predict import scores
 
@@ -70,7 +70,7 @@ def rescored(
     longest = min(
         recipe.max_length, longest_text(folder, model, tokenizer)
     )  # as it was scored, never past its positions
-    dev = {split: tokenised(text[split], task, tokenizer, longest) for split in task.eval_splits}
+    dev = {split: tokenize(text[split], task, tokenizer, longest) for split in task.eval_splits}
     measured = scores(model, dev, Padding(tokenizer, task), task)
     return [{**row, "value": measured[row["split"]][row["metric"]]} for row in rows]
 
