@@ -1,4 +1,4 @@
-"""A teacher's kept outputs are those it would give again, and a training on them is the same."""
+"""A teacher's kept outputs equal recomputed ones, and training with them gives the same student."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def batch_of(rows: Any, padding: Padding, numbers: list[int]) -> dict[str, torch
 
 
 @pytest.mark.parametrize("terms", [EVERY, ("attention", "hidden"), ("hidden",), ("attention",), ("logits",)])
-def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
+def test_kept_outputs_equal_recomputed_ones(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
     teacher = load_encoder("builtin:tiny", TASK, 0).eval()
     batch = batch_of(rows, padding, NUMBERS)
     mask = batch["attention_mask"]
@@ -67,7 +67,7 @@ def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows:
         torch.testing.assert_close(scores, expected.attentions[layer].where(both, 0.0))
 
 
-def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
+def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Padding) -> None:
     teacher, student = load_encoder("builtin:tiny", TASK, 0).eval(), load_encoder("builtin:tiny", TASK, 1)
     layers, states = (0, 1, 2, 3), (0, 1, 2, 3, 4)
     batch = batch_of(rows, padding, NUMBERS)
@@ -93,7 +93,7 @@ def count_calls(model: Any) -> list[int]:
 
 
 def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dict[str, Any]], int]:
-    """The curve, and how often the teacher was asked."""
+    """The curve, and how often the teacher ran."""
     teacher = load_encoder("builtin:tiny", TASK, 1)
     calls = count_calls(teacher)
     schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0)
@@ -124,7 +124,7 @@ def test_kept_teacher_outputs_train_the_same_student(
 @pytest.mark.parametrize(
     ("steps", "objective"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
-def test_teacher_runs_each_batch_where_cheaper_or_its_outputs_change(
+def test_the_teacher_runs_on_each_batch_if_its_outputs_are_not_kept(
     steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path
 ) -> None:
     assert fit(rows, tmp_path, steps, **objective)[1] == steps
@@ -136,7 +136,7 @@ def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:
     assert bytes_needed(teacher, [3, 5], ("logits",), (1, 3), (0, 2, 4)) == 4 * 2 * 3
 
 
-def test_a_row_number_goes_through_padding(rows: Any) -> None:
+def test_padding_keeps_row_numbers(rows: Any) -> None:
     numbered = rows.add_column(ROW, range(len(rows)))
     batch = Padding(toy_tokenizer(), TASK)([numbered[7], numbered[3]])
     assert batch[ROW].tolist() == [7, 3]
