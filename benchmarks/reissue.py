@@ -3,9 +3,10 @@
     python benchmarks/reissue.py [--output results/mini/verdicts.md]
 
 The 86 runs of results/mini/results.csv were judged by a bootstrap over seeds and examples, which errs too often with
-two seeds (results/bench/verdicts.md). Their predictions were not stored, so examples cannot be drawn again. What remains:
+two seeds (results/bench/verdicts.md). Their predictions were not stored, so examples cannot be drawn again. What is
+left:
 
-- every score (results.csv), which gives the seeds' part exactly: the mean difference, W and its degrees of freedom;
+- every score (results.csv), which gives the seeds' part exactly: the mean difference, W and its degrees of freedom
 - the intervals that the previous rule printed (results/mini/intervals_before.csv). Their variance is that of the
   examples plus that of two seeds drawn with replacement, (d1 - d2)^2 / 8 per task, which is known. The remainder is
   the examples' part, up to the rounding of the printed ends.

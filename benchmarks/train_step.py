@@ -165,7 +165,7 @@ def take_turns(
                     continue
                 report = contenders[label].turn()
                 reports.setdefault(label, []).append(report)
-                print(f"{task}, turn {turn + 1}, {label}: {milliseconds(report):.1f} ms a step", flush=True)
+                print(f"{task}, turn {turn + 1}, {label}: {milliseconds(report):.1f} ms per step", flush=True)
     finally:
         for contender in contenders.values():
             contender.close()

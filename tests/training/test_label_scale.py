@@ -65,7 +65,7 @@ def test_large_labels_are_learned_as_well_as_small_ones(
     small, large = scores(measured["plain"][1]), scores(measured["money"][1])
     # Equal labels but for their last bit; low-bit students round in steps, so that a bit may grow.
     for who, near in ((1, 0.02), (0, 0.1)):
-        assert small["pearson"][who] > 0.6, "or the comparison says nothing"
+        assert small["pearson"][who] > 0.6, "otherwise the comparison proves nothing"
         assert large["pearson"][who] == pytest.approx(small["pearson"][who], abs=near)
         for error in ("mae", "rmse"):
             assert large[error][who] == pytest.approx(MONEY * small[error][who], rel=2 * near)
@@ -124,8 +124,8 @@ def test_the_packed_file_predicts_in_the_unit_of_the_labels(
     assert labels.min() > 50_000 and labels.max() > 300_000
     assert float((labels - predictions).mean()) == pytest.approx(0, abs=0.2 * MONEY)
     text = load_task(measured["money"][0].task.name, None, [folder / "my.yml"])["dev"]["sentence"][:4]
-    told = [answer["value"] for answer in predict_texts(folder / "model", text)]
-    assert told == pytest.approx(predictions[:4].tolist(), rel=1e-4)
+    predicted = [answer["value"] for answer in predict_texts(folder / "model", text)]
+    assert predicted == pytest.approx(predictions[:4].tolist(), rel=1e-4)
 
 
 def test_steps_and_file_record_the_constants(

@@ -97,7 +97,7 @@ def test_decide_gives_classes_and_regression_values() -> None:
 
 
 def test_scores_have_every_split_and_metric() -> None:
-    # FirstWord says class 0 where the word exceeds the length, else class 1
+    # FirstWord predicts class 0 if the word exceeds the length, else class 1
     splits = {
         "matched": Rows([5, 1, 9, 1], [2, 3, 4, 6], [0, 1, 0, 0]),
         "mismatched": Rows([5, 1], [2, 3], [1, 1]),

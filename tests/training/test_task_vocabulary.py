@@ -46,20 +46,20 @@ def test_the_smaller_file_gives_the_same_predictions(steps: Path, rest: str, tmp
     _, whole = carried_out("full", rest, 512, steps, tmp_path / "whole")
     pipeline, cut = carried_out("task", rest, 512, steps, tmp_path / "cut")
     assert cut.metrics["steps"] == whole.metrics["steps"], "cut after training: every step is shared"
-    said = cut.metrics["vocabulary"]
+    record = cut.metrics["vocabulary"]
     assert whole.metrics["vocabulary"] is None
-    assert said["of"] == len(VOCABULARY) > 2 * said["pieces"] and said["rows_spelled_anew"] == {"dev": 0}
+    assert record["of"] == len(VOCABULARY) > 2 * record["pieces"] and record["rows_spelled_anew"] == {"dev": 0}
     assert cut.predictions.equals(whole.predictions) and cut.metrics["rows"] == whole.metrics["rows"]
-    gone = said["of"] - said["pieces"]
+    gone = record["of"] - record["pieces"]
     saved = whole.metrics["size_bytes"] - cut.metrics["size_bytes"]
     scale = {"fp32": 4, "8bit": 1}[rest]
     assert abs(saved - gone * (64 // 8 + scale)) < 64, "one bit a weight and a scale a row; the header may differ"
 
-    assert f"It knows {said['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
+    assert f"This model has {record['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "cut", local_files_only=True)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "cut")
-    assert len(tokenizer) == model.config.vocab_size == said["pieces"]
+    assert len(tokenizer) == model.config.vocab_size == record["pieces"]
     row = pipeline.text["dev"][0]
     with torch.inference_mode():
         logits = model(**tokenizer(row["sentence1"], row["sentence2"], return_tensors="pt")).logits

@@ -39,7 +39,7 @@ def padding(request: pytest.FixtureRequest) -> Padding:
     return Padding(tokenizer, TASK)
 
 
-def asked_anew(teacher: Any, batch: dict[str, torch.Tensor]) -> Any:
+def recomputed(teacher: Any, batch: dict[str, torch.Tensor]) -> Any:
     with torch.no_grad():
         return teacher(**batch, output_attentions=True, output_hidden_states=True)
 
@@ -56,7 +56,7 @@ def test_kept_outputs_equal_recomputed_ones(terms: tuple[str, ...], rows: Any, p
     assert not mask.bool().all(), "some of it must be padding"
     with hook_attention_scores(teacher):
         kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
-        expected = asked_anew(teacher, batch)
+        expected = recomputed(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
     assert set(kept.hidden_states) == (set(STATES) if "hidden" in terms else set())
     assert set(kept.attentions) == (set(LAYERS) if "attention" in terms else set())
@@ -75,10 +75,10 @@ def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Paddi
     found = []
     with hook_attention_scores(teacher, student):
         kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
-        for said in (kept, asked_anew(teacher, batch)):
+        for teacher_outputs in (kept, recomputed(teacher, batch)):
             student.zero_grad()
             answer = student(**batch, output_attentions=True, output_hidden_states=True)
-            terms = distillation_terms(EVERY, answer, said, layers, states, mask, labels)
+            terms = distillation_terms(EVERY, answer, teacher_outputs, layers, states, mask, labels)
             torch.stack(list(terms.values())).sum().backward()
             gradients = [parameter.grad for parameter in student.parameters() if parameter.grad is not None]
             found.append((terms, gradients))
@@ -113,12 +113,14 @@ def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dic
 def test_kept_teacher_outputs_train_the_same_student(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, asked = fit(rows, tmp_path, 9)
-    assert asked == 1, "40 rows are one batch of the teacher's"
+    kept, calls = fit(rows, tmp_path, 9)
+    assert calls == 1, "40 rows are one batch of the teacher's"
     monkeypatch.setattr(stage, "memory_limit", lambda: 1000)
-    anew, asked = fit(rows, tmp_path, 9)
-    assert asked == 9
-    assert [point["value"] for point in kept] == pytest.approx([point["value"] for point in anew], rel=1e-4)
+    recomputed_curve, calls = fit(rows, tmp_path, 9)
+    assert calls == 9
+    assert [point["value"] for point in kept] == pytest.approx(
+        [point["value"] for point in recomputed_curve], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_cut_rows_give_a_warning_before_training(tmp_path: Path) -> None:
     places = Places(tmp_path, task_files=tuple(files))
     with pytest.warns(
         UserWarning, match=r"task own-n-\w+: \d+ of \d+ rows of .* \(100%\) are longer than max_"
-    ) as told:
+    ) as caught_warnings:
         lengths = Pipeline(Recipe.of(task=task, max_length=48), places).lengths
-    assert len([one for one in told if "would hold 95 %" in str(one.message)]) == 2, "train and dev"
+    assert len([one for one in caught_warnings if "would hold 95 %" in str(one.message)]) == 2, "train and dev"
     assert all(found.cut == found.rows and found.median >= 101 for found in lengths.values())
     assert max(found.longest for found in lengths.values()) == 117
 
@@ -113,7 +113,7 @@ def test_a_plan_counts_tokens_as_a_run_does(tmp_path: Path) -> None:
         assert at_hand.encode([ENGLISH, CHINESE]) == whole.encode([ENGLISH, CHINESE])
     assert reader_at_hand("0", tmp_path / "elsewhere") is None and reader_at_hand("owner/nothing") is None
     (tmp_path / "0" / "model" / "tokenizer.json").write_text("{}")
-    assert reader_at_hand(str(tmp_path / "0" / "model")) is None, "a run says what is wrong with it"
+    assert reader_at_hand(str(tmp_path / "0" / "model")) is None, "a run reports what is wrong with it"
     assert isinstance(reader_at_hand(BUILTIN), Reader)
 
 

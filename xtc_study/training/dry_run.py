@@ -43,7 +43,7 @@ KNOWN = "BERT, RoBERTa, DistilBERT and ELECTRA"
 
 
 class _DryRunError(RuntimeError):
-    """The model family cannot do what the recipe needs; the message says what."""
+    """The model family cannot do what the recipe needs; the message names it."""
 
 
 class _LossError(_DryRunError):
