@@ -1,10 +1,10 @@
-"""Does every format reload exactly on this machine's device? Toy trainings, packed, loaded and compared bit for bit.
+"""Check on this machine's device that every format reloads exactly: train on toy data, pack, load, compare all bits.
 
     python benchmarks/gpu_check.py [--device cuda] [--output FOLDER] [--bits 1 2] [--quick]
 
-One teacher; one student for each number of bits and granularity, a few optimiser steps each; each student's file with
-every kind of rest. Prints a line a file, and ends with 1 if any file's logits differ from those of its student on the
-device that trained it. A GPU is used where there is one; on a CPU the same program says little, but runs.
+Trains one teacher, and for each number of bits and granularity one student, for a few optimiser steps; writes each
+student's file with every kind of rest. Prints one line per file, and exits with 1 if the logits of any file differ
+from those of its student on the device that trained it. Uses a GPU if there is one; on a CPU the check proves little.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ SHORT = {
     "task": "toy-inference", "layers": "1/2", "teacher_epochs": 0.2, "teacher_learning_rate": 1e-3,
     "reduce_epochs": 0.1, "epochs": 0.1, "learning_rate": 5e-4,
 }  # fmt: skip
-"""Some 30 and 15 steps: enough for weights whose sums round, too few to learn anything."""
+"""About 30 and 15 steps: enough for weights whose sums are rounded, too few to learn anything."""
 OTHERS: dict[str, dict[str, Any]] = {
     "every table, own vocabulary": {"weight_bits": 2, "quantise_tables": True, "vocabulary": "task"},
     "8-bit attention": {"weight_bits": 1, "quantise_attention": True},
     "fixed input ranges": {"weight_bits": 1, "activation_scale": "tensor", "activation_range": "static"},
     "4-bit inputs": {"weight_bits": 1, "activation_bits": 4},
     "plain inputs": {"weight_bits": 2, "activation_bits": 32, "granularity": "row"},
-    "inputs alone": {"weight_bits": 32},
+    "only inputs": {"weight_bits": 32},
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", help="auto, cuda, cpu or mps")
-    parser.add_argument("--precision", default="auto", help="of the training steps: auto, fp32 or bf16")
-    parser.add_argument("--output", type=Path, default=None, help="keep steps and files there; default: nowhere")
-    parser.add_argument("--bits", type=int, nargs="+", default=BITS, choices=range(1, 9), help="bits a weight")
-    parser.add_argument("--quick", action="store_true", help="one scale a matrix and these bits alone")
+    parser.add_argument("--precision", default="auto", help="training precision: auto, fp32 or bf16")
+    parser.add_argument("--output", type=Path, default=None, help="keep steps and files in this folder")
+    parser.add_argument("--bits", type=int, nargs="+", default=BITS, choices=range(1, 9), help="bits per weight")
+    parser.add_argument("--quick", action="store_true", help="check only one scale per matrix, with these bits")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as workdir:
         wrong = check(chosen, chosen.output or Path(workdir))
@@ -57,10 +57,10 @@ def main() -> None:
 
 
 def check(chosen: argparse.Namespace, workdir: Path) -> int:
-    """The number of files that differ from their student."""
+    """Return the number of files that differ from their student."""
     granularities = GRANULARITIES[:1] if chosen.quick else GRANULARITIES
     formats: dict[str, dict[str, Any]] = {
-        f"{bits}-bit, a scale a {granularity}": {"weight_bits": bits, "granularity": granularity}
+        f"{bits}-bit, one scale per {granularity}": {"weight_bits": bits, "granularity": granularity}
         for bits, granularity in itertools.product(chosen.bits, granularities)
     }
     places, compute, wrong = Places(workdir), Compute(chosen.device, chosen.precision), 0
@@ -73,10 +73,10 @@ def check(chosen: argparse.Namespace, workdir: Path) -> int:
             try:
                 evaluation = measure(pipeline, pipeline.teacher(), pipeline.student(), workdir / f"{number}-{rest}")
                 size, value = evaluation.metrics["size_bytes"], evaluation.metrics["rows"][0]["value"]
-                said = f"exact, {size:,} bytes, score {value:.3f}"
+                result = f"exact, {size:,} bytes, score {value:.3f}"
             except ReloadError as error:
-                wrong, said = wrong + 1, f"DIFFERS: {error}"
-            print(f"{name}, rest {rest}: {said}, {time.monotonic() - started:.1f} s", flush=True)
+                wrong, result = wrong + 1, f"DIFFERS: {error}"
+            print(f"{name}, rest {rest}: {result}, {time.monotonic() - started:.1f} s", flush=True)
     return wrong
 
 

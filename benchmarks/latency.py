@@ -1,11 +1,11 @@
-"""Milliseconds, memory and bytes of 1-bit BERT-base students beside fp32 and other int8 runtimes, in one run.
+"""Measure milliseconds, memory and bytes of 1-bit BERT-base students against fp32 and other int8 runtimes, in one run.
 
     python benchmarks/latency.py [--layers 5 12] [--threads 1 2] [--passes 3] [--seconds 1] [--output FOLDER]
 
-Random weights: speed does not depend on them. Each runtime runs in a process of its own, in turn; of the passes the
-least time counts, which asks least of a quiet machine. PyTorch models get 32x128 in four pieces of 1,024 tokens.
-The native engine takes part where it is built: xtc-study build-engine.
-Ratios are to fp32 of the same depth, and for 5 layers also to fp32 of 12: most of the latter is depth.
+Weights are random, because speed does not depend on them. The runtimes run in turn, each in its own process. The
+lowest time of all passes counts, which is least affected by other load. PyTorch models get 32x128 in four parts of
+1,024 tokens. The native engine takes part if it is built (xtc-study build-engine).
+Ratios are to fp32 of the same depth and to fp32 of the deepest model; most of the latter is due to depth.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", default=[f"{batch}x{length}" for batch, length in SHAPES])
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--output", type=Path, default=None, help="a folder for latency.md and latency.json")
+    parser.add_argument("--output", type=Path, default=None, help="folder for latency.md and latency.json")
     chosen = parser.parse_args()
     shapes = [(int(batch), int(length)) for batch, length in (shape.split("x") for shape in chosen.shapes)]
     with tempfile.TemporaryDirectory() as workdir:
-        found, differences = [], {}
+        runtimes, differences = [], {}
         for layers in chosen.layers:
-            these, off = prepared(Path(workdir), layers)
-            found += these
+            of_depth, off = prepared(Path(workdir), layers)
+            runtimes += of_depth
             differences |= off
         frame = bench(
-            found, shapes, chosen.threads, chosen.seconds, chosen.passes, lambda text: print(text, flush=True)
+            runtimes, shapes, chosen.threads, chosen.seconds, chosen.passes, lambda text: print(text, flush=True)
         )
     text = table(frame, differences)
     print(text)
@@ -56,17 +56,17 @@ def main() -> None:
 
 
 def prepared(workdir: Path, layers: int) -> tuple[list[Any], dict[str, float]]:
-    """The contenders of one depth, their names with the depth in front."""
+    """Return the contenders of one depth, with the depth in front of their names."""
     folder = workdir / str(layers)
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers, num_labels=2)).eval()
     model.save_pretrained(folder / "teacher")
     make_low_bit(model, Recipe.of(task="mnli", weight_bits=1, granularity="row"))
     save_packed(model, folder / "packed", rest="fp16")
-    found, differences = contenders(folder / "packed", folder / "teacher", folder)
-    for one in found:
+    runtimes, differences = contenders(folder / "packed", folder / "teacher", folder)
+    for one in runtimes:
         object.__setattr__(one, "name", f"{layers} layers: {one.name}")
-    return found, {f"{layers} layers: {name}": value for name, value in differences.items()}
+    return runtimes, {f"{layers} layers: {name}": value for name, value in differences.items()}
 
 
 def table(frame: pd.DataFrame, differences: dict[str, float]) -> str:
@@ -77,16 +77,18 @@ def table(frame: pd.DataFrame, differences: dict[str, float]) -> str:
     best = frame[frame["fp32"]].groupby([*keys, "layers"])["least_ms"].min()
     deepest = frame["layers"].max()
     lines = [
-        f"CPU: {cpu_name()}. Load average at the end: {os.getloadavg()[0]:.1f} (neighbours make times longer).",
+        f"CPU: {cpu_name()}. Load average at the end: {os.getloadavg()[0]:.1f} (other load makes times longer).",
         "",
-        "ms: the least of all repetitions and passes; median: the least of the passes' medians. MB are over imports.",
-        "*x same depth*: the fastest fp32 runtime of the same depth over this one. "
-        f"*x {deepest} layers*: the same over fp32 of {deepest} layers; most of that is depth.",
+        "ms: lowest time of all repetitions and passes; median: lowest median of the passes. MB are above the memory "
+        "of imports. *x same depth*: time of the fastest fp32 runtime of the same depth over this time. "
+        f"*x {deepest} layers*: time of fp32 with {deepest} layers over this time; most of that is due to depth.",
         "",
         f"| runtime | threads | batch | ms | median | x same depth | x {deepest} layers: PyTorch | "
         f"x {deepest} layers: OpenVINO | MB on disk | MB loaded | MB peak |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+
+    # One row per measurement, the fastest first.
     for row in frame.sort_values([*keys, "layers", "least_ms"]).itertuples():
         ratios = [best[(row.threads, row.batch, row.layers)] / row.least_ms]
         for runtime in ("PyTorch", "OpenVINO"):
@@ -101,9 +103,10 @@ def table(frame: pd.DataFrame, differences: dict[str, float]) -> str:
             + " | ".join(f"{ratio:.2f}" for ratio in ratios)
             + f" | {row.bytes / 1e6:.2f} | {row.loaded_mb:.0f} | {row.peak_mb:.0f} |"
         )
+
     lines += [
         "",
-        "Largest difference of a logit to the packed engines (which equal the trained student bit for bit):",
+        "Largest difference of a logit to the packed engines, which give exactly the trained student's logits:",
         "",
     ]
     lines += [f"- {name}: {value:.2g}" for name, value in differences.items()]

@@ -1,9 +1,9 @@
-"""Our own steps, as ``training.stage.train`` takes them: distil + 1-bit, or plain fine-tuning on labels.
+"""Time our own training steps, run by ``training.stage.train``: distil + 1-bit, or plain fine-tuning on labels.
 
     python benchmarks/our_step.py FOLDER {distil,plain} [--device auto] [--precision auto] [--rounds 4]
 
 A contender of train_step.py, which prepares the folder. It times a real training (Trainer, order of rows, padding,
-losses, optimiser) from outside: the time of a step ends where the next one's forward pass starts.
+losses, optimiser) from outside: a step ends when the forward pass of the next one starts.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_tokenizer
 from xtc_study.training.stage import Objective, Schedule, train
 
-stage.POINTS = 1  # a short training would log after each step, which a real one does after hundreds
+stage.CURVE_POINTS = 1  # a short training would log after each step, a real one after hundreds
 
 
 class Watch:
-    """Stamps the student's forward passes and adds up the teacher's, by hooks."""
+    """Record the times of the student's and the teacher's forward passes with hooks."""
 
     def __init__(self, student: Any, teacher: Any, device: str) -> None:
         self.device = device
@@ -54,7 +54,16 @@ class Watch:
 
 
 def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int) -> Callable[[], dict[str, Any]]:
-    """A function that trains for one round over the rows to get going, then reports on ``rounds`` more."""
+    """Return a function that trains for one warm-up round over the rows and then ``rounds`` measured ones.
+
+    Args:
+        folder: what train_step.py prepared.
+        kind: ``distil`` or ``plain``.
+        device: the training device.
+        precision: auto, fp32 or bf16.
+        rounds: measured passes over the rows.
+    """
+    # The models, on the training device.
     plan = json.loads((folder / "plan.json").read_text())
     task, rows = find_task(plan["task"]), load_from_disk(folder / "rows")
     tokenizer = load_tokenizer(str(folder / "teacher"))
@@ -68,6 +77,8 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
         make_low_bit(student, Recipe.of(task=task.name, weight_bits=1))
         objective = Objective(STAGE_TERMS[1][0], teacher, tuple(plan["layers"]))
     student.to(resolved.device)
+
+    # One round to warm up, then those that are measured.
     batch_size = plan["batch_size"]
     a_round = -(-len(rows) // batch_size)
     schedule = Schedule(a_round * (1 + rounds), batch_size, 2e-5, warmup=0.1, weight_decay=0.01, seed=0)
@@ -86,11 +97,11 @@ def trainings(folder: Path, kind: str, device: str, precision: str, rounds: int)
             curve = train(student, rows, padding, objective, schedule, resolved, Path(workdir), ended).curve
         if resolved.device == "cuda":
             torch.cuda.synchronize()
+
+        # A teacher that ran once on each row, before the first step, counts with the share of the measured rounds.
         seconds = seconds_between(watch.starts[a_round], ends[-1])
         teacher_outputs = list(zip(watch.teacher_outputs[::2], watch.teacher_outputs[1::2], strict=True))
-        if (
-            0 < len(teacher_outputs) < len(watch.starts)
-        ):  # asked once about each row, before the first step: a share of that
+        if 0 < len(teacher_outputs) < len(watch.starts):
             teacher_seconds = seconds_between(watch.teacher_outputs[0], watch.starts[0]) * rounds / (1 + rounds)
             seconds += teacher_seconds
         else:

@@ -1,9 +1,9 @@
-"""DeepSpeed's own compression on the same model and rows: ``deepspeed.compression``, before its removal.
+"""Time the step of DeepSpeed's own compression (``deepspeed.compression``, since removed) on the same model and rows.
 
-Runs in an environment of its own (``make bench-peer``). The student is made 1-bit by ``init_compression`` with the
-settings of the released XTC configs; its schedule is advanced each step, as DeepSpeed's engine does. The rest of the
-step is reference_step.py's: fp32, padded to 128, the same losses. DeepSpeed's engine, which brings communication
-between processes, is left out.
+Runs in its own environment (``make bench-peer``). ``init_compression`` makes the student 1-bit with the settings of
+the released XTC configs; its schedule advances at each step, as in DeepSpeed's engine. The rest of the step is that of
+reference_step.py: fp32, padded to 128, the same losses. DeepSpeed's engine, which adds communication between
+processes, is not used.
 
 A contender of train_step.py.
 """
@@ -56,11 +56,11 @@ CONFIG: dict[str, Any] = {
         },
     },
 }
-"""1-bit weights with one scale a matrix, 8-bit inputs with one scale a token, both from the first step on."""
+"""1-bit weights with one scale per matrix, and 8-bit inputs with one scale per token, both from the first step."""
 
 
 class PeerStep(ReferenceStep):
-    """The reference's step with DeepSpeed's student; the schedule of its compression moves on before each."""
+    """The reference step with DeepSpeed's student; its compression schedule advances before each step."""
 
     def __init__(self, student: Any, teacher: Any, layers: Any, states: Any) -> None:
         from deepspeed.compression.compress import init_compression
@@ -77,21 +77,22 @@ class PeerStep(ReferenceStep):
 
 
 def check(student: Any, reference: Any, batch: dict[str, Tensor]) -> None:
-    """That DeepSpeed quantises, and as the reference does: the same logits of the same model."""
+    """Check that DeepSpeed quantises as the reference does: the same model gives the same logits."""
     quantize(reference)
     with torch.no_grad():
-        expected, found = (outputs(model.eval(), batch).logits for model in (reference, student))
+        expected, given = (outputs(model.eval(), batch).logits for model in (reference, student))
     student.train()
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3, msg="deepspeed.compression is not the reference")
+    message = "deepspeed.compression does not quantise as the reference step does; check its version and CONFIG"
+    torch.testing.assert_close(given, expected, rtol=1e-3, atol=1e-3, msg=message)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The contender: answers each line of input with one pass.")
-    parser.add_argument("folder", type=Path, help="as train_step.py prepares it")
+    parser = argparse.ArgumentParser(description="A contender of train_step.py: does one pass for each line of input.")
+    parser.add_argument("folder", type=Path, help="folder that train_step.py prepared")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args()
     os.environ.setdefault("DS_ACCELERATOR", chosen.device)
-    import deepspeed  # noqa: F401 - it is part of what is there before the models
+    import deepspeed  # noqa: F401 - imported before memory is measured
 
     before = resident()
     plan = json.loads((chosen.folder / "plan.json").read_text())

@@ -1,14 +1,14 @@
-"""The distil + 1-bit step as the paper's released scripts take it: what ours is measured against.
+"""The distil + 1-bit step of the paper's released scripts, the reference for the speed of ours.
 
-Written anew from their description, to be what they do and no slower. Everything in fp32; rows padded to 128;
-attention computed step by step, its scores handed on after the mask of -10000 is added; every weight matrix, and the
-whole word table, quantised anew in each forward pass by plain tensor operations; the teacher run on every batch;
-every loss over padding too; AdamW parameter by parameter; gradients clipped to a norm of 1.
+Reimplemented from their description, to do the same and be no slower. Everything is in fp32, and rows are padded to
+128. Attention is computed in single operations, and its scores include the mask of -10000. Plain tensor operations
+quantise every weight matrix and the whole word table in each forward pass. The teacher runs on every batch, every loss
+covers padding too, AdamW updates parameter by parameter, and gradients are clipped to a norm of 1.
 
-Quantised are, as in the released XTC configs, the linears of each layer and the word table to 1 bit (one scale a
-matrix, one a row) and the linears' inputs to 8 bits (symmetric, one scale a token); not the pooler.
+As in the released XTC configs, the linear layers and the word table are quantised to 1 bit (one scale per matrix, one
+per row), and the linear layers' inputs to 8 bits (symmetric, one scale per token); the pooler is not.
 
-Needs torch, transformers and safetensors alone. As a program: a contender of train_step.py.
+Needs only torch, transformers and safetensors. As a program it is a contender of train_step.py.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def attention_with_masked_scores(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention in single operations; the scores (batch, heads, queries, keys) include the mask."""
+    """Compute attention in single operations; the scores (batch, heads, queries, keys) include the mask."""
     scores = torch.matmul(query, key.transpose(-1, -2))
     scores = scores / math.sqrt(query.shape[-1])
     if attention_mask is not None:
@@ -59,7 +59,7 @@ AttentionInterface.register(SCORES, attention_with_masked_scores)
 
 
 class BinaryWeights(torch.autograd.Function):
-    """mean|w| sign(w), of the whole matrix or of each row; sign(0) = 0. The gradient passes as it is."""
+    """mean|w| sign(w), of the whole matrix or of each row; sign(0) = 0. The gradient passes unchanged."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, groups: int) -> Tensor:
@@ -73,7 +73,7 @@ class BinaryWeights(torch.autograd.Function):
 
 
 class RoundedInputs(torch.autograd.Function):
-    """b bits, symmetric, one scale a token: max|x| / 2^(b-1), clipped at the top. The gradient passes as it is."""
+    """b bits, symmetric, one scale per token: max|x| / 2^(b-1), clipped at the top. The gradient passes unchanged."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bits: int) -> Tensor:
@@ -88,7 +88,7 @@ class RoundedInputs(torch.autograd.Function):
 
 
 class QuantizedLinear(nn.Linear):
-    """A linear with 1-bit weights and, unless ``input_bits`` is None, rounded inputs."""
+    """A linear layer with 1-bit weights and, unless ``input_bits`` is None, rounded inputs."""
 
     def __init__(self, linear: nn.Linear, input_bits: int | None) -> None:
         super().__init__(linear.in_features, linear.out_features, device="meta")
@@ -102,7 +102,7 @@ class QuantizedLinear(nn.Linear):
 
 
 class QuantizedTable(nn.Embedding):
-    """A table with 1-bit weights, all rows of it quantised in each forward pass."""
+    """A table with 1-bit weights; all of its rows are quantised in each forward pass."""
 
     def __init__(self, table: nn.Embedding) -> None:
         super().__init__(table.num_embeddings, table.embedding_dim, padding_idx=table.padding_idx, device="meta")
@@ -113,7 +113,7 @@ class QuantizedTable(nn.Embedding):
 
 
 def quantize(model: Any, input_bits: int | None = 8) -> None:
-    """Makes a BERT student 1-bit in place."""
+    """Make a BERT student 1-bit, in place."""
     for name, module in list(model.bert.encoder.named_modules()):
         if isinstance(module, nn.Linear):
             parent, _, child = name.rpartition(".")
@@ -123,17 +123,22 @@ def quantize(model: Any, input_bits: int | None = 8) -> None:
 
 
 def outputs(model: Any, batch: dict[str, Tensor]) -> Any:
-    """Logits, hidden states and masked attention scores of a padded batch."""
+    """Return the logits, hidden states and masked attention scores of a padded batch."""
     inputs = {key: value for key, value in batch.items() if key != "labels"}
     mask = (1.0 - inputs.pop("attention_mask").float()) * MASKED
     return model(**inputs, attention_mask=mask[:, None, None, :], output_attentions=True, output_hidden_states=True)
 
 
 def distillation_loss(student: Any, teacher: Any, layers: Sequence[int], states: Sequence[int]) -> Tensor:
-    """Logits, attention scores and hidden states, all weights 1, temperature 1, every mean over padding too.
+    """Return the sum of the losses on logits, attention scores and hidden states, each a mean over padding too.
+
+    All weights and the temperature are 1.
 
     Args:
-        layers: teacher layer of each student layer. states: teacher hidden state of each student hidden state.
+        student: the student's outputs.
+        teacher: the teacher's outputs.
+        layers: the teacher layer of each student layer.
+        states: the teacher hidden state of each student hidden state.
     """
     if student.logits.shape[-1] == 1:
         loss = F.mse_loss(student.logits, teacher.logits)
@@ -169,7 +174,7 @@ class ReferenceStep:
         self.schedule = get_linear_schedule_with_warmup(self.optimiser, warmup, 10_000)
 
     def __call__(self, batch: dict[str, Tensor]) -> Tensor:
-        """The loss before the step, a scalar."""
+        """Take one step, and return the loss before it, a scalar."""
         with torch.no_grad():
             teacher_outputs = outputs(self.teacher, batch)
         loss = distillation_loss(outputs(self.student, batch), teacher_outputs, self.layers, self.states)
@@ -182,28 +187,28 @@ class ReferenceStep:
 
 
 def model_in(folder: Path, device: str) -> Any:
-    """A classifier that hands out its masked scores, in fp32."""
+    """Return a classifier in fp32 that also outputs its masked scores."""
     model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32", local_files_only=True)
     model.set_attn_implementation(SCORES)
     return model.to(device)
 
 
 def passes(step: Callable[[dict[str, Tensor]], Tensor], batches: dict[str, Tensor], device: str) -> Callable[[], Any]:
-    """A function that takes one step on each batch of BATCH rows and reports on it."""
-    pieces = [{key: value.to(device) for key, value in zip(batches, part, strict=True)} for part in _cut(batches)]
+    """Return a function that takes one step on each batch of BATCH rows and reports on them."""
+    parts = [{key: value.to(device) for key, value in zip(batches, part, strict=True)} for part in _cut(batches)]
 
     def once() -> dict[str, Any]:
-        step(pieces[0])  # the first pays for what is set up once
+        step(parts[0])  # the first step includes one-time setup
         started = stamp(device)
-        losses = [step(piece) for piece in pieces]
+        losses = [step(part) for part in parts]
         ended = stamp(device)
         if device == "cuda":
             torch.cuda.synchronize()
         return {
             "seconds": seconds_between(started, ended),
-            "steps": len(pieces),
-            "tokens": sum(int(piece["attention_mask"].sum()) for piece in pieces),
-            "positions": sum(piece["attention_mask"].numel() for piece in pieces),
+            "steps": len(parts),
+            "tokens": sum(int(part["attention_mask"].sum()) for part in parts),
+            "positions": sum(part["attention_mask"].numel() for part in parts),
             "loss": float(torch.stack(losses).mean()),
         }
 
@@ -215,8 +220,8 @@ def _cut(batches: dict[str, Tensor]) -> list[tuple[Tensor, ...]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The contender: answers each line of input with one pass.")
-    parser.add_argument("folder", type=Path, help="as train_step.py prepares it")
+    parser = argparse.ArgumentParser(description="A contender of train_step.py: does one pass for each line of input.")
+    parser.add_argument("folder", type=Path, help="folder that train_step.py prepared")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args()
     before = resident()

@@ -1,6 +1,8 @@
-"""How fast the report is: pages of executed notebooks, new, unchanged and by several processes.
+"""Measure how fast a report writes the pages of executed notebooks: new, unchanged, and in several processes.
 
-python benchmarks/report.py [pages]    prints times and ratios of one run
+    python benchmarks/report.py [PAGES]
+
+Prints times and ratios of one run.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ TABLE = "<table><tbody>" + "<tr><th>row</th><td>1.5</td><td>text</td></tr>" * 8 
 
 
 def make_notebook(path: Path) -> None:
-    """As many cells as run.ipynb, with tables and printed lines."""
+    """Write a notebook with as many cells as run.ipynb, with tables."""
     cells = []
     for number in range(CELLS):
         output = new_output("display_data", data={"text/html": TABLE, "text/plain": "table"})
@@ -42,7 +44,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     pages = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    policy()  # the bundle is read once
+    policy()  # reads the script's bundle, which is cached
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_notebook(folder / "0.ipynb")
@@ -52,15 +54,17 @@ def main() -> None:
             if number:
                 shutil.copy(folder / "0.ipynb", path)
             sources[path] = NotebookPage(f"run-{number}")
+
+        # One process, then several, then unchanged notebooks.
         write_notebook_pages(folder / "warm-up", dict(list(sources.items())[:1]))
         many, notebooks.MANY = notebooks.MANY, pages
         alone = timed(lambda: write_notebook_pages(folder / "alone", sources))
         notebooks.MANY = many
         together = timed(lambda: write_notebook_pages(folder / "together", sources))
         again = timed(lambda: write_notebook_pages(folder / "together", sources))
-    print(f"{pages} pages, one process: {alone:.2f} s, {1000 * alone / pages:.1f} ms a page")
+    print(f"{pages} pages, one process: {alone:.2f} s, {1000 * alone / pages:.1f} ms per page")
     print(f"{os.cpu_count()} processors: {together:.2f} s, {alone / together:.2f} times faster than one process")
-    print(f"unchanged: {again:.3f} s, {together / again:.0f} times faster than making them")
+    print(f"unchanged: {again:.3f} s, {together / again:.0f} times faster than writing them")
 
 
 if __name__ == "__main__":

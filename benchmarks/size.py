@@ -1,8 +1,9 @@
-"""Bytes on disk of BERT-base students in every format, random weights, beside the paper's convention.
+"""Measure the bytes on disk of BERT-base students in every format, compared with the paper's convention.
 
     python benchmarks/size.py [--output results/bench/size.md]
 
-Files are really written. 1 MB = 10^6 bytes. The paper's size counts every matrix at b bits and nothing else.
+Writes real files, with random weights. 1 MB = 10^6 bytes. The paper's size counts every matrix at b bits and nothing
+else.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ BOUNDS = {
     (12, 1, "8bit"): 13.9,
     (12, 2, "fp16"): 24.0,
 }
-"""MB asked for, whichever way the position and type tables are stored."""
+"""Maximum size in MB that the project sets itself, however the position and type tables are stored."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=None, help="also write the table there")
+    parser.add_argument("--output", type=Path, default=None, help="also write the table to this file")
     chosen = parser.parse_args()
     lines = [
-        "BERT-base shape, random weights, one scale a matrix and one a row of a table. 1 MB = 10^6 bytes.",
+        "BERT-base shape, random weights, one scale per matrix and one per row of a table. 1 MB = 10^6 bytes.",
         "",
         "| layers | bits | position and type tables | rest | MB on disk | smaller than 12 layers fp32 | "
-        "paper's size, MB | paper's ratio | asked |",
+        "paper's size, MB | paper's ratio | limit |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as workdir:
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def write(lines: list[str], output: Path | None) -> None:
-    """Prints a table, and keeps it where asked."""
+    """Print a table, and write it to a file if one is given."""
     text = "\n".join(lines) + "\n"
     print(text)
     if output:
@@ -65,11 +66,11 @@ def row(workdir: Path, layers: int, bits: int, tables: bool, rest: str, full: in
     make_low_bit(model, recipe)
     size = save_packed(model, workdir, rest=rest)
     paper = paper_size_bytes(model, bits)
-    asked = BOUNDS.get((layers, bits, rest))
-    kind = f"{bits} bit" if tables else "the rest's"
+    limit = BOUNDS.get((layers, bits, rest))
+    kind = f"{bits} bit" if tables else "like the rest"
     return (
         f"| {layers} | {bits} | {kind} | {rest} | {size / 1e6:.2f} | {full / size:.1f}x | {paper / 1e6:.2f} | "
-        f"{4 * matrices(12) / paper:.1f}x | {f'<= {asked}: {size / 1e6 <= asked}' if asked else ''} |"
+        f"{4 * matrices(12) / paper:.1f}x | {f'<= {limit}: {size / 1e6 <= limit}' if limit else ''} |"
     )
 
 
@@ -79,14 +80,14 @@ def bert(layers: int) -> Any:
 
 
 def fp32_bytes(layers: int) -> int:
-    """Parameters of the full-precision file; its header adds some 20 kB."""
+    """Return the bytes of the full-precision parameters; the file's header adds about 20 kB."""
     with torch.device("meta"):
         model = BertForSequenceClassification(BertConfig(num_hidden_layers=layers, num_labels=2))
     return 4 * sum(parameter.numel() for parameter in model.parameters())
 
 
 def matrices(layers: int) -> int:
-    """Elements of BERT-base's matrices and tables, without the classifier."""
+    """Return the number of elements in BERT-base's matrices and tables, without the classifier."""
     return (30522 + 512 + 2) * 768 + layers * (4 * 768 * 768 + 2 * 768 * 3072) + 768 * 768
 
 

@@ -1,8 +1,8 @@
-"""How the run store scales: plan, status and collect over many run folders, and what a notebook adds to a run.
+"""Measure how the run store scales: plan, status and collect over many run folders, and a notebook's overhead per run.
 
     python benchmarks/store.py [--runs 10000] [--overhead 4]
 
-Prints seconds, milliseconds a run and memory. The run folders are made up, with the files a finished run has.
+Prints seconds, milliseconds per run and memory. The run folders are fabricated, with the files of a finished run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def scale(workdir: Path, count: int) -> None:
     tracemalloc.stop()
     timed("plan again, without measuring memory", len(planned), lambda: plan(study, profile, seeds=seeds))
     recipes = [run.recipe for run in planned]
-    timed("account of steps", len(planned), lambda: cost(recipes, StepStore(workdir / "steps")))
+    timed("cost of steps", len(planned), lambda: cost(recipes, StepStore(workdir / "steps")))
     timed("status, nothing run yet", len(planned), lambda: states(workdir / "runs", planned))
     fabricate(workdir / "runs", planned)
     timed("status, all done", len(planned), lambda: states(workdir / "runs", planned))
@@ -88,7 +88,7 @@ def fabricate(runs: Path, planned: list[PlannedRun]) -> None:
 
 
 def overhead(workdir: Path, count: int) -> None:
-    """The same trivial work as a plain Python script and as a notebook run with its claim, kernel and records."""
+    """Time the same trivial work as a plain Python script and as a notebook run with its lease, kernel and records."""
     recipes = [Recipe.of(task="cola", seed=seed) for seed in range(count)]
     fields = "\n".join(f"{field} = None" for field in [*Recipe.model_fields, "results_dir", "claim"])
     cells = [new_code_cell(fields, metadata={"tags": ["parameters"]}), new_code_cell(WORK)]
@@ -102,7 +102,7 @@ def overhead(workdir: Path, count: int) -> None:
             subprocess.run([sys.executable, "-c", program], check=True)
 
     timed("plain Python scripts, one after the other", count, scripts)
-    # The notebook writes no metrics.json, so each run ends as failed; what it takes to get there is the same.
+    # The notebook writes no metrics.json, so each run ends as failed, after the same time.
     timed(
         "notebook runs, one worker", count, lambda: list(run_recipes(recipes, workdir, workdir / "empty.ipynb", {}, 1))
     )
@@ -112,7 +112,7 @@ def timed(name: str, runs: int, work: Callable[[], Any]) -> Any:
     started = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - started
-    print(f"{name}: {seconds:.2f} s, {1000 * seconds / runs:.2f} ms a run", flush=True)
+    print(f"{name}: {seconds:.2f} s, {1000 * seconds / runs:.2f} ms per run", flush=True)
     return result
 
 

@@ -1,16 +1,16 @@
-"""One training step against others': milliseconds, real text a second and peak memory, in one run, as ratios.
+"""Compare a training step with other implementations: milliseconds, tokens per second and peak memory, as ratios.
 
     python benchmarks/train_step.py [--model FOLDER] [--data FOLDER] [--tasks cola rte] [--output results/bench]
 
 Contenders, on the same model and the same rows of each task:
 
-- distil + 1 bit: ours, as every study trains it; also less its teacher's forward pass
+- distil + 1 bit: ours, as every study trains it; also without the time of its teacher's forward pass
 - (a) plain fine-tuning of the same student on labels, by the same code in the same precision
 - (b) the step of the paper's released scripts (reference_step.py): fp32, padded to 128, nothing fused
-- (c) DeepSpeed's own compression (peer_step.py), where its environment is there: make bench-peer
+- (c) DeepSpeed's own compression (peer_step.py), if its environment is installed: make bench-peer
 
-Each lives in a process of its own and they take turns. A turn takes every row once or more; the least and the median
-of the turns are kept. Tokens are those of real text: padding is work, but no text.
+Each runs in its own process, and they take turns. A turn uses every row once or more; the lowest and the median time
+of the turns are reported. Tokens do not include padding.
 """
 
 from __future__ import annotations
@@ -44,42 +44,42 @@ from xtc_study.training.pretrained import load_encoder, load_tokenizer
 HERE = Path(__file__).parent
 MINI = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 """The shape of all-MiniLM-L6-v2."""
-PIECES = 30_522
+VOCABULARY = 30_522
 LENGTH, BATCH = 128, 32
 OURS, WITHOUT_TEACHER, PLAIN = "distil + 1 bit", "distil + 1 bit, less the teacher's pass", "(a) plain fine-tuning"
 REFERENCE, PEER = "(b) released scripts' step, fp32", "(c) deepspeed.compression, fp32"
 ORDER = (OURS, WITHOUT_TEACHER, PLAIN, REFERENCE, PEER)
 KEYS = ["device", "threads", "precision", "model"]
-"""Rows of one measurement share these; a task measured again replaces its own rows."""
+"""Columns that identify a measurement: a task that is measured again replaces its own rows."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="a folder or hub name; left out: all-MiniLM-L6-v2's shape, random weights")
-    parser.add_argument("--data", type=Path, help="a folder in the GLUE download layout; left out: built-in text")
-    parser.add_argument("--tasks", nargs="+", help="left out: the small GLUE tasks with --data, else toy tasks")
-    parser.add_argument("--layers", help="the student's depth: a count or a share; left out: the teacher's")
+    parser.add_argument("--model", help="a folder or hub name; default: all-MiniLM-L6-v2's shape, random weights")
+    parser.add_argument("--data", type=Path, help="a folder in the GLUE download layout; default: built-in text")
+    parser.add_argument("--tasks", nargs="+", help="default: the small GLUE tasks with --data, else toy tasks")
+    parser.add_argument("--layers", help="the student's depth, a count or a share; default: the teacher's")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", help="of our steps and of plain fine-tuning")
+    parser.add_argument("--precision", default="auto", help="precision of our steps and of plain fine-tuning")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--rows", type=int, default=256, help="of each task, a multiple of 32")
+    parser.add_argument("--rows", type=int, default=256, help="rows of each task, a multiple of 32")
     parser.add_argument("--rounds", type=int, default=2, help="passes over the rows in one turn of ours and of (a)")
-    parser.add_argument("--turns", type=int, default=6, help="of ours and of (a)")
-    parser.add_argument("--slow-turns", type=int, default=2, help="of (b) and (c), which take ten times as long")
+    parser.add_argument("--turns", type=int, default=6, help="turns of ours and of (a)")
+    parser.add_argument("--slow-turns", type=int, default=2, help="turns of (b) and (c), which are ten times slower")
     parser.add_argument("--without", nargs="*", default=[], choices=["plain", "reference", "peer"])
-    parser.add_argument("--peer", type=Path, default=HERE.parent / ".venv-peer/bin/python", help="where DeepSpeed is")
-    parser.add_argument("--output", type=Path, help="a folder for train_step.csv and train_step.md")
+    parser.add_argument("--peer", type=Path, default=HERE.parent / ".venv-peer/bin/python", help="DeepSpeed's Python")
+    parser.add_argument("--output", type=Path, help="folder for train_step.csv and train_step.md")
     chosen = parser.parse_args()
     if chosen.rows < BATCH or chosen.rows % BATCH:
         parser.error(f"--rows {chosen.rows}: expected a multiple of {BATCH}")
     small = ["cola", "rte", "mrpc", "stsb", "sst2"] if chosen.data else ["toy-acceptability", "toy-inference"]
-    found, notes = [], []
+    every, notes = [], []
     for task in chosen.tasks or small:
-        rows, told = measured(find_task(task), chosen)
-        found += rows
-        notes += told
+        rows, task_notes = measured(find_task(task), chosen)
+        every += rows
+        notes += task_notes
         print(pd.DataFrame(rows).to_string(columns=["task", "contender", "least_ms", "tokens_per_second", "peak_mb"]))
-    frame = pd.DataFrame(found)
+    frame = pd.DataFrame(every)
     if chosen.output:
         chosen.output.mkdir(parents=True, exist_ok=True)
         table = chosen.output / "train_step.csv"
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any]], list[str]]:
-    """Rows of one task, a contender each, and what could not be measured."""
+    """Return one row per contender of a task, and notes on what could not be measured."""
     device = choose_precision(chosen.device).device
     with tempfile.TemporaryDirectory() as workdir:
         model = prepare(Path(workdir), task, chosen)
@@ -111,10 +111,10 @@ def measured(task: Task, chosen: argparse.Namespace) -> tuple[list[dict[str, Any
 
 
 def commands(workdir: Path, device: str, chosen: argparse.Namespace) -> dict[str, list[str]]:
-    """The programs that compete, by label."""
+    """Return the contenders' commands by label."""
     flags = ["--device", device, "--precision", chosen.precision, "--rounds", str(chosen.rounds)]
     ours = [sys.executable, str(HERE / "our_step.py"), str(workdir)]
-    found = {
+    programs = {
         OURS: [*ours, "distil", *flags],
         PLAIN: [*ours, "plain", *flags],
         REFERENCE: [sys.executable, str(HERE / "reference_step.py"), str(workdir), "--device", device],
@@ -123,20 +123,20 @@ def commands(workdir: Path, device: str, chosen: argparse.Namespace) -> dict[str
     left_out = {{"plain": PLAIN, "reference": REFERENCE, "peer": PEER}[name] for name in chosen.without}
     if not chosen.peer.is_file():
         left_out.add(PEER)
-    return {label: command for label, command in found.items() if label not in left_out}
+    return {label: command for label, command in programs.items() if label not in left_out}
 
 
 def take_turns(
     programs: dict[str, list[str]], workdir: Path, task: str, chosen: argparse.Namespace
 ) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
-    """Each contender's reports, a turn each, and what those that do not run said.
+    """Return each contender's reports, one per turn, and the errors of DeepSpeed if it does not run.
 
     Raises:
-        ContenderError: one of ours does not run.
+        ContenderError: another contender does not run.
     """
     environment = {
         **os.environ,
-        **MEMORY,  # as in a study's runs; for all alike
+        **MEMORY,  # as in a study's runs; the same for all
         "OMP_NUM_THREADS": str(chosen.threads),
         "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0"),
         "HF_HUB_OFFLINE": "1",
@@ -144,7 +144,11 @@ def take_turns(
     }
     contenders: dict[str, Contender] = {}
     reports: dict[str, list[dict[str, Any]]] = {}
-    notes = [] if PEER in programs or "peer" in chosen.without else [f"{PEER}: not measured; make bench-peer first"]
+    notes = (
+        []
+        if PEER in programs or "peer" in chosen.without
+        else [f"{PEER}: not measured; run make bench-peer to install DeepSpeed"]
+    )
     try:
         for number, (label, command) in enumerate(programs.items()):
             try:
@@ -153,13 +157,15 @@ def take_turns(
                 if label != PEER:
                     raise
                 notes.append(f"{label} does not run: {error}")
+
+        # Every other turn runs in reverse order.
         for turn in range(chosen.turns):
-            for label in list(contenders)[:: -1 if turn % 2 else 1]:  # whoever was first is last
+            for label in list(contenders)[:: -1 if turn % 2 else 1]:
                 if label in (REFERENCE, PEER) and turn >= chosen.slow_turns:
                     continue
                 report = contenders[label].turn()
                 reports.setdefault(label, []).append(report)
-                print(f"{task}, turn {turn + 1}, {label}: {milliseconds(report):.1f} ms a step", flush=True)
+                print(f"{task}, turn {turn + 1}, {label}: {milliseconds(report):.1f} ms per step", flush=True)
     finally:
         for contender in contenders.values():
             contender.close()
@@ -167,27 +173,27 @@ def take_turns(
 
 
 def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """What one contender's passes say, and how it stands to the others in the same turns."""
-    mine = reports[label]
-    a_step = [milliseconds(report) for report in mine]
-    rates = [report["tokens"] / report["seconds"] for report in mine]
+    """Return one contender's measures, and its ratios to the others in the same turns."""
+    own = reports[label]
+    step_ms = [milliseconds(report) for report in own]
+    rates = [report["tokens"] / report["seconds"] for report in own]
     result: dict[str, Any] = {
         "contender": label,
-        "least_ms": min(a_step),
-        "median_ms": statistics.median(a_step),
+        "least_ms": min(step_ms),
+        "median_ms": statistics.median(step_ms),
         "tokens_per_second": max(rates),
-        "real_share": mine[0]["tokens"] / mine[0]["positions"],
-        "peak_mb": None if label == WITHOUT_TEACHER else max(report["peak_bytes"] for report in mine) / 1e6,
-        "turns": len(mine),
-        "steps_a_turn": mine[0]["steps"],
+        "real_share": own[0]["tokens"] / own[0]["positions"],
+        "peak_mb": None if label == WITHOUT_TEACHER else max(report["peak_bytes"] for report in own) / 1e6,
+        "turns": len(own),
+        "steps_a_turn": own[0]["steps"],
     }
     for other, name in ((PLAIN, "time_over_plain"), (REFERENCE, "tokens_over_reference"), (PEER, "tokens_over_peer")):
         if other not in reports:
             continue
         theirs = reports[other]
         if other == PLAIN:
-            in_turn = zip(a_step, map(milliseconds, theirs), strict=False)
-            result[name] = min(a_step) / min(map(milliseconds, theirs))
+            in_turn = zip(step_ms, map(milliseconds, theirs), strict=False)
+            result[name] = min(step_ms) / min(map(milliseconds, theirs))
             result["in_turn_over_plain"] = statistics.median(one / two for one, two in in_turn)
         else:
             result[name] = max(rates) / max(report["tokens"] / report["seconds"] for report in theirs)
@@ -195,20 +201,20 @@ def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def milliseconds(report: dict[str, Any]) -> float:
-    """Of a step."""
+    """Return the milliseconds per step."""
     return 1000 * float(report["seconds"]) / int(report["steps"])
 
 
 def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
-    """Puts models and rows where every contender finds them; returns the model in words.
+    """Write models and rows for the contenders, and return the model in words.
 
-    ``teacher`` and ``student``: model folders; ``rows``: tokenised rows of their own length; ``padded.safetensors``:
-    the same rows padded to LENGTH; ``plan.json``: task, batch size, and who learns from which layer.
+    ``teacher`` and ``student``: model folders; ``rows``: tokenised rows without padding; ``padded.safetensors``: the
+    same rows padded to LENGTH; ``plan.json``: task, batch size, and the teacher layer of each student layer.
     """
     text = load_task(task.name, chosen.data)["train"].shuffle(seed=0)
     if chosen.model is None:
-        tokenizer = pieces_of(text, task, workdir)
-        teacher = drawn(len(tokenizer), task)
+        tokenizer = trained_tokenizer(text, task, workdir)
+        teacher = random_classifier(len(tokenizer), task)
         words = "all-MiniLM-L6-v2's shape, random weights, word pieces learned from the task's text"
     else:
         tokenizer, teacher = load_tokenizer(chosen.model), load_encoder(chosen.model, task, 0)
@@ -216,6 +222,8 @@ def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
     layers = layer_map(teacher.config.num_hidden_layers, depth(chosen.layers))
     if chosen.layers is not None:
         words += f", {len(layers)} layers kept"
+
+    # The same rows, without padding and padded.
     rows = tokenize(text.select(range(chosen.rows)), task, tokenizer, LENGTH)
     rows.save_to_disk(workdir / "rows")
     padding = Padding(tokenizer, task)
@@ -226,6 +234,8 @@ def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
         if key != "labels"
     }
     save_file({**batches, "labels": torch.cat([one["labels"] for one in padded])}, workdir / "padded.safetensors")
+
+    # The models and the plan.
     teacher.save_pretrained(workdir / "teacher")
     tokenizer.save_pretrained(workdir / "teacher")
     reduced(teacher, layers).save_pretrained(workdir / "student")
@@ -234,20 +244,20 @@ def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
     return words
 
 
-def pieces_of(text: Any, task: Task, workdir: Path) -> Any:
-    """A WordPiece tokenizer learned from the task's training text."""
+def trained_tokenizer(text: Any, task: Task, workdir: Path) -> Any:
+    """Return a WordPiece tokenizer trained on the task's training text."""
     learned = BertWordPieceTokenizer()
     sentences = [sentence for field in task.text_fields for sentence in text[field][:]]
-    learned.train_from_iterator(sentences, PIECES, min_frequency=1, show_progress=False)
+    learned.train_from_iterator(sentences, VOCABULARY, min_frequency=1, show_progress=False)
     learned.save_model(str(workdir))
     return BertTokenizerFast(vocab=dict(learned.get_vocab()), model_max_length=512)
 
 
-def drawn(pieces: int, task: Task) -> Any:
-    """A classifier of the mini shape with random weights."""
+def random_classifier(vocabulary: int, task: Task) -> Any:
+    """Return a classifier of the mini shape with random weights."""
     set_seed(0)
     return AutoModelForSequenceClassification.from_config(
-        BertConfig(**MINI, vocab_size=max(pieces, PIECES), num_labels=task.num_labels)
+        BertConfig(**MINI, vocab_size=max(vocabulary, VOCABULARY), num_labels=task.num_labels)
     )
 
 
@@ -262,36 +272,36 @@ def in_words(model: Any) -> str:
 
 
 def together(before: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Earlier rows stay unless the same task was measured again in the same place."""
+    """Add new rows to earlier ones, replacing those of the same task and measurement (``KEYS``)."""
     again = before[[*KEYS, "task"]].apply(tuple, axis=1).isin(set(new[[*KEYS, "task"]].apply(tuple, axis=1)))
     return pd.concat([before[~again], new], ignore_index=True)
 
 
 MEASURES = (
-    ("least_ms", "Milliseconds a step: the least turn (the median)", "{:.1f}"),
-    ("tokens_per_second", "Tokens of real text a second (the best turn)", "{:,.0f}"),
+    ("least_ms", "Milliseconds per step: lowest turn (median)", "{:.1f}"),
+    ("tokens_per_second", "Tokens per second without padding (fastest turn)", "{:,.0f}"),
     ("real_share", "Share of positions that are text, not padding", "{:.0%}"),
-    ("peak_mb", "Peak memory over that before the models were loaded, MB", "{:,.0f}"),
+    ("peak_mb", "Peak memory above that before the models were loaded, MB", "{:,.0f}"),
     (
         "time_over_plain",
-        "Time of a step over (a)'s: of the least (the median of ratios in one turn). Asked: less the teacher's pass "
-        "at most 1.25",
+        "Time per step over that of (a): ratio of the lowest times (median ratio within a turn). Goal: at most 1.25 "
+        "without the teacher's pass",
         "{:.2f}",
     ),
-    ("tokens_over_reference", "Real text a second over (b)'s. Asked: ours at least 4", "{:.2f}"),
-    ("tokens_over_peer", "Real text a second over (c)'s. Asked: ours at least 3", "{:.2f}"),
+    ("tokens_over_reference", "Tokens per second over those of (b). Goal: at least 4 for ours", "{:.2f}"),
+    ("tokens_over_peer", "Tokens per second over those of (c). Goal: at least 3 for ours", "{:.2f}"),
 )
 
 
 BESIDE = {"least_ms": "median_ms", "time_over_plain": "in_turn_over_plain"}
-"""What a measure's cell shows in brackets."""
+"""The measure that a cell shows in brackets beside its own."""
 
 
 def page(frame: pd.DataFrame) -> str:
     lines = [
         "# A training step, measured",
         "",
-        "By `benchmarks/train_step.py`, which says what each contender is.",
+        "Measured by `benchmarks/train_step.py`, whose docstring describes the contenders.",
         "",
     ]
     for keys, part in frame.groupby(KEYS, sort=False):

@@ -1,6 +1,6 @@
-"""How contenders take turns: each lives in a process of its own, does one pass when told to, and reports on it.
+"""Let contenders take turns: each runs in its own process, does one pass on request, and reports on it.
 
-Needs torch alone, so that a contender may live in another environment. Idle contenders wait; only one works at a time.
+Needs only torch, so that a contender can run in another environment. Idle contenders wait; only one works at a time.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 MARK = "contender: "
-"""Starts the lines that are meant for us; libraries print too."""
+"""Prefix of the lines that are reports; libraries print other lines."""
 
 
 class ContenderError(RuntimeError):
-    """A contender that cannot do its pass. The message is what it said last."""
+    """A contender failed; the message is the last line of its log."""
 
 
 class Contender:
-    """A process that answers each ``turn`` with a report."""
+    """A process that returns a report for each ``turn``."""
 
     def __init__(self, command: Sequence[str], log: Path, environment: dict[str, str]) -> None:
         self.log = log
@@ -37,13 +37,13 @@ class Contender:
             env=environment,
         )
         try:
-            self._report()  # it says once that it is ready
+            self._report()  # an empty report when it is ready
         except ContenderError:
             self.close()
             raise
 
     def turn(self) -> dict[str, Any]:
-        """One pass."""
+        """Request one pass, and return its report."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -60,15 +60,17 @@ class Contender:
         for line in self.process.stdout:
             if line.startswith(MARK):
                 return dict(json.loads(line.removeprefix(MARK)))
-        said = self.log.read_text().strip().splitlines()
-        raise ContenderError(said[-1] if said else "it ended without a word")
+        lines = self.log.read_text().strip().splitlines()
+        raise ContenderError(lines[-1] if lines else f"the process ended without output; its log {self.log} is empty")
 
 
 def serve(one_pass: Callable[[], dict[str, Any]], resident_before: int, device: str) -> None:
-    """The contender's side: a pass for each line of standard input, its report and its peak memory to the output.
+    """Serve as a contender: do one pass for each line of standard input, and print its report with the peak memory.
 
     Args:
-        resident_before: bytes of memory before the first model was made; what is above counts as the contender's.
+        one_pass: does one pass and returns its report.
+        resident_before: bytes of memory before the first model was loaded; only memory above it is reported.
+        device: the device of the models.
     """
     _answer({})
     for _ in sys.stdin:
@@ -79,12 +81,12 @@ def serve(one_pass: Callable[[], dict[str, Any]], resident_before: int, device: 
 
 
 def resident() -> int:
-    """Bytes of memory of this process now."""
+    """Return this process's current memory in bytes."""
     return _status("VmRSS")
 
 
 def stamp(device: str) -> Any:
-    """A moment. On a GPU it is put into the stream, and waits for nothing."""
+    """Return a time stamp. On a GPU it is an event in the stream, recorded without waiting."""
     if device != "cuda":
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -93,7 +95,7 @@ def stamp(device: str) -> Any:
 
 
 def seconds_between(first: Any, last: Any) -> float:
-    """Between two stamps; on a GPU call ``torch.cuda.synchronize`` before."""
+    """Return the seconds between two stamps; on a GPU call ``torch.cuda.synchronize`` before."""
     return last - first if isinstance(first, float) else first.elapsed_time(last) / 1000
 
 

@@ -1,13 +1,14 @@
-"""How often verdicts err, by simulation: the rule of ``analysis.stats`` beside the bootstrap over seeds before it.
+"""Simulate how often verdicts err: the rule of ``analysis.stats`` against the previous bootstrap over seeds.
 
     python benchmarks/verdicts.py [--repetitions 2000] [--output results/bench/verdicts.md]
 
-Two arms without any true difference are judged by the claim "the arm is higher" without a margin. It is neither true
-nor false by more than chance, so each of *supported* and *contradicted* should come up in at most 2.5 % of cases.
+Two arms without a true difference are judged by the claim "the arm is higher" without a margin. Only chance can decide
+it, so *supported* and *contradicted* should each occur in at most 2.5 % of cases.
 
-The model: an example is answered rightly where a Gaussian score lies below a threshold. The score is a sum of what
-the example gives all models, what it gives all seeds of one arm, and what it gives one seed. A seed moves its model's
-threshold so that its accuracy on all examples there could be varies around 84 % with the stated standard deviation.
+The model: an example is predicted correctly if a Gaussian score lies below a threshold. The score is the sum of three
+parts: one that the example gives all models, one for all seeds of an arm, and one for a single seed. A seed moves its
+model's threshold so that its accuracy over all possible examples varies around 84 % with the stated standard
+deviation.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ Array = npt.NDArray[np.float64]
 
 ACCURACY = 0.84
 SHARES = (0.5, 0.1, 0.4)
-"""Of the score's variance: the example's, the example's in one arm, the example's in one seed."""
+"""Shares of the score's variance: of the example, of the example in one arm, of the example in one seed."""
 CLAIM = ClaimSpec(
     sentence="The arm is better.", kind="higher", arm="arm", reference="reference", margin=0.0, source=""
 )
 SPREADS, SEEDS = (0.0, 2.0, 5.7), (2, 3, 5, 10)
 WEIGHTS = 20
-"""Draws of examples that the rule before takes turns with."""
+"""Number of draws of examples that the previous rule reuses."""
 LIMIT = 3.5
-"""Percent of wrong verdicts on a side that are allowed at 2, 3 and 5 seeds where both arms' seeds differ alike."""
+"""Maximum percentage of wrong verdicts on a side, at 2, 3 and 5 seeds if the seeds of both arms have equal spread."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Case:
 
     name: str
     spreads: tuple[tuple[float, float], ...]
-    """One pair a task."""
+    """One pair per task."""
     seeds: int
     examples: int = 1043
     lead: float = 0.0
@@ -74,9 +75,9 @@ def cases() -> Iterator[Case]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=2000)
-    parser.add_argument("--resamples", type=int, default=500, help="of each difference")
+    parser.add_argument("--resamples", type=int, default=500, help="resamples of each difference")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=None, help="also write the tables there")
+    parser.add_argument("--output", type=Path, default=None, help="also write the tables to this file")
     chosen = parser.parse_args()
     with ProcessPoolExecutor(chosen.workers) as pool:
         lines = [*error_table(pool, chosen.repetitions, chosen.resamples), ""]
@@ -92,8 +93,8 @@ def error_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> 
         "# How often verdicts err",
         "",
         f"`python benchmarks/verdicts.py --repetitions {repetitions} --resamples {resamples}`: two arms without a "
-        f"true difference, accuracy {100 * ACCURACY:g} %, 1,043 dev examples a task. Percent of cases that are called "
-        f"*supported* / *contradicted*; 2.5 / 2.5 is nominal, with a standard error of {error:.2f}. Seeds' spread: "
+        f"true difference, accuracy {100 * ACCURACY:g} %, 1,043 dev examples per task. Percentage of cases with the "
+        f"verdict *supported* / *contradicted*; 2.5 / 2.5 is nominal, with a standard error of {error:.2f}. Spread: "
         "standard deviation over seeds, in points. Width: median of the 95 % interval, in points.",
         "",
         "| setting | seeds' spread | seeds | now: examples by bootstrap, seeds by t | width | before: bootstrap over "
@@ -102,10 +103,8 @@ def error_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> 
     ]
     print("\n".join(head), flush=True)
     lines, every = [], list(cases())
-    for case, found in zip(
-        every, pool.map(simulate, every, *(_same(repetitions, resamples, len(every)))), strict=True
-    ):
-        now, before = found
+    judged = pool.map(simulate, every, *(_same(repetitions, resamples, len(every))))
+    for case, (now, before) in zip(every, judged, strict=True):
         spread = " and ".join(f"{one:g}" for one in sorted(set(case.spreads[0]), reverse=True))
         lines.append(f"| {case.name} | {spread} | {case.seeds} | {now} | {before} |")
         print(lines[-1], flush=True)
@@ -115,18 +114,22 @@ def error_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> 
         if case.alike and case.seeds <= 5
         for side in line.split(" | ")[3].split(" / ")
     ]
-    worst = f"Worst side at 2, 3 and 5 seeds where both arms' seeds differ alike: {max(sides):.1f} % (limit {LIMIT})."
+    worst = (
+        f"Worst side at 2, 3 and 5 seeds if the seeds of both arms have equal spread: {max(sides):.1f} % (limit "
+        f"{LIMIT})."
+    )
     print(worst, flush=True)
     return [*head, *lines, "", worst]
 
 
 def power_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> list[str]:
-    """Whether a true difference of ``power.detectable`` is found in 80 % of cases."""
+    """Return a table of how often a true difference of ``power.detectable`` is detected, which should be 80 %."""
     head = [
         "## Is a detectable difference detected?",
         "",
-        "The arm is truly better by what `analysis/power.py` says can be detected in 80 % of cases. Percent of cases "
-        "called *supported* / *contradicted*; with a true difference the rule before is surer for the wrong reason.",
+        "The arm is truly better by the difference that `analysis/power.py` expects to be detected in 80 % of cases. "
+        "Percentage of cases with the verdict *supported* / *contradicted*. The previous rule detects more of the "
+        "true differences only because its intervals are too narrow.",
         "",
         "| setting | seeds' spread | seeds | true difference, points | now | width | before | width |",
         "|---|---|---|---|---|---|---|---|",
@@ -137,10 +140,8 @@ def power_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> 
         case = Case(f"{tasks} task{'s' * (tasks > 1)}", ((spread, spread),) * tasks, seeds)
         every.append(replace(case, lead=100 * detectable(measured(case), seeds)))
     lines = []
-    for case, found in zip(
-        every, pool.map(simulate, every, *(_same(repetitions, resamples, len(every)))), strict=True
-    ):
-        now, before = found
+    judged = pool.map(simulate, every, *(_same(repetitions, resamples, len(every))))
+    for case, (now, before) in zip(every, judged, strict=True):
         spread = f"{case.spreads[0][0]:g}"
         lines.append(f"| {case.name} | {spread} | {case.seeds} | {case.lead:.1f} | {now} | {before} |")
         print(lines[-1], flush=True)
@@ -148,7 +149,7 @@ def power_table(pool: ProcessPoolExecutor, repetitions: int, resamples: int) -> 
 
 
 def measured(case: Case, repetitions: int = 50) -> Spread:
-    """What ``power.measured_spread`` would find in runs of this case, without the luck of a single study."""
+    """Return what ``power.measured_spread`` gives for runs of this case, on average over many studies."""
     variances, errors = [], []
     for number in range(repetitions):
         samples = [_sample(np.random.default_rng([number, 1]), case, pair) for pair in case.spreads]
@@ -158,7 +159,7 @@ def measured(case: Case, repetitions: int = 50) -> Spread:
 
 
 def simulate(case: Case, repetitions: int, resamples: int) -> tuple[str, str]:
-    """``supported / contradicted | width`` of the rule now and of the one before, in percent and points."""
+    """Return ``supported / contradicted | width`` of the current and the previous rule, in percent and points."""
     verdicts: list[list[tuple[float, float]]] = [[], []]
     widths: list[list[float]] = [[], []]
     for number in range(repetitions):
@@ -169,15 +170,15 @@ def simulate(case: Case, repetitions: int, resamples: int) -> tuple[str, str]:
         ):
             verdicts[rule].append(p_values(CLAIM, difference))
             widths[rule].append(100 * (difference.high - difference.low))
-    told = []
+    cells = []
     for p, width in zip(np.asarray(verdicts), widths, strict=True):
         supported, contradicted = 100 * (p <= LEVEL).mean(axis=0)
-        told.append(f"{supported:.1f} / {contradicted:.1f} | {np.median(width):.1f}")
-    return told[0], told[1]
+        cells.append(f"{supported:.1f} / {contradicted:.1f} | {np.median(width):.1f}")
+    return cells[0], cells[1]
 
 
 def rule_before(samples: Sequence[PairedSample], resamples: int, rng_seed: int) -> Difference:
-    """The rule before: each draw takes seeds and examples with replacement (Multi-Bootstrap, Sellam et al. 2022)."""
+    """Judge by the previous rule: seeds and examples drawn with replacement (Multi-Bootstrap, Sellam et al. 2022)."""
     rng = np.random.default_rng(rng_seed)
     drawn = []
     for sample in samples:
@@ -194,7 +195,7 @@ def rule_before(samples: Sequence[PairedSample], resamples: int, rng_seed: int) 
 
 @cache
 def example_weights(examples: int, resamples: int, number: int) -> Array:
-    """(resamples, examples): how often each example is drawn. A few such draws serve all repetitions of that rule."""
+    """Return how often each example is drawn, (resamples, examples). All repetitions share a few such draws."""
     draws = np.random.default_rng([number, 2]).integers(examples, size=(resamples, examples))
     return np.stack([np.bincount(row, minlength=examples) for row in draws]).astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""The step that training speed is measured against computes what it should; verdicts err as rarely as told."""
+"""The reference step of the speed benchmark computes what it should; verdicts err as rarely as documented."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def reference(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def our_loss(student: Any, teacher: Any, batch: dict[str, Any], activation_bits: int) -> torch.Tensor:
-    """The loss of a step that counts padding, of a student made low-bit by us."""
+    """Return the loss of our low-bit student, with padding counted."""
     make_low_bit(
         student, Recipe.of(task="cola", weight_bits=1, activation_bits=activation_bits, quantise_pooler=False)
     )
@@ -57,7 +57,7 @@ def their_loss(reference: Any, student: Any, teacher: Any, batch: dict[str, Any]
 
 
 @pytest.mark.parametrize("labels", [1, 3])
-def test_loss_and_gradients_are_ours_with_padding_counted(
+def test_reference_loss_and_gradients_equal_ours_with_padding_counted(
     labels: int, reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
 ) -> None:
     teacher = tiny(labels=labels)
@@ -73,10 +73,10 @@ def test_loss_and_gradients_are_ours_with_padding_counted(
         torch.testing.assert_close(gradients[name].grad, parameter.grad, rtol=1e-2, atol=1e-3, msg=name)
 
 
-def test_rounded_inputs_change_the_loss_as_ours_do(
+def test_reference_rounding_of_inputs_gives_our_loss(
     reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
 ) -> None:
-    """Theirs divide by 128 and clip, ours by 127: equal up to the rounding."""
+    """The reference divides by 128 and clips, ours divides by 127: equal up to rounding."""
     teacher = tiny()
     ours, theirs = reduced(teacher, LAYERS).eval(), reduced(teacher, LAYERS).eval()
     expected = our_loss(ours, copy.deepcopy(teacher), batch("bert"), 8)
@@ -84,7 +84,7 @@ def test_rounded_inputs_change_the_loss_as_ours_do(
     torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
 
 
-def test_weights_and_inputs_are_quantized_as_released(reference: Any) -> None:
+def test_reference_quantizers_by_hand(reference: Any) -> None:
     weight = torch.tensor([[1.0, -2.0], [0.0, 5.0]], requires_grad=True)
     assert reference.BinaryWeights.apply(weight, 1).tolist() == [[2.0, -2.0], [0.0, 2.0]]
     assert reference.BinaryWeights.apply(weight, 2).tolist() == [[1.5, -1.5], [0.0, 2.5]]
@@ -95,7 +95,7 @@ def test_weights_and_inputs_are_quantized_as_released(reference: Any) -> None:
     assert x.grad is not None and x.grad.tolist() == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
 
 
-def test_a_step_trains_every_parameter_but_the_teachers(
+def test_a_reference_step_trains_every_parameter_except_those_of_the_teacher(
     reference: Any, tiny: Callable[..., Any], batch: Callable[[str], dict[str, Any]]
 ) -> None:
     teacher = tiny()
@@ -113,24 +113,24 @@ def test_a_step_trains_every_parameter_but_the_teachers(
     assert not any(torch.equal(parameter, before[name]) for name, parameter in student.named_parameters())
 
 
-def test_verdicts_on_two_seeds_err_no_more_often_than_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_on_two_seeds_err_at_most_at_their_level(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short run of benchmarks/verdicts.py; its seeds are fixed, so it gives the same numbers every time.
 
     Two arms without a true difference, seeds 5.7 points apart: 2.5 % of 200 studies on each side are 5, give or take
-    2.2. The rule before called some 30 of them on each side.
+    2.2. The previous rule decided about 30 of them on each side.
     """
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     import verdicts
 
     case = verdicts.Case("one task", ((5.7, 5.7),), seeds=2, examples=300)
     now, before = (
-        [float(side) for side in told.partition(" | ")[0].split(" / ")] for told in verdicts.simulate(case, 200, 200)
+        [float(side) for side in cells.partition(" | ")[0].split(" / ")] for cells in verdicts.simulate(case, 200, 200)
     )
     assert max(now) <= 4.5, "percent of wrong verdicts on a side"
-    assert min(before) > 9, "the fault that this rule is for"
+    assert min(before) > 9, "the fault that today's rule corrects"
 
 
-def test_the_check_of_a_device_runs_here(
+def test_gpu_check_runs_on_a_cpu_and_reports_differences(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
@@ -147,7 +147,7 @@ def test_the_check_of_a_device_runs_here(
     assert (
         end.value.code == 0 and lines[0].startswith("cpu, ") and lines[-1] == "every file gives its student's logits"
     )
-    assert sum(line.startswith("1-bit, a scale a tensor, rest ") and ": exact, " in line for line in lines) == 3
+    assert sum(line.startswith("1-bit, one scale per tensor, rest ") and ": exact, " in line for line in lines) == 3
 
     monkeypatch.setattr(gpu_check, "measure", _differs)
     monkeypatch.setattr(gpu_check, "REST_FORMATS", ("fp32",))

@@ -18,7 +18,7 @@ ARMS = grid({"weights": {"1-bit": {}}, "budget": {"A": {}, "B": {}, "C": {}}})
 
 
 def write(runs: Path, accuracies: Mapping[str, float]) -> tuple[pd.DataFrame, list[Arm]]:
-    """The binary half of study 11, two seeds, each budget about as accurate as said."""
+    """The binary half of study 11 with two seeds; each budget has about the given accuracy."""
     axes = {"weights": ["1-bit"]}
     planned = plan(load_study("11_budget"), load_profile("smoke"), seeds=[0, 1], axes=axes)
     for run in planned:

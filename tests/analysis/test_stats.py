@@ -34,7 +34,7 @@ def sample(metric: str, seeds: int, examples: int, rng_seed: int = 0) -> PairedS
 
 
 def slow(s: PairedSample, resamples: int, rng: np.random.Generator) -> list[float]:
-    """The bootstrap of examples as it is told: draw, index, call the metric. It draws as the quick one does."""
+    """The bootstrap of examples as documented: draw, index, call the metric, with the draws of the fast one."""
     values = []
     for drawn in rng.integers(len(s.labels), size=(resamples, len(s.labels))):
         of_seeds = [

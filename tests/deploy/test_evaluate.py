@@ -1,4 +1,4 @@
-"""What a run has to say, on a small real training: measured on the loaded file."""
+"""The results of a run on a small real training, measured on the loaded file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return pipeline, teacher, student, measure(pipeline, teacher, student, folder / "model"), folder
 
 
-def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) -> None:
+def test_scores_equal_those_of_the_stored_predictions(trained: tuple[Any, ...]) -> None:
     pipeline, _, _, evaluation, _ = trained
     assert [row["metric"] for row in evaluation.metrics["rows"]] == list(pipeline.task.metrics)
     frame = evaluation.predictions
@@ -63,7 +63,7 @@ def test_scores_are_those_of_the_stored_predictions(trained: tuple[Any, ...]) ->
 
 
 @pytest.mark.parametrize("by", ["xtc_study", "transformers"])
-def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[Any, ...], engine: str, by: str) -> None:
+def test_the_file_is_small_and_gives_the_trained_logits(trained: tuple[Any, ...], engine: str, by: str) -> None:
     pipeline, _, student, evaluation, folder = trained
     if by == "transformers":
         with engine_for_loading(engine):
@@ -80,7 +80,7 @@ def test_the_file_gives_the_trained_logits_and_is_really_small(trained: tuple[An
     assert evaluation.metrics["size_bytes"] > evaluation.metrics["size_bytes_paper"]
 
 
-def test_wrong_examples_are_wrong(trained: tuple[Any, ...]) -> None:
+def test_wrong_examples_are_those_that_the_student_gets_wrong(trained: tuple[Any, ...]) -> None:
     pipeline, _, _, evaluation, _ = trained
     table = wrong_examples(pipeline, evaluation, count=5)
     assert list(table.columns[:2]) == ["sentence1", "sentence2"] and 0 < len(table) <= 5
@@ -91,7 +91,7 @@ def test_wrong_examples_are_wrong(trained: tuple[Any, ...]) -> None:
         assert (table["prediction"] != table["label"]).all() and set(table["label"]) <= set(pipeline.task.labels)
 
 
-def test_a_file_that_does_not_give_the_same_logits_is_refused(
+def test_a_file_with_other_logits_is_an_error(
     trained: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline, teacher, student, _, _ = trained
@@ -117,10 +117,10 @@ def test_the_best_dev_score_is_of_the_last_phase(trained: tuple[Any, ...]) -> No
 @pytest.mark.parametrize("bits", [1, 2])
 @pytest.mark.parametrize("granularity", ["tensor", "row"])
 @pytest.mark.parametrize("rest", ["fp16", "8bit"])
-def test_trained_students_of_each_format(
+def test_trained_students_of_each_format_reload_exactly(
     trained: tuple[Any, ...], bits: int, granularity: str, rest: str, tmp_path: Path
 ) -> None:
-    """A trained teacher's weights in each format, rounded, saved, and scored from the file by every engine."""
+    """A trained teacher's weights in each format, saved and scored from the file with every engine."""
     pipeline, teacher, student, _, _ = trained
     recipe = pipeline.recipe.model_copy(update={"weight_bits": bits, "granularity": granularity, "rest": rest})
     model = copy.deepcopy(teacher.model)
@@ -138,7 +138,7 @@ def test_trained_students_of_each_format(
 
 
 class _Summing:
-    """Binary and ternary rules whose sums run in another order each time, so that scales differ in their last bits."""
+    """Binary and ternary quantisers that sum in another order each time, so that scales differ in their last bits."""
 
     def __init__(self, binary: Any, ternary: Any) -> None:
         self.rules, self.calls, self.scales = {"binary": binary, "ternary": ternary}, 0, set[float]()
@@ -170,7 +170,7 @@ GPU_RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=GPU_RECIPES)
 def pipeline(request: pytest.FixtureRequest, trained: tuple[Any, ...]) -> Pipeline:
-    """A pipeline that shares its teacher with the one above and has yet to train its student."""
+    """A pipeline that shares the teacher of the one above and has not trained its student yet."""
     before = trained[0]
     if before.task.is_regression:
         pytest.skip("one task is enough")
@@ -180,10 +180,10 @@ def pipeline(request: pytest.FixtureRequest, trained: tuple[Any, ...]) -> Pipeli
         return Pipeline(recipe, before.places)
 
 
-def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
+def test_a_student_that_sums_in_another_order_reloads_exactly(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stand-in for a GPU: what the layers compute with is summed from the other end."""
+    """Simulates a GPU: the layers sum from the other end."""
 
     def turned(weight: torch.Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
         integers, scale = quantize_weight(weight.flip(-1), fmt, dtype)
@@ -199,7 +199,7 @@ def test_a_training_that_sums_in_another_order_than_the_file_reloads_exactly(
     _file_gives_the_scores(pipeline, evaluation, tmp_path)
 
 
-def test_no_scale_is_computed_again_once_training_is_over(
+def test_no_scale_is_recomputed_after_training(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summing = _Summing(quantizers.binary, quantizers.ternary)
@@ -221,9 +221,7 @@ def _file_gives_the_scores(pipeline: Pipeline, evaluation: Any, folder: Path) ->
     assert evaluation.predictions["prediction"].tolist() == logits.argmax(-1).tolist()
 
 
-def test_a_student_no_file_can_hold_is_named_before_anything_is_written(
-    trained: tuple[Any, ...], tmp_path: Path
-) -> None:
+def test_a_student_that_no_file_can_store_is_an_error_before_writing(trained: tuple[Any, ...], tmp_path: Path) -> None:
     pipeline, teacher, student, _, _ = trained
     model = copy.deepcopy(student.model).train().eval()
     with torch.no_grad():
@@ -246,7 +244,7 @@ def test_a_student_trained_on_a_gpu_reloads_exactly(pipeline: Pipeline, tmp_path
     assert evaluation.metrics["reload_difference"] == 0.0
 
 
-def test_one_answer_for_every_row_is_named() -> None:
+def test_one_prediction_for_every_row_is_recorded() -> None:
     task = replace(find_task("toy-sentiment"), labels=("legit", "fraud"))
     always = pd.DataFrame({"split": "dev", "prediction": [0.0, 0.0, 0.0], "teacher_prediction": [0.0, 1.0, 0.0]})
     assert module._one_answer([always], task, "prediction") == {"dev": "legit"}

@@ -24,7 +24,7 @@ def card(folder: Path, **fields: Any) -> str:
     return (folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_card_says_what_was_measured(tmp_path: Path) -> None:
+def test_a_card_has_the_measured_scores_and_sizes(tmp_path: Path) -> None:
     text = card(tmp_path, model="owner/encoder", weight_bits=1)
     front = yaml.safe_load(text.split("---")[1])
     assert (front["base_model"], front["base_model_relation"]) == ("owner/encoder", "quantized")
@@ -41,26 +41,26 @@ def test_a_card_says_what_was_measured(tmp_path: Path) -> None:
         (None, "The teacher is the same encoder in full precision"),
         (3, "The teacher is the same encoder, cut to 3 of its layers, in full precision"),
         ("1/2", "The teacher is the same encoder, cut to 1/2 of its layers, in full precision"),
-        ((0, 5), "The teacher is the same encoder, of whose layers 0, 5 (from 0) are kept, in full precision"),
+        ((0, 5), "The teacher is the same encoder, cut to its layers 0, 5 (counted from 0), in full precision"),
     ],
 )
-def test_a_card_says_how_deep_the_teacher_is(depth: Any, text: str, tmp_path: Path) -> None:
+def test_a_card_names_the_depth_of_the_teacher(depth: Any, text: str, tmp_path: Path) -> None:
     assert text in card(tmp_path, teacher_layers=depth)
 
 
 @pytest.mark.parametrize("model", ["/home/somebody/encoders/mine", "./encoders/mine"])
-def test_a_card_does_not_say_where_an_encoder_lay(model: str, tmp_path: Path) -> None:
+def test_a_card_does_not_contain_local_paths(model: str, tmp_path: Path) -> None:
     text = card(tmp_path, model=model)
     assert "encoders" not in text and "base_model" not in text
     assert "`mine`" in text and '"model": "mine"' in text
 
 
-def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
+def test_names_contain_no_markup(tmp_path: Path) -> None:
     text = card(tmp_path, model="owner/<b>`x|y")
     assert "`owner/ b  x y`" in text
 
 
-def test_times_take_the_place_of_older_ones(tmp_path: Path) -> None:
+def test_new_times_replace_older_ones(tmp_path: Path) -> None:
     card(tmp_path)
     add_speed(tmp_path, [{"runtime": "torch", "ms": "2.00"}], "a processor")
     add_speed(tmp_path, [{"runtime": "torch", "ms": "1.00"}], "another")
@@ -72,26 +72,24 @@ def test_times_take_the_place_of_older_ones(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_card_says_what_scores_do_not_show(tmp_path: Path) -> None:
-    """F1 0.98 for a model that always says legit: the class, the answer, and a Matthews correlation of 0."""
+def test_a_card_warns_of_one_prediction_cut_rows_and_unused_heads(tmp_path: Path) -> None:
+    """F1 0.98 for a model that always predicts legit: the class, the prediction, and a Matthews correlation of 0."""
     lengths = {"rows": 40, "max_length": 48, "cut": 30, "longest": 117, "median": 107, "holds_95": 116}
     metrics = {
         **METRICS,
         "rows": [{**ROW, "metric": "f1_of:0:legit|`", "value": 0.98}, {**ROW, "metric": "matthews", "value": 0.0}],
         "one_answer": {"dev": "legit|`"},
         "teacher_one_answer": {},
-        "heads": {"model": "the checkpoint's head knows positive, the task good; one is drawn", "start": NO_HEAD.text},
+        "heads": {"model": "the checkpoint's head has other classes; a new one is drawn", "start": NO_HEAD.text},
         "lengths": {"dev": lengths, "train": {**lengths, "cut": 0}},
     }
     write_card(tmp_path, Recipe.of(task="cola"), metrics, "f1_of:0:legit|`")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "| dev | f1 of legit   | 0.9800 |" in text and "| dev | matthews | 0.0000 |" in text
-    assert "**This file answers `legit  ` for every row of dev.** Its Matthews correlation" in text
-    assert "**The teacher answers" not in text
+    assert "**This file predicts `legit  ` for every row of dev.** Its Matthews correlation" in text
+    assert "**The teacher predicts" not in text
     assert "30 of 40 rows of dev (75%) are longer than max_length=48 tokens and are cut" in text
-    assert (
-        "`model`: the checkpoint's head knows positive, the task good; one is drawn." in text and "`start`" not in text
-    )
+    assert "`model`: the checkpoint's head has other classes; a new one is drawn." in text and "`start`" not in text
     assert "would hold 95 %." in text and "rows of train" not in text
     front = yaml.safe_load(text.split("---")[1])
     assert front["model-index"][0]["results"][0]["metrics"][0]["type"] == "f1 of legit|`"

@@ -24,32 +24,32 @@ def folder(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def test_a_pair_is_asked_for(folder: Callable[..., Path]) -> None:
+def test_a_pair_task_needs_two_sentences(folder: Callable[..., Path]) -> None:
     pairs = folder(xtc_task="toy-inference", xtc_texts=2)
     assert len(list(predict_texts(pairs, ["good\tbad", "bad\tgood"]))) == 2
     with pytest.raises(ValueError, match="'good': one text; task toy-inference expects two texts, separated by a TAB"):
         list(predict_texts(pairs, ["good"]))
 
 
-def test_one_text_is_asked_for(folder: Callable[..., Path]) -> None:
+def test_a_single_sentence_task_needs_one_sentence(folder: Callable[..., Path]) -> None:
     single = folder(xtc_task="toy-sentiment", xtc_texts=1)
     assert len(list(predict_texts(single, ["good"]))) == 1
     with pytest.raises(ValueError, match="two; task toy-sentiment expects one text, without a TAB"):
         list(predict_texts(single, ["good\tbad"]))
 
 
-def test_folders_that_do_not_say_take_either(folder: Callable[..., Path]) -> None:
+def test_folders_without_a_count_accept_one_or_two_sentences(folder: Callable[..., Path]) -> None:
     silent = folder()
     assert len(list(predict_texts(silent, ["good"]))) == len(list(predict_texts(silent, ["good\tbad"]))) == 1
 
 
 @pytest.mark.parametrize("text", ["good\t", "\tgood"])
-def test_nothing_is_no_text(folder: Callable[..., Path], text: str) -> None:
+def test_an_empty_sentence_is_an_error(folder: Callable[..., Path], text: str) -> None:
     with pytest.raises(ValueError, match="empty"):
         list(predict_texts(folder(), [text]))
 
 
-def test_a_blank_text_gets_a_line_of_its_own(folder: Callable[..., Path]) -> None:
+def test_a_blank_text_gets_an_error_and_moves_no_other_prediction(folder: Callable[..., Path]) -> None:
     found = list(predict_texts(folder(), ["good", "", "bad", " \t", "good"]))
     assert [answer["text"] for answer in found] == ["good", "", "bad", " \t", "good"]
     assert ["error" in answer for answer in found] == [False, True, False, True, False]

@@ -1,4 +1,4 @@
-"""What a file promises: by every way that is documented, with default options, it gives the score in metrics.json."""
+"""A file gives the score in metrics.json in every documented way of running it, with default options."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from xtc_study.training import pipeline as pipeline_module
 from xtc_study.training.pipeline import Pipeline
 
 MAX_LENGTH = 12
-"""Shorter than most rows, so that whoever reads on gives other answers."""
+"""Shorter than most rows, so that a model that reads more tokens gives other predictions."""
 KINDS = {
     "toy-sentiment": "one text, two classes",
     "toy-paraphrase": "a pair, two classes",
@@ -49,7 +49,7 @@ class Shipped(NamedTuple):
     run: Any
 
     def check(self, logits: Any, within: float = 0.0) -> None:
-        """That these logits give each of the scores in metrics.json."""
+        """Check that these logits give each of the scores in metrics.json."""
         logits = np.asarray(logits, dtype=np.float32)
         found = logits[:, 0] if self.task.is_regression else logits.argmax(-1)
         for row in self.rows:
@@ -58,7 +58,7 @@ class Shipped(NamedTuple):
             )
 
     def check_singly(self, logits: Any) -> None:
-        """The same of other batches: a value's sum may end in another last bit there, and ranks change with it."""
+        """Check the same for other batches, where sums may differ in the last bit and change ranks."""
         if not self.task.is_regression:
             return self.check(logits)
         exact = [answer["value"] for answer in predict_texts(self.folder, ["\t".join(text) for text in self.texts])]
@@ -105,7 +105,7 @@ def test_predict_gives_the_score(shipped: Shipped, engine: str) -> None:
 
 
 def test_from_pretrained_gives_the_score(shipped: Shipped) -> None:
-    """As the model card says. One batch: sums of other batches may end in another last bit."""
+    """As in the model card. One batch, because sums in other batches may differ in the last bit."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(shipped.folder)
@@ -163,8 +163,8 @@ def test_an_export_gives_the_score(
     assert all(f"`{name}`" in card for name in batch) and f"cut at {MAX_LENGTH} tokens" in card
     monkeypatch.chdir(folder)
     exec(compile(card.split("```python\n")[1].split("```")[0], "README.md", "exec"), {})
-    said = capsys.readouterr().out
-    assert said and (shipped.task.is_regression or any(label in said for label in shipped.task.labels))
+    output = capsys.readouterr().out
+    assert output and (shipped.task.is_regression or any(label in output for label in shipped.task.labels))
 
 
 def answered_by(shipped: Shipped, batch: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What exports take and give, by family; OpenVINO as a user calls it; an export that answers otherwise is refused."""
+"""Inputs and outputs of exports, by family; OpenVINO as a user calls it; exports with other predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.deploy.export.onnx import run_onnx, session, to_onnx
 from xtc_study.deploy.export.openvino import run_openvino, to_openvino
 from xtc_study.deploy.export.parity import Agreement, ExportError, agreement
-from xtc_study.deploy.sample_inputs import input_names, made_up, sample_inputs
+from xtc_study.deploy.sample_inputs import input_names, random_batches, sample_inputs
 from xtc_study.packed.checkpoint import save_packed
 from xtc_study.packed.loading import load
 from xtc_study.recipe import Recipe
@@ -36,7 +36,7 @@ TYPES = "token_type_ids"
 
 @pytest.fixture
 def packed(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
-    """Students of random weights, whose token types change the logits much."""
+    """Students with random weights, whose token types change the logits strongly."""
 
     def make(family: str, bits: int = 2) -> Path:
         with torch.random.fork_rng():
@@ -60,7 +60,7 @@ def logits_of(model: Any, **inputs: Any) -> Any:
 
 @pytest.mark.parametrize("family", ["bert", "electra", "mobilebert"])
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
-def test_token_types_are_an_input_where_the_model_has_them(
+def test_token_types_are_an_input_if_the_model_has_them(
     packed: Callable[..., Path], family: str, runtime: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime" if runtime == "onnx" else "openvino", reason="pip install -e '.[export]'")
@@ -86,7 +86,7 @@ def test_token_types_are_an_input_where_the_model_has_them(
     assert np.abs(logits - exact).max() < 0.3 * np.abs(without - exact).max()
 
 
-def test_onnx_in_float32_takes_them_too(packed: Callable[..., Path], tmp_path: Path) -> None:
+def test_float32_onnx_takes_token_types_too(packed: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     folder = packed("bert")
     to_onnx(folder, tmp_path / "model.onnx", int8=False)
@@ -96,7 +96,7 @@ def test_onnx_in_float32_takes_them_too(packed: Callable[..., Path], tmp_path: P
     assert np.abs(logits - exact).max() < 0.1 * np.abs(exact).max()
 
 
-def test_names_follow_the_tokenizer_and_the_model(tiny: Callable[..., Any]) -> None:
+def test_input_names_depend_on_the_tokenizer_and_the_model(tiny: Callable[..., Any]) -> None:
     class Tokenizer:
         def __init__(self, *names: str) -> None:
             self.model_input_names = list(names)
@@ -114,7 +114,7 @@ def test_names_follow_the_tokenizer_and_the_model(tiny: Callable[..., Any]) -> N
 
 
 @pytest.mark.parametrize("bits", [1, 2])
-def test_openvino_with_default_options(packed: Callable[..., Path], bits: int, tmp_path: Path) -> None:
+def test_openvino_is_correct_with_default_options(packed: Callable[..., Path], bits: int, tmp_path: Path) -> None:
     """On a CPU with bf16, 2-bit weights and a dynamic batch gave an exception, or logits of no rows."""
     openvino = pytest.importorskip("openvino", reason="pip install -e '.[export]'")
     folder = packed("bert", bits)
@@ -131,11 +131,11 @@ def test_openvino_with_default_options(packed: Callable[..., Path], bits: int, t
     assert kinds.count("u2") >= 12, "weights are stored in 2 bits all the same"
 
 
-def test_an_export_without_the_types_is_refused(packed: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_export_without_token_types_is_an_error(packed: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="pip install -e '.[export]'")
     folder = packed("bert")
     model = load(folder, "torch")
-    rows = made_up(model, ["input_ids", "attention_mask", TYPES])
+    rows = random_batches(model, ["input_ids", "attention_mask", TYPES])
     found = to_openvino(folder, tmp_path / "model.xml", ["input_ids", "attention_mask"], rows)
     assert found.same_class is not None and found.off_by > 0.5
     with pytest.raises(ExportError, match=r"class in .*% of 44 dev rows; .* expected at least 95%, and .*--to packed"):
@@ -151,7 +151,7 @@ def test_an_export_without_the_types_is_refused(packed: Callable[..., Path], tmp
         (Agreement(100, float("inf"), float("inf"), 0.0), "not finite or logits of another shape"),
     ],
 )
-def test_what_is_refused(found: Agreement, message: str) -> None:
+def test_an_export_that_differs_too_much_is_an_error(found: Agreement, message: str) -> None:
     with pytest.raises(ExportError, match=message):
         found.check("model.xml")
     Agreement(100, 0.5, 0.04, 0.96).check("model.xml")

@@ -1,4 +1,4 @@
-"""The case that was seen: a trained student of a pair task, exported, answers as its packed file does.
+"""A reported case: the export of a trained student of a pair task gives the predictions of its packed file.
 
 Before exports took token types, a student with 94.7 % of the dev rows right had 73.0 % in both runtimes, while export
 reported logits that differed by 0.05.
@@ -28,7 +28,7 @@ from xtc_study.training.pipeline import Pipeline
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A 2-bit student of toy-inference, trained until it reads both texts of a pair."""
+    """A 2-bit student of toy-inference, trained until it uses both texts of a pair."""
     folder = tmp_path_factory.mktemp("trained")
     text = load_task("toy-inference")
     little = DatasetDict({"train": text["train"], "dev": text["dev"].select(range(300))})
@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def accuracy(run: Any, path: Path, ask: Callable[[Path], Callable[[dict[str, Any]], Any]]) -> float:
-    """Of an export, fed with what the tokenizer gives."""
+    """Return the logits of an export for the tokenizer's output."""
     from transformers import AutoTokenizer
 
     texts = [list(run.dev[field]) for field in ("sentence1", "sentence2")]
@@ -70,11 +70,11 @@ def test_a_trained_student_of_pairs_keeps_its_score_in_every_export(run: Any, tm
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     pytest.importorskip("openvino", reason="pip install -e '.[export]'")
     (packed,) = [row["value"] for row in run.metrics["rows"]]
-    assert packed > 0.7, "or it has not learned to read pairs, and the test says nothing"
+    assert packed > 0.7, "otherwise it has not learned to use pairs, and the test proves nothing"
     lines = ["\t".join(pair) for pair in zip(run.dev["sentence1"], run.dev["sentence2"], strict=True)]
     found = [answer["label"] for answer in predict_texts(run.model, lines)]
     labels = ("entailment", "neutral", "contradiction")
-    right = [labels[label] == said for label, said in zip(run.dev["label"], found, strict=True)]
+    right = [labels[label] == predicted for label, predicted in zip(run.dev["label"], found, strict=True)]
     assert np.mean(right) == pytest.approx(packed)
     to_onnx(run.model, tmp_path / "plain.onnx", int8=False)
     assert accuracy(run, tmp_path / "plain.onnx", onnx) == pytest.approx(packed, abs=0.01)

@@ -28,16 +28,16 @@ def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> N
 
 
 @pytest.mark.parametrize(
-    ("depth", "said"),
+    ("depth", "expected"),
     [(None, "The fp32 teachers score "), ("1/2", "Teachers differ in depth, and each arm's is its own")],
 )
-def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | None, said: str) -> None:
+def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | None, expected: str) -> None:
     recipes = {"32-bit": Recipe(task="t", weight_bits=32), "1-bit": Recipe(task="t", teacher_layers=depth)}
     planned = [PlannedRun("bits", recipe.run_id, arm, recipe) for arm, recipe in recipes.items()]
     for run in planned:
         make_done_run(runs, run)
     study = section(planned, runs)
-    assert study.arms is not None and said in study.arms.caption
+    assert study.arms is not None and expected in study.arms.caption
     assert ("The fp32 teachers" in study.arms.caption) == (depth is None)
 
 

@@ -1,4 +1,4 @@
-"""Augmented rows from recipe to training: shared, resumed, refused."""
+"""Augmented rows from recipe to training: shared between runs, resumed, and checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def recipe(**fields: Any) -> Recipe:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``mlm``: with a masked-LM head. ``encoder``: without."""
+    """A folder of two models: ``mlm`` has a masked-LM head, ``encoder`` has none."""
     folder = tmp_path_factory.mktemp("models")
     config = load_encoder("builtin:tiny", module.find_task("toy-sentiment"), 0).config
     for name, kind in (("mlm", BertForMaskedLM), ("encoder", BertModel)):
@@ -51,7 +51,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_student_takes_as_many_steps_on_more_rows(tmp_path: Path) -> None:
+def test_augmentation_does_not_change_the_number_of_steps(tmp_path: Path) -> None:
     plain = Pipeline(recipe(augmentation="none"), Places(tmp_path))
     pipeline = Pipeline(recipe(), Places(tmp_path))
     assert plain.teacher().reused == 0 and pipeline.teacher().reused == 1, "the teacher learns from the plain rows"
@@ -67,7 +67,7 @@ def test_a_student_takes_as_many_steps_on_more_rows(tmp_path: Path) -> None:
     assert step["params"]["augmentation"] == "synonyms" and step["params"]["augmentation_copies"] == 4
 
 
-def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) -> None:
+def test_seeds_and_arms_share_rows_unless_their_parameters_differ(tmp_path: Path) -> None:
     first = Pipeline(recipe(), Places(tmp_path)).pool
     assert first is not None
     first.rows()
@@ -88,7 +88,7 @@ def test_seeds_and_arms_share_the_rows_and_other_numbers_do_not(tmp_path: Path) 
     assert shorter.address == first.address and shorter.tokens_address != first.tokens_address
 
 
-def test_a_table_is_recorded_by_its_hash(tmp_path: Path) -> None:
+def test_the_hash_of_the_synonym_table_is_recorded(tmp_path: Path) -> None:
     table = tmp_path / "table.tsv"
     table.write_text("food\tn\tsoup\n")
     pipeline = Pipeline(recipe(), Places(tmp_path, synonyms=table))
@@ -106,7 +106,7 @@ def _text(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def test_a_masked_lm_fills_the_rows_with_words_of_its_vocabulary(tmp_path: Path, models: Path) -> None:
+def test_a_masked_lm_replaces_words_by_words_of_its_vocabulary(tmp_path: Path, models: Path) -> None:
     places = Places(tmp_path, models_dir=models)
     pipeline = Pipeline(recipe(model="mlm", augmentation="masked-lm"), places)
     assert pipeline.student().model is not None and pipeline.pool is not None
@@ -116,7 +116,7 @@ def test_a_masked_lm_fills_the_rows_with_words_of_its_vocabulary(tmp_path: Path,
     assert not any(unknown in ids for ids in pipeline.pool.rows()["input_ids"][:])
 
 
-def test_a_killed_augmentation_goes_on_from_its_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_augmentation_resumes_from_its_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augment, "CHUNK_ROWS", 16)
     whole = Pipeline(recipe(), Places(tmp_path / "whole")).pool
     pool = Pipeline(recipe(), Places(tmp_path / "killed")).pool
@@ -140,7 +140,7 @@ def test_a_killed_augmentation_goes_on_from_its_last_file(tmp_path: Path, monkey
     assert rows == whole.rows().to_dict()
 
 
-def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
+def test_damaged_rows_are_created_again(tmp_path: Path) -> None:
     pool = Pipeline(recipe(), Places(tmp_path)).pool
     assert pool is not None
     count = len(pool.rows())
@@ -164,7 +164,7 @@ def test_damaged_rows_are_made_again(tmp_path: Path) -> None:
     ],
     ids=["no word", "no table", "not pre-trained", "no head"],
 )
-def test_augmentation_without_a_source_of_words_is_refused_before_anything_is_written(
+def test_augmentation_without_a_source_of_words_is_an_error_before_writing(
     fields: dict[str, Any], error: type[Exception], message: str, tmp_path: Path, models: Path
 ) -> None:
     with pytest.raises(error, match=message):
@@ -172,13 +172,13 @@ def test_augmentation_without_a_source_of_words_is_refused_before_anything_is_wr
     assert not (tmp_path / "steps").exists()
 
 
-def test_a_table_that_knows_no_word_of_the_task_is_refused(tmp_path: Path) -> None:
+def test_a_synonym_table_without_words_of_the_task_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "table.tsv").write_text("zebra\tn\thorse\n")
     with pytest.raises(DataError, match=r"table.tsv'?: no word of task 'toy-sentiment' has a synonym there"):
         Pipeline(recipe(), Places(tmp_path, synonyms=tmp_path / "table.tsv"))
 
 
-def test_an_augmented_row_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
+def test_augmented_rows_are_cut_to_what_the_model_reads(tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(max_length=128), Places(tmp_path))
     assert pipeline.pool is not None and pipeline.pool.longest == 64
     pipeline.pool.longest = 8  # as if the model read no more

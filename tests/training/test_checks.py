@@ -1,4 +1,4 @@
-"""Encoders that do not suit the study, its text or their tokenizer are named before anything is trained."""
+"""Encoders that do not fit the study, its text or their tokenizer are reported before anything is trained."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def model(family: str, **shape: Any) -> Any:
         ("T5", T5, {}, "t5 is an encoder and a decoder"),
         ("ViT", VIT, {}, "vit is not a text encoder"),
         ("Albert", {**SHAPE, "embedding_size": 32}, {}, "expected one stack of 2 layers, found 0"),
-        ("ModernBert", {**SHAPE, "pad_token_id": 0}, {"layers": [1]}, r"layers \[1\] of this encoder make no encoder"),
-        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives token 217, the encoder knows 50 of them"),
-        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 tokens, a row of .* has 22"),
+        ("ModernBert", {**SHAPE, "pad_token_id": 0}, {"layers": [1]}, r"layers \[1\] of this encoder cannot form"),
+        ("Bert", {**SHAPE, "vocab_size": 50}, {}, "its tokenizer gives token 217, but the encoder has only 50"),
+        ("Bert", {**SHAPE, "max_position_embeddings": 16}, {}, "reads at most 16 tokens, but a row of .* has 22"),
         ("Roberta", {**SHAPE, "max_position_embeddings": 20, "pad_token_id": 0}, {}, "reads at most 19 tokens"),
         ("FNet", FNET, {}, "the configuration of fnet has no num_attention_heads"),
         ("MPNet", SHAPE, {}, "mpnet has its own attention code.*BERT, RoBERTa.*stages=0, reduce_stages=0"),
@@ -58,7 +58,7 @@ def model(family: str, **shape: Any) -> Any:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_encoder_that_cannot_be_used(
+def test_an_unsupported_encoder_is_an_error(
     family: str, shape: dict[str, Any], fields: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     model(family, **shape).save_pretrained(tmp_path / "model")
@@ -68,32 +68,32 @@ def test_an_encoder_that_cannot_be_used(
     assert not (tmp_path / "steps").exists()
 
 
-def test_folders_that_are_not_whole(tmp_path: Path) -> None:
-    def mistake() -> str:
+def test_an_incomplete_model_folder_is_an_error(tmp_path: Path) -> None:
+    def message() -> str:
         with pytest.raises(ModelError) as caught:
             Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path)), Places(tmp_path)).teacher()
         return str(caught.value)
 
     model("Bert", **SHAPE).save_pretrained(tmp_path)
-    assert "has no tokenizer (tokenizer.json, vocab.txt" in mistake()
+    assert "has no tokenizer (tokenizer.json, vocab.txt" in message()
     tokenizer = toy_tokenizer()
     tokenizer.pad_token = None
     tokenizer.save_pretrained(tmp_path)
-    assert "its tokenizer has no padding token" in mistake()
+    assert "its tokenizer has no padding token" in message()
     toy_tokenizer().save_pretrained(tmp_path)
     whole = (tmp_path / "tokenizer.json").read_bytes()
     for damage in (b"{}", b'{"added_tokens": []}'):  # a KeyError and an Exception of transformers and tokenizers
         (tmp_path / "tokenizer.json").write_bytes(damage)
-        assert "the folder cannot be read (" in mistake()
+        assert "the folder cannot be read (" in message()
     (tmp_path / "tokenizer.json").write_bytes(whole)
     (tmp_path / "model.safetensors").write_bytes(b"cut off")
-    assert "the folder cannot be read (" in mistake()
+    assert "the folder cannot be read (" in message()
     (tmp_path / "config.json").write_text('{"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}')
     (tmp_path / "evil.py").write_text("raise SystemExit('ran')")
-    assert "needs no code of its own" in mistake()
+    assert "needs no custom code" in message()
 
 
-def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> None:
+def test_a_dev_row_longer_than_the_model_reads_is_an_error(tmp_path: Path) -> None:
     for name, words in (("train", 5), ("dev", 30)):
         rows = "".join(f"{'word ' * words}{number},{number % 2}\n" for number in range(8))
         (tmp_path / f"{name}.csv").write_text("text,label\n" + rows)
@@ -102,12 +102,12 @@ def test_a_row_to_score_is_no_longer_than_the_model_reads(tmp_path: Path) -> Non
     texts = [f"word {number}" for number in range(8)]
     encoder = write_untrained_encoder(tmp_path / "fresh", texts, hidden_size=32, max_position_embeddings=16)
     places = Places(tmp_path, task_files=tuple(files))
-    with pytest.raises(ModelError, match=r"reads at most 16 tokens, a row of .* \(dev\) has 33; lower"):
+    with pytest.raises(ModelError, match=r"reads at most 16 tokens, but a row of .* \(dev\) has 33; lower"):
         Pipeline(Recipe.of(task=name, model=str(encoder)), places)
     assert Pipeline(Recipe.of(task=name, model=str(encoder), max_length=16), places).longest == 16
 
 
-def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
+def test_text_that_the_tokenizer_does_not_know_is_an_error(tmp_path: Path) -> None:
     english = [f"quantisation reduces memory number {number}" for number in range(20)]
     rows = "".join(f"{text},{number % 2}\n" for number, text in enumerate(english))
     (tmp_path / "train.csv").write_text("text,label\n" + rows)
@@ -123,16 +123,16 @@ def test_text_the_tokenizer_does_not_know(tmp_path: Path) -> None:
     )
 
 
-def test_an_untrained_encoder_is_written_once(tmp_path: Path) -> None:
+def test_write_untrained_encoder_does_not_overwrite_a_folder(tmp_path: Path) -> None:
     folder = write_untrained_encoder(tmp_path / "fresh", ["some words"], hidden_size=32)
     assert transformers.AutoConfig.from_pretrained(folder).hidden_size == 32
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         write_untrained_encoder(folder, ["some words"])
     with pytest.raises(ValueError, match="no text"):
         write_untrained_encoder(tmp_path / "other", [])
 
 
-def test_labels_alone_ask_for_no_attention_scores(tmp_path: Path) -> None:
+def test_training_on_labels_alone_needs_no_attention_scores(tmp_path: Path) -> None:
     model("MPNet", **SHAPE).save_pretrained(tmp_path)
     recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), layers=1, stages=0, reduce_stages=0)
     assert dry_run_on_meta(recipe, (0, 1), (1,)).config.model_type == "mpnet"

@@ -1,4 +1,4 @@
-"""What a family cannot do is known before a teacher is trained; what it can do is done by the real pipeline."""
+"""A dry run reports what a model family cannot do before a teacher is trained; supported families are trained."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Callable[..., str]:
-    """``folder(kind, labels=None, **shape)``: a tiny encoder of that kind with random weights, and its tokenizer; with
-    a classifier of these labels, where some are given."""
+    """Write a tiny random encoder of a kind with its tokenizer: ``folder(kind, labels=None, **shape)``.
+
+    With ``labels`` it has a classifier of these classes.
+    """
 
     def make(kind: str, labels: dict[int, str] | None = None, **shape: Any) -> str:
         config = transformers.AutoConfig.for_model(kind, **{**SHAPE, **shape})
@@ -77,12 +79,12 @@ def recipe(**fields: Any) -> Recipe:
 @pytest.mark.parametrize(
     ("kind", "shape", "fields", "message"),
     [
-        ("fnet", {}, {}, "fnet cannot go through this recipe.*'quantise': it gives no attention scores.*stages=0"),
+        ("fnet", {}, {}, "fnet cannot be trained.*'quantise': it returns no attention scores.*stages=0"),
         (
             "albert",
             {"inner_group_num": 4, "embedding_size": 32},
             {},
-            "albert cannot.*'quantise': it gives 16 attention scores for 4 layers, where the loss .* 4.*stages=0",
+            "albert cannot.*'quantise': it returns 16 attention scores for 4 layers, but the loss .* 4.*stages=0",
         ),
         ("xmod", {}, {"layers": 2}, "xmod cannot.*'teacher': ValueError: Input language unknown"),
         (
@@ -101,12 +103,12 @@ def recipe(**fields: Any) -> Recipe:
             "albert",
             {"num_hidden_groups": 4, "embedding_size": 32},
             {"layers": 2},
-            "it has albert.encoder.albert_layer_groups.2.* whatever the number of layers is; use it at its full depth",
+            "weights such as albert.encoder.albert_layer_groups.2.* whatever the number of layers; use it at its full",
         ),
     ],
     ids=["fnet", "albert of inner groups", "xmod", "mra", "esm of one layer", "albert of four groups"],
 )
-def test_refused_before_anything_is_trained(
+def test_an_unsupported_family_is_an_error_before_anything_is_trained(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], message: str, folder: Callable[..., str], tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=message) as caught:
@@ -125,7 +127,7 @@ def test_refused_before_anything_is_trained(
     ],
     ids=["nomic", "gte", "esm", "fnet on labels alone"],
 )
-def test_carried_out_and_reused(
+def test_a_supported_family_is_trained_and_its_steps_are_reused(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], folder: Callable[..., str], tmp_path: Path
 ) -> None:
     chosen = recipe(model=folder(kind, **shape), **fields)
@@ -156,7 +158,7 @@ def test_dry_run_keeps_the_random_state_and_is_skipped_for_trained_steps(
 
 @pytest.mark.parametrize("phase", ["teacher", "quantise", "packed"])
 def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """safetensors' error is no OSError."""
+    """safetensors does not raise an OSError."""
     full, rooms = "Error while serializing: I/O error: No space left on device (os error 28)", []
 
     def writer(module: Any, name: str) -> None:
@@ -179,7 +181,9 @@ def test_a_full_disk_is_not_blamed_on_the_model(phase: str, tmp_path: Path, monk
     assert rooms[0].suffix == ".partial" and not (tmp_path / "new" / "steps").exists()
 
 
-def test_a_full_disk_found_when_a_file_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_on_reading_back_is_not_blamed_on_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: Path) -> Any:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -188,16 +192,16 @@ def test_a_full_disk_found_when_a_file_is_read_back(tmp_path: Path, monkeypatch:
         Pipeline(recipe(), Places(tmp_path))
 
 
-def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_cannot_be_read_back_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def otherwise(model: Any, folder: Path, low_bit: Any = None) -> None:
-        raise WrittenOtherwiseError("classifier.weight has other numbers")
+        raise WrittenOtherwiseError("classifier.weight has other values")
 
     def never(*words: Any, **options: Any) -> None:
         raise AssertionError("trained again")
 
     monkeypatch.setattr(module, "check_written", otherwise)
     pipeline = Pipeline(recipe(), Places(tmp_path))
-    message = r"teacher of bert: classifier\.weight has other numbers.*It is not made again.*\.unreadable"
+    message = r"teacher of bert: classifier\.weight has other values.*It is not made again.*\.unreadable"
     with pytest.raises(UnreadableStepError, match=message):
         pipeline.teacher()
     monkeypatch.setattr(module, "train", never)
@@ -208,7 +212,7 @@ def test_a_step_that_cannot_be_read_back_is_trained_once(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.glob("steps/*.unreadable/model.safetensors")] == ["model.safetensors"]
 
 
-def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
+def test_a_teacher_fine_tuned_elsewhere_predicts_in_the_order_of_the_task(
     folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", {0: "Positive", 1: "negative"})
@@ -221,19 +225,21 @@ def test_a_teacher_fine_tuned_elsewhere_answers_in_the_task_s_order(
     assert np.array_equal(found, expected[:, ::-1])
     evaluation = measure(pipeline, teacher, pipeline.student(), tmp_path / "file")
     assert evaluation.metrics["heads"] == {
-        "model": "the checkpoint's head knows the task's classes by name (negative, positive), its rows put into the "
-        "task's order from Positive, negative"
+        "model": "the checkpoint's head has the task's classes (negative, positive); its rows are reordered from "
+        "Positive, negative"
     }
 
 
-def test_unused_head_is_warned_of_and_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
+def test_an_unused_head_gives_a_warning_and_is_recorded(folder: Callable[..., str], tmp_path: Path) -> None:
     chosen = recipe(model=folder("bert", {0: "spam", 1: "ham"}))
     pipeline = Pipeline(chosen, Places(tmp_path))
-    said = "the checkpoint's head knows spam, ham, the task negative, positive; one is drawn"
-    with pytest.warns(UserWarning, match=f"model='.*bert': {said}"):
+    reason = (
+        "the checkpoint's head has the classes spam, ham, the task negative, positive; a new one is drawn at random"
+    )
+    with pytest.warns(UserWarning, match=f"model='.*bert': {reason}"):
         pipeline.teacher()
     pipeline.student()
-    assert Pipeline(chosen, Places(tmp_path)).head_notes() == {"model": said}
+    assert Pipeline(chosen, Places(tmp_path)).head_notes() == {"model": reason}
 
 
 @pytest.mark.parametrize(
@@ -241,16 +247,16 @@ def test_unused_head_is_warned_of_and_recorded(folder: Callable[..., str], tmp_p
     [
         (None, "brings no classification head"),
         ({0: "LABEL_0", 1: "LABEL_1"}, "does not name the 2 classes"),
-        ({0: "a", 1: "b"}, "knows a, b, the task negative, positive"),
+        ({0: "a", 1: "b"}, "has the classes a, b, the task negative, positive"),
     ],
     ids=["none", "no names", "other names"],
 )
-def test_a_teacher_that_cannot_be_used_as_it_is(
+def test_a_teacher_without_training_must_have_the_classes_of_the_task(
     labels: dict[int, str] | None, message: str, folder: Callable[..., str], tmp_path: Path
 ) -> None:
     name = folder("bert", labels)
     with pytest.raises(
-        ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher as it is.*{message}"
+        ModelError, match=f"teacher_epochs=0: model='.*bert' cannot be the teacher without training.*{message}"
     ):
         Pipeline(recipe(model=name, teacher_epochs=0), Places(tmp_path))
     assert not (tmp_path / "steps").exists()

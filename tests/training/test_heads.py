@@ -1,4 +1,4 @@
-"""A classifier fine-tuned elsewhere: its classes are found by name, and a head that says nothing is not used."""
+"""A classifier fine-tuned elsewhere: its classes are matched by name; a head without names is not used."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ REGRESSION = Task("t", "?", ("sentence",), (), ("pearson",))
         (("good", "So so", "bad"), (2, 0, 1)),
     ],
 )
-def test_classes_are_found_by_name(names: tuple[str, ...], order: tuple[int, ...]) -> None:
+def test_classes_are_matched_by_name(names: tuple[str, ...], order: tuple[int, ...]) -> None:
     head = match_head(names, 3, TASK)
     assert (head.kind, head.order) == ("matched", order)
-    assert ("into the task's order" in head.text) == (order != (0, 1, 2))
+    assert ("its rows are reordered" in head.text) == (order != (0, 1, 2))
 
 
 @pytest.mark.parametrize(
     ("names", "outputs", "message"),
     [
-        (("good", "bad"), 2, "has 2 outputs, the task 3 (bad, good, so_so); one is drawn"),
-        (("a", "b", "c"), 3, "knows a, b, c, the task bad, good, so_so; one is drawn"),
-        (("good", "Good", "bad"), 3, "knows good, Good, bad"),
+        (("good", "bad"), 2, "has 2 outputs, the task 3 classes (bad, good, so_so); a new one is drawn"),
+        (("a", "b", "c"), 3, "has the classes a, b, c, the task bad, good, so_so; a new one is drawn"),
+        (("good", "Good", "bad"), 3, "has the classes good, Good, bad"),
         (None, 3, "does not name the 3 classes of its head (id2label)"),
     ],
 )
@@ -48,13 +48,13 @@ def test_a_head_of_other_classes_is_not_used(names: tuple[str, ...] | None, outp
     assert head.kind == "drawn" and message in head.text
 
 
-def test_names_that_differ_in_case_alone_are_told_apart_where_they_are_written_alike() -> None:
+def test_exact_names_are_matched_before_names_without_case() -> None:
     task = Task("t", "?", ("sentence",), ("US", "us"), ("accuracy",))
     assert match_head(("us", "US"), 2, task).order == (1, 0)
     assert match_head(("u-s", "US"), 2, task).kind == "drawn"
 
 
-def test_a_regression_s_head_has_one_output() -> None:
+def test_the_head_of_a_regression_has_one_output() -> None:
     assert match_head(None, 1, REGRESSION).kind == "matched"
     assert match_head(None, 1, REGRESSION, unit_known=False).kind == "drawn"
     assert "has 2 outputs" in match_head(("bad", "good"), 2, REGRESSION, unit_known=False).text
@@ -62,7 +62,7 @@ def test_a_regression_s_head_has_one_output() -> None:
     assert match_head(None, 1, TASK).kind == "drawn"
 
 
-def test_names_come_from_either_table_of_the_configuration_and_placeholders_are_none() -> None:
+def test_class_names_are_read_from_id2label_or_label2id_without_placeholders() -> None:
     config = transformers.BertConfig(num_labels=2)
     assert class_names(config) is None, "LABEL_0, LABEL_1"
     config.id2label = {"1": "good", "0": "bad"}
@@ -76,7 +76,7 @@ def test_names_come_from_either_table_of_the_configuration_and_placeholders_are_
 
 @pytest.fixture
 def tuned(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., tuple[Any, str]]:
-    """``tuned(family, names)``: a saved classifier whose configuration names its classes so, and its folder."""
+    """Save a classifier with these class names: ``tuned(family, names)`` returns it and its folder."""
 
     def make(family: str, names: dict[int, str], **fields: Any) -> tuple[Any, str]:
         model = tiny(family, layers=1, labels=len(names))
@@ -95,7 +95,7 @@ def logits(model: Any, batch: dict[str, Any]) -> torch.Tensor:
     return found
 
 
-def test_rows_of_the_head_are_put_into_the_task_s_order(
+def test_rows_of_the_head_are_reordered_to_the_task(
     family: str, tuned: Callable[..., Any], batch: Callable[..., Any]
 ) -> None:
     model, folder = tuned(family, {0: "good", 1: "so_so", 2: "bad"})
@@ -106,7 +106,7 @@ def test_rows_of_the_head_are_put_into_the_task_s_order(
     assert loaded.config.label2id == {"bad": 0, "good": 1, "so_so": 2}
 
 
-def test_a_head_without_names_is_drawn_by_the_seed_and_the_rest_is_kept(tuned: Callable[..., Any]) -> None:
+def test_a_head_without_names_is_redrawn_by_seed_and_other_weights_are_kept(tuned: Callable[..., Any]) -> None:
     model, folder = tuned("bert", {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"})
     before = model.state_dict()
     one, same, other = (load_encoder(folder, TASK, seed).state_dict() for seed in (0, 0, 1))
@@ -117,7 +117,7 @@ def test_a_head_without_names_is_drawn_by_the_seed_and_the_rest_is_kept(tuned: C
     assert one["classifier.bias"].eq(0).all() and 0.1 < one["classifier.weight"].std() < 0.3, "the range is 0.2"
 
 
-def test_the_head_of_a_model_that_labels_word_pieces_is_not_used(tuned: Callable[..., Any]) -> None:
+def test_the_head_of_a_token_classifier_is_not_used(tuned: Callable[..., Any]) -> None:
     names = {0: "bad", 1: "good", 2: "so_so"}
     model, folder = tuned("bert", names, architectures=["BertForTokenClassification"])
     loaded, head = load_with_head(folder, TASK, 0)
@@ -125,7 +125,7 @@ def test_the_head_of_a_model_that_labels_word_pieces_is_not_used(tuned: Callable
     assert not torch.equal(loaded.classifier.weight, model.classifier.weight)
 
 
-def test_a_checkpoint_without_a_head_says_so_and_nothing_changes(tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_checkpoint_without_a_head_is_reported(tiny: Callable[..., Any], tmp_path: Path) -> None:
     tiny("bert", layers=1).bert.save_pretrained(tmp_path)
     loaded, head = load_with_head(str(tmp_path), TASK, 3)
     assert head.kind == "none"

@@ -27,9 +27,8 @@ def padded(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
 ROWS = Dataset.from_dict({"input_ids": [[5, 9, 33, 70], [8, 12], [99, 4, 4]], "labels": [0, 2, 1]})
 
 
-def test_importance_is_what_the_loss_changes_by_to_first_order(tiny: Callable[..., Any], family: str) -> None:
-    """Of one row: the unit's activation is scaled by 1 + e at every position, through its column; a central difference
-    in double precision."""
+def test_importance_is_the_first_order_change_of_the_loss(tiny: Callable[..., Any], family: str) -> None:
+    """One row: scaling a unit's column scales its activation at every position. Compare with a central difference."""
     model, row, small = tiny(family).double(), ROWS.select([0]), 1e-5
     found = importances(model, row, padded)
     inputs = padded([row[0]])
@@ -46,7 +45,7 @@ def test_importance_is_what_the_loss_changes_by_to_first_order(tiny: Callable[..
         assert float(found[layer][unit]) == pytest.approx(abs(losses[0] - losses[1]) / (2 * small), rel=1e-2)
 
 
-def test_rows_are_judged_one_by_one_and_padding_does_not_count(
+def test_importance_is_averaged_over_rows_without_padding(
     tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = importances(tiny("bert"), ROWS, padded)
@@ -58,7 +57,7 @@ def test_rows_are_judged_one_by_one_and_padding_does_not_count(
         assert torch.allclose(alone[layer], sum(one[layer] for one in each) / 3, rtol=1e-4)
 
 
-def test_a_unit_that_gives_nothing_has_none(tiny: Callable[..., Any]) -> None:
+def test_a_unit_with_zero_output_has_zero_importance(tiny: Callable[..., Any]) -> None:
     model = tiny("bert")
     with torch.no_grad():
         model.get_submodule(feed_forwards(model)[1].down).weight[:, 5] = 0

@@ -1,4 +1,4 @@
-"""A regression of any unit is learned like one from 0 to 1, and every model that is kept answers in the unit."""
+"""A regression of any unit is trained like one from 0 to 1, and every stored model predicts in the unit."""
 
 from __future__ import annotations
 
@@ -59,11 +59,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pipeli
     return found
 
 
-def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pipeline, Evaluation, Path]]) -> None:
+def test_large_labels_are_learned_as_well_as_small_ones(
+    measured: dict[str, tuple[Pipeline, Evaluation, Path]],
+) -> None:
     small, large = scores(measured["plain"][1]), scores(measured["money"][1])
     # Equal labels but for their last bit; low-bit students round in steps, so that a bit may grow.
     for who, near in ((1, 0.02), (0, 0.1)):
-        assert small["pearson"][who] > 0.6, "or the comparison says nothing"
+        assert small["pearson"][who] > 0.6, "otherwise the comparison proves nothing"
         assert large["pearson"][who] == pytest.approx(small["pearson"][who], abs=near)
         for error in ("mae", "rmse"):
             assert large[error][who] == pytest.approx(MONEY * small[error][who], rel=2 * near)
@@ -72,7 +74,7 @@ def test_large_numbers_are_learned_like_small_ones(measured: dict[str, tuple[Pip
     assert [row["best_value"] is not None for row in rows] == [True, False, False], "errors are never chosen by"
 
 
-def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
+def test_a_regression_fine_tuned_elsewhere_keeps_its_head(
     measured: dict[str, tuple[Pipeline, Evaluation, Path]], tmp_path: Path
 ) -> None:
     made, evaluation, folder = measured["money"]
@@ -86,10 +88,10 @@ def test_a_regression_fine_tuned_elsewhere_is_used_as_it_is(
 
 
 @pytest.mark.parametrize("field", ["model", "start"])
-def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
+def test_a_head_of_unknown_unit_is_redrawn_with_a_warning(
     field: str, measured: dict[str, tuple[Pipeline, Evaluation, Path]], tmp_path: Path
 ) -> None:
-    """Of labels from 0 to 5 say, where the task's are 100,000 to 400,000: unfolded it would answer -1.9 for all."""
+    """A head of values from 0 to 5 would predict -1.9 for every row of a task with labels of 100,000 to 400,000."""
     made, _, folder = measured["money"]
     tuned = copy.deepcopy(made.teacher().model)
     with torch.no_grad():
@@ -101,28 +103,32 @@ def test_a_head_of_unknown_unit_is_drawn_and_that_is_said(
     if field == "start":
         chosen |= {"model": str(tmp_path / "elsewhere"), "teacher_epochs": 0}
     other = Pipeline(Recipe.of(**chosen), Places(tmp_path, task_files=(folder / "my.yml",)))
-    with pytest.warns(UserWarning, match=rf"{field}='.*elsewhere': .*nothing says in which unit it answers; one is d"):
+    with pytest.warns(
+        UserWarning, match=rf"{field}='.*elsewhere': .*the unit of its values is not known; a new one is d"
+    ):
         heads = [other._loaded(field).classifier for _ in range(2)]
     assert torch.equal(heads[0].weight, heads[1].weight), "the seed draws it"
     assert heads[0].bias.tolist() == [0.0] and 0.02 < float(heads[0].weight.detach().std()) < 0.1, "the range is 0.05"
-    assert "in which unit" in other.heads[field]
-    if field == "start":  # the model of teacher_epochs=0 is used as it is, in the unit of the labels
+    assert "the unit of its values is not known" in other.heads[field]
+    if field == "start":  # the model of teacher_epochs=0 is used unchanged, in the unit of the labels
         used, scale = other._loaded("model").classifier, other.label_scale
         assert used.weight.detach()[0].tolist() == pytest.approx([1 / scale.deviation] * 64)
         assert float(used.bias.detach()) == pytest.approx((2.5 - scale.mean) / scale.deviation)
 
 
-def test_the_file_answers_in_the_unit(measured: dict[str, tuple[Pipeline, Evaluation, Path]]) -> None:
+def test_the_packed_file_predicts_in_the_unit_of_the_labels(
+    measured: dict[str, tuple[Pipeline, Evaluation, Path]],
+) -> None:
     _, evaluation, folder = measured["money"]
     labels, predictions = evaluation.predictions["label"], evaluation.predictions["prediction"]
     assert labels.min() > 50_000 and labels.max() > 300_000
     assert float((labels - predictions).mean()) == pytest.approx(0, abs=0.2 * MONEY)
     text = load_task(measured["money"][0].task.name, None, [folder / "my.yml"])["dev"]["sentence"][:4]
-    told = [answer["value"] for answer in predict_texts(folder / "model", text)]
-    assert told == pytest.approx(predictions[:4].tolist(), rel=1e-4)
+    predicted = [answer["value"] for answer in predict_texts(folder / "model", text)]
+    assert predicted == pytest.approx(predictions[:4].tolist(), rel=1e-4)
 
 
-def test_the_constants_stand_with_the_steps_and_in_the_file(
+def test_steps_and_file_record_the_constants(
     measured: dict[str, tuple[Pipeline, Evaluation, Path]],
 ) -> None:
     made, evaluation, folder = measured["money"]
@@ -135,7 +141,7 @@ def test_the_constants_stand_with_the_steps_and_in_the_file(
         assert {field: record[field] for field in constants} == pytest.approx(constants)
 
 
-def test_generated_and_glue_regressions_are_learned_as_they_are() -> None:
+def test_generated_and_glue_regressions_are_not_scaled() -> None:
     for name in ("toy-similarity", "stsb"):
         assert LabelScale.of(find_task(name), load_toy("toy-similarity")["train"]).is_plain
     plain = LabelScale()
@@ -158,7 +164,7 @@ def test_folding_by_hand(tiny: Callable[..., Any], batch: Callable[..., Any], fa
 
 
 def test_float64_is_computed_on_the_cpu_alone(tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for MPS, which has no float64: a tensor must have been moved before it is made double."""
+    """Simulates MPS, which has no float64: a tensor must be moved to the CPU before it is converted to double."""
     scale, model, real = LabelScale(250_000.0, 80_000.0), tiny(labels=1), torch.Tensor.double
     weight, moved = model.classifier.weight.detach().clone(), set()
 
@@ -182,7 +188,9 @@ def test_float64_is_computed_on_the_cpu_alone(tiny: Callable[..., Any], monkeypa
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_labels_whose_differences_float32_loses(sign: int, tiny: Callable[..., Any], tmp_path: Path) -> None:
+def test_labels_that_float32_cannot_distinguish_are_an_error(
+    sign: int, tiny: Callable[..., Any], tmp_path: Path
+) -> None:
     message = (
         r"a mean of -?1700000000 and a deviation of 30 cannot be learned: .* 128 apart; subtract a constant from all "
         r"labels, for example -?1700000000$"
@@ -197,7 +205,7 @@ def test_labels_whose_differences_float32_loses(sign: int, tiny: Callable[..., A
     assert not (tmp_path / "seconds" / "steps").exists()
 
 
-def test_what_half_precision_cannot_hold(tmp_path: Path) -> None:
+def test_labels_that_half_precision_cannot_store_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"rest='fp16': .* labels with a deviation of 52405.*; use rest='8bit'"):
         pipeline(tmp_path / "money", MONEY, 0, rest="fp16")
     assert pipeline(tmp_path / "plain", 1, 0, rest="fp16").label_scale.deviation < 1

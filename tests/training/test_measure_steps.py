@@ -17,7 +17,7 @@ from xtc_study.training.measure_steps import measure_step_times
 from xtc_study.training.pretrained import untrained_encoder
 
 
-def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
+def test_each_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
     # A new process, as `plan --measure` is: one that held more before would reuse it, and its peak would not grow.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
         times = fresh.submit(measure_step_times, BUILTIN, device="cpu", batch_size=4, lengths=(8, 32)).result()
@@ -32,7 +32,7 @@ def test_every_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
     assert read_step_times(tmp_path, BUILTIN) == times
 
 
-def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
+def test_lengths_are_cut_to_what_the_encoder_reads() -> None:
     times = measure_step_times(BUILTIN, device="cpu", batch_size=2, lengths=(8, 10_000))
     assert {point.length for point in times.points} == {8, 64}
 
@@ -40,8 +40,8 @@ def test_lengths_beyond_what_the_encoder_reads_are_cut() -> None:
 def test_steps_are_measured_as_they_are_trained(
     tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RoBERTa's 40 positions hold 38 tokens; weights in half precision are trained in float32; only a student
-    that is distilled gives its attention scores; its dropout is the one of trainings."""
+    """RoBERTa's 40 positions allow 38 tokens; half-precision weights are trained in float32; only a distilled student
+    returns its attention scores; dropout is that of training."""
     tiny("roberta", layers=1).half().save_pretrained(tmp_path)
     seen = []
 
@@ -63,7 +63,7 @@ def test_steps_are_measured_as_they_are_trained(
     assert all(rest == [torch.float32, {"_Dropout"}] for _, _, *rest in seen)
 
 
-def test_bert_base_can_be_measured_without_the_hub_and_others_cannot() -> None:
+def test_only_bert_base_can_be_measured_without_the_hub() -> None:
     config = untrained_encoder_config("google-bert/bert-base-uncased")
     assert (config.num_hidden_layers, config.hidden_size, config.vocab_size) == (12, 768, 30522)
     with pytest.raises(ModelError, match="nobody/nothing"):

@@ -1,4 +1,4 @@
-"""One dry run serves every seed, and its note is no step."""
+"""One dry run serves every seed, and its note is not a step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def is_made(steps: Path, what: dict[str, Any]) -> bool:
-    """Whether a dry run is made now, and not known to be passed."""
+    """Whether a dry run is made now because it has not passed before."""
     with dry_run_folder(steps, what) as workdir:
         if workdir is not None:
             (workdir / "model").write_text("x")
@@ -63,14 +63,14 @@ def test_one_dry_run_serves_every_seed_and_length_of_training(tmp_path: Path, mo
     ],
     ids=str,
 )
-def test_what_a_trial_depends_on(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_the_dry_run_depends_on_these_fields(fields: dict[str, Any], tmp_path: Path) -> None:
     assert is_made(tmp_path, dry_run_inputs(recipe(), FILES)) and not is_made(
         tmp_path, dry_run_inputs(recipe(seed=3), FILES)
     )
     assert is_made(tmp_path, dry_run_inputs(recipe(**fields), FILES))
 
 
-def test_other_files_or_versions_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_files_or_versions_need_another_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_made(tmp_path, dry_run_inputs(recipe(), FILES))
     assert is_made(tmp_path, dry_run_inputs(recipe(), {"model": "b" * 64})) and is_made(
         tmp_path, dry_run_inputs(recipe(), HUB)
@@ -80,7 +80,7 @@ def test_other_files_or_versions_are_tried_again(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"{}", b'{"recipe": NaN}', None])
-def test_a_note_that_cannot_be_read_means_that_it_is_tried(content: bytes | None, tmp_path: Path) -> None:
+def test_an_unreadable_note_means_another_dry_run(content: bytes | None, tmp_path: Path) -> None:
     what = dry_run_inputs(recipe(), FILES)
     assert is_made(tmp_path, what) and not is_made(tmp_path, what)
     (note,) = (tmp_path / passed_trials.FOLDER).iterdir()
@@ -92,13 +92,13 @@ def test_a_note_that_cannot_be_read_means_that_it_is_tried(content: bytes | None
     assert json.loads(note.read_text()) == what
 
 
-def test_a_note_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_a_note_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / passed_trials.FOLDER).touch()
     what = dry_run_inputs(recipe(), FILES)
     assert is_made(tmp_path, what) and is_made(tmp_path, what)
 
 
-def test_a_refusal_leaves_nothing_and_is_no_pass(tmp_path: Path) -> None:
+def test_a_failed_dry_run_leaves_no_note_and_no_folder(tmp_path: Path) -> None:
     what = dry_run_inputs(recipe(), FILES)
     with pytest.raises(RuntimeError, match="no"), dry_run_folder(tmp_path / "new" / "steps", what):
         raise RuntimeError("no")
@@ -112,7 +112,7 @@ def test_a_refusal_leaves_nothing_and_is_no_pass(tmp_path: Path) -> None:
     assert not is_made(tmp_path / "new" / "steps", what), "what is there stays"
 
 
-def test_note_is_no_step_and_clean_finds_a_killed_dry_run(tmp_path: Path) -> None:
+def test_clean_keeps_notes_and_finds_a_killed_dry_run(tmp_path: Path) -> None:
     steps, what = tmp_path / "steps", dry_run_inputs(recipe(), FILES)
     assert is_made(steps, what)
     assert StepStore(steps).records() == {} and surplus_steps(tmp_path, []) == ([], [])
@@ -129,7 +129,9 @@ def test_note_is_no_step_and_clean_finds_a_killed_dry_run(tmp_path: Path) -> Non
         assert again == workdir and os.listdir(workdir) == [], "begun from an empty folder"
 
 
-def test_who_waited_for_the_same_trial_does_not_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_waited_for_a_dry_run_does_not_repeat_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     what = dry_run_inputs(recipe(), FILES)
 
     class Waiting(FileLock):

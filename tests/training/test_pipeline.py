@@ -1,4 +1,4 @@
-"""A recipe carried out on a little of a generated task: chain, reuse, checks before training."""
+"""A recipe trained on a small generated task: chain, reuse of steps, checks before training."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 @pytest.mark.usefixtures("little")
-def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_path: Path) -> None:
+def test_a_shallow_one_bit_student_is_trained_step_by_step_and_reuses_steps(tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(layers=2, stages=2), Places(tmp_path))
     assert [step.title for step in pipeline.steps] == ["teacher", "reduce", "quantise 1/2", "quantise 2/2"]
     teacher, student = pipeline.teacher(), pipeline.student()
@@ -80,7 +80,7 @@ def test_a_shallow_one_bit_student_goes_through_every_step_and_reuses_them(tmp_p
         *("narrow and shallow", "of a shallow teacher", "narrow in one go"),
     ],
 )
-def test_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path) -> None:
+def test_the_phases_of_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(**fields), Places(tmp_path))
     student = pipeline.student()
     assert [step.phase for step in pipeline.steps] == ["teacher", *phases]
@@ -91,7 +91,7 @@ def test_other_chains(fields: dict[str, Any], phases: list[str], tmp_path: Path)
 
 
 @pytest.mark.usefixtures("little")
-def test_a_shallow_teacher_is_cut_before_it_is_trained(tmp_path: Path) -> None:
+def test_a_shallow_teacher_is_cut_before_training(tmp_path: Path) -> None:
     pipeline = Pipeline(
         recipe(teacher_layers="1/2", teacher_epochs=0.01, warmup=0.9, start="pretrained"), Places(tmp_path)
     )
@@ -104,7 +104,7 @@ def test_a_shallow_teacher_is_cut_before_it_is_trained(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("little")
-def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Path) -> None:
+def test_a_student_can_start_from_another_local_checkpoint(tmp_path: Path) -> None:
     task = module.find_task("toy-sentiment")
     for name, seed in (("first", 1), ("second", 2)):
         load_encoder("builtin:tiny", task, seed).save_pretrained(tmp_path / "models" / name)
@@ -115,7 +115,7 @@ def test_a_local_model_folder_and_another_checkpoint_to_start_from(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("little")
-def test_steps_are_not_those_of_another_model_at_the_same_path(tmp_path: Path) -> None:
+def test_steps_of_another_model_at_the_same_path_are_an_error(tmp_path: Path) -> None:
     def put(name: str, seed: int) -> None:
         model = load_encoder("builtin:tiny", module.find_task("toy-sentiment"), seed)
         model.save_pretrained(tmp_path / "models" / name)
@@ -135,7 +135,7 @@ def test_steps_are_not_those_of_another_model_at_the_same_path(tmp_path: Path) -
     assert Pipeline(recipe(**short), places).teacher().reused == 1, "its teacher is the same"
     put("second", 2)
     put("first", 3)
-    with pytest.raises(ModelError, match=r"model='first': .*teacher-.*folder or results of its own"):
+    with pytest.raises(ModelError, match=r"model='first': .*teacher-.*use another folder or results folder"):
         Pipeline(chosen, places)
 
     for path in (tmp_path / "steps").glob("*/step.json"):
@@ -156,12 +156,12 @@ def test_steps_are_not_those_of_another_model_at_the_same_path(tmp_path: Path) -
         ({"task": "cola"}, DataError, "cola.*--data-dir"),
         ({"model": "builtin:huge"}, ModelError, "the only built-in encoder is 'builtin:tiny'"),
         ({"model": "./nowhere"}, ModelError, "no such folder"),
-        ({"model": "nobody/nothing"}, ModelError, "neither a local folder nor to be had from the hub"),
+        ({"model": "nobody/nothing"}, ModelError, "not found locally or on the hub"),
         ({"start": "./nowhere"}, ModelError, "no such folder"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
-def test_mistakes_are_found_before_anything_is_trained_or_written(
+def test_errors_are_found_before_anything_is_trained_or_written(
     fields: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
@@ -169,7 +169,7 @@ def test_mistakes_are_found_before_anything_is_trained_or_written(
     assert not (tmp_path / "steps").exists()
 
 
-def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
+def test_a_model_folder_without_weights_is_an_error(tmp_path: Path) -> None:
     load_encoder("builtin:tiny", module.find_task("toy-sentiment"), 0).config.save_pretrained(tmp_path / "empty")
     (tmp_path / "empty" / "pytorch_model.bin").write_bytes(b"pickled")
     with pytest.raises(ModelError, match=r"has no weights \(\*\.safetensors\)"):
@@ -177,7 +177,7 @@ def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("little")
-def test_a_start_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_a_start_of_another_shape_is_an_error(tmp_path: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
     config = BertConfig(
@@ -191,7 +191,7 @@ def test_a_start_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("little")
 @pytest.mark.parametrize("family", ["roberta", "distilbert"])
-def test_other_encoder_families_from_a_local_folder(family: str, tmp_path: Path) -> None:
+def test_other_encoder_families_are_trained_from_a_local_folder(family: str, tmp_path: Path) -> None:
     import transformers
 
     tokenizer = load_tokenizer("builtin:tiny")
@@ -231,7 +231,7 @@ def test_a_damaged_step_is_trained_again(file: str, content: bytes, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("little")
-def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
+def test_a_damaged_file_invalidates_its_step(tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(), Places(tmp_path))
     folder = tmp_path / "steps" / pipeline.teacher().step.address
     whole = {file: file.read_bytes() for file in folder.iterdir()}
@@ -249,7 +249,7 @@ def test_damage_in_any_file_of_a_step_makes_it_undone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("little")
-def test_a_checkpoint_whose_weights_are_damaged_fails_once_and_is_gone(tmp_path: Path) -> None:
+def test_a_checkpoint_with_damaged_weights_fails_once_and_is_removed(tmp_path: Path) -> None:
     pipeline = Pipeline(recipe(), Places(tmp_path))
     checkpoint = pipeline.store.checkpoints(pipeline.steps[0].address) / "checkpoint-2"
     checkpoint.mkdir(parents=True)

@@ -27,7 +27,7 @@ def test_narrow_models_and_older_processors_stay_in_fp32(monkeypatch: pytest.Mon
     assert choose_precision("cpu", "auto", 768) == Precision("cpu", "fp32")
 
 
-def test_a_gpu_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_precision() == Precision("mps", "fp32")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -38,7 +38,7 @@ def test_a_gpu_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_what_is_asked_for_is_what_one_gets(precision: str) -> None:
+def test_an_explicit_precision_is_used(precision: str) -> None:
     assert choose_precision("cpu", precision, 8) == Precision("cpu", precision)
 
 
@@ -51,13 +51,13 @@ def test_what_is_asked_for_is_what_one_gets(precision: str) -> None:
         ("mps", "auto", "device='mps': torch finds no Apple GPU"),
     ],
 )
-def test_what_there_is_not(device: str, precision: str, message: str) -> None:
+def test_unknown_names_and_missing_devices_are_errors(device: str, precision: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         choose_precision(device, precision)
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_autocast(precision: str, dtype: torch.dtype) -> None:
+def test_autocast_computes_in_the_chosen_precision(precision: str, dtype: torch.dtype) -> None:
     one = torch.ones(2, 2)
     with Precision("cpu", precision).autocast():
         assert (one @ one).dtype == dtype

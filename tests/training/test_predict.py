@@ -17,7 +17,7 @@ REGRESSION = Task("t", "?", ("sentence",), (), ("pearson", "spearman"))
 
 
 class Rows:
-    """Sentences of given lengths, each of one word repeated; the columns of an encoded split."""
+    """An encoded split of sentences of given lengths, each one word repeated."""
 
     def __init__(self, words: list[int], lengths: list[int], labels: list[float]) -> None:
         self.columns = {"words": words, "length": lengths, "labels": labels}
@@ -38,7 +38,7 @@ def padded(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 class FirstWord(nn.Module):
-    """Logits made of a sentence's first word and its length; keeps what it was given."""
+    """A model whose logits are a sentence's first word and its length; it records its inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class FirstWord(nn.Module):
         return SimpleNamespace(logits=torch.stack([input_ids[:, 0], lengths], 1).to(torch.bfloat16))
 
 
-def test_logits_come_in_the_order_of_the_rows() -> None:
+def test_logits_are_in_the_order_of_the_rows() -> None:
     generator = np.random.default_rng(0)
     words, lengths = generator.integers(1, 100, 150).tolist(), generator.integers(1, 20, 150).tolist()
     model = FirstWord()
@@ -67,14 +67,14 @@ def test_logits_come_in_the_order_of_the_rows() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_evaluation_mode_without_gradients_and_back(training: bool) -> None:
+def test_prediction_uses_evaluation_mode_and_restores_the_mode(training: bool) -> None:
     model = FirstWord().train(training)
     predict(model, Rows([1], [1], [0]), padded)
     assert model.modes == {(False, False)}
     assert model.training is training
 
 
-def test_the_mode_comes_back_after_an_error() -> None:
+def test_the_mode_is_restored_after_an_error() -> None:
     model = FirstWord().train()
     with pytest.raises(ZeroDivisionError):
         predict(model, Rows([1], [1], [0]), lambda rows: 1 // 0)
@@ -89,15 +89,15 @@ def test_batching_changes_no_prediction(tiny: Callable[..., Any]) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
-def test_decisions() -> None:
+def test_decide_gives_classes_and_regression_values() -> None:
     logits = np.array([[0.1, 0.7, 0.2], [3.0, -1.0, 0.0]], dtype=np.float32)
     assert decide(logits, CLASSES).tolist() == [1, 0]
     assert decide(np.array([[0.25], [-3.0]], dtype=np.float32), REGRESSION).tolist() == [0.25, -3.0]
     assert decide(logits, CLASSES).dtype == np.float64
 
 
-def test_scores_of_every_split_and_metric() -> None:
-    # FirstWord says class 0 where the word exceeds the length, else class 1
+def test_scores_have_every_split_and_metric() -> None:
+    # FirstWord predicts class 0 if the word exceeds the length, else class 1
     splits = {
         "matched": Rows([5, 1, 9, 1], [2, 3, 4, 6], [0, 1, 0, 0]),
         "mismatched": Rows([5, 1], [2, 3], [1, 1]),

@@ -1,4 +1,4 @@
-"""One training: what is optimised, for how long, and what a diverging loss says."""
+"""One training: its loss terms, its length, its checkpoints, and the error of a diverging loss."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def fit(model: Any, rows: Any, objective: Objective, folder: Path, **changed: An
 @pytest.mark.parametrize(
     "terms", [("labels",), ("attention", "hidden"), ("attention", "hidden", "logits"), ("logits",)], ids="+".join
 )
-def test_every_set_of_terms_trains_exactly_its_steps(terms: tuple[str, ...], rows: Any, tmp_path: Path) -> None:
+def test_every_set_of_terms_trains_the_scheduled_steps(terms: tuple[str, ...], rows: Any, tmp_path: Path) -> None:
     student, teacher = encoder(0), encoder(1)
     before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     frozen = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_student(rows: Any, tmp_path: Path) -> None
     assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
 
 
-def test_loss_that_is_not_finite_raises(rows: Any, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_an_error(rows: Any, tmp_path: Path) -> None:
     model = encoder(0)
     with torch.no_grad():
         model.classifier.weight.fill_(float("nan"))
@@ -93,7 +93,7 @@ def test_loss_that_is_not_finite_raises(rows: Any, tmp_path: Path) -> None:
 
 
 def nomic() -> Any:
-    """A family whose published checkpoints have other names than the model's own tensors."""
+    """A family whose published checkpoints have other tensor names than the model."""
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     config = transformers.AutoConfig.for_model("nomic_bert", vocab_size=len(toy_tokenizer()), pad_token_id=0, **shape)
     torch.manual_seed(0)
@@ -174,7 +174,7 @@ def test_killed_save_keeps_the_previous_checkpoint(rows: Any, tmp_path: Path, mo
     assert checkpoints.last_checkpoint(tmp_path) == (last.path, checkpoints.History([], 2.0), {}, 0)
 
 
-def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_uses_only_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     arguments = stage._arguments(schedule(), Precision("cuda", "fp32"), tmp_path)
     assert (arguments.n_gpu, arguments.train_batch_size) == (1, 16)
@@ -182,7 +182,7 @@ def test_a_training_uses_one_gpu_of_several(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(("steps", "at"), [(7, [7]), (104, [52, 104]), (2000, [400, 800, 1200, 1600, 2000])])
-def test_when_the_dev_split_is_scored(steps: int, at: list[int]) -> None:
+def test_the_dev_split_is_scored_at_even_intervals(steps: int, at: list[int]) -> None:
     trainer = SimpleNamespace(args=SimpleNamespace(max_steps=steps))
     assert sorted(stage._DevScore(trainer, lambda student: 0.5).at) == at  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""A student filed with its task's vocabulary: the same answers from fewer bytes, where its text has those pieces."""
+"""A student stored with its task's vocabulary: the same predictions from fewer bytes, if the text has its tokens."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def carried_out(vocabulary: str, rest: str, rows: int, steps: Path, folder: Path
 
 
 @pytest.mark.parametrize("rest", ["fp32", "8bit"])
-def test_the_same_answers_from_a_smaller_file(steps: Path, rest: str, tmp_path: Path) -> None:
+def test_the_smaller_file_gives_the_same_predictions(steps: Path, rest: str, tmp_path: Path) -> None:
     _, whole = carried_out("full", rest, 512, steps, tmp_path / "whole")
     pipeline, cut = carried_out("task", rest, 512, steps, tmp_path / "cut")
     assert cut.metrics["steps"] == whole.metrics["steps"], "cut after training: every step is shared"
-    said = cut.metrics["vocabulary"]
+    record = cut.metrics["vocabulary"]
     assert whole.metrics["vocabulary"] is None
-    assert said["of"] == len(VOCABULARY) > 2 * said["pieces"] and said["rows_spelled_anew"] == {"dev": 0}
+    assert record["of"] == len(VOCABULARY) > 2 * record["pieces"] and record["rows_spelled_anew"] == {"dev": 0}
     assert cut.predictions.equals(whole.predictions) and cut.metrics["rows"] == whole.metrics["rows"]
-    gone = said["of"] - said["pieces"]
+    gone = record["of"] - record["pieces"]
     saved = whole.metrics["size_bytes"] - cut.metrics["size_bytes"]
     scale = {"fp32": 4, "8bit": 1}[rest]
     assert abs(saved - gone * (64 // 8 + scale)) < 64, "one bit a weight and a scale a row; the header may differ"
 
-    assert f"It knows {said['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
+    assert f"This model has {record['pieces']} of the encoder's" in (tmp_path / "cut" / "README.md").read_text()
 
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "cut", local_files_only=True)
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "cut")
-    assert len(tokenizer) == model.config.vocab_size == said["pieces"]
+    assert len(tokenizer) == model.config.vocab_size == record["pieces"]
     row = pipeline.text["dev"][0]
     with torch.inference_mode():
         logits = model(**tokenizer(row["sentence1"], row["sentence2"], return_tensors="pt")).logits
@@ -68,7 +68,7 @@ def test_the_same_answers_from_a_smaller_file(steps: Path, rest: str, tmp_path: 
     assert {row["metric"] for row in again} == {row["metric"] for row in cut.metrics["rows"]}
 
 
-def test_rows_with_words_that_are_gone_are_counted(steps: Path, tmp_path: Path) -> None:
+def test_rows_with_removed_words_are_counted(steps: Path, tmp_path: Path) -> None:
     pipeline, cut = carried_out("task", "fp32", 4, steps, tmp_path / "cut")
     assert pipeline.vocabulary is not None
     known = set(pipeline.vocabulary.tokenizer.get_vocab())
@@ -79,7 +79,7 @@ def test_rows_with_words_that_are_gone_are_counted(steps: Path, tmp_path: Path) 
     assert cut.metrics["vocabulary"]["rows_spelled_anew"] == {"dev": strange} and strange > 0
 
 
-def test_what_cannot_be_cut_is_named_before_training() -> None:
+def test_a_tokenizer_that_cannot_be_cut_is_an_error_before_training() -> None:
     rows = Dataset.from_dict({"input_ids": [[2, 7, 3], [2, 9, 9, 3]]})
     slow: Any = SimpleNamespace(is_fast=False)
     with pytest.raises(ModelError, match=r"vocabulary='task': model='m': SimpleNamespace has no tokenizer.json"):

@@ -1,4 +1,4 @@
-"""A teacher's kept outputs are those it would give again, and a training on them is the same."""
+"""A teacher's kept outputs equal recomputed ones, and training with them gives the same student."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def padding(request: pytest.FixtureRequest) -> Padding:
     return Padding(tokenizer, TASK)
 
 
-def asked_anew(teacher: Any, batch: dict[str, torch.Tensor]) -> Any:
+def recomputed(teacher: Any, batch: dict[str, torch.Tensor]) -> Any:
     with torch.no_grad():
         return teacher(**batch, output_attentions=True, output_hidden_states=True)
 
@@ -49,14 +49,14 @@ def batch_of(rows: Any, padding: Padding, numbers: list[int]) -> dict[str, torch
 
 
 @pytest.mark.parametrize("terms", [EVERY, ("attention", "hidden"), ("hidden",), ("attention",), ("logits",)])
-def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
+def test_kept_outputs_equal_recomputed_ones(terms: tuple[str, ...], rows: Any, padding: Padding) -> None:
     teacher = load_encoder("builtin:tiny", TASK, 0).eval()
     batch = batch_of(rows, padding, NUMBERS)
     mask = batch["attention_mask"]
     assert not mask.bool().all(), "some of it must be padding"
     with hook_attention_scores(teacher):
         kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
-        expected = asked_anew(teacher, batch)
+        expected = recomputed(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
     assert set(kept.hidden_states) == (set(STATES) if "hidden" in terms else set())
     assert set(kept.attentions) == (set(LAYERS) if "attention" in terms else set())
@@ -67,7 +67,7 @@ def test_kept_outputs_equal_those_of_another_batch(terms: tuple[str, ...], rows:
         torch.testing.assert_close(scores, expected.attentions[layer].where(both, 0.0))
 
 
-def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
+def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Padding) -> None:
     teacher, student = load_encoder("builtin:tiny", TASK, 0).eval(), load_encoder("builtin:tiny", TASK, 1)
     layers, states = (0, 1, 2, 3), (0, 1, 2, 3, 4)
     batch = batch_of(rows, padding, NUMBERS)
@@ -75,10 +75,10 @@ def test_loss_and_gradients_are_the_same(rows: Any, padding: Padding) -> None:
     found = []
     with hook_attention_scores(teacher, student):
         kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
-        for said in (kept, asked_anew(teacher, batch)):
+        for teacher_outputs in (kept, recomputed(teacher, batch)):
             student.zero_grad()
             answer = student(**batch, output_attentions=True, output_hidden_states=True)
-            terms = distillation_terms(EVERY, answer, said, layers, states, mask, labels)
+            terms = distillation_terms(EVERY, answer, teacher_outputs, layers, states, mask, labels)
             torch.stack(list(terms.values())).sum().backward()
             gradients = [parameter.grad for parameter in student.parameters() if parameter.grad is not None]
             found.append((terms, gradients))
@@ -93,7 +93,7 @@ def count_calls(model: Any) -> list[int]:
 
 
 def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dict[str, Any]], int]:
-    """The curve, and how often the teacher was asked."""
+    """The curve, and how often the teacher ran."""
     teacher = load_encoder("builtin:tiny", TASK, 1)
     calls = count_calls(teacher)
     schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0)
@@ -113,18 +113,20 @@ def fit(rows: Any, folder: Path, steps: int, **objective: Any) -> tuple[list[dic
 def test_kept_teacher_outputs_train_the_same_student(
     rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept, asked = fit(rows, tmp_path, 9)
-    assert asked == 1, "40 rows are one batch of the teacher's"
+    kept, calls = fit(rows, tmp_path, 9)
+    assert calls == 1, "40 rows are one batch of the teacher's"
     monkeypatch.setattr(stage, "memory_limit", lambda: 1000)
-    anew, asked = fit(rows, tmp_path, 9)
-    assert asked == 9
-    assert [point["value"] for point in kept] == pytest.approx([point["value"] for point in anew], rel=1e-4)
+    recomputed_curve, calls = fit(rows, tmp_path, 9)
+    assert calls == 9
+    assert [point["value"] for point in kept] == pytest.approx(
+        [point["value"] for point in recomputed_curve], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(
     ("steps", "objective"), [(4, {}), (9, {"pad_in_loss": True}), (9, {"teacher_dropout": True})], ids=str
 )
-def test_teacher_runs_each_batch_where_cheaper_or_its_outputs_change(
+def test_the_teacher_runs_on_each_batch_if_its_outputs_are_not_kept(
     steps: int, objective: dict[str, bool], rows: Any, tmp_path: Path
 ) -> None:
     assert fit(rows, tmp_path, steps, **objective)[1] == steps
@@ -136,7 +138,7 @@ def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:
     assert bytes_needed(teacher, [3, 5], ("logits",), (1, 3), (0, 2, 4)) == 4 * 2 * 3
 
 
-def test_a_row_number_goes_through_padding(rows: Any) -> None:
+def test_padding_keeps_row_numbers(rows: Any) -> None:
     numbered = rows.add_column(ROW, range(len(rows)))
     batch = Padding(toy_tokenizer(), TASK)([numbered[7], numbered[3]])
     assert batch[ROW].tolist() == [7, 3]

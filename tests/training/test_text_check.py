@@ -1,4 +1,4 @@
-"""What a tokenizer makes of a text is judged before anything is trained."""
+"""How a tokenizer reads a text is checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 
 
 def english_bytes() -> Any:
-    """Of RoBERTa's kind: every byte, and pieces of English."""
+    """A tokenizer like RoBERTa's: every byte, and parts of English words."""
     whole = RobertaTokenizer(vocab={"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4}, merges=[])
     return whole.train_new_from_iterator(ENGLISH * 5, 340, show_progress=False)
 
 
 def chinese_characters() -> Any:
-    """As BERT's for Chinese: a piece a character."""
+    """A tokenizer like BERT's for Chinese: one token per character."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted({char for text in CHINESE for char in text})]
     return BertTokenizer(vocab={piece: number for number, piece in enumerate(pieces)})
 
@@ -54,7 +54,7 @@ def saved(folder: Path, tokenizer: Any, **shape: Any) -> str:
     return str(folder / "model")
 
 
-def test_chinese_spelled_in_bytes_is_refused_with_the_numbers(tmp_path: Path) -> None:
+def test_chinese_spelled_in_bytes_is_an_error(tmp_path: Path) -> None:
     task, places = own(tmp_path, CHINESE)
     model = saved(tmp_path, english_bytes())
     with pytest.raises(ModelError) as caught:
@@ -65,7 +65,7 @@ def test_chinese_spelled_in_bytes_is_refused_with_the_numbers(tmp_path: Path) ->
     assert not (tmp_path / "steps").exists()
 
 
-def test_what_a_tokenizer_was_made_for_is_not_refused(tmp_path: Path) -> None:
+def test_text_of_the_language_of_a_tokenizer_is_accepted(tmp_path: Path) -> None:
     for tokenizer, texts in ((english_bytes(), ENGLISH), (chinese_characters(), CHINESE)):
         reader = reader_of(tokenizer)
         rows = reader.encode([texts])
@@ -77,8 +77,8 @@ def test_what_a_tokenizer_was_made_for_is_not_refused(tmp_path: Path) -> None:
     )
 
 
-def test_rows_that_are_cut_are_named_before_training(tmp_path: Path) -> None:
-    """Texts of 101 to 117 tokens, of which 48 are read."""
+def test_cut_rows_give_a_warning_before_training(tmp_path: Path) -> None:
+    """Texts of 101 to 117 tokens are cut to 48."""
     words = ["the", "soup", "was", "good", "and", "the", "room", "was", "bad"]
     lines = [" ".join(words[place % len(words)] for place in range(99 + number % 17)) for number in range(34)]
     rows = (json.dumps({"t": f"{text} ", "y": "ab"[number % 2]}) for number, text in enumerate(lines))
@@ -88,21 +88,21 @@ def test_rows_that_are_cut_are_named_before_training(tmp_path: Path) -> None:
     places = Places(tmp_path, task_files=tuple(files))
     with pytest.warns(
         UserWarning, match=r"task own-n-\w+: \d+ of \d+ rows of .* \(100%\) are longer than max_"
-    ) as told:
+    ) as caught_warnings:
         lengths = Pipeline(Recipe.of(task=task, max_length=48), places).lengths
-    assert len([one for one in told if "would hold 95 %" in str(one.message)]) == 2, "train and dev"
+    assert len([one for one in caught_warnings if "would hold 95 %" in str(one.message)]) == 2, "train and dev"
     assert all(found.cut == found.rows and found.median >= 101 for found in lengths.values())
     assert max(found.longest for found in lengths.values()) == 117
 
 
-def test_nothing_is_said_where_nothing_is_cut(tmp_path: Path) -> None:
+def test_uncut_rows_give_no_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         pipeline = Pipeline(Recipe.of(task="toy-sentiment", max_length=48), Places(tmp_path))
     assert all(found.cut == 0 and found.longest < 48 for found in pipeline.lengths.values())
 
 
-def test_a_plan_reads_as_a_run_does(tmp_path: Path) -> None:
+def test_a_plan_counts_tokens_as_a_run_does(tmp_path: Path) -> None:
     """The tokenizer.json alone gives the lengths that transformers gives, for one text and for two."""
     for number, tokenizer in enumerate((english_bytes(), chinese_characters(), toy_tokenizer())):
         folder = tmp_path / str(number)
@@ -113,7 +113,7 @@ def test_a_plan_reads_as_a_run_does(tmp_path: Path) -> None:
         assert at_hand.encode([ENGLISH, CHINESE]) == whole.encode([ENGLISH, CHINESE])
     assert reader_at_hand("0", tmp_path / "elsewhere") is None and reader_at_hand("owner/nothing") is None
     (tmp_path / "0" / "model" / "tokenizer.json").write_text("{}")
-    assert reader_at_hand(str(tmp_path / "0" / "model")) is None, "a run says what is wrong with it"
+    assert reader_at_hand(str(tmp_path / "0" / "model")) is None, "a run reports what is wrong with it"
     assert isinstance(reader_at_hand(BUILTIN), Reader)
 
 
@@ -124,7 +124,7 @@ def test_a_sample_is_spread_over_all_rows() -> None:
 
 
 @pytest.mark.parametrize("types", [1, 2])
-def test_token_types_that_an_encoder_does_not_know(types: int, tmp_path: Path) -> None:
+def test_token_types_that_an_encoder_lacks_are_an_error(types: int, tmp_path: Path) -> None:
     """A tokenizer that gives types 0 and 1, as BERT's, with an encoder that has one row for them, as RoBERTa."""
     model = saved(tmp_path, toy_tokenizer(), type_vocab_size=types, pad_token_id=0)
     task, places = own(tmp_path, ["the soup was good", "the room was bad"], "[t, u]")
@@ -132,7 +132,7 @@ def test_token_types_that_an_encoder_does_not_know(types: int, tmp_path: Path) -
     if types == 2:
         assert "token_type_ids" in Pipeline(recipe, places).train_rows.column_names
         return
-    with pytest.raises(ModelError, match=r"gives token types 0 to 1, the encoder knows 1 \(type_vocab_size\)"):
+    with pytest.raises(ModelError, match=r"gives token types 0 to 1, but the encoder has only 1 \(type_vocab_size\)"):
         Pipeline(recipe, places)
     settings = tmp_path / "model" / "tokenizer_config.json"
     fix = {"model_input_names": ["input_ids", "attention_mask"]}

@@ -1,1 +1,1 @@
-"""Trained model in, small file out: bit packing and the checkpoint that loads again."""
+"""Turn a trained student into a scored file: evaluate, predict, export, measure speed."""

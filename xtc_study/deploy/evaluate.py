@@ -1,4 +1,4 @@
-"""The results of a run: scores, real bytes and predictions, measured on the reloaded packed file."""
+"""Measure the results of a run on the reloaded packed file: scores, real bytes and predictions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xtc_study.training.predict import decide, predict
 
 
 class ReloadError(RuntimeError):
-    """The packed file's logits differ from the trained student's: the file must not be trusted."""
+    """The packed file's logits differ from the trained student's, so the file is wrong."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Evaluation:
     model: Any
     metrics: dict[str, Any]
     predictions: pd.DataFrame
-    """split, idx, label, prediction, teacher_prediction: one row a dev example."""
+    """One row per dev example: split, idx, label, prediction, teacher_prediction."""
     curve: list[dict[str, Any]]
 
     def scores(self) -> pd.DataFrame:
-        """One row a split and metric: the teacher's score and that of the loaded file."""
+        """Return one row per split and metric: the teacher's score and that of the loaded file."""
         frame = pd.DataFrame(self.metrics["rows"])
         frame = frame.assign(metric=frame["metric"].map(in_words)).set_index(["split", "metric"])
         return frame[["teacher_value", "value"]].rename(
@@ -47,43 +47,52 @@ class Evaluation:
 
 
 def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Evaluation:
-    """Packs the student into ``folder``, reloads it, and scores what was loaded.
+    """Pack the student into ``folder``, reload it, and score the loaded model.
 
-    The student is frozen first, on the device that trained it: file, vocabulary cut and the student's own forward pass
-    then read one set of integers and scales. They always come from the latent weights of its last step, so a run that
-    another device carries out again from the same steps may differ in the last bits, but never from its own file. What
-    the recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student first, so that it
-    gives the file's logits.
+    The student is frozen first, on the device that trained it, so that the file, the vocabulary cut and the student's
+    forward pass use the same integers and scales. These are computed from the latent weights of its last step; on
+    another device the same steps may give other last bits, but a run never differs from its own file. What the
+    recipe's ``vocabulary`` cuts and its ``rest`` rounds is cut and rounded in the student too, so that its logits are
+    those of the file.
+
+    Args:
+        pipeline: the recipe's pipeline.
+        teacher: the trained teacher.
+        student: the trained student.
+        folder: where the packed file is written.
 
     Raises:
         ReloadError: the loaded model does not give the student's logits bit for bit.
-        ValueError: weights that no file can hold; the message names the module.
+        ValueError: no file can store the weights; the message names the module.
     """
     freeze(student.model)
 
-    # The config tells transformers' pipeline what the outputs are.
+    # Names of the outputs for transformers' pipeline, and of the task for ``predict``.
     names, config = dict(enumerate(pipeline.task.labels)), student.model.config
-    config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)  # for ``predict``
-    if names:  # so that a prediction is a word
+    config.xtc_task, config.xtc_texts = pipeline.task.name, len(pipeline.task.text_fields)
+    if names:
         config.id2label, config.label2id = names, {name: i for i, name in names.items()}
     else:
-        config.problem_type = "regression"  # or transformers' pipeline puts the value through a sigmoid
+        config.problem_type = "regression"  # otherwise transformers' pipeline applies a sigmoid to the value
 
-    # The file, and what it is loaded as.
+    # Write the file, and reload it with the engine that runs on every device; the others give the same integers
+    # (tests/packed/engines/test_engines.py).
     filed = pipeline.filed(student.model)
     size = save_packed(filed.model, folder, filed.tokenizer, pipeline.recipe.rest, pipeline.longest)
-    # The engine that works on every device; the others give the same integers (tests/packed/engines/test_engines.py).
     loaded = load(folder, "torch").to(pipeline.precision.device)
     as_stored = rounded_student(filed.model, pipeline.recipe.rest)
 
-    # The loaded model must give the student's logits bit for bit on every dev row.
+    # The loaded model must give exactly the student's logits on every dev row.
     rows: list[dict[str, Any]] = []
     parts = []
     for split, encoded in filed.dev.items():
         logits = predict(loaded, encoded, filed.padding)
         difference = float(np.abs(logits - predict(as_stored, encoded, filed.padding)).max())
         if difference != 0.0:
-            raise ReloadError(f"split {split}: the loaded model's logits differ from the student's by {difference:g}")
+            raise ReloadError(
+                f"split {split}: the loaded model's logits differ from the student's by {difference:g}; please report "
+                "this as a bug"
+            )
 
         part = pd.DataFrame(
             {
@@ -126,7 +135,7 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
     labels = part["label"].to_numpy()
     best = None
     if metric == pipeline.task.primary_metric and split == pipeline.task.eval_splits[0]:
-        last = student.step.phase  # a full-precision reduction on the way is not this student
+        last = student.step.phase  # scores of an earlier phase are not of this student
         best = max(
             point["value"] for point in student.curve if point["term"] == "dev score" and point["phase"] == last
         )
@@ -142,7 +151,7 @@ def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, studen
 
 
 def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str, str]:
-    """By split, the class or number that a model answers for every row; without splits where it tells rows apart."""
+    """Return, by split, the class or number that a model predicts for every row; no entry if predictions differ."""
     answers = {}
     for part in parts:
         if answers_one_class(part[column].to_numpy()):
@@ -152,7 +161,16 @@ def _one_answer(parts: list[pd.DataFrame], task: Task, column: str) -> dict[str,
 
 
 def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -> pd.DataFrame:
-    """Dev examples the student gets wrong, those its teacher gets right first; for regression, the farthest off."""
+    """Return dev examples that the student gets wrong, those that its teacher gets right first.
+
+    For a regression, return the examples with the largest errors.
+
+    Args:
+        pipeline: the recipe's pipeline.
+        evaluation: what ``measure`` returned.
+        count: maximum number of examples.
+    """
+    # Texts beside predictions.
     split = pipeline.task.eval_splits[0]
     frame = evaluation.predictions[evaluation.predictions["split"] == split].reset_index(drop=True)
     texts = pipeline.text[split].to_pandas()[list(pipeline.task.text_fields)].reset_index(drop=True)
@@ -161,6 +179,8 @@ def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -
     if pipeline.task.is_regression:
         farthest: pd.DataFrame = frame.sort_values("off", ascending=False).head(count)
         return farthest.drop(columns=["idx", "off"]).round(2)
+
+    # Wrong classes, as names.
     frame["teacher_off"] = (frame["teacher_prediction"] - frame["label"]).abs()
     wrong = frame[frame["off"] > 0].sort_values(["teacher_off", "idx"]).head(count)
     names = dict(enumerate(pipeline.task.labels))

@@ -1,4 +1,4 @@
-"""The model card: README.md of a packed folder, made of what was measured and nothing else."""
+"""Write the model card, README.md of a packed folder, from measured values only."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from xtc_study.tasks.lengths import Lengths
 from xtc_study.tasks.metric_names import in_words
 
 USE = """```python
-import xtc_study  # makes the format known to transformers; install XTC Study from its source
+import xtc_study  # registers the format with transformers; install XTC Study from its source
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 folder = "."  # this folder, or its name on the hub
 model = AutoModelForSequenceClassification.from_pretrained(folder)  # or xtc_study.load(folder, engine="torch")
 tokenizer = AutoTokenizer.from_pretrained(folder)
-texts = tokenizer(["a sentence"], truncation=True, padding=True, return_tensors="pt")  # of pairs: two lists
+texts = tokenizer(["a sentence"], truncation=True, padding=True, return_tensors="pt")  # for pairs: two lists
 logits = model(**texts).logits
 ```
 
-`truncation=True` cuts at the length that was trained and scored; `xtc-study predict` and, after `import xtc_study`,
-transformers' `pipeline("text-classification", folder)` do so by themselves."""
+`truncation=True` cuts texts to the length used in training and scoring; `xtc-study predict` and, after
+`import xtc_study`, transformers' `pipeline("text-classification", folder)` do so automatically."""
 
 
 def write_card(
@@ -34,11 +34,14 @@ def write_card(
     metrics: Mapping[str, Any],
     primary_metric: str,
 ) -> None:
-    """Writes README.md; ``xtc-study bench`` adds milliseconds once they are measured.
+    """Write README.md; ``xtc-study bench`` adds milliseconds once they are measured.
 
     Args:
+        folder: the packed folder.
+        recipe: the student's recipe.
         metrics: a run's metrics.json: rows with split, metric, value, teacher_value and n_examples; the sizes; what
             was cut of the vocabulary.
+        primary_metric: the metric listed first for the hub.
     """
     (folder / "README.md").write_text(
         "\n".join([_front_matter(recipe, metrics, primary_metric), *_body(recipe, metrics)]) + "\n",
@@ -47,7 +50,7 @@ def write_card(
 
 
 def _front_matter(recipe: Recipe, metrics: Mapping[str, Any], primary_metric: str) -> str:
-    """The fields the hub reads. The licence is the user's to fill in: the project cannot know it."""
+    """Return the fields that the hub reads. Users fill in the licence, which the project cannot know."""
     rows = metrics["rows"]
     results = [
         {
@@ -83,8 +86,8 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "",
         "## Score",
         "",
-        f"Measured on this file, loaded again. The teacher is {_teacher(recipe)} in full precision, fine-tuned on the "
-        "task.",
+        f"Measured on this file after reloading it. The teacher is {_teacher(recipe)} in full precision, fine-tuned "
+        "on the task.",
         "",
         "| split | metric | this file | teacher | examples |",
         "|---|---|---|---|---|",
@@ -100,15 +103,15 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "| what | bytes |",
         "|---|---|",
         f"| this weight file, on disk | {metrics['size_bytes']:,} |",
-        f"| the paper's convention: every matrix at {bits}, nothing else | {metrics['size_bytes_paper']:,} |",
+        f"| by the paper's convention: every matrix at {bits}, nothing else | {metrics['size_bytes_paper']:,} |",
         f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
         "",
     ]
 
     if cut := metrics.get("vocabulary"):
         lines += [
-            f"It knows {cut['pieces']:,} of the encoder's {cut['of']:,} tokens: those of its training text and "
-            "single characters. Other words are spelled by smaller pieces, which it did not learn to read.",
+            f"This model has {cut['pieces']:,} of the encoder's {cut['of']:,} tokens: those of its training text and "
+            "single characters. It splits other words into shorter tokens than it was trained on.",
             "",
         ]
 
@@ -128,25 +131,25 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "",
         "## Licence",
         "",
-        "The weights stand under the terms of the encoder they come from and of the data they were trained on. Fill "
-        "in `license` above before you publish them.",
+        "The terms of the original encoder and of the training data apply to these weights. Fill in `license` above "
+        "before you publish them.",
     ]
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What the scores do not show: one answer for all rows, rows read in part, what became of a checkpoint's head."""
+    """Return what the scores do not show: one prediction for all rows, cut rows, and the head of a checkpoint."""
     lines = []
     for who, field in (("This file", "one_answer"), ("The teacher", "teacher_one_answer")):
         for split, answer in (metrics.get(field) or {}).items():
             lines += [
-                f"**{who} answers `{plain(answer)}` for every row of {plain(split)}.** Its Matthews correlation, or "
-                "its correlation with the labels, is 0 there, however high the other scores are.",
+                f"**{who} predicts `{plain(answer)}` for every row of {plain(split)}.** Its Matthews correlation, or "
+                "its correlation with the labels, is 0 there, however high its other scores are.",
                 "",
             ]
     for split, lengths in (metrics.get("lengths") or {}).items():
         if lengths["cut"]:
-            said = Lengths(**lengths).in_words(f"rows of {plain(split)}")
-            lines += [f"{said[0].upper()}{said[1:]}.", ""]
+            sentence = Lengths(**lengths).in_words(f"rows of {plain(split)}")
+            lines += [f"{sentence[0].upper()}{sentence[1:]}.", ""]
     for field, text in (metrics.get("heads") or {}).items():
         if "brings no classification head" not in text:
             lines += [f"`{plain(field)}`: {plain(text)}.", ""]
@@ -154,10 +157,12 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor: str) -> None:
-    """Puts measured times into a folder's card, in place of any that are there; a folder without a card stays so.
+    """Write measured times into a folder's card, replacing earlier ones. A folder without a card gets none.
 
     Args:
-        milliseconds: one row each, with the same keys.
+        folder: the packed folder.
+        milliseconds: the rows of the table, all with the same keys.
+        processor: the name of the CPU.
     """
     path = folder / "README.md"
     if not path.is_file() or not milliseconds:
@@ -165,29 +170,29 @@ def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor
     columns = list(milliseconds[0])
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in milliseconds]
-    speed = "\n".join(["## Speed", "", f"Milliseconds a batch, measured on {plain(processor)}.", "", *lines, "", ""])
+    speed = "\n".join(["## Speed", "", f"Milliseconds per batch, measured on {plain(processor)}.", "", *lines, "", ""])
     before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
     before = before.partition("## Speed\n")[0]
     path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
 
 
 def _teacher(recipe: Recipe) -> str:
-    """The encoder, and how much of its depth where that is not all."""
+    """Return the teacher in words: the encoder, and how many of its layers if it was cut."""
     kept = recipe.teacher_layers
     if kept is None:
         return "the same encoder"
     if isinstance(kept, tuple):
-        return f"the same encoder, of whose layers {', '.join(map(str, kept))} (from 0) are kept,"
+        return f"the same encoder, cut to its layers {', '.join(map(str, kept))} (counted from 0),"
     return f"the same encoder, cut to {kept} of its layers,"
 
 
 def public(name: str) -> str:
-    """A model's name; of a folder's path its last part, for a card may be published."""
+    """Return a model's name; of a folder's path only the last part, because a card may be published."""
     return Path(name).name if Path(name).is_absolute() or name.startswith(".") else name
 
 
 def plain(text: str) -> str:
-    """A name as text: nothing in it is Markdown or HTML."""
+    """Return a name without characters that Markdown or HTML would interpret."""
     return "".join(" " if char in "`<>|\n\r" else char for char in text)
 
 

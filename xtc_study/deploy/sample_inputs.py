@@ -1,4 +1,4 @@
-"""Inputs to compare two runtimes of one model on: rows of the task's dev split, or made up where there are none."""
+"""Inputs to compare two runtimes of a model on: rows of the task's dev split, or random ones without data."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ Batch = dict[str, torch.Tensor]
 
 TYPES = "token_type_ids"
 ROWS = 512
-"""Of a dev split, at most; taken evenly over the whole split."""
+"""Maximum rows of a dev split, evenly spaced."""
 BATCHES = (1, 3, 8, 32)
-"""Rows of each batch, in turn: rows come as the split has them, so that each batch has its own length and padding."""
+"""Batch sizes, in rotation. Rows keep the split's order, so that batches differ in length and padding."""
 
 
 def input_names(model: Any, tokenizer: Any = None) -> list[str]:
-    """Names of an exported file's inputs: those that the tokenizer gives and the model uses.
+    """Return the names of an exported file's inputs: those that the tokenizer gives and the model uses.
 
-    Token types are among it where the model knows two or more of them; where it knows one, if its tokenizer gives it.
+    Token types are included if the model has two or more of them, or has one and its tokenizer gives it.
 
     Args:
-        tokenizer: None: what the model takes decides alone.
+        model: the classifier.
+        tokenizer: its tokenizer; None: only the model decides.
     """
     kinds = int(getattr(model.config, "type_vocab_size", 0) or 0)
     takes = TYPES in inspect.signature(model.forward).parameters
@@ -41,9 +42,15 @@ def input_names(model: Any, tokenizer: Any = None) -> list[str]:
 
 
 def sample_inputs(config: Any, batch: int, length: int, padded: bool = False) -> Batch:
-    """Random pairs, (batch, length) int64: ids, attention mask, and token types where the configuration has two.
+    """Return random pairs of texts, (batch, length) int64: ids, attention mask, and token types if the model has two.
 
-    The second half of each text has type 1; with ``padded`` each text is shorter than the last.
+    The second half of each text has type 1.
+
+    Args:
+        config: the model's configuration.
+        batch: number of rows.
+        length: tokens of the longest row.
+        padded: whether each row is shorter than the one before.
     """
     generator = torch.Generator().manual_seed(batch * 1000 + length)
     ids = torch.randint(3, config.vocab_size, (batch, length), generator=generator)
@@ -57,16 +64,29 @@ def sample_inputs(config: Any, batch: int, length: int, padded: bool = False) ->
     return inputs
 
 
-def made_up(model: Any, names: Sequence[str]) -> list[Batch]:
-    """Batches of random pairs of several lengths, up to what the model reads, for a model without data."""
+def random_batches(model: Any, names: Sequence[str]) -> list[Batch]:
+    """Return batches of random pairs of several lengths, up to what the model reads, for a model without data.
+
+    Args:
+        model: the packed model.
+        names: the inputs of each batch.
+    """
     longest = min(64, longest_text(Path(str(model.name_or_path)), model))
     shapes = [(rows, max(longest * part // 4, 4)) for rows, part in zip(BATCHES, (4, 1, 3, 2), strict=True)]
     batches = [sample_inputs(model.config, *shape, padded=True) for shape in shapes]
-    return [only(batch, names) for batch in batches]
+    return [select_inputs(batch, names) for batch in batches]
 
 
-def of_task(text: Dataset, task: Task, tokenizer: Any, max_length: int, names: Sequence[str]) -> list[Batch]:
-    """Batches of up to ``ROWS`` rows of a split, cut and padded as in training."""
+def task_batches(text: Dataset, task: Task, tokenizer: Any, max_length: int, names: Sequence[str]) -> list[Batch]:
+    """Return batches of up to ``ROWS`` rows of a split, cut and padded as in training.
+
+    Args:
+        text: the split as text.
+        task: names the text fields.
+        tokenizer: the packed folder's tokenizer.
+        max_length: maximum tokens of a row.
+        names: the inputs of each batch.
+    """
     from xtc_study.tasks.batches import Padding, tokenize
 
     count = min(ROWS, len(text))
@@ -76,11 +96,11 @@ def of_task(text: Dataset, task: Task, tokenizer: Any, max_length: int, names: S
     while start < count:
         size = BATCHES[len(batches) % len(BATCHES)]
         batch = padding([rows[row] for row in range(start, min(start + size, count))])
-        batches.append(only(batch, names))
+        batches.append(select_inputs(batch, names))
         start += size
     return batches
 
 
-def only(batch: Batch, names: Sequence[str]) -> Batch:
-    """The inputs of these names; token types that a batch lacks are 0, as a tokenizer gives them for one text."""
+def select_inputs(batch: Batch, names: Sequence[str]) -> Batch:
+    """Return the inputs of these names; missing token types are 0, as a tokenizer gives them for single texts."""
     return {name: batch[name] if name in batch else torch.zeros_like(batch["input_ids"]) for name in names}

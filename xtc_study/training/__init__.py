@@ -1,1 +1,1 @@
-"""Recipe in, model out: teacher fine-tuning, distillation stages and the chain that joins them."""
+"""Train a recipe's student: teacher fine-tuning, distillation stages and the chain that joins them."""

@@ -1,4 +1,4 @@
-"""The rows an augmented student learns from: made once for a task, tokenised once for a model, shared by every run."""
+"""Augmented training rows: created once per task, tokenised once per model, shared by every run."""
 
 from __future__ import annotations
 
@@ -33,15 +33,21 @@ TOKENS = "tokens.arrow"
 class AugmentedRows:
     """A recipe's augmented training rows.
 
-    They depend on the task's data, the method and its numbers, never on the run's seed, and lie with the trained
-    steps: the text as ``augment-<hash>/*.parquet``, the tokens as ``tokens-<hash>/tokens.arrow``.
+    They depend on the task's data, the method and its parameters, never on the run's seed. They are stored beside the
+    trained steps: the text as ``augment-<hash>/*.parquet``, the tokens as ``tokens-<hash>/tokens.arrow``.
 
     Args:
-        longest: tokens of a row, at most: the recipe's max_length, or fewer where the model reads no more.
+        recipe: names the method and its parameters.
+        text: the task's splits as text.
+        tokenizer: the tokenizer of the recipe's model.
+        store: the store of the steps, which holds the rows too.
+        places: paths of the data, the models and the synonym table.
+        device: the device for a masked LM.
+        longest: maximum tokens of a row: the recipe's max_length, or fewer if the model reads fewer.
 
     Raises:
-        DataError: no synonym table, one that is not well formed, or one that knows no word of the task.
-        ModelError: a model without a masked-LM head, or a tokenizer that cannot mask.
+        DataError: there is no synonym table, it is malformed, or it has no word of the task.
+        ModelError: the model has no masked-LM head, or its tokenizer cannot mask.
     """
 
     def __init__(
@@ -58,7 +64,7 @@ class AugmentedRows:
         self.store, self.places, self.device, self.longest = store, places, device, longest
         self.task = find_task(recipe.task, places.task_files)
 
-        # The addresses: everything that the rows, and their tokens, depend on.
+        # The addresses cover everything that the rows and their tokens depend on.
         masked = recipe.augmentation == "masked-lm"
         made_of = {
             "version": VERSION,
@@ -74,14 +80,14 @@ class AugmentedRows:
         }
         self.made_of = made_of
         self.address = f"augment-{digest(made_of)}"
-        pieces = {"rows": self.address, "model": recipe.model, "max_length": recipe.max_length}
-        self.tokens_address = f"tokens-{digest(pieces)}"
+        tokens_of = {"rows": self.address, "model": recipe.model, "max_length": recipe.max_length}
+        self.tokens_address = f"tokens-{digest(tokens_of)}"
 
-        # Loaded now, so that what is wrong is found before a teacher is trained.
+        # Loaded now, so that errors are found before a teacher is trained.
         self.source = None if self.store.is_done(self.address) else self._source()
 
     def rows(self) -> Dataset:
-        """The tokenised rows, on disk; made if they are not there yet."""
+        """Return the tokenised rows, on disk; create them if they do not exist."""
         folder, _ = self.store.once(self.tokens_address, self._tokenise)
         try:
             return from_disk(folder / TOKENS)
@@ -89,13 +95,13 @@ class AugmentedRows:
             raise self.store.damaged(self.tokens_address, "tokenised rows", error) from error
 
     def files(self) -> list[Path]:
-        """Parquet files of the rows as text, in order (see ``Augmenter.write``); made if they are not there yet."""
+        """Return the Parquet files of the rows as text, in order (``Augmenter.write``); create them if missing."""
         folder, _ = self.store.once(self.address, self._augment)
-        self.source = None  # a masked LM takes memory that the training needs
+        self.source = None  # free the memory of a masked LM for the training
         return sorted(folder.glob("*.parquet"))
 
     def record(self) -> dict[str, Any]:
-        """What results say of it: method and numbers, the sha256 of the table, rows with and without variants."""
+        """Return what metrics.json records: the method, its parameters, the table's sha256 and the row counts."""
         self.files()
         return self.store.record(self.address)
 
@@ -106,8 +112,8 @@ class AugmentedRows:
             if not self.tokenizer.is_fast or self.tokenizer.mask_token is None:
                 raise ModelError(
                     f"augmentation='masked-lm': the tokenizer of model={recipe.model!r} "
-                    f"{'has no mask' if self.tokenizer.is_fast else 'is not a fast one'}; choose another model, or "
-                    "augmentation='synonyms'"
+                    f"{'has no mask token' if self.tokenizer.is_fast else 'is not a fast one'}; choose another model, "
+                    "or augmentation='synonyms'"
                 )
             known = read_synonyms(table, recipe.augmentation_candidates) if table is not None else None
             return MaskedWords(
@@ -117,7 +123,10 @@ class AugmentedRows:
         source = synonym_source(recipe, table)
         sentences = (text for field in self.task.text_fields for text in self.text["train"][field][:])
         if not any(source.slots([text])[0] for text in sentences):
-            raise DataError(f"synonyms={str(table)!r}: no word of task {recipe.task!r} has a synonym there")
+            raise DataError(
+                f"synonyms={str(table)!r}: no word of task {recipe.task!r} has a synonym there; give a table of the "
+                "task's language"
+            )
         return source
 
     def _augment(self, folder: Path) -> dict[str, Any]:
@@ -127,7 +136,7 @@ class AugmentedRows:
         augmenter = Augmenter(
             self.text, self.task, source, recipe.augmentation_copies, recipe.augmentation_probability
         )
-        # Written where a killed process leaves them, and moved when they are all there.
+        # Written to the checkpoint folder, so that a killed process can resume, and moved once they are complete.
         files = augmenter.write(self.store.checkpoints(self.address))
 
         rows = sum(_rows(file) for file in files)
@@ -156,7 +165,7 @@ def _rows(file: Path) -> int:
 
 
 def _text_hash(text: DatasetDict) -> str:
-    """Of every row of every split: variants must not occur in the others."""
+    """Hash every row of every split: the rows of the other splits decide which variants are dropped."""
     digest_of_rows = hashlib.sha256()
     for split in sorted(text):
         columns = [text[split][name][:] for name in sorted(text[split].column_names)]

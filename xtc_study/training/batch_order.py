@@ -1,4 +1,4 @@
-"""The order of training rows: random, but rows of like length share a batch, so that little of it is padding."""
+"""The order of training rows: random, but with rows of similar length in one batch, which needs less padding."""
 
 from __future__ import annotations
 
@@ -8,21 +8,26 @@ import torch
 from torch.utils.data import Sampler
 
 WINDOW = 8
-"""Batches that are sorted by length together. More of them pad less but make batches less random."""
+"""Number of batches sorted by length together. More reduce padding but make batches less random."""
 
 
 class LengthGroupedSampler(Sampler[int]):
-    """Row numbers, a new random order each epoch, in which each ``batch_size`` neighbours have like lengths.
+    """Yield row numbers in a new random order each epoch, with rows of similar length in each batch.
 
-    Rows are shuffled, cut into windows of WINDOW batches, sorted by length inside each window, and the window's
-    batches are shuffled. transformers' own length grouping sorts 50 batches together and gives them longest first.
+    Rows are shuffled and cut into windows of WINDOW batches; each window is sorted by length, and its batches are
+    shuffled. transformers' own length grouping sorts 50 batches together and yields them longest first.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: rows of a batch.
+        seed: seed of the order.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed, self.epoch = list(lengths), batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch whose order comes next; a training that is resumed starts in the middle of one."""
+        """Set the epoch whose order comes next; a resumed training starts in the middle of one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -38,7 +43,7 @@ class LengthGroupedSampler(Sampler[int]):
             whole = len(window) // self.batch_size
             for batch in _shuffled(whole, generator):
                 yield from window[batch * self.batch_size : (batch + 1) * self.batch_size]
-            # The last batch of an epoch may be smaller; it stays last, or every later batch would straddle two.
+            # The last batch of an epoch may be smaller. It stays last: before others it would shift all later batches.
             yield from window[whole * self.batch_size :]
 
 

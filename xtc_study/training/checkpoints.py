@@ -1,4 +1,4 @@
-"""Checkpoints of one training: saved by the clock, and the newest complete one found again."""
+"""Checkpoints of one training: saved at time intervals; the newest complete one is used to resume."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from transformers import TrainerCallback
 from xtc_study.atomic import write_file
 
 CHECKPOINT_SECONDS = 60.0
-"""How often a training saves itself, so that a killed one can resume."""
+"""Interval between checkpoints, from which a killed training resumes."""
 
 SO_FAR = "so_far.json"
-"""A checkpoint's ``History``, and the loss sums since its last point of the curve; written last."""
+"""File of a checkpoint with its ``History`` and the loss sums since the last point of the curve; written last."""
 
 CurvePoint = dict[str, Any]
-"""step, term, value: a mean since the point before for loss terms, the value itself for the rest."""
+"""step, term, value: for loss terms the mean since the previous point, for other terms the value itself."""
 
 
 class History(NamedTuple):
-    """The curve and the time of a training, or of its part so far."""
+    """The curve and the training time of a training so far."""
 
     curve: list[CurvePoint]
     seconds: float
-    """Spent training. Of a killed one, up to its last checkpoint."""
+    """Training time; that of a killed training counts up to its last checkpoint."""
 
 
 class Checkpoint(NamedTuple):
     """Where an interrupted training resumes."""
 
     path: str | None
-    """None: at its start."""
+    """None: start from the beginning."""
     history: History
     sums: dict[str, float]
-    """Of each loss term, since the curve's last point."""
+    """Sum of each loss term since the curve's last point."""
     counted: int
-    """Steps in these sums."""
+    """Number of steps in these sums."""
 
 
 def last_checkpoint(folder: Path) -> Checkpoint:
-    """The newest complete checkpoint of a training; incomplete ones, without ``SO_FAR``, are removed.
+    """Return the newest complete checkpoint of a training, and remove incomplete ones, which lack ``SO_FAR``.
 
-    One of an earlier version has no sums.
+    A checkpoint of an earlier version has no sums.
     """
     for path in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
         try:
@@ -59,14 +59,14 @@ def last_checkpoint(folder: Path) -> Checkpoint:
 
 
 def complete_checkpoint(folder: Path, step: int, history: History, sums: Mapping[str, float], counted: int) -> None:
-    """Marks the checkpoint that was just written at ``step`` as complete, and removes older ones.
+    """Mark the checkpoint just written at ``step`` as complete, and remove older ones.
 
     Args:
-        folder: of the training's checkpoints.
+        folder: contains the training's checkpoints.
         step: the optimiser step it was written at.
         history: the training so far.
-        sums: of each loss term, since the curve's last point.
-        counted: steps in these sums.
+        sums: sum of each loss term since the curve's last point.
+        counted: number of steps in these sums.
     """
     newest = folder / f"checkpoint-{step}"
 
@@ -79,7 +79,7 @@ def complete_checkpoint(folder: Path, step: int, history: History, sums: Mapping
 
 
 class SaveByTheClock(TrainerCallback):
-    """Asks the Trainer to save itself every CHECKPOINT_SECONDS."""
+    """Tell the Trainer to save a checkpoint every CHECKPOINT_SECONDS."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()

@@ -1,4 +1,4 @@
-"""Whether models, tokenizer, text and finished steps suit each other: checked before anything is trained."""
+"""Check that models, tokenizer, text and finished steps are compatible, before anything is trained."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 def dry_run_on_meta(
     recipe: Recipe, teacher_layers: Sequence[int], layers: Sequence[int], models_dir: Path | None = None
 ) -> Any:
-    """Makes the recipe's student without its weights, on the meta device, and returns the encoder it was made of.
+    """Build the recipe's student without weights, on the meta device, and return the encoder it was built from.
 
     Args:
-        recipe: what is to be trained.
-        teacher_layers: numbers of the encoder's layers that the teacher has.
-        layers: numbers of the teacher's layers that the student has.
+        recipe: the recipe to train.
+        teacher_layers: numbers of the encoder's layers that the teacher keeps.
+        layers: numbers of the teacher's layers that the student keeps.
         models_dir: folder of models; None: the hub's cache.
 
     Raises:
-        ModelError: an encoder that is built otherwise than the study needs, or layers that cannot stand alone.
-        ValueError: groups that do not divide a matrix.
+        ModelError: the encoder's architecture is not supported, or these layers cannot form an encoder.
+        ValueError: the group size does not divide a matrix.
     """
     with torch.device("meta"):
         try:
@@ -51,9 +51,10 @@ def dry_run_on_meta(
                 f"model={recipe.model!r}: {error}; the study cuts and compresses encoders with one stack of layers "
                 "and a linear classifier, such as BERT, RoBERTa, DistilBERT or ELECTRA"
             ) from None
-        except RuntimeError as error:  # of load_state_dict: this family's layers are not alike
+        except RuntimeError as error:  # from load_state_dict: the layers of this family differ
             raise ModelError(
-                f"model={recipe.model!r}: layers {list(layers)} of this encoder make no encoder: {_unlike(error)}"
+                f"model={recipe.model!r}: layers {list(layers)} of this encoder cannot form an encoder on their own: "
+                f"{_unlike(error)}"
             ) from None
 
         if recipe.ffn is not None:
@@ -70,78 +71,83 @@ def dry_run_on_meta(
                     pass
         except EncoderError as error:
             raise ModelError(
-                f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA do use it. This encoder can "
-                "only be trained on labels alone: stages=0, reduce_stages=0 and quantise_attention=false"
+                f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA use it. This encoder can "
+                "only be trained on labels: set stages=0, reduce_stages=0 and quantise_attention=false"
             ) from None
     return model
 
 
 def _unlike(error: RuntimeError) -> str:
-    """The error of ``load_state_dict`` for an encoder that cannot be cut, in plain words, and what would work."""
+    """Return in plain words why ``load_state_dict`` failed for an encoder that cannot be cut, and what would work."""
     text = " ".join(str(error).split())
     whole = "use it at its full depth (layers and teacher_layers null), or choose another model"
     if sized := re.search(r"size mismatch for ([\w.]+)", text):
         return f"the size of its {sized[1]} depends on the number of layers; {whole}"
     if missing := re.search(r'Missing key\(s\) in state_dict: "([^"]+)"', text):
-        return f"it has {missing[1]} and the like whatever the number of layers is; {whole}"
+        return f"it has weights such as {missing[1]} whatever the number of layers; {whole}"
     unexpected = re.search(r'Unexpected key\(s\) in state_dict: "([^"]+)"', text)
     reason = f"not all have {unexpected[1]}" if unexpected else text[:200]
-    return f"its layers are not alike ({reason}): keep the first one, or choose another model"
+    return f"the layers of this family differ ({reason}): keep the first one, or choose another model"
 
 
 def check_start(name: str, start: EncoderShape, teacher: EncoderShape, depth: int) -> None:
-    """Checks that a student can start from another checkpoint than the teacher's.
+    """Check that a student can start from another checkpoint than the teacher's.
 
     Args:
-        name: the checkpoint's.
-        start: its shape.
+        name: the checkpoint's name.
+        start: the checkpoint's shape.
         teacher: the teacher's shape.
-        depth: layers of the student.
+        depth: number of layers of the student.
 
     Raises:
-        ModelError: another shape, or too few layers.
+        ModelError: the shapes differ, or the checkpoint has too few layers.
     """
     for field in ("hidden_size", "num_attention_heads", "vocab_size"):
-        ours, theirs = getattr(start, field), getattr(teacher, field)
-        if ours != theirs:
+        of_start, of_teacher = getattr(start, field), getattr(teacher, field)
+        if of_start != of_teacher:
             raise ModelError(
-                f"start={name!r}: its {field} is {ours}, the teacher's is {theirs}; hidden states, attention scores "
-                "and tokens are compared one to one, so choose a checkpoint of the same shape"
+                f"start={name!r}: its {field} is {of_start}, the teacher's is {of_teacher}; hidden states, attention "
+                "scores and tokens are compared one to one, so choose a checkpoint of the same shape"
             )
     if start.num_hidden_layers < depth:
         raise ModelError(f"start={name!r}: it has {start.num_hidden_layers} layers, the student needs {depth}")
 
 
 def check_head(recipe: Recipe, task: Task, models_dir: Path | None = None) -> None:
-    """Checks that a teacher which is not trained predicts the task's classes.
+    """Check that a teacher that is not trained predicts the task's classes.
+
+    Args:
+        recipe: names the model and its epochs as the teacher.
+        task: names the classes.
+        models_dir: folder of models; None: the hub's cache.
 
     Raises:
-        ModelError: teacher_epochs is 0, and the model's head is not the task's.
+        ModelError: teacher_epochs is 0, and the model's head does not match the task.
     """
     if recipe.teacher_epochs > 0:
         return
     head = load_with_head(recipe.model, task, recipe.seed, models_dir)[1]
     if head.kind != "matched":
         raise ModelError(
-            f"teacher_epochs=0: model={recipe.model!r} cannot be the teacher as it is: {head.text}. Give a model that "
-            "was fine-tuned on this task and whose config.json names its classes as the task does, or teacher_epochs "
-            "above 0"
+            f"teacher_epochs=0: model={recipe.model!r} cannot be the teacher without training: {head.text}. Give a "
+            "model that was fine-tuned on this task and whose config.json names its classes as the task does, or set "
+            "teacher_epochs above 0"
         )
 
 
 def check_model_files(
     recipe: Recipe, steps: Sequence[Step], store: StepStore, model_files: Mapping[str, str | None]
 ) -> None:
-    """Checks that finished steps came from these very files: an address holds a folder's name alone.
+    """Check that finished steps were trained from exactly these files; a step's address has only the folder's name.
 
     Args:
         recipe: names the models.
-        steps: its chain.
-        store: of the finished steps.
-        model_files: hashes of the models' files, by the field that names the model; None for one of the hub.
+        steps: the recipe's chain.
+        store: the store of the finished steps.
+        model_files: hashes of the models' files, by the field that names the model; None for a hub model.
 
     Raises:
-        ModelError: a step that was trained from other files.
+        ModelError: a step was trained from other files.
     """
     for step in steps:
         if not store.is_done(step.address):
@@ -153,64 +159,66 @@ def check_model_files(
                 raise ModelError(
                     f"{field}={getattr(recipe, field)!r}: the folder's config, tokenizer or weights are not those "
                     f"that {store.folder(step.address)} was trained from (sha256 {now[:12]}, expected {then[:12]}); "
-                    "put these back, or give the other model a folder or results of its own"
+                    "restore those files, or use another folder or results folder for the new model"
                 )
 
 
 def check_tokens(
     name: str, model: Any, tokenizer: Any, task: Task, splits: Mapping[str, Dataset], max_length: int
 ) -> None:
-    """Checks that the tokenizer knows the text, and the model the tokenizer's tokens and their number.
+    """Check that the tokenizer knows the text, and that the model can read the tokenizer's tokens and rows.
 
     Args:
-        name: the model's, for messages.
-        model: of the encoder's shape; weights are not looked at.
-        tokenizer: the one that made the rows.
+        name: the model's name, for messages.
+        model: has the encoder's shape; its weights are not read.
+        tokenizer: the tokenizer that encoded the rows.
         task: names the text fields.
-        splits: tokenised rows, ``train`` among them.
-        max_length: tokens of a row, at most.
+        splits: tokenised rows by split, ``train`` among them.
+        max_length: maximum tokens of a row.
 
     Raises:
-        ModelError: tokens or rows that do not fit; the message has their number and what to do.
+        ModelError: too many unknown tokens, a token or token type that the encoder lacks, or a row that is too long.
     """
     import pyarrow.compute as pc
 
+    # Tokens and token types need a row each in the encoder's tables.
     flat = {split: pc.list_flatten(rows.data.column("input_ids")) for split, rows in splits.items()}
-    largest, known = max(pc.max(pieces).as_py() or 0 for pieces in flat.values()), int(model.config.vocab_size)
+    largest, known = max(pc.max(tokens).as_py() or 0 for tokens in flat.values()), int(model.config.vocab_size)
     if largest >= known:
         raise ModelError(
-            f"model={name!r}: its tokenizer gives token {largest}, the encoder knows {known:,} of them; these "
+            f"model={name!r}: its tokenizer gives token {largest}, but the encoder has only {known:,} tokens; these "
             "files do not belong together: take both from one checkpoint"
         )
     _check_types(name, model, splits)
 
-    # The share of real tokens alone: special ones are always known.
+    # The share of unknown tokens, without special ones, which are always known.
     if tokenizer.unk_token_id is not None:
-        pieces, rows = flat["train"], splits["train"]
-        words = len(pieces) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
-        share = pc.sum(pc.equal(pieces, tokenizer.unk_token_id)).as_py() / max(words, 1)
+        tokens, rows = flat["train"], splits["train"]
+        words = len(tokens) - len(rows) * tokenizer.num_special_tokens_to_add(pair=len(task.text_fields) == 2)
+        share = pc.sum(pc.equal(tokens, tokenizer.unk_token_id)).as_py() / max(words, 1)
         if share > MOST_UNKNOWN:
             raise ModelError(
                 f"model={name!r}: {share:.0%} of the tokens of task {task.name!r} are unknown to its tokenizer; "
-                "choose a model that was made for this language (builtin:tiny knows the words of the generated tasks "
-                "and no others; xtc_study.training.untrained makes an untrained encoder for any text)"
+                "choose a model that was trained on this language (builtin:tiny knows only the words of the generated "
+                "tasks; xtc_study.training.untrained creates an untrained encoder for any text)"
             )
 
+    # No row may be longer than the model reads.
     most = positions(model)
     for split, rows in splits.items():
         longest = max(rows["length"], default=0)
         if longest > most:
             raise ModelError(
-                f"model={name!r}: reads at most {most} tokens, a row of task {task.name!r} ({split}) has "
+                f"model={name!r}: reads at most {most} tokens, but a row of task {task.name!r} ({split}) has "
                 f"{longest}; lower max_length from {max_length} to {most} or less (--set max_length={most})"
             )
 
 
 def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
-    """Checks that the encoder has a row for each token type that its tokenizer gives; one without types takes none.
+    """Check that the encoder has each token type that its tokenizer gives; an encoder without types ignores them.
 
     Raises:
-        ModelError: a token type without a row.
+        ModelError: the encoder lacks a token type.
     """
     import pyarrow.compute as pc
 
@@ -221,8 +229,8 @@ def _check_types(name: str, model: Any, splits: Mapping[str, Dataset]) -> None:
     largest = max(pc.max(pc.list_flatten(column)).as_py() or 0 for column in columns)
     if largest >= known:
         raise ModelError(
-            f"model={name!r}: its tokenizer gives token types 0 to {largest}, the encoder knows {known} "
+            f"model={name!r}: its tokenizer gives token types 0 to {largest}, but the encoder has only {known} "
             f"(type_vocab_size); these files do not belong together: take both from one checkpoint, or, if the "
-            'encoder was trained without types, put "model_input_names": ["input_ids", "attention_mask"] into its '
+            'encoder was trained without types, add "model_input_names": ["input_ids", "attention_mask"] to its '
             "tokenizer_config.json"
         )

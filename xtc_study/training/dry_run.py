@@ -1,7 +1,7 @@
 """A dry run of a recipe before a teacher is trained: one step of every training, and every file written and read back.
 
-A few real rows go through each loss, forward and backward. ``checks.dry_run_on_meta`` looks at shapes alone. What a
-family computes, returns and writes shows only when it does it, and a teacher of hours is too dear a place to find out.
+A few real rows go through each loss, forward and backward. ``checks.dry_run_on_meta`` checks shapes only; what a model
+family computes, returns and writes shows only in execution, and hours of teacher training would be lost otherwise.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from xtc_study.training.step_files import check_written, write_model
 
 ROWS = 2
 SPREAD = 0.1
-"""Weights are uniform between plus and minus this: drawn in a fifth of the time that an initialisation takes."""
+"""Random weights are uniform between plus and minus this, which takes a fifth of the time of an initialisation."""
 
 PLAIN_CPU = Precision("cpu", "fp32")
 KNOWN = "BERT, RoBERTa, DistilBERT and ELECTRA"
 
 
 class _DryRunError(RuntimeError):
-    """What a family cannot do, in words."""
+    """The model family cannot do what the recipe needs; the message names it."""
 
 
 class _LossError(_DryRunError):
-    """It does not give what the loss compares."""
+    """The model does not return what the loss compares."""
 
 
 def dry_run(
@@ -61,24 +61,23 @@ def dry_run(
     places: Places,
     model_files: Mapping[str, str | None],
 ) -> None:
-    """One batch through each step of the recipe's chain, on the CPU, with random weights in the models' real shapes.
+    """Run one batch through each step of the recipe's chain, on the CPU, with random weights of the models' shapes.
 
-    torch's random numbers are afterwards as before. A dry run that was passed before, whatever the seed, is left out
-    (see ``passed_trials``).
+    torch's random state is restored. A dry run that passed before, with any seed, is skipped (``passed_trials``).
 
     Args:
-        recipe: what the dry run is of.
+        recipe: the recipe to try.
         steps: the recipe's chain.
-        teacher_layers: numbers of the encoder's layers that the teacher has.
-        layers: numbers of the teacher's layers that the student has.
-        rows: encoded training rows; the first few are read.
-        padding: puts rows into a batch.
+        teacher_layers: numbers of the encoder's layers that the teacher keeps.
+        layers: numbers of the teacher's layers that the student keeps.
+        rows: encoded training rows; the first ``ROWS`` are used.
+        padding: collates rows into a batch.
         task: gives the number of classes.
-        places: of the models and the steps.
+        places: paths of the models and the steps.
         model_files: hashes of the models' files, by the field that names the model.
 
     Raises:
-        ModelError: a step that fails, or files that cannot be read back; the message names the family, the step, the
+        ModelError: a step failed, or a file could not be read back; the message names the family, the step, the
             reason and what would work.
     """
     with dry_run_folder(places.steps, dry_run_inputs(recipe, model_files)) as workdir:
@@ -100,7 +99,7 @@ def _dry_run(
     batch = padding([rows[number] for number in range(min(ROWS, len(rows)))])
     labels = batch.pop("labels")
 
-    # What fails is named by where the dry run was: ``family`` and ``title`` follow it.
+    # ``family`` and ``title`` follow the dry run, so that an error names where it was.
     family, title = "this encoder", "the teacher"
     with torch.random.fork_rng(devices=[]), no_init_weights():
         torch.manual_seed(recipe.seed)
@@ -127,22 +126,23 @@ def _dry_run(
                     folder = workdir / step.phase
                     write_model(learner, folder)
                     check_written(learner, folder, recipe if step.phase == "quantise" else None)
-                    shutil.rmtree(folder)  # the disk holds one of these models at a time
+                    shutil.rmtree(folder)  # never more than one of these models on disk
 
             title = "the packed file"
             _pack(student, workdir / "packed", recipe, batch)
-        except (MemoryError, OSError):  # no family's fault
+        except (MemoryError, OSError):  # the machine's fault, not the family's
             raise
         except Exception as error:  # a family's own code may raise anything
-            if "alloc" in str(error) or _is_disk_error(error):  # torch's way to say that memory is out
+            if "alloc" in str(error) or _is_disk_error(error):  # "alloc": torch is out of memory
                 raise
             raise ModelError(_message(recipe, family, title, error, str(workdir))) from error
 
 
 def _is_disk_error(error: BaseException | None) -> bool:
-    """Whether a disk that is full or fails caused it: safetensors raises a class of its own for that, no OSError."""
+    """Return whether a full or failing disk caused the error; safetensors does not raise an OSError for that."""
     while error is not None:
-        full = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)  # ENOENT: a file of the family's
+        # ENOENT may be a file that the family itself failed to write.
+        full = isinstance(error, OSError) and error.errno not in (None, errno.ENOENT)
         if full or (isinstance(error, SafetensorError) and "os error" in str(error)):
             return True
         error = error.__cause__ or error.__context__
@@ -150,7 +150,7 @@ def _is_disk_error(error: BaseException | None) -> bool:
 
 
 def _random_encoder(name: str, task: Task, places: Places) -> Any:
-    """An encoder of the model's shape with cheap random weights."""
+    """Return an encoder of the model's shape with uniform random weights."""
     model = untrained_encoder(name, places.models_dir, task.num_labels)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -159,7 +159,7 @@ def _random_encoder(name: str, task: Task, places: Places) -> Any:
 
 
 def _student(recipe: Recipe, teacher: Any, layers: Sequence[int], task: Task, places: Places) -> Any:
-    """As ``Pipeline`` makes it before its first training, but that units are always judged by their magnitude."""
+    """Return the student as ``Pipeline`` builds it before training, except that units are chosen by magnitude."""
     if recipe.start in ("teacher", "pretrained"):
         source = teacher
     else:
@@ -189,7 +189,7 @@ def _losses(objective: Objective, learner: Any, batch: dict[str, Tensor], labels
 
 
 def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -> None:
-    """Checks that a model gives scores and states for each layer: losses compare them layer by layer."""
+    """Check that a model returns scores and states for each layer, which the losses compare layer by layer."""
     depth = model.config.num_hidden_layers
     with torch.no_grad():
         outputs = model(**batch, output_attentions=True, output_hidden_states=True)
@@ -201,13 +201,13 @@ def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -
             continue
         given = 0 if values is None else sum(value is not None for value in values)
         if given == 0:
-            raise _LossError(f"it gives no {what}, which the loss compares layer by layer")
+            raise _LossError(f"it returns no {what}, which the loss compares layer by layer")
         if given != expected:
-            raise _LossError(f"it gives {given} {what} for {depth} layers, where the loss compares {expected}")
+            raise _LossError(f"it returns {given} {what} for {depth} layers, but the loss compares {expected}")
 
 
 def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) -> None:
-    # The one look down from training to deploy: a file that cannot be written must be known before the training.
+    # Imported here: only a dry run needs the packed format.
     from xtc_study.packed.as_stored import rounded_student
     from xtc_study.packed.checkpoint import save_packed
     from xtc_study.packed.loading import load
@@ -217,7 +217,7 @@ def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) 
     with torch.no_grad():
         expected = rounded_student(student, recipe.rest)(**batch).logits
         loaded = load(folder, "torch")(**batch).logits
-    if not torch.allclose(loaded, expected, rtol=1e-2, atol=1e-3):  # bit for bit is asked of the trained file
+    if not torch.allclose(loaded, expected, rtol=1e-2, atol=1e-3):  # only the trained file must be bit-exact
         raise _DryRunError(
             f"the file's logits differ from the student's by {float((loaded - expected).abs().max()):g}"
         )
@@ -229,10 +229,10 @@ def _message(recipe: Recipe, family: str, title: str, error: Exception, workdir:
         reason += " (an input is outside one of its tables of tokens, positions or token types)"
         advice = "Take tokenizer and encoder from one checkpoint"
     elif isinstance(error, _LossError):
-        advice = f"It may learn from labels alone (stages=0, reduce_stages=0); {KNOWN} can take every stage"
+        advice = f"Train it on labels alone (stages=0, reduce_stages=0), or choose {KNOWN}, which support every stage"
     else:
         advice = f"Choose another checkpoint; {KNOWN} are known to work"
     return (
-        f"model={recipe.model!r}: {family} cannot go through this recipe; a trial of one batch failed at {title!r}: "
-        f"{reason.replace(workdir + '/', '')}. Nothing was trained. {advice}"
+        f"model={recipe.model!r}: {family} cannot be trained with this recipe; a dry run of one batch failed at "
+        f"{title!r}: {reason.replace(workdir + '/', '')}. Nothing was trained. {advice}"
     )

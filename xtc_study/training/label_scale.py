@@ -1,10 +1,10 @@
-"""Numbers of any unit as a regression's labels: learned as multiples of their deviation, given back in their unit.
+"""Standardise a regression's labels for training, and return the model's values to the labels' unit.
 
-A regression of your own is trained on (label - mean) / deviation of the training labels, whatever their unit: a
-classifier begins near 0, and a learning rate that suits labels from 0 to 5 does not reach 400,000. After each step of
-the chain the two constants are folded into the classifier, w * deviation and b * deviation + mean. So every model
-that is stored, scored, packed or exported answers in the unit of the labels, and no reader of it needs the constants.
-GLUE's and the generated tasks are learned as they are.
+A regression on your own data is trained on (label - mean) / deviation of the training labels, whatever their unit: a
+classifier starts near 0, and a learning rate that suits labels from 0 to 5 never reaches 400,000. After each step of
+the chain the two constants are folded into the classifier: w * deviation and b * deviation + mean. So every model that
+is stored, scored, packed or exported predicts in the unit of the labels, and its users do not need the constants. The
+regressions of GLUE and of the generated tasks are trained on their labels unchanged.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 HALF_PRECISION = (1e-2, 1e4)
-"""Deviations whose classifier half precision can hold: its weights are about so large."""
+"""Range of deviations for which half precision can store the classifier, whose weights are of that size."""
 
 
 MOST_MEAN = 1e5
-"""The largest mean, in deviations, of which models can tell labels apart: float32 keeps 24 bits, so that a label is
-then given back to within 1/100 of a deviation. 1.7e9 +- 30, times in seconds, would all be answered by one number."""
+"""The largest mean, in deviations, at which models can distinguish labels: float32 keeps 24 bits, so that a label is
+then exact to 1/100 of a deviation. For 1.7e9 +- 30, times in seconds, every prediction would be one number."""
 
 
 @dataclass(frozen=True)
 class LabelScale:
-    """Of the training labels, in their unit. The default changes nothing."""
+    """Mean and deviation of the training labels, in their unit. The default changes nothing."""
 
     mean: float = 0.0
     deviation: float = 1.0
 
     @classmethod
     def of(cls, task: Task, train: Dataset) -> LabelScale:
-        """The scale of the task's training rows; the plain one for classes and for tasks that are not your own."""
+        """Return the scale of the task's training rows; the default for classes and for built-in tasks."""
         if not task.is_regression or not task.name.startswith(PREFIX):
             return cls()
         labels = np.asarray(train["label"][:], dtype=np.float64)
@@ -54,40 +54,48 @@ class LabelScale:
         return self == LabelScale()
 
     def standard(self, labels: Sequence[float]) -> list[float]:
-        """Labels as they are learned."""
+        """Return labels in the scale of training."""
         return list(labels) if self.is_plain else [(label - self.mean) / self.deviation for label in labels]
 
     def record(self) -> dict[str, float]:
-        """What a step's record and a model's configuration say; nothing for the plain one."""
+        """Return the fields that a step's record and a model's configuration store; empty for the default."""
         return {} if self.is_plain else {"xtc_label_mean": self.mean, "xtc_label_deviation": self.deviation}
 
     def check(self, name: str, model: Any, rest: str) -> None:
-        """Checks that the constants can be folded into this model's classifier.
+        """Check that the constants can be folded into this model's classifier.
+
+        Args:
+            name: the model's name, for messages.
+            model: a classifier.
+            rest: the recipe's format of unpacked tensors.
 
         Raises:
-            ModelError: a classifier without a bias; labels whose unit the file's ``rest`` cannot hold, or whose
-                differences float32 loses.
+            ModelError: the classifier has no bias, ``rest`` cannot store values of this size, or float32 cannot
+                distinguish the labels.
         """
         if self.is_plain:
             return
         if abs(self.mean) > MOST_MEAN * self.deviation:
             raise ModelError(
                 f"labels with a mean of {self.mean:.10g} and a deviation of {self.deviation:g} cannot be learned: "
-                f"models answer in float32, whose numbers there lie {np.spacing(np.float32(abs(self.mean))):g} apart; "
-                f"subtract a constant from all labels, for example {round(self.mean, 0):.10g}"
+                f"float32 numbers of that size are {np.spacing(np.float32(abs(self.mean))):g} apart; subtract a "
+                f"constant from all labels, for example {round(self.mean, 0):.10g}"
             )
         if _classifier(model).bias is None:
-            raise ModelError(f"model={name!r}: its classifier has no bias, which a regression of your own data needs")
+            raise ModelError(
+                f"model={name!r}: its classifier has no bias, which a regression on your own data needs; choose "
+                "another model"
+            )
         low, high = HALF_PRECISION
         if rest == "fp16" and not low <= self.deviation <= high:
             raise ModelError(
-                f"rest='fp16': half precision cannot hold a classifier for labels with a deviation of "
+                f"rest='fp16': half precision cannot store a classifier for labels with a deviation of "
                 f"{self.deviation:g}; use rest='8bit' or 'fp32', or labels in another unit"
             )
 
     @torch.no_grad()
     def fold(self, model: Any) -> None:
-        """Makes a model that answers in deviations answer in the labels' unit, in place."""
+        """Change a model that predicts in deviations to predict in the labels' unit, in place."""
         if not self.is_plain:
             head = _classifier(model)
             head.weight.copy_((_double(head.weight) * self.deviation).float())
@@ -97,7 +105,7 @@ class LabelScale:
 
     @torch.no_grad()
     def unfold(self, model: Any) -> None:
-        """The other way round, so that it can be trained."""
+        """Undo ``fold``, in place, so that the model can be trained."""
         if not self.is_plain:
             head = _classifier(model)
             head.weight.copy_((_double(head.weight) / self.deviation).float())
@@ -105,7 +113,7 @@ class LabelScale:
 
     @contextmanager
     def unfolded(self, model: Any) -> Iterator[None]:
-        """A teacher that answers in deviations for a while; it is put back to the last bit. None: no teacher."""
+        """Unfold a teacher inside the block; afterwards its weights are restored bit for bit. None: no teacher."""
         if model is None or self.is_plain:
             yield
             return
@@ -121,11 +129,11 @@ class LabelScale:
 
 
 def _double(tensor: torch.Tensor) -> torch.Tensor:
-    """On the CPU, for there are devices without float64 (MPS)."""
+    """Return float64 numbers on the CPU, because some devices have no float64 (MPS)."""
     return tensor.cpu().double()
 
 
 def _classifier(model: Any) -> nn.Linear:
-    """The last linear, in full precision in students too."""
+    """Return the last linear layer, which is in full precision in students too."""
     *_, last = (part for part in model.modules() if isinstance(part, nn.Linear))
     return last

@@ -1,4 +1,4 @@
-"""Measures training steps of a model on the device at hand, on made-up batches, to plan what trainings will cost."""
+"""Measure training steps of a model on this machine, with random batches, to estimate the cost of trainings."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ def measure_step_times(
     batch_size: int = 32,
     lengths: tuple[int, ...] = LENGTHS,
 ) -> StepTimes:
-    """Median seconds of each kind of step, with random weights of the model's shape, and the memory of the last.
+    """Return the median seconds of each kind of step, with random weights, and the peak memory of the last kind.
 
-    Steps are those of ``stage.train``: the same contexts, losses, clipping and optimiser. On a CPU the memory is the
-    process's growth, so it is right in a process that has done nothing large before.
+    Steps use the same contexts, losses, clipping and optimiser as ``stage.train``. On a CPU the memory is the growth
+    of the process, which is correct only in a process that has done nothing large before.
 
     Args:
-        model: a name, as in recipes.
+        model: a model's name, as in recipes.
         models_dir: folder of models; None: the hub's cache.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16.
-        batch_size: rows of a step.
-        lengths: tokens of a row; as many as the model reads, at most.
+        batch_size: rows per step.
+        lengths: tokens per row; cut to what the model reads.
 
     Raises:
-        ModelError: no configuration of this model.
-        ValueError: a device that this machine lacks, or (EncoderError) a model that gives no attention scores.
+        ModelError: the model's configuration was not found.
+        ValueError: this machine has no such device, or (EncoderError) the model returns no attention scores.
     """
     before = resident()
     teacher = untrained_encoder(model, models_dir)
@@ -60,14 +60,14 @@ def measure_step_times(
     lengths = tuple(min(length, positions(teacher)) for length in lengths)
     teacher.to(resolved.device).eval()
 
-    # The teacher's forward pass alone: a step on labels needs none, so plans subtract it.
+    # The teacher's forward pass alone, which plans subtract for steps on labels.
     points = []
     for length in lengths:
         with resolved.cast_once(teacher), hook_attention_scores(teacher):
             seconds = _median(_forward(teacher, batch_size, length, resolved), resolved.device)
         points.append(StepTime(kind="forward", length=length, seconds=seconds))
 
-    # Each kind of step with a student of its own, so that one kind's optimiser state is not the next one's memory.
+    # A new student for each kind of step, so that the memory of one does not include the optimiser state of another.
     peak: int | None = None
     for kind in ("teacher", "distil", "quantise"):
         student = untrained_encoder(model, models_dir)
@@ -123,7 +123,7 @@ def _forward(teacher: Any, batch_size: int, length: int, precision: Precision) -
 
 
 def _step(student: Any, teacher: Any, batch_size: int, length: int, precision: Precision) -> Callable[[], None]:
-    """One optimiser step: on labels without a teacher, with every distillation term otherwise."""
+    """Return a function that takes one optimiser step: on labels, or with a teacher on every distillation term."""
     inputs = _batch(student, batch_size, length, precision.device)
     labels = torch.zeros(batch_size, dtype=torch.long, device=precision.device)
     fused = precision.device in ("cpu", "cuda")
@@ -153,7 +153,7 @@ def _step(student: Any, teacher: Any, batch_size: int, length: int, precision: P
 
 
 def _median(once: Callable[[], None], device: str) -> float:
-    once()  # the first pays for what is set up once
+    once()  # the first call includes one-time setup
     seconds = []
     for _ in range(REPEATS):
         _wait(device)
@@ -165,7 +165,7 @@ def _median(once: Callable[[], None], device: str) -> float:
 
 
 def _wait(device: str) -> None:
-    """Blocks until the device has finished its work."""
+    """Block until the device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
     elif device == "mps":

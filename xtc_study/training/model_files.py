@@ -1,4 +1,4 @@
-"""What a local model folder holds, as a hash: a recipe names the folder, and a step records what was in it."""
+"""Hash the content of a local model folder: a recipe names only the folder, so steps record the hash of its files."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ NAMES = (
 
 
 def files_hash(name: str, models_dir: Path | None = None) -> str | None:
-    """sha256 of a folder's configuration, tokenizer and weights, names included; None for any other model.
+    """Return the sha256 of a folder's configuration, tokenizer and weights, with file names; None for other models.
+
+    Args:
+        name: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
 
     Raises:
-        ModelError: a folder that holds no model.
+        ModelError: the folder contains no model.
     """
     folder = Path(resolve_model(name, models_dir))
     if not folder.is_dir():
@@ -35,7 +39,7 @@ def files_hash(name: str, models_dir: Path | None = None) -> str | None:
 
 @lru_cache(maxsize=8)
 def _hash(stamps: tuple[FileStamp, ...]) -> str:
-    """Of the files; read once a process, unless they change."""
+    """Hash the files; a process reads them again only if their stamps change."""
     digest_of_files = hashlib.sha256()
     for path, size, _ in stamps:
         digest_of_files.update(f"{path.name}\0{size}\0".encode())

@@ -1,7 +1,7 @@
-"""Dry runs that were passed, so that one serves every seed: a note beside the steps, and one process at a time.
+"""Remember dry runs that passed, so that one serves every seed, and let one process at a time make each.
 
-A dry run depends on shapes, losses and formats alone. Its note is ``steps/trials/HASH.json``, which holds no step.json
-and so is no step. It saves time and decides nothing: without a note that can be read the dry run is repeated.
+A dry run depends only on shapes, losses and formats. A note, ``steps/trials/HASH.json``, records that it passed; it is
+no step, because it has no step.json. If the note is missing or unreadable, the dry run is repeated.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ NO_MATTER = (
     "vocabulary",
     *AUGMENTATION,
 )
-"""Fields of a recipe that ``dry_run`` does not look at: how long and on which rows it is trained."""
+"""Recipe fields that do not affect ``dry_run``: how long, and on which rows, the student is trained."""
 
 
 def dry_run_inputs(recipe: Recipe, model_files: Mapping[str, str | None]) -> dict[str, Any]:
-    """What a dry run's outcome depends on.
+    """Return everything that a dry run's outcome depends on.
 
     Args:
-        recipe: what is to be trained.
-        model_files: hashes of the models' files, by the field that names the model; None for one of the hub.
+        recipe: the recipe to train.
+        model_files: hashes of the models' files, by the field that names the model; None for a hub model.
     """
     return {
         "recipe": {field: value for field, value in recipe.scientific().items() if field not in NO_MATTER},
@@ -58,11 +58,15 @@ def dry_run_inputs(recipe: Recipe, model_files: Mapping[str, str | None]) -> dic
 
 @contextmanager
 def dry_run_folder(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None]:
-    """An empty folder on the disk that will hold the steps, or None where this dry run was passed before.
+    """Yield an empty folder on the disk of the steps, or None if this dry run passed before.
 
-    Processes that need the same dry run wait for the one that makes it. If the block ends without an error the dry run
-    is passed; if it raises, nothing stays of it, nor of ``steps`` if that is empty. ``xtc-study clean`` finds what a
-    killed one leaves by its name, and sees by the lock whether a process uses it.
+    Processes that need the same dry run wait for the one that makes it. If the block ends without an error, the dry
+    run has passed. If it raises, its folder is removed, and ``steps`` too if that is empty. ``xtc-study clean`` finds
+    the remains of a killed dry run by name, and its lock shows whether a process still uses them.
+
+    Args:
+        steps: the folder of the steps.
+        what: what ``dry_run_inputs`` returned.
     """
     key = digest(what)
     note = steps / FOLDER / f"{key}.json"
@@ -89,7 +93,7 @@ def dry_run_folder(steps: Path, what: Mapping[str, Any]) -> Iterator[Path | None
                 note.parent.mkdir(exist_ok=True)
                 write_file(note, json.dumps(what, indent=1, sort_keys=True))
     except BaseException:
-        # A folder that this dry run alone brought into being goes with it.
+        # Remove the folder of the steps if it contains nothing but this dry run's lock.
         with suppress(OSError):
             if set(steps.iterdir()) <= {lock}:
                 lock.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Recipe in, trained student out: the chain of steps, each trained once and reused by every recipe that shares it."""
+"""Train a recipe's chain of steps; each step is trained once and reused by every recipe that shares it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from xtc_study.training.text_check import check_reading, lengths_before_cutting
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model: the chain up to some step."""
+    """A trained model: the chain up to one of its steps."""
 
     model: Any
     """In evaluation mode, fp32, on the device that trained it."""
@@ -52,38 +52,37 @@ class Trained:
     curve: list[CurvePoint]
     """Points step, term, value, with phase and stage, of every step since the teacher (or of the teacher alone)."""
     seconds: float
-    """Training time of these steps, whenever they were trained."""
+    """Training time of these steps, reused ones included."""
     reused: int
-    """How many of these steps were there already."""
+    """How many of these steps had been trained before."""
 
 
 class Filed(NamedTuple):
-    """What goes into a student's file, and the dev rows as the file's own tokenizer reads them."""
+    """The model and tokenizer of a student's file, and the dev rows as that tokenizer encodes them."""
 
     model: Any
     tokenizer: Any
     dev: dict[str, Any]
     padding: Padding
     vocabulary: dict[str, Any] | None
-    """What was cut (``TaskVocabulary.record``); None where nothing was."""
+    """What was cut (``TaskVocabulary.record``); None if nothing was."""
 
 
 class Pipeline:
-    """One recipe, checked, with its data loaded. Everything is checked before anything is trained.
+    """One recipe with its data loaded. Everything is checked before anything is trained.
 
     Example:
         >>> pipeline = Pipeline(Recipe.of(task="toy-sentiment"), Places.of("smoke"))
         >>> teacher, student = pipeline.teacher(), pipeline.student()
 
     Args:
-        recipe: what to train.
-        places: of data, models and steps.
+        recipe: the recipe to train.
+        places: paths of data, models and steps.
         compute: device and precision.
 
     Raises:
-        ValueError: unknown task, layers the teacher does not have, a model that cannot be loaded (ModelError),
-            missing or malformed data (DataError), a device that this machine lacks, augmentation without a source of
-            words.
+        ValueError: the task is unknown, the teacher lacks a layer, a model cannot be loaded (ModelError), data is
+            missing or malformed (DataError), this machine lacks the device, or augmentation has no source of words.
     """
 
     def __init__(self, recipe: Recipe, places: Places, compute: Compute | None = None) -> None:
@@ -92,7 +91,7 @@ class Pipeline:
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
 
-        # Shapes first: they need a configuration alone, neither weights nor text.
+        # Shapes first: they need only a configuration, neither weights nor text.
         shape = encoder_shape(recipe.model, places.models_dir)
         self.teacher_layers = layer_map(shape.num_hidden_layers, recipe.teacher_layers, "teacher_layers", "encoder")
         self.depth, self.encoder_depth = len(self.teacher_layers), shape.num_hidden_layers
@@ -102,7 +101,7 @@ class Pipeline:
         model = dry_run_on_meta(recipe, self.teacher_layers, layers, places.models_dir)
         check_head(recipe, self.task, places.models_dir)
 
-        # The text, and whether tokenizer and encoder suit it.
+        # The text, and whether tokenizer and encoder can read it.
         self.text = load_task(recipe.task, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.label_scale = LabelScale.of(self.task, self.text["train"])
@@ -116,14 +115,14 @@ class Pipeline:
         self.lengths = lengths_before_cutting(self.text, encoded, self.task, self.tokenizer, recipe.max_length)
         check_reading(recipe.model, self.tokenizer, self.task, self.text["train"], self.lengths)
 
-        # Rows of other words, or tokenised with a smaller vocabulary, may be longer than the plain ones.
+        # Augmented rows, or rows tokenised with a smaller vocabulary, may be longer than the plain ones.
         self.longest = min(recipe.max_length, positions(model))
         self.dev = {split: encoded[split] for split in self.task.eval_splits}
         self.vocabulary: TaskVocabulary | None = None
         if recipe.vocabulary == "task":
             self.vocabulary = TaskVocabulary(recipe.model, model, self.tokenizer, self.train_rows)
 
-        # The device and the steps that are there: they must come from these model files and be readable.
+        # The device and the finished steps, which must come from these model files and be readable.
         self.precision: Precision = choose_precision(compute.device, compute.precision, shape.hidden_size)
         self.store = StepStore(places.steps)
         self.steps = chain(recipe, table_hash(places.synonyms))
@@ -136,7 +135,7 @@ class Pipeline:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
 
-        # Last what takes longest: words for augmentation, and the dry run.
+        # The slowest checks last: words for augmentation, and the dry run.
         self.pool: AugmentedRows | None = None
         if recipe.augmentation != "none":
             self.pool = AugmentedRows(
@@ -156,20 +155,20 @@ class Pipeline:
             )
 
     def teacher(self) -> Trained:
-        """The encoder fine-tuned on the task's labels."""
+        """Return the encoder fine-tuned on the task's labels; train it if it is missing."""
         return self._carry_out(self.steps[:1])
 
     def student(self) -> Trained:
-        """The recipe's student; trains the steps of its chain that are missing."""
+        """Return the recipe's student; train the steps of its chain that are missing."""
         teacher = self.teacher()
         return self._carry_out(self.steps[1:], teacher.model)
 
     def scores(self, model: Any) -> dict[str, dict[str, float]]:
-        """{split: {metric: value}} on the dev splits, in fp32."""
+        """Return {split: {metric: value}} on the dev splits, in fp32."""
         return scores(model, self.dev, self.padding, self.task)
 
     def filed(self, student: Any) -> Filed:
-        """The student as its file holds it: with the task's own vocabulary, where the recipe asks for it."""
+        """Return the student as its file stores it: with the task's own vocabulary if the recipe asks for it."""
         if self.vocabulary is None:
             return Filed(student, self.tokenizer, self.dev, self.padding, None)
         model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
@@ -177,7 +176,7 @@ class Pipeline:
         return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
 
     def head_notes(self) -> dict[str, str]:
-        """What became of the heads that the recipe's checkpoints came with, by the field that names them."""
+        """Return whether the heads of the recipe's checkpoints are used, in words, by the field that names each."""
         notes: dict[str, str] = {}
         for step in self.steps:
             notes |= self.store.record(step.address).get("heads", {})
@@ -206,7 +205,7 @@ class Pipeline:
                 curve, seconds = self._train(step, model, teacher)
             self.label_scale.fold(model)
 
-            # Read back at once: a family whose files lose something must not become a finished step.
+            # Read back at once: files that lose something must not become a finished step.
             write_model(model, folder)
             try:
                 check_written(model, folder, self.recipe if step.phase == "quantise" else None)
@@ -247,7 +246,7 @@ class Pipeline:
         if step.epochs == 0:
             return History([], 0.0)
 
-        # An epoch is a pass over the plain rows, with augmentation or without: arms differ in their rows alone.
+        # An epoch is a pass over the plain rows, with or without augmentation, so that arms differ only in their rows.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
         schedule = Schedule(
             steps=step.optimiser_steps(steps_per_epoch),
@@ -258,7 +257,7 @@ class Pipeline:
             seed=recipe.seed,
         )
 
-        # The teacher learns from labels and plain rows, its students from the teacher and from augmented rows too.
+        # The teacher trains on labels and plain rows; its students on the teacher's outputs and also augmented rows.
         objective, rows = Objective(step.terms), self.train_rows
         if step.phase != "teacher":
             layers = layer_map(self.depth, recipe.layers)
@@ -274,7 +273,7 @@ class Pipeline:
         return train(model, rows, self.padding, objective, schedule, self.precision, checkpoints, dev_score)
 
     def _initial_model(self, step: Step, teacher: Any) -> Any:
-        """The model that the step starts from, on the training device."""
+        """Return the model that the step starts from, on the training device."""
         recipe = self.recipe
         set_seed(recipe.seed)
         if step.phase == "teacher":
@@ -291,7 +290,7 @@ class Pipeline:
         return model.to(self.precision.device)
 
     def _full_precision_student(self, teacher: Any) -> Any:
-        """The student before its first training, in full precision."""
+        """Return the student before its first training, in full precision."""
         recipe = self.recipe
         layers = layer_map(self.depth, recipe.layers)
         if recipe.start == "teacher":
@@ -302,26 +301,26 @@ class Pipeline:
         return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
 
     def _encoder(self) -> Any:
-        """The pre-trained encoder, as deep as the teacher."""
+        """Return the pre-trained encoder, cut to the teacher's depth."""
         recipe = self.recipe
         model = self._loaded("model")
         return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
 
     def _loaded(self, field: str) -> Any:
-        """The checkpoint that a field of the recipe names; warns where its head is not used."""
+        """Return the checkpoint that a field of the recipe names; warn if its head is not used."""
         name = getattr(self.recipe, field)
-        # teacher_epochs=0 says that the model answers the task as it is; nothing else says what unit a head is in.
+        # Only teacher_epochs=0 states that the head's values are in the unit of the labels.
         unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)
         model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir, unit_known)
         self.heads[field] = head.text
         if head.kind == "drawn":
             warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)
         if head.kind == "matched":
-            self.label_scale.unfold(model)  # it answers in the unit of the labels
+            self.label_scale.unfold(model)  # its values are in the unit of the labels
         return model
 
     def _narrow(self, model: Any) -> Any:
-        """The model with the inner units that the recipe keeps, chosen while all layers are still there."""
+        """Return the model with the inner units that the recipe keeps; to be called before layers are removed."""
         if self.recipe.ffn is None:
             return model
         if self.recipe.ffn_by == "magnitude":
@@ -331,10 +330,10 @@ class Pipeline:
         return narrowed(model, kept_units(scores, self.recipe.ffn))
 
     def _read(self, step: Step) -> Any:
-        """A finished step's model, in evaluation mode, on the training device."""
+        """Return a finished step's model, in evaluation mode, on the training device."""
         folder = self.store.folder(step.address)
         try:
             model = read_model(folder, self.recipe if step.phase == "quantise" else None)
-        except Exception as error:  # what damaged files raise in these libraries has no base class in common
+        except Exception as error:  # errors of damaged files have no common base class in these libraries
             raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.precision.device)).eval()

@@ -1,4 +1,4 @@
-"""Which device trains, and in which precision. Recorded with each run, not part of its recipe."""
+"""The device and precision of training. Recorded with each run, but not part of its recipe."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Precision:
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """bf16 products with fp32 sums inside the block, with bf16."""
+        """Compute products in bf16 and sums in fp32 inside the block, if the precision is bf16."""
         with torch.autocast(self.device, torch.bfloat16, enabled=self.name == "bf16"):
             yield
 
     @contextmanager
     def cast_once(self, model: Any) -> Iterator[None]:
-        """Inside the block the linears of a model that does not learn hold bf16 weights, with bf16.
+        """Convert the linear layers of a frozen model to bf16 inside the block, if the precision is bf16.
 
-        Autocast would make the same copy at every step: it keeps copies only of what needs a gradient.
+        Autocast would convert them at every step, because it caches only weights that need a gradient.
         """
         parameters = [
             parameter
@@ -52,7 +52,7 @@ class Precision:
 
 
 def choose_precision(device: str = "auto", precision: str = "auto", hidden_size: int | None = None) -> Precision:
-    """The fastest device and precision of this machine, where the arguments leave the choice.
+    """Return the device and precision to train with; ``auto`` chooses the fastest of this machine.
 
     Args:
         device: auto, cpu, cuda or mps.
@@ -60,7 +60,7 @@ def choose_precision(device: str = "auto", precision: str = "auto", hidden_size:
         hidden_size: width of the model. Below 128, fp32 is faster on a CPU than bf16 with its conversions.
 
     Raises:
-        ValueError: an unknown name, or a device this machine does not have.
+        ValueError: a name is unknown, or this machine does not have the device.
     """
     one_of("device", device, DEVICES)
     one_of("precision", precision, PRECISIONS)

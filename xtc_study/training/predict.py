@@ -1,4 +1,4 @@
-"""Logits of a data set, always in fp32, in the order of its rows."""
+"""Compute a model's logits on a data set, always in fp32, in the order of its rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ BATCH_SIZE = 64
 
 
 def predict(model: Any, rows: Any, padding: Any) -> Logits:
-    """Logits (rows, outputs). Rows of like length share a batch; the model is put back into the mode it had."""
+    """Return logits, (rows, outputs). Batches contain rows of similar length; the model's mode is restored.
+
+    Args:
+        model: a classifier.
+        rows: encoded rows.
+        padding: collates rows into a batch.
+    """
 
     def batch_of(chosen: list[int]) -> dict[str, Any]:
         batch: dict[str, Any] = padding([rows[row] for row in chosen])
@@ -29,12 +35,14 @@ def predict(model: Any, rows: Any, padding: Any) -> Logits:
 
 
 def in_batches(model: Any, lengths: Sequence[int], batch_of: Callable[[list[int]], dict[str, Any]]) -> Logits:
-    """Logits (rows, outputs) in the order of the rows, whose batches are the same for everyone who asks with them.
+    """Return logits, (rows, outputs), in the order of the rows. Batches depend only on the lengths.
 
     Args:
+        model: a classifier; its mode is restored.
         lengths: tokens of each row.
-        batch_of: row numbers to the model's inputs.
+        batch_of: maps row numbers to the model's inputs.
     """
+    # Sort by length, so that little of a batch is padding.
     order = np.argsort(np.asarray(lengths), kind="stable")
     was_training = model.training
     model.eval()
@@ -48,6 +56,7 @@ def in_batches(model: Any, lengths: Sequence[int], batch_of: Callable[[list[int]
                 parts.append(model(**inputs).logits.float().cpu().numpy())
     finally:
         model.train(was_training)
+
     logits = np.concatenate(parts)
     in_row_order = np.empty_like(logits)
     in_row_order[order] = logits
@@ -55,13 +64,18 @@ def in_batches(model: Any, lengths: Sequence[int], batch_of: Callable[[list[int]
 
 
 def decide(logits: Logits, task: Task) -> npt.NDArray[np.float64]:
-    """The prediction of each row: the class id, or the output itself for regression. Shape (rows,), float64."""
+    """Return each row's prediction, (rows,) float64: the class id, or the output itself for a regression.
+
+    Args:
+        logits: (rows, outputs).
+        task: a classification or a regression.
+    """
     values = logits[:, 0] if task.is_regression else logits.argmax(-1)
     return values.astype(np.float64)
 
 
 def scores(model: Any, splits: dict[str, Any], padding: Any, task: Task) -> dict[str, dict[str, float]]:
-    """{split: {metric: value}} of a model on encoded splits."""
+    """Return {split: {metric: value}} of a model on encoded splits."""
     result = {}
     for split, rows in splits.items():
         predictions = decide(predict(model, rows, padding), task)

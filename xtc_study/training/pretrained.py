@@ -1,4 +1,4 @@
-"""Pre-trained encoders and their tokenizers: the built-in one, a hub name, or a local folder."""
+"""Load pre-trained encoders and their tokenizers: the built-in one, a hub name, or a local folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EncoderShape(NamedTuple):
-    """What checks need to know of an encoder before its weights are read."""
+    """An encoder's shape, which can be checked before its weights are read."""
 
     num_hidden_layers: int
     hidden_size: int
@@ -25,10 +25,14 @@ class EncoderShape(NamedTuple):
 
 
 def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
-    """The encoder's shape, read from its configuration alone.
+    """Return the encoder's shape, read from its configuration alone.
+
+    Args:
+        name: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
 
     Raises:
-        ModelError: the model is not to be had, or is no text encoder.
+        ModelError: the model was not found, or is no text encoder.
     """
     config = _builtin_config() if name == BUILTIN else _config(resolve_model(name, models_dir))
     _check_kind(name, config)
@@ -42,7 +46,15 @@ def encoder_shape(name: str, models_dir: Path | None = None) -> EncoderShape:
 
 
 def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
-    """The encoder's tokenizer; the built-in encoder's is word-level."""
+    """Return the encoder's tokenizer; the built-in encoder has a word-level one.
+
+    Args:
+        name: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
+
+    Raises:
+        ModelError: the tokenizer was not found, is damaged, or has no padding token.
+    """
     if name == BUILTIN:
         from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 
@@ -52,36 +64,44 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
     source = resolve_model(name, models_dir)
     if Path(source).is_dir() and not any((Path(source) / file).is_file() for file in TOKENIZER_FILES):
         raise ModelError(
-            f"model={name!r}: {source} has no tokenizer ({', '.join(TOKENIZER_FILES)}); save the one it was trained "
-            "with beside the weights: tokenizer.save_pretrained(folder)"
+            f"model={name!r}: {source} has no tokenizer ({', '.join(TOKENIZER_FILES)}); save the tokenizer it was "
+            "trained with beside the weights: tokenizer.save_pretrained(folder)"
         )
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:  # what a damaged file raises has no base class in common; tokenizers' is Exception
+    except Exception as error:  # errors of damaged files have no common base class; tokenizers raises Exception
         raise _not_found(source, error) from error
     if tokenizer.pad_token_id is None:
-        raise ModelError(f"model={name!r}: its tokenizer has no padding token, so rows cannot share a batch")
+        raise ModelError(
+            f"model={name!r}: its tokenizer has no padding token, so rows cannot share a batch; set pad_token in "
+            "tokenizer_config.json"
+        )
     return tokenizer
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
-    """The model of ``load_with_head``."""
+    """Return the model of ``load_with_head``."""
     return load_with_head(name, task, seed, models_dir)[0]
 
 
 def load_with_head(
     name: str, task: Task, seed: int, models_dir: Path | None = None, unit_known: bool = True
 ) -> tuple[Any, Head]:
-    """A sequence classifier for the task, and what became of the head that the checkpoint brings.
+    """Return a sequence classifier for the task, and whether it uses the checkpoint's head.
 
-    A pooler is kept. So is a classifier whose classes are the task's by name, its rows in the task's order. Any other
-    is drawn with ``seed`` (see ``heads``).
+    The checkpoint's pooler is kept. Its head is kept if its classes have the names of the task's, with its rows in the
+    task's order; any other head is redrawn at random (``heads``).
 
     Args:
-        unit_known: whether the head of a regression answers in the unit of the labels (see ``match_head``).
+        name: a model's name, as in recipes.
+        task: gives the classes.
+        seed: seed of the random weights.
+        models_dir: folder of models; None: the hub's cache.
+        unit_known: whether the values of a regression's head are known to be in the unit of the labels
+            (``match_head``).
 
     Raises:
-        ModelError: the model cannot be found, has no weights, or its weights are not those of its configuration.
+        ModelError: the model was not found, has no weights, or its weights do not match its configuration.
     """
     from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, set_seed
 
@@ -101,14 +121,16 @@ def load_with_head(
         model = BertForSequenceClassification(_builtin_config(num_labels=task.num_labels))
         name_classes(model.config, task)
         return model, NO_HEAD
+
+    # The configuration is read first, because from_pretrained writes the task's number of labels into its own.
     source = resolve_model(name, models_dir)
-    config = _config(source)  # before from_pretrained writes the task's number of labels into it
+    config = _config(source)
     names, outputs, kind = class_names(config), int(config.num_labels), other_kind(config)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             source,
             num_labels=task.num_labels,
-            ignore_mismatched_sizes=True,  # a classifier of another task is drawn anew
+            ignore_mismatched_sizes=True,  # the classifier of another task is redrawn
             output_loading_info=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -116,12 +138,16 @@ def load_with_head(
         )
     except (OSError, SafetensorError) as error:
         raise _not_found(source, error) from error
+
+    # Only the head and the pooler may be missing from the file.
     drawn = [key for key in _drawn(report) if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key]
     if drawn:
         raise ModelError(
             f"model={name!r}: its files lack weights that its config.json asks for, or have them in another size "
-            f"({_some(drawn)}); they would be drawn at random: take config.json and weights from one checkpoint"
+            f"({_some(drawn)}); they would be random: take config.json and weights from one checkpoint"
         )
+
+    # The head: kept, reordered or redrawn.
     name_classes(model.config, task)
     place = classifier_name(model)
     if place is None or f"{place}.weight" in report["missing_keys"]:
@@ -134,10 +160,15 @@ def load_with_head(
 
 
 def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int = 3) -> Any:
-    """A sequence classifier of the encoder's shape with random weights in float32: for measuring, not for training.
+    """Return a sequence classifier of the encoder's shape with random float32 weights, for measurements and checks.
+
+    Args:
+        name: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
+        num_labels: number of outputs.
 
     Raises:
-        ModelError: the model's configuration is not to be had.
+        ModelError: the model's configuration was not found.
     """
     from transformers import AutoModelForSequenceClassification, BertConfig
 
@@ -148,16 +179,20 @@ def untrained_encoder(name: str, models_dir: Path | None = None, num_labels: int
         except ModelError:
             if name not in BERT_BASE:
                 raise
-            config = BertConfig()  # transformers' defaults are BERT-base: it can be measured without the hub
+            config = BertConfig()  # transformers' defaults are BERT-base, so it can be measured without the hub
     config.num_labels = num_labels
     return AutoModelForSequenceClassification.from_config(config, dtype="float32")
 
 
 def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
-    """The encoder with the masked-language-model head it was pre-trained with.
+    """Return the encoder with the masked-language-model head it was pre-trained with.
+
+    Args:
+        name: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
 
     Raises:
-        ModelError: the model is not to be had, or its weights have no such head.
+        ModelError: the model was not found, or its weights have no such head.
     """
     from transformers import AutoModelForMaskedLM
 
@@ -171,7 +206,7 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
         )
     except OSError as error:
         raise _not_found(source, error) from error
-    except ValueError as error:  # an architecture that has no masked-LM form
+    except ValueError as error:  # an architecture without a masked-LM form
         raise ModelError(
             f"augmentation='masked-lm': model={name!r} cannot be a masked LM ({first_line(error)}); {fix}"
         ) from error
@@ -185,7 +220,7 @@ def load_masked_lm(name: str, models_dir: Path | None = None) -> Any:
 
 
 def _drawn(report: Any) -> list[str]:
-    """Names of the weights that were drawn at random: not in the file, or there in another size."""
+    """Return the names of the weights that were drawn at random: missing from the file, or of another size there."""
     return sorted({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
 
 
@@ -209,14 +244,14 @@ def _config(source: str) -> Any:
 
 
 def _check_kind(name: str, config: Any) -> None:
-    """That the architecture reads text in both directions. Those that do have a masked-LM form."""
+    """Check that the architecture reads text in both directions: those have a masked-LM form in transformers."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     if config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or config.is_encoder_decoder:
         kind = "an encoder and a decoder" if config.is_encoder_decoder else "not a text encoder"
         raise ModelError(
             f"model={name!r}: {config.model_type} is {kind}; the study compresses encoders, which read a text in both "
-            "directions: BERT, RoBERTa, DistilBERT, ELECTRA and the like"
+            "directions; choose for instance BERT, RoBERTa, DistilBERT or ELECTRA"
         )
 
 
@@ -224,10 +259,10 @@ def _not_found(name: str, error: Exception) -> ModelError:
     reason = first_line(error)
     if Path(name).is_dir():
         return ModelError(
-            f"model={name!r}: the folder cannot be read ({reason}); expected a whole transformers model folder of "
-            "an architecture that needs no code of its own"
+            f"model={name!r}: the folder cannot be read ({reason}); expected a complete transformers model folder of "
+            "an architecture that needs no custom code"
         )
     return ModelError(
-        f"model={name!r}: neither a local folder nor to be had from the hub ({reason}); "
-        "give a folder, or put it under --models-dir by that name"
+        f"model={name!r}: not found locally or on the hub ({reason}); "
+        "give a folder, or put the model under --models-dir by that name"
     )

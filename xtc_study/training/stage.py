@@ -35,30 +35,30 @@ CURVE_POINTS = 40
 """Points of a loss curve."""
 
 EVALUATIONS = 5
-"""How often the dev split is scored in one stage, evenly spaced, the last step included."""
+"""How often the dev split is scored in one stage, at even intervals up to the last step."""
 STEPS_BETWEEN_EVALUATIONS = 50
-"""At least; a stage shorter than that is scored at its end only, or scoring would take longer than training."""
+"""Minimum; a shorter stage is scored only at its end, because scoring would take longer than training."""
 
 EPOCHS_WORTH_KEEPING = 2
-"""A shorter training runs its teacher on each batch."""
+"""Epochs from which keeping the teacher's outputs pays; a shorter training runs the teacher on each batch."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a model is trained on: loss terms, and the teacher they compare it with."""
+    """The loss terms of a training, and the teacher that they compare the student with."""
 
     terms: tuple[str, ...]
     teacher: Any = None
-    """Needed for every term but 'labels'."""
+    """Needed for every term except 'labels'."""
     layers: tuple[int, ...] = ()
-    """The teacher layer of each student layer."""
+    """The teacher layer that each student layer is compared with."""
     pad_in_loss: bool = False
     teacher_dropout: bool = False
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast."""
+    """Length, batch size, rates and seed of a training."""
 
     steps: int
     batch_size: int
@@ -78,17 +78,17 @@ def train(
     folder: Path,
     evaluate: Callable[[Any], float],
 ) -> History:
-    """Trains ``model`` in place.
+    """Train ``model`` in place, and return its loss curve and training time.
 
     Args:
         model: in full precision or low-bit, on the training device.
         rows: encoded training rows.
-        padding: puts rows into a batch.
+        padding: collates rows into a batch.
         objective: loss terms and teacher.
         schedule: steps, batch size and rates.
         precision: the training device and its precision.
-        folder: of checkpoints. An interrupted training resumes from the last one in it.
-        evaluate: gives the model's primary dev score.
+        folder: contains the checkpoints; an interrupted training resumes from the last one.
+        evaluate: returns the model's primary dev score.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
@@ -102,7 +102,7 @@ def train(
         precision=precision,
         callbacks=[],
     )
-    trainer.remove_callback(PrinterCallback)  # the curve is kept and shown instead
+    trainer.remove_callback(PrinterCallback)  # the curve is recorded instead
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(SaveByTheClock())
     trainer.resume(last := last_checkpoint(folder))
@@ -128,15 +128,15 @@ def losses_of(
     labels: Tensor,
     teacher_outputs: Any = None,
 ) -> tuple[Any, dict[str, Tensor]]:
-    """The student's outputs for one batch and each loss term of the objective, a scalar.
+    """Return the student's outputs for one batch and each loss term of the objective, a scalar.
 
     Args:
         objective: loss terms and teacher.
-        precision: of the forward passes.
+        precision: precision of the forward passes.
         student: the model in training.
         inputs: input_ids, attention_mask, ... of shape (batch, positions).
         labels: (batch,).
-        teacher_outputs: the teacher's for this batch; None: the teacher computes them.
+        teacher_outputs: the teacher's outputs for this batch; None: the teacher computes them.
     """
     terms = objective.terms
     want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
@@ -169,8 +169,8 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         seed=schedule.seed,
         logging_steps=max(schedule.steps // CURVE_POINTS, 1),
         logging_nan_inf_filter=False,
-        save_strategy="no",  # SaveByTheClock does
-        save_total_limit=None,  # complete_checkpoint removes older ones when the new one is whole
+        save_strategy="no",  # SaveByTheClock saves
+        save_total_limit=None,  # complete_checkpoint removes older ones once the new one is complete
         report_to="none",
         disable_tqdm=True,
         use_cpu=precision.device == "cpu",
@@ -178,15 +178,15 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         remove_unused_columns=False,
     )
 
-    # One GPU a training, however many there are: DataParallel would multiply the batch by their number.
+    # One GPU per training: with several, DataParallel would multiply the batch size.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
 def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:
-    """Whether the teacher's outputs are kept: they are used often enough, never change and fit in memory.
+    """Return whether the teacher's outputs are kept: they are reused often enough, do not change and fit in memory.
 
-    On a GPU the teacher's pass costs less than bringing them back.
+    On a GPU the teacher's forward pass is cheaper than copying kept outputs to the device.
     """
     if objective.terms == (LABELS,) or precision.device == "cuda":
         return False
@@ -200,7 +200,7 @@ def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precisio
 
 
 class _DistillationTrainer(Trainer):
-    """Trainer whose loss is the sum of an objective's terms; keeps the mean of each term between two log points."""
+    """A Trainer whose loss is the sum of an objective's terms; it records each term's mean between log points."""
 
     loss_is_scaled_for_ga = False
 
@@ -217,7 +217,7 @@ class _DistillationTrainer(Trainer):
         self.kept: TeacherOutputs | None = None
 
     def resume(self, last: Checkpoint) -> None:
-        """Takes up the curve and the loss sums; the weights are for ``Trainer.train``."""
+        """Restore the curve and the loss sums; ``Trainer.train`` restores the weights."""
         self.before, self.curve, self.counted = last.history, last.history.curve, last.counted
         self.sums = {term: torch.tensor(total, device=self.precision.device) for term, total in last.sums.items()}
 
@@ -225,7 +225,7 @@ class _DistillationTrainer(Trainer):
         return History(self.curve, self.before.seconds + time.monotonic() - self.started)
 
     def keep_teacher_outputs(self) -> None:
-        """Computes the teacher's outputs for every row now, and not again."""
+        """Compute the teacher's outputs for every row once, before training."""
         objective, rows = self.objective, self.encoded
         self.kept = TeacherOutputs(
             objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.precision
@@ -249,7 +249,7 @@ class _DistillationTrainer(Trainer):
             kept = self.kept.of(numbers.tolist(), inputs["attention_mask"])
         outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept)
 
-        # Summed on the device: a number brought to the CPU at every step would wait for it.
+        # Summed on the device: copying a number to the CPU at every step would wait for the device.
         for term, value in losses.items():
             self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
         self.counted += 1
@@ -258,10 +258,10 @@ class _DistillationTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Writes the model under its own names.
+        """Write the model's tensors under the model's own names.
 
-        transformers would write those of the family's older checkpoints, and what it then does not find when the
-        training resumes stays as it was before the training.
+        transformers would write the names of the family's older checkpoints; on resume it would not find some of them
+        and leave those tensors untrained.
         """
         write_model(self.model, Path(output_dir or str(self.args.output_dir)), state_dict)
 
@@ -269,7 +269,7 @@ class _DistillationTrainer(Trainer):
         if load_result.missing_keys or load_result.unexpected_keys:
             raise RuntimeError(
                 f"a checkpoint lacks {_some(load_result.missing_keys)} and has {_some(load_result.unexpected_keys)} "
-                "besides; the next run begins this training from its start"
+                "that the model does not have; rerun the same command to restart this training from its beginning"
             )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -295,7 +295,7 @@ class _DistillationTrainer(Trainer):
 
 
 class _DevScore(TrainerCallback):
-    """Scores the dev split at evenly spaced steps, the last one included."""
+    """Score the dev split at even intervals up to the last step."""
 
     def __init__(self, trainer: _DistillationTrainer, evaluate: Callable[[Any], float]) -> None:
         self.trainer, self.evaluate = trainer, evaluate

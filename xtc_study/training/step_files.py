@@ -1,7 +1,7 @@
-"""A step's model as files: written under the names that the model itself has, and read back as it was written.
+"""Write a step's model to files under the model's own tensor names, and read it back.
 
-transformers' ``save_pretrained`` writes some families (Nomic BERT, Jina embeddings v3, GTE, ESM) under the names that
-their published checkpoints have, which only ``from_pretrained`` can read, and that only in a plain model.
+transformers' ``save_pretrained`` writes some families (Nomic BERT, Jina embeddings v3, GTE, ESM) under the names of
+their published checkpoints, which only ``from_pretrained`` can read, and only into a full-precision model.
 """
 
 from __future__ import annotations
@@ -20,23 +20,30 @@ from xtc_study.recipe import Recipe
 
 
 class WrittenOtherwiseError(RuntimeError):
-    """What was written is not what is read back."""
+    """The model that was read back differs from the one that was written."""
 
 
 def write_model(model: Any, folder: Path, state: dict[str, Any] | None = None) -> None:
-    """config.json and model.safetensors of a classifier, full-precision or with its low-bit layers' latent weights."""
-    # One file, however large: 50 GB is more than any encoder has.
+    """Write config.json and model.safetensors of a classifier; low-bit layers are written as latent weights.
+
+    Args:
+        model: the classifier.
+        folder: where the files are written.
+        state: the tensors to write; None: those of the model.
+    """
+    # Always one file: save_pretrained splits files above 50 GB, more than any encoder has.
     model.save_pretrained(folder, state_dict=state, save_original_format=False)
 
 
 def read_model(folder: Path, low_bit: Recipe | None = None) -> Any:
-    """The model that ``write_model`` wrote, on the CPU.
+    """Return the model that ``write_model`` wrote, on the CPU.
 
     Args:
+        folder: contains the files.
         low_bit: the recipe that made its layers low-bit; None: a full-precision model.
 
     Raises:
-        Exception: whatever damaged files raise in these libraries, which has no base class in common.
+        Exception: the files are damaged; the errors of these libraries have no common base class.
     """
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = AutoModelForSequenceClassification.from_config(config)
@@ -47,10 +54,15 @@ def read_model(folder: Path, low_bit: Recipe | None = None) -> Any:
 
 
 def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> None:
-    """Checks that the folder gives back this very model.
+    """Check that reading the folder gives exactly this model.
+
+    Args:
+        model: the model that was written.
+        folder: contains the files.
+        low_bit: as for ``read_model``.
 
     Raises:
-        WrittenOtherwiseError: it does not; the message names what differs, or the error of reading it.
+        WrittenOtherwiseError: the model differs or cannot be read; the message names the tensor or the error.
     """
     try:
         written = read_model(folder, low_bit).state_dict()
@@ -58,9 +70,9 @@ def check_written(model: Any, folder: Path, low_bit: Recipe | None = None) -> No
         raise WrittenOtherwiseError(f"{type(error).__name__}: {one_line(error)}") from error
     for name, tensor in model.state_dict().items():
         if not torch.equal(_bytes(tensor), _bytes(written[name])):
-            raise WrittenOtherwiseError(f"{name} has other numbers")
+            raise WrittenOtherwiseError(f"{name} has other values")
 
 
 def _bytes(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor's bytes, so that what is not a number equals itself."""
+    """Return a tensor's bytes, so that NaN equals NaN."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

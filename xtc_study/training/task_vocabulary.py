@@ -1,4 +1,4 @@
-"""The vocabulary a task needs, and a student with its tokenizer and rows cut to it."""
+"""The vocabulary that a task needs, and the tokenizer cut to it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class TaskVocabulary:
-    """The tokens of a task's training text and what any other word is spelled with.
+    """The tokens of a task's training text, and single characters to spell any other word with.
 
     Args:
         name: the recipe's model.
-        model: of its shape; weights are not looked at.
-        tokenizer: the whole one.
+        model: has the model's shape; its weights are not read.
+        tokenizer: the full tokenizer.
         rows: tokenised training rows.
 
     Raises:
-        ModelError: a tokenizer or a model that cannot be cut; the message has the reason.
+        ModelError: the tokenizer or the model cannot be cut; the message gives the reason.
     """
 
     def __init__(self, name: str, model: Any, tokenizer: Any, rows: Dataset) -> None:
@@ -36,14 +36,14 @@ class TaskVocabulary:
         self.all = len(tokenizer)
 
     def record(self, full: Mapping[str, Dataset], cut: Mapping[str, Dataset]) -> dict[str, Any]:
-        """What results say of it: tokens kept, of how many, and by split how many rows are spelled otherwise.
+        """Return what metrics.json records: tokens kept, of how many, and rows tokenised differently, by split.
 
         Args:
-            full: the splits, tokenised by the whole tokenizer.
-            cut: the same, tokenised by this one.
+            full: the splits, tokenised with the full tokenizer.
+            cut: the same splits, tokenised with the cut one.
         """
         respelled = {}
         for split in full:
             pairs = zip(full[split]["input_ids"][:], cut[split]["input_ids"][:], strict=True)
-            respelled[split] = sum(before != [self.kept[piece] for piece in after] for before, after in pairs)
+            respelled[split] = sum(before != [self.kept[token] for token in after] for before, after in pairs)
         return {"pieces": len(self.kept), "of": self.all, "rows_spelled_anew": respelled}

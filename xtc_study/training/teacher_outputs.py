@@ -1,6 +1,6 @@
-"""A teacher's outputs for each training row, computed once and kept where they fit in memory.
+"""A teacher's outputs for each training row, computed once and kept in memory if they fit.
 
-A teacher that does not change gives the same in every epoch; its pass is about a fifth of a student's step on a CPU.
+A frozen teacher gives the same outputs in every epoch; its pass is about a fifth of a student's step on a CPU.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from xtc_study.tasks.batches import ROW
 from xtc_study.training.precision import Precision
 
 LARGEST = 2 * 2**30
-"""Bytes a training keeps at most, and never more than an eighth of the machine's memory: others may run beside it."""
+"""Maximum bytes kept; never more than an eighth of the machine's memory, because other trainings may run beside."""
 BATCH_SIZE = 64
 
 
 class _Row(NamedTuple):
-    """Of one row of n tokens."""
+    """The outputs for one row of n tokens."""
 
     hidden: Tensor
     """(states, n, width)"""
@@ -35,16 +35,16 @@ class _Row(NamedTuple):
 
 
 class TeacherOutputs:
-    """The outputs that ``terms`` need, for every row.
+    """A teacher's outputs for every row, as far as the loss terms need them.
 
     Args:
         teacher: in evaluation mode.
-        padding: puts rows into a batch.
-        terms: loss terms.
-        layers: numbers of the teacher's layers that are learnt from.
-        states: numbers of its hidden states that are learnt from.
-        precision: of the teacher's forward pass.
         rows: encoded rows; row i is batch entry ``row`` = i.
+        padding: collates rows into a batch.
+        terms: the loss terms.
+        layers: numbers of the teacher's layers whose attention scores are used.
+        states: numbers of its hidden states that are used.
+        precision: precision of the teacher's forward pass.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TeacherOutputs:
         self.rows: list[_Row] = [None] * len(rows)  # type: ignore[list-item]
         want = {"output_attentions": bool(self.layers), "output_hidden_states": bool(self.states)}
 
-        # Rows of like length share a batch, so that little of it is padding.
+        # Batches contain rows of similar length, so that little of them is padding.
         lengths = np.asarray(rows["length"])
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH_SIZE):
@@ -81,8 +81,14 @@ class TeacherOutputs:
                 )
 
     def of(self, numbers: Sequence[int], mask: Tensor) -> Any:
-        """The outputs of these rows as one batch: ``logits``, and ``hidden_states`` and ``attentions`` by their number
-        in the teacher. Zero where ``mask`` (batch, positions) is."""
+        """Return the outputs of these rows as one batch.
+
+        ``logits``, and ``hidden_states`` and ``attentions`` by their number in the teacher; zero where ``mask`` is.
+
+        Args:
+            numbers: the rows' numbers.
+            mask: the batch's attention mask, (batch, positions).
+        """
         rows = [self.rows[number] for number in numbers]
         positions, width, heads = mask.shape[1], rows[0].hidden.shape[-1], rows[0].scores.shape[1]
         hidden = rows[0].hidden.new_zeros(len(self.states), len(rows), positions, width)
@@ -104,7 +110,7 @@ def _stacked(outputs: list[Tensor]) -> Tensor:
 
 
 def _real(mask: Tensor) -> list[slice]:
-    """Where each row's tokens are; padding is on one side of them."""
+    """Return the positions of each row's tokens; padding is on one side of them."""
     starts, counts = mask.argmax(1).tolist(), mask.sum(1).tolist()
     return [slice(start, start + count) for start, count in zip(starts, counts, strict=True)]
 
@@ -112,14 +118,22 @@ def _real(mask: Tensor) -> list[slice]:
 def bytes_needed(
     teacher: Any, lengths: Sequence[int], terms: Sequence[str], layers: Sequence[int], states: Sequence[int]
 ) -> int:
-    """What ``TeacherOutputs`` would keep, in bytes, were all of it float32."""
-    pieces = np.asarray(lengths, dtype=np.int64)
+    """Return the bytes that ``TeacherOutputs`` would keep in float32.
+
+    Args:
+        teacher: gives the widths.
+        lengths: tokens of each row.
+        terms: as for ``TeacherOutputs``.
+        layers: as for ``TeacherOutputs``.
+        states: as for ``TeacherOutputs``.
+    """
+    tokens = np.asarray(lengths, dtype=np.int64)
     config = teacher.config
-    hidden = len(set(states)) * config.hidden_size * int(pieces.sum()) if HIDDEN in terms else 0
-    scores = len(set(layers)) * config.num_attention_heads * int((pieces**2).sum()) if ATTENTION in terms else 0
-    return int(4 * (hidden + scores + len(pieces) * config.num_labels))
+    hidden = len(set(states)) * config.hidden_size * int(tokens.sum()) if HIDDEN in terms else 0
+    scores = len(set(layers)) * config.num_attention_heads * int((tokens**2).sum()) if ATTENTION in terms else 0
+    return int(4 * (hidden + scores + len(tokens) * config.num_labels))
 
 
 def memory_limit() -> int:
-    """Bytes a training may keep of its teacher's outputs."""
+    """Return how many bytes of its teacher's outputs a training may keep."""
     return min(LARGEST, physical_memory() // 8)

@@ -1,6 +1,6 @@
-"""How a tokenizer reads a task's text, asked before anything is trained: what is cut, and what is spelled in bytes.
+"""Check how a tokenizer reads a task's text before training: which rows are cut, and what is spelled in bytes.
 
-Imports no torch: a plan asks too, with the tokenizer.json of a model that is at hand.
+Imports no torch, because a plan checks this too, with the tokenizer.json of a model on this machine.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SAMPLE = 2000
-"""Rows of a split, evenly spaced, that a plan reads, and that the tokens a character are counted on."""
+"""Maximum rows of a split, evenly spaced, on which a plan counts lengths and tokens per character."""
 
 Columns = Sequence[Sequence[str]]
-"""One list of texts a text field."""
+"""One list of texts per text field."""
 
 
 class Reader(NamedTuple):
-    """A tokenizer, as far as it is asked here."""
+    """What these checks need of a tokenizer."""
 
     encode: Callable[[Columns], list[list[int]]]
-    """The tokens of each row, special ones included, none cut off."""
+    """Returns the tokens of each row, special ones included, without cutting."""
     special: tuple[int, int]
-    """How many special tokens it puts around one text, and around two."""
+    """Number of special tokens added to one text, and to two."""
     unknown: int | None
-    """The token it gives for what it cannot spell; None: there is none."""
+    """The id of the unknown token; None: there is none."""
 
 
 def reader_of(tokenizer: Any) -> Reader:
-    """The reader of a transformers tokenizer."""
+    """Return the reader of a transformers tokenizer."""
 
     def encode(columns: Columns) -> list[list[int]]:
         encoded = tokenizer(*(list(texts) for texts in columns), truncation=False, verbose=False)
@@ -49,9 +49,13 @@ def reader_of(tokenizer: Any) -> Reader:
 
 
 def reader_at_hand(model: str, models_dir: Path | None = None) -> Reader | None:
-    """The reader of a model whose tokenizer.json is in a folder or in the hub's cache; None where it is not.
+    """Return the reader of a model whose tokenizer.json is in a folder or in the hub's cache; None if there is none.
 
-    transformers is not imported, for it takes long to start.
+    transformers is not imported, because it starts slowly.
+
+    Args:
+        model: a model's name, as in recipes.
+        models_dir: folder of models; None: the hub's cache.
     """
     if model == BUILTIN:
         return reader_of(load_tokenizer(model))
@@ -77,7 +81,7 @@ def reader_at_hand(model: str, models_dir: Path | None = None) -> Reader | None:
 
 
 def _tokenizer_file(source: str) -> Path | None:
-    """The model's tokenizer.json, in its folder or in the hub's cache; the hub itself is not asked."""
+    """Return the model's tokenizer.json in its folder or in the hub's cache; the hub itself is not contacted."""
     if Path(source).is_dir():
         file = Path(source) / "tokenizer.json"
         return file if file.is_file() else None
@@ -88,7 +92,7 @@ def _tokenizer_file(source: str) -> Path | None:
 
 
 def sampled(columns: Columns) -> list[list[str]]:
-    """At most SAMPLE rows, evenly spaced."""
+    """Return at most SAMPLE rows, evenly spaced."""
     step = -(-len(columns[0]) // SAMPLE) or 1
     return [list(texts[::step]) for texts in columns]
 
@@ -96,10 +100,14 @@ def sampled(columns: Columns) -> list[list[str]]:
 def lengths_before_cutting(
     text: Mapping[str, Dataset], encoded: Mapping[str, Dataset], task: Task, tokenizer: Any, max_length: int
 ) -> dict[str, Lengths]:
-    """By split, how long its rows are. Only rows that fill ``max_length`` are read a second time.
+    """Return the lengths of each split's rows before cutting. Only rows that fill ``max_length`` are encoded again.
 
     Args:
+        text: the splits as text.
         encoded: the same rows, tokenised and cut to ``max_length``.
+        task: names the text fields.
+        tokenizer: the tokenizer that encoded the rows.
+        max_length: maximum tokens of a row.
     """
     lengths = {}
     reader = reader_of(tokenizer)
@@ -116,35 +124,52 @@ def lengths_before_cutting(
 
 
 def check_reading(name: str, tokenizer: Any, task: Task, train: Dataset, lengths: Mapping[str, Lengths]) -> None:
-    """Checks that the tokenizer spells the text in characters at least; and warns of splits of which much is cut.
+    """Check that the tokenizer does not spell the text in bytes, and warn of splits of which many rows are cut.
+
+    Args:
+        name: the model's name, for messages.
+        tokenizer: the model's tokenizer.
+        task: names the text fields.
+        train: the training rows as text.
+        lengths: by split, what ``lengths_before_cutting`` returned.
 
     Raises:
-        ModelError: it spells it in smaller tokens, such as bytes.
+        ModelError: the tokenizer needs several tokens for each character.
     """
     columns = sampled([train[field][:] for field in task.text_fields])
     reader = reader_of(tokenizer)
     if problem := spelled_in_bytes(columns, reader.encode(columns), reader, lengths["train"]):
         raise ModelError(f"model={name!r}: {problem}")
-    for split, of_split in lengths.items():
-        if of_split.is_bad:
-            warnings.warn(f"task {task.name}: {of_split.in_words(f'rows of {split}')}", stacklevel=2)
+    for split, split_lengths in lengths.items():
+        if split_lengths.is_bad:
+            warnings.warn(f"task {task.name}: {split_lengths.in_words(f'rows of {split}')}", stacklevel=2)
 
 
 def unsuited(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, lengths: Lengths) -> str:
-    """What a run would refuse of a tokenizer and a text, in words; empty where nothing is.
+    """Return why a run would refuse this tokenizer for this text, in words; empty if it would not.
 
     Args:
-        rows: what ``reader`` makes of ``columns``.
+        columns: the text.
+        rows: the tokens that ``reader`` gives for ``columns``.
+        reader: the tokenizer.
+        lengths: of the rows.
     """
     words = sum(map(len, rows)) - len(rows) * reader.special[len(columns) - 1]
     share = sum(list(ids).count(reader.unknown) for ids in rows) / max(words, 1) if reader.unknown is not None else 0.0
     if share > MOST_UNKNOWN:
-        return f"{share:.0%} of the tokens of this text are unknown to its tokenizer; choose one of its language"
+        return f"{share:.0%} of the tokens of this text are unknown to its tokenizer; choose a model of this language"
     return spelled_in_bytes(columns, rows, reader, lengths)
 
 
 def spelled_in_bytes(columns: Columns, rows: Sequence[Sequence[int]], reader: Reader, lengths: Lengths) -> str:
-    """What is wrong where a text needs more tokens than it has characters; empty where nothing is."""
+    """Return the problem in words if the text needs more tokens than it has characters; empty if it does not.
+
+    Args:
+        columns: the text.
+        rows: the tokens that ``reader`` gives for ``columns``.
+        reader: the tokenizer.
+        lengths: of the rows.
+    """
     counts = [len(ids) for ids in rows]
     share = tokens_per_character(columns, counts, reader.special[len(columns) - 1])
     if share <= MOST_TOKENS_PER_CHARACTER:
@@ -153,5 +178,6 @@ def spelled_in_bytes(columns: Columns, rows: Sequence[Sequence[int]], reader: Re
     return (
         f"its tokenizer makes {share:.1f} tokens of each character of this text (the first row's {first:,} "
         f"characters become {counts[0]:,}), and {lengths.share:.0%} of the rows are cut at max_length="
-        f"{lengths.max_length}: it knows another script and spells this one in bytes; choose a model of this language"
+        f"{lengths.max_length}: it was trained on another script and spells this one in bytes; choose a model of this "
+        "language"
     )

@@ -25,7 +25,7 @@ def made(runs: Path, name: str, config: dict[str, Any]) -> Path:
 
 
 class Bench:
-    """In place of real runtimes: the n-th file that is measured takes n milliseconds."""
+    """Replaces real runtimes: the n-th measured file takes n milliseconds."""
 
     def __init__(self) -> None:
         self.measured: list[tuple[str, str, str]] = []
@@ -63,7 +63,7 @@ def read(run: Path) -> dict[str, Any]:
     return content
 
 
-def test_what_decides_the_time_is_a_shape() -> None:
+def test_the_shape_determines_the_time() -> None:
     names = {"xtc_checksums": {"x": "y"}, "id2label": {"0": "no"}, "_name_or_path": "teacher"}
     assert shape_of(ONE_BIT | names) == shape_of(ONE_BIT) != shape_of(TWO_BIT)
     trained_for = {"xtc_max_length": 64, "xtc_label_mean": 2.5, "xtc_label_deviation": 1.0, "xtc_texts": 2}
@@ -84,7 +84,7 @@ def test_one_measurement_serves_all_runs_of_a_shape(tmp_path: Path, measured: li
     )
 
 
-def test_what_was_measured_is_not_measured_again(
+def test_measured_shapes_are_not_measured_again(
     tmp_path: Path, measured: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, late = made(tmp_path, "a", ONE_BIT), made(tmp_path, "late", ONE_BIT)
@@ -105,8 +105,8 @@ def test_a_batch_is_cut_to_what_a_model_can_read(tmp_path: Path, measured: list[
     assert (read(small)["batch"], read(large)["batch"]) == ("1x64", "1x128")
 
 
-def test_the_task_of_a_file_is_no_matter_of_its_shape() -> None:
-    """config.json says for ``predict`` what a row is; times are shared between tasks all the same."""
+def test_the_task_is_not_part_of_the_shape() -> None:
+    """config.json has fields of the task for ``predict``; times are shared between tasks."""
     assert shape_of(ONE_BIT) == shape_of(ONE_BIT | {"xtc_task": "toy-inference", "xtc_texts": 2})
 
 

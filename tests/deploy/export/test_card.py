@@ -10,7 +10,7 @@ from xtc_study.runs.find import DoneRun
 from xtc_study.tasks.metric_names import f1_of
 
 
-def test_a_class_s_name_does_not_break_the_table(tmp_path: Path) -> None:
+def test_the_name_of_a_class_does_not_break_the_table(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"x")
     rows = [{"split": "dev", "metric": f1_of(1, "spam|ham"), "value": 0.5}]
     run = DoneRun(tmp_path / "a-run", Recipe.of(task="toy-sentiment"), {"rows": rows})

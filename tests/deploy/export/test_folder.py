@@ -1,4 +1,4 @@
-"""An export that fails leaves nothing; tests/cli/test_files.py has those that succeed."""
+"""A failed export leaves no files; tests/cli/test_files.py tests exports that succeed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(student: Callable[..., Any], tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("kind", "name"), [("onnx", "export.onnx.to_onnx"), ("openvino", "export.openvino.to_openvino")]
 )
-def test_a_conversion_that_fails_can_be_tried_again(
+def test_a_failed_conversion_can_be_retried(
     run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def half(folder: Path, path: Path, **inputs: Any) -> Any:
@@ -43,7 +43,7 @@ def test_a_conversion_that_fails_can_be_tried_again(
 @pytest.mark.parametrize(
     ("kind", "name"), [("onnx", "export.onnx.to_onnx"), ("openvino", "export.openvino.to_openvino")]
 )
-def test_export_with_other_predictions_is_refused_and_removed(
+def test_an_export_with_other_predictions_is_an_error_and_is_removed(
     run: Any, kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other(folder: Path, path: Path, **inputs: Any) -> Agreement:
@@ -57,7 +57,7 @@ def test_export_with_other_predictions_is_refused_and_removed(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_copy_that_fails_can_be_made_again(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_copy_can_be_retried(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def half(source: Path, folder: Path) -> None:
         folder.mkdir()
         raise OSError("no space left on device")
@@ -67,15 +67,15 @@ def test_a_copy_that_fails_can_be_made_again(run: Any, tmp_path: Path, monkeypat
         with pytest.raises(OSError, match="no space left"):
             folder.export_packed(run, tmp_path / "out")
     folder.export_packed(run, tmp_path / "out")
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         folder.export_packed(run, tmp_path / "out")
-    assert (tmp_path / "out" / "model.safetensors").is_file(), "what was there before is left alone"
+    assert (tmp_path / "out" / "model.safetensors").is_file(), "the earlier export is left alone"
 
 
-def test_no_text_is_scored_past_the_positions_of_the_model(
+def test_texts_are_cut_to_the_positions_of_the_model(
     tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of texts of 100 words, a recipe of 64 pieces and a model with 40 positions, 40 pieces are read."""
+    """Texts of 100 words are cut to 40 tokens: the recipe allows 64, the model has 40 positions."""
     model, tokenizer = tiny("bert", layers=1, labels=2), load_tokenizer("builtin:tiny")
     model.resize_token_embeddings(len(tokenizer))
     save_packed(model, tmp_path / "model", tokenizer, max_length=64)

@@ -19,7 +19,7 @@ def test_every_point_has_a_mark_and_milliseconds_have_a_second_panel() -> None:
     assert marks["mark-a2"].text == "Bits <1>, bad: 50.0 points, 90 kB" and marks["mark-a0"].href == "study-bits.html"
     drawn = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
     assert drawn["mark-a2"].get_markerfacecolor() == "#ffffff" != drawn["mark-a0"].get_markerfacecolor()
-    assert drawn["mark-a2"].zorder < drawn["mark-a0"].zorder, "what is dominated covers nothing of the Pareto front"
+    assert drawn["mark-a2"].zorder < drawn["mark-a0"].zorder, "a dominated point never covers the Pareto front"
     assert all(text.arrow_patch is not None for text in figure.axes[0].texts), "a line leads from a name to its mark"
     assert [text.get_text() for text in figure.axes[0].texts] == ["1-bit", "8-bit"]
     assert figure.axes[0].get_xscale() == "log"

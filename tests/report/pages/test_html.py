@@ -138,7 +138,7 @@ def test_every_page_is_accessible_and_self_contained(site: Path) -> None:
         page = Page(path)
         assert page.all("html")[0]["lang"] == "en" and len(page.all("h1")) == 1
         assert len(page.all("caption")) == len(page.all("table"))
-        assert bool(page.all("table")) == (path.name != "study-empty.html"), "a table of dashes says nothing"
+        assert bool(page.all("table")) == (path.name != "study-empty.html"), "no table of dashes"
         assert all(heading.get("scope") in ("row", "col") for heading in page.all("th"))
         assert all(svg["role"] in ("img", "group") and svg["aria-label"] for svg in page.all("svg"))
         assert page.all("a")[0] == {"class": "skip", "href": "#content"}

@@ -1,1 +1,1 @@
-"""How fast a packed folder is and how much memory it takes, beside its teacher and other runtimes."""
+"""Measure the speed and memory of a packed folder, compared with its teacher and other runtimes."""

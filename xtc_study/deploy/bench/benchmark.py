@@ -1,7 +1,7 @@
-"""Bytes, memory and milliseconds of a packed folder, beside its float32 teacher and other runtimes' files.
+"""Measure bytes, memory and milliseconds of a packed folder, its float32 teacher and other runtimes' files.
 
-Each runtime runs in a process of its own and in turn, several passes in all, so that a busy moment of the machine does
-not fall on one of them alone; of the passes the lowest median counts.
+Each runtime runs in its own process. All runtimes are measured in turn, in several passes, so that a busy moment of
+the machine does not affect only one of them; the lowest median of the passes is reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
 
 @dataclass(frozen=True)
 class Contender:
-    """A file and the runtime that it is measured in."""
+    """A file, and the runtime that it is measured in."""
 
     name: str
     runtime: str
@@ -39,9 +39,9 @@ class Contender:
     config: Path
     """A folder with its config.json."""
     group: int = 0
-    """Inputs that OpenVINO quantises together; 0: none."""
+    """Neighbouring inputs that OpenVINO quantises together; 0: inputs are not quantised."""
     more_files: tuple[Path, ...] = field(default=())
-    """Counted into its bytes."""
+    """Further files that count towards its bytes."""
 
     @property
     def bytes(self) -> int:
@@ -50,24 +50,25 @@ class Contender:
 
 
 class BenchError(ValueError):
-    """Nothing to measure, or a runtime that did not come to an end: the message then holds its last lines."""
+    """There is nothing to measure, or a runtime failed; the message then has its last lines of output."""
 
 
 @quiet_loading()
 def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[Contender], dict[str, float]]:
-    """The packed folder by every engine, its exports, and the float32 teacher by every runtime installed.
+    """Return the packed folder in every engine, its exports, and the float32 teacher in every installed runtime.
 
     Args:
-        folder: packed.
-        teacher: a float32 folder; None makes one of the packed folder's own shape, which is as fast as any.
+        folder: the packed folder.
+        teacher: a float32 folder; None creates one of the packed folder's shape, which is as fast as any.
         workdir: a folder for the exported files.
 
     Returns:
         The contenders, and the largest difference of each export's logits to the packed model's.
 
     Raises:
-        BenchError: ``teacher`` is no float32 folder.
-        CheckpointError: ``folder`` is no sound packed folder, or the teacher's configuration cannot be read.
+        BenchError: ``teacher`` is not a float32 folder.
+        CheckpointError: ``folder`` is not a packed folder or is damaged, or the teacher's configuration cannot be
+            read.
     """
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -81,20 +82,20 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
         teacher = workdir / "fp32"
         dequantized(folder).save_pretrained(teacher)
     if not (teacher / CONFIG).is_file():
-        raise BenchError(f"teacher {teacher}: no {CONFIG} in it; expected a float32 folder of transformers")
+        raise BenchError(f"teacher {teacher}: it has no {CONFIG}; expected a float32 folder of transformers")
     if CHECKSUMS in read_config(teacher):
         raise BenchError(
-            f"teacher {teacher}: a packed folder; expected a float32 folder, as transformers saves it. Without a "
-            "teacher one of the packed folder's own shape is measured"
+            f"teacher {teacher}: it is a packed folder; expected a float32 folder, as transformers saves it. Without "
+            "a teacher, a model of the packed folder's shape is measured"
         )
     try:
         model = AutoModelForSequenceClassification.from_pretrained(teacher, local_files_only=True).eval()
     except (OSError, ValueError) as error:
         raise BenchError(
-            f"teacher {teacher}: does not load ({first_line(error)}); expected a float32 folder"
+            f"teacher {teacher}: it does not load ({first_line(error)}); expected a float32 folder"
         ) from None
 
-    # The runtimes that are installed here.
+    # The runtimes that are installed.
     runtimes = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
@@ -118,7 +119,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
 
         openvino.save_model(converted(model), str(workdir / "fp32.xml"), compress_to_fp16=False)
         differences["u2, OpenVINO"] = to_openvino(folder, workdir / "u2.xml").difference
-        group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # DistilBERT calls it dim
+        group = AutoConfig.from_pretrained(folder, local_files_only=True).hidden_size  # "dim" in DistilBERT's file
         runtimes += [
             Contender("fp32, OpenVINO", "openvino", workdir / "fp32.xml", teacher, 0, (workdir / "fp32.bin",)),
             Contender("u2, OpenVINO", "openvino", workdir / "u2.xml", folder, group, (workdir / "u2.bin",)),
@@ -134,29 +135,30 @@ def bench(
     passes: int = 2,
     progress: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
-    """One row a contender, number of threads and shape: bytes, loaded_mb, peak_mb (over imports), ms, worst_ms.
+    """Return one row per contender, number of threads and shape.
 
-    ``ms`` is the lowest of the passes' medians, ``worst_ms`` the highest.
+    Columns: name, threads, batch, bytes, loaded_mb and peak_mb (above the memory of imports), ms and worst_ms (the
+    lowest and the highest median of the passes), least_ms (the fastest repetition).
 
     Args:
-        runtimes: what to measure.
+        runtimes: the contenders to measure.
         shapes: sentences and tokens of each batch.
-        threads: each number of them is measured.
-        seconds: of each measurement, at least.
-        passes: over all runtimes.
-        progress: takes a line of text for each measurement.
+        threads: the numbers of threads to measure with.
+        seconds: minimum time of each measurement.
+        passes: number of passes over all runtimes.
+        progress: called with a line of text for each measurement.
 
     Raises:
-        BenchError: no runtime, shape, number of threads or pass; a runtime failed.
+        BenchError: there is no runtime, shape, number of threads or pass, or a runtime failed.
     """
     shapes, threads = list(shapes), list(threads)
     if not runtimes or not shapes or not threads or passes < 1:
         raise BenchError(
             f"nothing to measure: {len(runtimes)} runtimes, shapes {shapes}, threads {threads}, {passes} passes; "
-            "expected at least one of each (a shape longer than the model reads does not count)"
+            "expected at least one of each (shapes longer than the model reads are left out)"
         )
 
-    # Each runtime in turn, so that a busy moment does not fall on one of them alone.
+    # Each runtime in turn, so that a busy moment does not affect only one of them.
     rows, measured, turns = [], 0, len(threads) * passes * len(runtimes)
     for count in threads:
         for turn in range(passes):
@@ -172,10 +174,11 @@ def bench(
                         | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
                     )
 
+    # The best of the passes, and the worst median beside it.
     frame = pd.DataFrame(rows)
     keys = ["name", "threads", "batch"]
-    of_passes = frame.groupby(keys, sort=False)
-    return of_passes.min().assign(worst_ms=of_passes["worst_ms"].max()).reset_index()
+    by_contender = frame.groupby(keys, sort=False)
+    return by_contender.min().assign(worst_ms=by_contender["worst_ms"].max()).reset_index()
 
 
 def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float) -> dict[str, Any]:

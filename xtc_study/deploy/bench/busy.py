@@ -1,4 +1,4 @@
-"""Whether a machine was too busy for its times to be believed."""
+"""Detect whether a machine was too busy for reliable times."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pandas as pd
 
 SAMPLE_SECONDS = 1.0
 SLACK = 0.5
-"""Cores that others may use beyond those a measurement leaves free."""
+"""Cores that other processes may use beyond those that a measurement leaves free."""
 SPREAD = 1.25
-"""Passes of a quiet machine differ by less, in the middle over all rows."""
+"""Maximum ratio of two passes on a quiet machine, the median over all rows."""
 SLOWED = 3.0
-"""More threads cost a small batch something, but less than this, in the middle over all rows."""
-FIX = "run it again when nothing else runs, or with --force to write them all the same"
+"""Maximum slowdown by more threads on a quiet machine, the median over all rows; small batches slow down a little."""
+FIX = "run it again when nothing else is running, or use --force to write them anyway"
 
 
 class BusyError(ValueError):
-    """Times of a busy machine. The message names the signs. Nothing was written."""
+    """The machine was busy while times were measured; the message names the signs. Nothing was written."""
 
 
 def cores_in_use(seconds: float = SAMPLE_SECONDS) -> float | None:
-    """Cores that this machine's processes use right now; where it does not count them, the load average; else None."""
+    """Return how many cores the machine's processes use now; else the load average; None if neither is known."""
     before = _ticks()
     if before is not None:
         time.sleep(seconds)
@@ -34,18 +34,23 @@ def cores_in_use(seconds: float = SAMPLE_SECONDS) -> float | None:
 
 
 def busy_signs(frame: pd.DataFrame, in_use: float | None) -> list[str]:
-    """Signs that the machine was busy, each in words; empty if there are none.
+    """Return the signs that the machine was busy, each in words; empty if there are none.
 
     Args:
-        frame: what ``bench`` gave: ``ms`` is the least of the passes' medians, ``worst_ms`` the greatest.
+        frame: what ``bench`` returned.
         in_use: cores that other processes used before the measurement (``cores_in_use``).
     """
+    # Other processes used cores that the measurement needed.
     signs, cores, threads = [], os.cpu_count() or 1, int(frame["threads"].max())
     if in_use is not None and in_use > max(cores - threads, 0) + SLACK:
-        signs.append(f"other processes used {in_use:.1f} of {cores} cores, {threads} were to be measured")
+        signs.append(f"other processes used {in_use:.1f} of {cores} cores, but the measurement needs {threads}")
+
+    # The passes differ.
     spread = float((frame["worst_ms"] / frame["ms"]).median())
     if spread > SPREAD:
         signs.append(f"one pass took {spread:.1f} times as long as another")
+
+    # More threads made everything slower.
     by_threads = frame.pivot_table(index=["name", "batch"], columns="threads", values="ms")
     if by_threads.shape[1] > 1:
         few, many = by_threads.columns.min(), by_threads.columns.max()
@@ -56,15 +61,27 @@ def busy_signs(frame: pd.DataFrame, in_use: float | None) -> list[str]:
 
 
 def refuse_if_busy(frame: pd.DataFrame, in_use: float | None) -> None:
-    """Raises:
-    BusyError: ``busy_signs`` finds some.
+    """Raise an error if the machine was busy.
+
+    Args:
+        frame: as for ``busy_signs``.
+        in_use: as for ``busy_signs``.
+
+    Raises:
+        BusyError: ``busy_signs`` returns some.
     """
     if signs := busy_signs(frame, in_use):
-        raise BusyError(f"this machine is busy: {'; '.join(signs)}; the times were not written: {FIX}")
+        raise BusyError(f"this machine is busy: {'; '.join(signs)}; the times were not written; {FIX}")
 
 
 def why_slow(frame: pd.DataFrame, native_built: bool) -> str:
-    """Why the packed file is slower than fp32 in PyTorch, where it is; else empty."""
+    """Return why the packed file is slower than fp32 in PyTorch; empty if it is not.
+
+    Args:
+        frame: what ``bench`` returned.
+        native_built: whether the native engine is built.
+    """
+    # The fastest packed engine and fp32, by threads and batch.
     packed: dict[tuple[int, str], float] = {}
     full: dict[tuple[int, str], float] = {}
     for row in frame.to_dict("records"):
@@ -80,7 +97,7 @@ def why_slow(frame: pd.DataFrame, native_built: bool) -> str:
     threads, batch = worst = max(slower, key=lambda where: packed[where] / full[where])
 
     reason = (
-        "a call of the engine costs more here than the products it saves; larger encoders and batches gain"
+        "calling the engine costs more than the products it saves; larger encoders and batches gain"
         if native_built
         else "the native engine, the fastest, is not built (xtc-study build-engine)"
     )
@@ -90,7 +107,7 @@ def why_slow(frame: pd.DataFrame, native_built: bool) -> str:
 
 
 def _ticks() -> tuple[int, int] | None:
-    """Ticks that all processors were at work, and all ticks, since the start; None where the system does not say."""
+    """Return the busy ticks and all ticks of all processors since boot; None if the system does not count them."""
     try:
         fields = Path("/proc/stat").read_text().splitlines()[0].split()
         counts = [int(count) for count in fields[1:9]]
@@ -98,4 +115,4 @@ def _ticks() -> tuple[int, int] | None:
         return None
     if fields[0] != "cpu" or len(counts) < 5:
         return None
-    return sum(counts) - counts[3] - counts[4], sum(counts)  # idle, and idle for want of a disk
+    return sum(counts) - counts[3] - counts[4], sum(counts)  # 3: idle; 4: idle while waiting for a disk

@@ -1,7 +1,7 @@
-"""Milliseconds of done runs' files, kept beside their scores. Files of one shape are equally fast and measured once.
+"""Measure the milliseconds of done runs' files and store them beside the scores, once per shape.
 
-A shape is what decides the time of a batch: architecture, depth, widths, and how each module is packed. What the
-weights are, the task they were trained for, and the length at which its texts are cut, does not.
+A shape is everything that determines the time of a batch: architecture, depth, widths, and how each module is packed.
+The values of the weights, the task and the length to which its texts are cut do not matter.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ NOT_SHAPE = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What a time was measured with. Only times of one setting can be compared."""
+    """How a time was measured. Only times of one setting can be compared."""
 
     batch: str
     """Sentences x tokens: ``1x128``."""
     threads: int
     engine: str
-    """Of packed files; files without packed weights run in PyTorch itself."""
+    """The engine of packed files; files without packed weights run in PyTorch."""
     processor: str
 
 
@@ -50,14 +50,14 @@ class _Group:
 
 
 class Measured(NamedTuple):
-    """A run that was measured, for all runs of its shape."""
+    """A run that was measured on behalf of all runs of its shape."""
 
     run: Path
     ms: float
 
 
 def shape_of(config: Mapping[str, Any]) -> str:
-    """What two configurations share if their files take the same time, as text."""
+    """Return the part of a configuration that determines a file's time, as text."""
     return json.dumps({key: value for key, value in config.items() if key not in NOT_SHAPE}, sort_keys=True)
 
 
@@ -71,32 +71,32 @@ def measure_runs(
     progress: Callable[[str], None] = lambda text: None,
     force: bool = False,
 ) -> list[Measured]:
-    """Writes latency.json into each run folder, and returns the run that was measured for each shape.
+    """Write latency.json into each run folder, and return the run that was measured for each shape.
 
-    Each file runs in the engine that ``load`` chooses here, in a process of its own. A shape that was measured in the
-    same setting before is not measured again.
+    Each file runs in its own process, in the engine that ``load`` chooses on this machine. A shape that was measured
+    in the same setting before is not measured again.
 
     Args:
         runs: folders of done runs.
-        batch: sentences and tokens of each; cut to what a model can read.
-        threads: of the engine.
+        batch: sentences and tokens per batch; cut to what a model can read.
+        threads: number of threads of the engine.
         seconds: as for ``bench``.
         passes: as for ``bench``.
-        again: measure everything once more.
-        progress: takes a line of text for each measurement.
-        force: write times of a busy machine too.
+        again: measure all shapes, also those measured before.
+        progress: called with a line of text for each measurement.
+        force: also write the times of a busy machine.
 
     Raises:
         BusyError: the machine is busy; nothing is written.
-        CheckpointError: a run without its model.
-        BenchError: a file that does not load.
+        CheckpointError: a run has no model.
+        BenchError: a file does not load.
     """
     groups = _groups(runs, batch, threads)
     if not again:
         for group in groups:
             group.ms = _known(group.runs, group.setting)
 
-    # One benchmark a setting, so that its passes take the files in turn.
+    # One benchmark per setting, so that its passes measure the files in turn.
     measured: list[Measured] = []
     for setting in dict.fromkeys(group.setting for group in groups):
         unknown = [group for group in groups if group.setting == setting and group.ms is None]
@@ -117,7 +117,7 @@ def measure_runs(
             group.ms = float(times[group.runs[0].name])
             measured.append(Measured(group.runs[0], group.ms))
 
-    # Written when all is measured: a busy machine then leaves every file as it was.
+    # Write only after everything is measured, so that a busy machine leaves every file unchanged.
     for group in groups:
         for run in group.runs:
             write_json(run / LATENCY, {"ms": group.ms, **asdict(group.setting)})
@@ -125,7 +125,7 @@ def measure_runs(
 
 
 def _groups(runs: Sequence[Path], batch: Shape, threads: int) -> list[_Group]:
-    """The runs by shape and setting, in the order of each group's first run."""
+    """Return the runs grouped by shape and setting, in the order of each group's first run."""
     engine, processor = make_engine("auto").name, cpu_name()
     groups: dict[tuple[str, Setting], _Group] = {}
     for run in runs:
@@ -138,7 +138,7 @@ def _groups(runs: Sequence[Path], batch: Shape, threads: int) -> list[_Group]:
 
 
 def _known(runs: Sequence[Path], setting: Setting) -> float | None:
-    """The time that one of these runs has in this setting."""
+    """Return the time that one of these runs has in this setting; None if none has."""
     for run in runs:
         try:
             content = json.loads((run / LATENCY).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""One runtime in a process of its own: how much memory it takes, and how long a batch. Started by ``bench``."""
+"""Measure one runtime in its own process: its memory and the time of a batch. Started by ``bench``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xtc_study.hardware import forget_peak, resident
 from xtc_study.model_folder import CONFIG
 
 CHUNK_TOKENS = 1024
-"""Tokens of each part of a large batch that a PyTorch model gets: fresh 50 MB tensors cost more than they save."""
+"""Maximum tokens that a PyTorch model gets at once; larger batches are split, because new 50 MB tensors are slow."""
 
 
 def main() -> None:
-    """Reads a job from the first argument, prints its measurements as JSON in the last line."""
+    """Read a job from the first argument, and print its measurements as JSON in the last line."""
     job = json.loads(sys.argv[1])
     threads = job["threads"]
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -56,7 +56,7 @@ def _packed(job: dict[str, Any]) -> Start:
 
     _import_architecture(job)
     engine = job["runtime"].removeprefix("xtc-")
-    # Imported now: an engine's own libraries are no memory of the model's.
+    # Imported now, because an engine's libraries do not count towards the model's memory.
     if engine == "numba":
         from xtc_study.packed.engines import numba_engine  # noqa: F401
     if engine == "native":
@@ -65,7 +65,7 @@ def _packed(job: dict[str, Any]) -> Start:
 
 
 def _import_architecture(job: dict[str, Any]) -> None:
-    """Loading a model imports its family's code and the list of quantizers; that is no memory of the model's."""
+    """Import the family's code and the list of quantisers, which do not count towards the model's memory."""
     import transformers.quantizers.auto  # noqa: F401
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
@@ -76,7 +76,7 @@ def _import_architecture(job: dict[str, Any]) -> None:
 def _torch_run(model: Any) -> tuple[Callable[[Any], Any], Any]:
     import torch
 
-    from xtc_study.deploy.sample_inputs import input_names, only
+    from xtc_study.deploy.sample_inputs import input_names, select_inputs
 
     model.eval()
     names = input_names(model)
@@ -84,7 +84,7 @@ def _torch_run(model: Any) -> tuple[Callable[[Any], Any], Any]:
     @torch.inference_mode()
     def run(inputs: dict[str, Any]) -> Any:
         batch, length = inputs["input_ids"].shape
-        inputs = only(inputs, names)
+        inputs = select_inputs(inputs, names)
         rows = max(CHUNK_TOKENS // length, 1)
         return [
             model(**{name: tensor[start : start + rows] for name, tensor in inputs.items()}).logits
@@ -136,7 +136,14 @@ RUNTIMES = {
 
 
 def measure(run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seconds: float) -> dict[str, float]:
-    """Median and least milliseconds of a batch, over at least 3 repetitions and ``seconds``, after one to warm up."""
+    """Return the median and lowest milliseconds of a batch, after one repetition to warm up.
+
+    Args:
+        run: runs the model on inputs.
+        config: the model's configuration.
+        shape: sentences and tokens of the batch.
+        seconds: minimum time; at least 3 repetitions are measured.
+    """
     from xtc_study.deploy.sample_inputs import sample_inputs
 
     inputs = sample_inputs(config, *shape)

@@ -1,1 +1,1 @@
-"""A run's file to take away: the packed folder itself, ONNX, OpenVINO."""
+"""Export a run's file: as the packed folder, ONNX or OpenVINO."""

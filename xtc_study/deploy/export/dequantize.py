@@ -1,4 +1,4 @@
-"""A packed model as a plain float32 one, for runtimes that have quantizers of their own."""
+"""Convert a packed model to a plain float32 model, for runtimes that have their own quantisers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from xtc_study.packed.loading import load
 
 @torch.no_grad()
 def dequantized(folder: Path) -> Any:
-    """The folder's model with every weight as the float it stands for, and inputs in full precision.
+    """Return the folder's model with every weight as a float, and inputs in full precision.
 
     Raises:
-        CheckpointError: no sound packed folder.
+        CheckpointError: ``folder`` is not a packed folder, or is damaged.
     """
+    # Replace packed linears and tables by plain ones with the same values.
     model = load(folder, "torch")
     for name, module in list(model.named_modules()):
         if isinstance(module, PackedLinear):
@@ -40,7 +41,7 @@ def dequantized(folder: Path) -> Any:
             table.weight = nn.Parameter(dequantize(Quantized(integers, module.weight_scale)), requires_grad=False)
             replace(model, name, table)
 
-    # Nothing of the packed format is left in the config.
+    # Remove the fields of the packed format from the config.
     for attribute in ("quantization_config", "xtc_checksums"):
         if hasattr(model.config, attribute):
             delattr(model.config, attribute)

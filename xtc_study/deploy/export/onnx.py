@@ -1,8 +1,8 @@
-"""A packed folder as ONNX: float32, and int8 by ONNX Runtime's dynamic quantisation.
+"""Export a packed folder to ONNX: float32, or int8 by ONNX Runtime's dynamic quantisation.
 
-Dynamic quantisation has its own rules: 8-bit weights, and inputs with one scale and zero point a tensor where ours
-have one a token. Its logits are near ours and not equal; ``to_onnx`` returns how near: on the batches it is
-given, rows of the task as a rule, and on made-up pairs where it is given none.
+Dynamic quantisation has its own rules: 8-bit weights, and inputs with one scale and zero point per tensor, whereas
+packed models have one scale per token. So its logits are close to those of the packed model but not equal;
+``to_onnx`` returns how close, measured on the given batches or on random pairs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 
 from xtc_study.deploy.export.dequantize import dequantized
 from xtc_study.deploy.export.parity import Agreement, agreement
-from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, sample_inputs
+from xtc_study.deploy.sample_inputs import Batch, input_names, random_batches, sample_inputs, select_inputs
 from xtc_study.packed.loading import load
 from xtc_study.packed.quiet import quiet_export
 
@@ -25,29 +25,39 @@ from xtc_study.packed.quiet import quiet_export
 def to_onnx(
     folder: Path, path: Path, int8: bool = True, names: Sequence[str] = (), batches: Sequence[Batch] = ()
 ) -> Agreement:
-    """Writes the ONNX file, and compares its logits with the packed model's.
+    """Write the ONNX file, and return how its logits agree with the packed model's.
 
     Args:
-        folder: packed.
-        path: of the file to write.
-        int8: quantise it dynamically.
-        names: its inputs; none: those that the model takes.
-        batches: rows to compare on; none: random ones.
+        folder: the packed folder.
+        path: the file to write.
+        int8: whether to quantise it dynamically.
+        names: the file's inputs; empty: those that the model takes.
+        batches: rows to compare on; empty: random ones.
 
     Raises:
         ValueError: onnx, onnxscript or onnxruntime is not installed.
-        CheckpointError: ``folder`` is no sound packed folder.
+        CheckpointError: ``folder`` is not a packed folder, or is damaged.
     """
     model = dequantized(folder)
     names = names or input_names(model)
     write_onnx(model, path, int8, names)
     running, packed = session(path), load(folder)
-    rows = batches or made_up(packed, names)
+    rows = batches or random_batches(packed, names)
     return agreement(packed, lambda inputs: run_onnx(running, inputs), rows, not batches)
 
 
 def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) -> None:
-    """Any float32 classifier as ONNX, with batch and length left open; ``names`` as for ``to_onnx``."""
+    """Write any float32 classifier as ONNX, with dynamic batch size and length.
+
+    Args:
+        model: the classifier.
+        path: the file to write.
+        int8: whether to quantise it dynamically.
+        names: as for ``to_onnx``.
+
+    Raises:
+        ValueError: onnx, onnxscript or onnxruntime is not installed.
+    """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -56,7 +66,7 @@ def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) ->
         raise ValueError(f"ONNX export needs {error.name}; from the source: pip install -e '.[export]'") from None
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    inputs = only(sample_inputs(model.config, 2, 8), names or input_names(model))
+    inputs = select_inputs(sample_inputs(model.config, 2, 8), names or input_names(model))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with tempfile.TemporaryDirectory() as workdir, quiet_export():
         plain = Path(workdir) / "model.onnx" if int8 else path
@@ -79,7 +89,7 @@ def write_onnx(model: Any, path: Path, int8: bool, names: Sequence[str] = ()) ->
 
 
 def session(path: Path, threads: int = 0) -> Any:
-    """An ONNX Runtime session on the CPU, with every graph optimisation."""
+    """Return an ONNX Runtime session on the CPU; ``threads`` 0: as many as ONNX Runtime chooses."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -89,14 +99,14 @@ def session(path: Path, threads: int = 0) -> Any:
 
 
 def run_onnx(running: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
-    """Logits of a session, from those of the inputs that it takes."""
-    taken = only(dict(inputs), [port.name for port in running.get_inputs()])
+    """Return a session's logits; inputs that it does not take are ignored."""
+    taken = select_inputs(dict(inputs), [port.name for port in running.get_inputs()])
     (logits,) = running.run(None, {name: tensor.numpy() for name, tensor in taken.items()})
     return np.asarray(logits)
 
 
 class Logits(torch.nn.Module):
-    """Ids, mask and, where the model has them, token types in; logits out, and nothing else."""
+    """A module that takes ids, mask and optional token types, and returns only the logits."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

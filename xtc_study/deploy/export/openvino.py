@@ -1,11 +1,11 @@
-"""A packed folder as OpenVINO IR: binary and ternary weights as u2, the word table as u8, everything else float32.
+"""Export a packed folder to OpenVINO IR: binary and ternary weights as u2, the word table as u8, the rest as float32.
 
-OpenVINO can quantise inputs while it runs, symmetric, in groups of ``group`` neighbours, one size for the whole model:
-with the hidden size every linear but one gets one scale a token, as in training; the second linear of the
-feed-forward block gets several. By default it does so in groups of 32, and in bf16 where the processor has that. The
-two together fail on u2 weights (OpenVINO 2026.4.1: an exception, or logits of no rows), so the file itself asks for
-inputs as they are (``RUNTIME_OPTIONS``), which this runtime heeds and which the caller's own options overrule. Its
-logits are near ours and not equal; ``to_openvino`` returns how near.
+OpenVINO can quantise inputs at run time, symmetrically, in groups of ``group`` neighbours, with one group size for the
+whole model. With the hidden size as group size every linear layer but one gets one scale per token, as in training;
+the second linear layer of the feed-forward block gets several. By default OpenVINO uses groups of 32, and bf16 if the
+processor has it. The two together fail on u2 weights (OpenVINO 2026.4.1: an exception, or logits of no rows), so the
+file itself turns input quantisation off (``RUNTIME_OPTIONS``); options of the caller override this. The logits are
+close to those of the packed model but not equal; ``to_openvino`` returns how close.
 """
 
 from __future__ import annotations
@@ -20,29 +20,31 @@ import torch
 from xtc_study.deploy.export.dequantize import dequantized
 from xtc_study.deploy.export.onnx import Logits
 from xtc_study.deploy.export.parity import Agreement, agreement
-from xtc_study.deploy.sample_inputs import Batch, input_names, made_up, only, sample_inputs
+from xtc_study.deploy.sample_inputs import Batch, input_names, random_batches, sample_inputs, select_inputs
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear, unpacked_rows
 from xtc_study.packed.loading import load
 from xtc_study.packed.quiet import quiet_export
 
 LOW_BIT = 2
-"""Wider weights are stored in u8."""
+"""Maximum bits of weights stored as u2; wider weights are stored as u8."""
 RUNTIME_OPTIONS = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-"""Written into the file, so that it is right with default options."""
+"""Stored in the file, so that it works with OpenVINO's default options."""
 
 
 def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Sequence[Batch] = ()) -> Agreement:
-    """Writes ``path`` (.xml, and .bin beside it), and compares its logits, with default options, with ours.
+    """Write ``path`` (.xml, and .bin beside it), and return how its logits agree with the packed model's.
+
+    The comparison uses OpenVINO's default options.
 
     Args:
-        folder: packed.
-        path: of the file to write.
-        names: its inputs; none: those that the model takes.
-        batches: rows to compare on; none: random ones.
+        folder: the packed folder.
+        path: the file to write.
+        names: the file's inputs; empty: those that the model takes.
+        batches: rows to compare on; empty: random ones.
 
     Raises:
         ValueError: openvino is not installed.
-        CheckpointError: ``folder`` is no sound packed folder.
+        CheckpointError: ``folder`` is not a packed folder, or is damaged.
     """
     ov = _openvino()
     plain = dequantized(folder)
@@ -50,7 +52,7 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     model = converted(plain, names)
     packed = load(folder, "torch")
 
-    # Low-bit weights take the places of the float constants; OpenVINO keeps them small.
+    # Replace the float constants by low-bit weights, which OpenVINO keeps in their small type.
     constants = {node.get_friendly_name(): node for node in model.get_ops() if node.get_type_name() == "Constant"}
     kept: list[Any] = []
     for name, module in packed.named_modules():
@@ -68,15 +70,24 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     path.parent.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, str(path), compress_to_fp16=False)
 
+    # Compare the file as a user would run it.
     running = ov.Core().compile_model(str(path), "CPU")
-    rows = batches or made_up(packed, names)
+    rows = batches or random_batches(packed, names)
     return agreement(packed, lambda inputs: run_openvino(running, inputs), rows, not batches)
 
 
 def converted(model: Any, names: Sequence[str] = ()) -> Any:
-    """Any float32 classifier as an OpenVINO model, batch and length left open; ``names`` as for ``to_openvino``."""
+    """Return any float32 classifier as an OpenVINO model with dynamic batch size and length.
+
+    Args:
+        model: the classifier.
+        names: as for ``to_openvino``.
+
+    Raises:
+        ValueError: openvino is not installed.
+    """
     ov = _openvino()
-    inputs = only(sample_inputs(model.config, 2, 8, padded=True), names or input_names(model))
+    inputs = select_inputs(sample_inputs(model.config, 2, 8, padded=True), names or input_names(model))
     with torch.no_grad(), quiet_export():
         result = ov.convert_model(Logits(model), example_input=tuple(inputs.values()))
     for port, name in zip(result.inputs, inputs, strict=True):
@@ -87,7 +98,13 @@ def converted(model: Any, names: Sequence[str] = ()) -> Any:
 
 
 def compiled(path: Path, threads: int = 0, group: int = 0) -> Any:
-    """The model on the CPU in float32 (OpenVINO's default may be bf16); ``group`` 0 leaves inputs as they are."""
+    """Return the model compiled for the CPU in float32 (OpenVINO's default may be bf16).
+
+    Args:
+        path: the .xml file.
+        threads: number of threads; 0: as many as OpenVINO chooses.
+        group: neighbouring inputs that are quantised together; 0: inputs are not quantised.
+    """
     ov = _openvino()
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "f32",
@@ -100,8 +117,8 @@ def compiled(path: Path, threads: int = 0, group: int = 0) -> Any:
 
 
 def run_openvino(model: Any, inputs: Mapping[str, torch.Tensor]) -> np.ndarray[Any, Any]:
-    """Logits of a compiled model, from those of the inputs that it takes."""
-    taken = only(dict(inputs), [port.get_any_name() for port in model.inputs])
+    """Return a compiled model's logits; inputs that it does not take are ignored."""
+    taken = select_inputs(dict(inputs), [port.get_any_name() for port in model.inputs])
     return np.asarray(model({name: tensor.numpy() for name, tensor in taken.items()})[0])
 
 
@@ -114,12 +131,12 @@ def _openvino() -> Any:
 
 
 def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, bits: int, kept: list[Any]) -> None:
-    """A float weight becomes (codes - zero point) * scale, which OpenVINO runs without making it float."""
+    """Replace a float weight by (codes - zero point) * scale, which OpenVINO computes without storing it as float."""
     from openvino import opset13 as op
 
     matches = [node for name, node in constants.items() if name.endswith(f"{module}.weight")]
     if len(matches) != 1:
-        raise ValueError(f"module {module}: {len(matches)} constants of that name in the OpenVINO model")
+        raise ValueError(f"module {module}: {len(matches)} constants of that name in the OpenVINO model, expected one")
     zero = 1 if bits <= LOW_BIT else 128
     codes = op.convert(_codes(integers.astype(np.int16) + zero, bits, kept), "f32")
     point = op.convert(op.constant(np.array(zero, np.uint8)), "f32")
@@ -139,7 +156,7 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
 
 
 def _codes(values: Any, bits: int, kept: list[Any]) -> Any:
-    """u2, four to a byte and little-endian, or u8."""
+    """Return values as a constant: u2, four per byte in little-endian order, or u8."""
     import openvino as ov
 
     codes = np.ascontiguousarray(values.astype(np.uint8))

@@ -24,7 +24,7 @@ def claims_at_a_glance(ledger: pd.DataFrame, *, title: str = "Every claim, its d
     """Draw one line per claim that was run: the mean difference and its 95 % interval, in points.
 
     The short dashed bar is the margin: below zero for ``equivalent`` and ``lower``, above zero for ``higher``. The
-    number of seeds is shown if it is below ``SURE_SEEDS``. If no claim was run, the figure is a text that says so.
+    number of seeds is shown if it is below ``SURE_SEEDS``. If no claim was run, the figure is a text that says why.
 
     Args:
         ledger: ``analysis.ledger.ledger_of``; its differences are in points.

@@ -22,7 +22,7 @@ def differences_by_arm(
 
     A dashed bar across an arm's line is the margin of a claim against this reference. An interval wholly on one side
     of it decides a claim that stands alone; for one of several claims Holm's adjustment asks for more
-    (``analysis.claims``). Without differences the figure is a text that says so.
+    (``analysis.claims``). Without differences the figure is a text that explains why.
 
     Args:
         differences: by arm, arm minus reference, in the metric's scale; drawn in this order.
