@@ -215,7 +215,7 @@ def prepare(workdir: Path, task: Task, chosen: argparse.Namespace) -> str:
     if chosen.model is None:
         tokenizer = trained_tokenizer(text, task, workdir)
         teacher = random_classifier(len(tokenizer), task)
-        words = "all-MiniLM-L6-v2's shape, random weights, word pieces learned from the task's text"
+        words = "all-MiniLM-L6-v2's shape, random weights, tokens learned from the task's text"
     else:
         tokenizer, teacher = load_tokenizer(chosen.model), load_encoder(chosen.model, task, 0)
         words = Path(chosen.model).name if not Path(chosen.model).is_dir() else in_words(teacher)

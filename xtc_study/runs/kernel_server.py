@@ -36,7 +36,7 @@ def serve(path: str, modules: Sequence[str]) -> None:
     A module that cannot be imported is left to the kernel, whose notebook shows the error.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the runner; kernels end with their workers
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for kernels here: the system forgets them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no one waits for kernels here, so the system reaps them
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()

@@ -202,7 +202,7 @@ def within_scores(panel: Axes) -> None:
 
 
 def fitting(width: float, panels: int) -> float:
-    """Inches of a row of so many panels, each as wide as given or narrower, so that a notebook's cell holds them."""
+    """Return the inches of a row of panels, each as wide as given or narrower, so that a notebook's cell holds it."""
     return min(width * panels, _PAGE_WIDTH)
 
 
