@@ -1,4 +1,4 @@
-"""Cut a word table to some of its rows. The kept rows do not change by a bit.
+"""Cut a word table to some of its rows. The kept rows do not change, bit for bit.
 
 Training never looks up a row whose token does not occur in its text, so cutting the table before or after training
 gives the same rows. It is cut after training, so that all arms of a study share their trainings.
