@@ -200,7 +200,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
-        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
+        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # our own file, not data
         "script": lambda: Markup(script()),
         "policy": policy,
         "plain_policy": CSP,
