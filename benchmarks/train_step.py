@@ -190,13 +190,13 @@ def row(label: str, reports: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     for other, name in ((PLAIN, "time_over_plain"), (REFERENCE, "tokens_over_reference"), (PEER, "tokens_over_peer")):
         if other not in reports:
             continue
-        theirs = reports[other]
+        other_reports = reports[other]
         if other == PLAIN:
-            in_turn = zip(step_ms, map(milliseconds, theirs), strict=False)
-            result[name] = min(step_ms) / min(map(milliseconds, theirs))
+            in_turn = zip(step_ms, map(milliseconds, other_reports), strict=False)
+            result[name] = min(step_ms) / min(map(milliseconds, other_reports))
             result["in_turn_over_plain"] = statistics.median(one / two for one, two in in_turn)
         else:
-            result[name] = max(rates) / max(report["tokens"] / report["seconds"] for report in theirs)
+            result[name] = max(rates) / max(report["tokens"] / report["seconds"] for report in other_reports)
     return result
 
 

@@ -154,7 +154,7 @@ def explain(claim: ClaimSpec, difference: Difference) -> str:
 
 
 def _power_words(difference: Difference) -> str:
-    """What difference the seeds of this comparison could detect if it had no margin and were the only claim."""
+    """Return in words what difference these seeds could detect if the claim had no margin and were the only one."""
     if np.isinf(difference.detectable):
         return "these seeds could not detect even the largest possible difference"
     share = f"{100 * POWER:.0f} % of cases"

@@ -149,6 +149,8 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
     folder = runs_folder / run.run_id
     if state_of(folder).state != "done":
         return
+
+    # What all rows of the run share.
     status, metrics = read_record(folder, "status.json", Status), read_record(folder, "metrics.json", Metrics)
     environment = read_record(folder, "environment.json", Environment)
     run_columns = {
@@ -168,6 +170,8 @@ def _rows(runs_folder: Path, run: PlannedRun) -> Iterator[dict[str, Any]]:
         "recipe_version": read_record(folder, "params.json", Params).version,
         "method_version": environment.method,
     }
+
+    # One row per score; the first metric of a split is the primary one.
     splits: set[str] = set()
     for score in metrics.rows:
         yield {

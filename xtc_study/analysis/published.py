@@ -46,11 +46,11 @@ def beside_measured(frame: pd.DataFrame) -> pd.DataFrame:
     # Runs of the shape that was published.
     same_table = frame["embedding_bits"].fillna(frame["weight_bits"]) == frame["weight_bits"]
     whole = (frame["teacher_layers"] == "all") & frame["ffn"].isna() & (frame["vocabulary"] == "full")
-    ours = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole & same_table]
+    comparable = frame[_is_bert_base(frame["model"]) & (frame["start"] == "teacher") & whole & same_table]
     published = published_scores()
 
     rows = []
-    for arm, arm_rows in ours.groupby("arm", sort=False):
+    for arm, arm_rows in comparable.groupby("arm", sort=False):
         # Published scores of this arm's depth and bits.
         first = arm_rows.iloc[0]
         candidates = published[

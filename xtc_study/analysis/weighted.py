@@ -141,7 +141,7 @@ def _centred_ranks(weights: Array, values: Array) -> Array:
 
 
 def _sums(weights: Array, values: npt.NDArray[np.bool_] | Array) -> Array:
-    """(resamples, examples) and (seeds, examples) to (resamples, seeds)."""
+    """Return weighted sums: (resamples, examples) and (seeds, examples) give (resamples, seeds)."""
     return weights @ values.T.astype(np.float64)
 
 

@@ -67,7 +67,7 @@ def predict_texts(folder: Path, texts: Sequence[str], engine: str = "auto") -> I
 
 
 def _logits(model: Any, tokenizer: Any, pairs: Sequence[Sequence[str]], longest: int) -> Any:
-    """(pairs, outputs) float32."""
+    """Return the logits of the texts, (texts, outputs) float32."""
     columns = [list(column) for column in zip(*pairs, strict=True)]
     encoded = tokenizer(*columns, truncation="longest_first", max_length=longest)
 

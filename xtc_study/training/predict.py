@@ -75,7 +75,14 @@ def decide(logits: Logits, task: Task) -> npt.NDArray[np.float64]:
 
 
 def scores(model: Any, splits: dict[str, Any], padding: Any, task: Task) -> dict[str, dict[str, float]]:
-    """Return {split: {metric: value}} of a model on encoded splits."""
+    """Return {split: {metric: value}} of a model on encoded splits.
+
+    Args:
+        model: a classifier.
+        splits: encoded rows by split.
+        padding: collates rows into a batch.
+        task: names the metrics.
+    """
     result = {}
     for split, rows in splits.items():
         predictions = decide(predict(model, rows, padding), task)

@@ -80,7 +80,7 @@ def load_tokenizer(name: str, models_dir: Path | None = None) -> Any:
 
 
 def load_encoder(name: str, task: Task, seed: int, models_dir: Path | None = None) -> Any:
-    """Return the model of ``load_with_head``."""
+    """Return the model of ``load_with_head``, which describes the arguments and errors."""
     return load_with_head(name, task, seed, models_dir)[0]
 
 

@@ -109,8 +109,8 @@ def _panel(
     panel.margins(x=0.2)
     # Scale the axis by the marks, not the seeds' bars: one outlying seed would squeeze all marks together.
     scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
-    room = max(max(scores) - min(scores), 4) / 2
-    panel.set_ylim(min(scores) - room, max(scores) + room)
+    margin = max(max(scores) - min(scores), 4) / 2
+    panel.set_ylim(min(scores) - margin, max(scores) + margin)
     within_scores(panel)
     panel.xaxis.set_major_locator(FixedLocator(_round_ticks(*panel.get_xlim())))
     panel.xaxis.set_minor_locator(NullLocator())

@@ -104,7 +104,15 @@ def grids(matrices: Mapping[str, Numbers], *, title: str) -> Figure:
 
 
 def lines(x: Numbers, curves: Mapping[str, Numbers], *, xlabel: str, ylabel: str, title: str) -> Figure:
-    """Draw curves over a common x, with a legend."""
+    """Draw curves over a common x, with a legend.
+
+    Args:
+        x: (n,).
+        curves: by name, (n,).
+        xlabel: label of the x axis.
+        ylabel: label of the y axis.
+        title: the figure's title.
+    """
     with mpl.rc_context(fname=STYLE):
         figure = Figure(figsize=(5.6, 3.2), layout="constrained")
         panel = figure.subplots()

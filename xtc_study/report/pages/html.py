@@ -186,7 +186,7 @@ def _study_notebooks(folder: Path, studies: Sequence[StudyPage], notebooks: Path
 def _environment() -> Environment:
     environment = html_environment()
     environment.globals |= {
-        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # ours, not data
+        "css": Markup((TEMPLATES / "page.css").read_text("utf-8")),  # our own file, not data
         "script": lambda: Markup(script()),
         "policy": policy,
         "plain_policy": CSP,

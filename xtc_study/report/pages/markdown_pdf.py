@@ -109,6 +109,7 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     """
     if published:
         studies = with_done_runs(studies)
+
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -122,6 +123,8 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
         "rule": RULE,
         "published": published,
     }
+
+    # One file per study, then the index with the figure of all studies.
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         publish_file(folder / study.href.replace(".html", ".md"), text)

@@ -213,5 +213,5 @@ def _made_of(page: Path) -> str:
             head = file.read(400)
     except OSError:
         return ""
-    found = re.search(rb'<meta name="xtc-source" content="([0-9a-f]{64})">', head)
-    return found[1].decode() if found else ""
+    digest = re.search(rb'<meta name="xtc-source" content="([0-9a-f]{64})">', head)
+    return digest[1].decode() if digest else ""
