@@ -124,5 +124,5 @@ def test_power_is_from_what_is_usual_until_two_seeds_are_done(tmp_path: Path) ->
     assert "assuming that seeds differ by 2 points" in study.power()
     for run in study.planned:
         make_done_run(study.places.runs, run, 0.9 if run.recipe.weight_bits == 32 else 0.7)
-    assert "by the 4 runs that are done, whose seeds differ by" in study.power()
+    assert "measured on the 4 runs that are done, whose seeds differ by" in study.power()
     assert "one seed cannot decide a claim" in Study("12_bits", places=Places(tmp_path / "none"), **CUT).power()
