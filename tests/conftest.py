@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ DISTILBERT_SHAPE = {
     "hidden_dim": 64,
     "initializer_range": 0.2,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_kernel_servers_left() -> Iterator[None]:
+    """A module's kernel servers end with it: each holds what its notebooks import."""
+    yield
+    if warm_kernels := sys.modules.get("xtc_study.runs.warm_kernels"):
+        warm_kernels.end_kernel_servers()
 
 
 @pytest.fixture(params=["bert", "roberta", "distilbert"])

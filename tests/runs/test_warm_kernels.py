@@ -14,7 +14,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from patience import HANG_SECONDS, wait_for
 
-from xtc_study.runs import warm_kernels
 from xtc_study.runs.execute import run_notebook
 from xtc_study.runs.warm_kernels import COLD, imported, kernel_server
 
@@ -37,15 +36,15 @@ def printed(notebook: Path, **parameters: Any) -> str:
 
 
 @pytest.fixture(autouse=True)
-def few_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Servers that import what the notebook names and nothing else."""
-    monkeypatch.setattr(warm_kernels, "LATER", ())
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(COLD, raising=False)
 
 
 def test_what_a_notebook_imports_is_imported_already(tmp_path: Path) -> None:
     seen = "import sys\nprint('fractions' in sys.modules, 'xml.dom.minidom' in sys.modules, 'smtpd' in sys.modules)\n"
     assert imported(write(tmp_path / "a.ipynb", IMPORTS, seen)) == ["fractions", "xml.dom", "sys"]
+    trains = imported(write(tmp_path / "c.ipynb", "from xtc_study.training.pipeline import Pipeline"))
+    assert trains[0] == "xtc_study.training.pipeline" and "transformers.trainer" in trains
     assert printed(write(tmp_path / "b.ipynb", seen, IMPORTS)).split()[:1] == ["True"]
 
 
@@ -79,7 +78,7 @@ def test_a_cell_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
 def test_server_and_kernels_end_when_the_process_that_started_them_is_killed(tmp_path: Path) -> None:
     notebook = write(tmp_path / "a.ipynb", "open('begun', 'w').close()\nimport time\ntime.sleep(1000)")
     program = (
-        "import sys; from pathlib import Path; from xtc_study.runs import warm_kernels; warm_kernels.LATER = ()\n"
+        "import sys; from pathlib import Path\n"
         "from xtc_study.runs.execute import run_notebook\n"
         "run_notebook(Path(sys.argv[1]), Path(sys.argv[1]).with_name('out.ipynb'), {})"
     )

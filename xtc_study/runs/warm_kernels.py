@@ -15,13 +15,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 PROCESS = Path(__file__).with_name("kernel_process.py")
-LATER = (
-    "sklearn.metrics",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.auto.modeling_auto",
-    "transformers.trainer",
-)
-"""What a run imports inside functions, beside what its notebook's cells import."""
+LATER = {
+    "xtc_study.training.pipeline": (
+        "sklearn.metrics",
+        "transformers.models.bert.modeling_bert",
+        "transformers.models.auto.modeling_auto",
+        "transformers.trainer",
+    ),
+}
+"""What a module imports inside its functions."""
 NO_CUDA_YET = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 """A library that asks for a GPU while it is imported then asks NVML: a process in which CUDA has begun cannot fork
 kernels that use it. Kernels do not get this variable."""
@@ -40,15 +42,15 @@ class KernelServer:
         return self.process.poll() is None
 
     def command(self, arguments: list[str]) -> list[str]:
-        """What starts a kernel, in place of ``python -m ipykernel_launcher`` with the same arguments."""
+        """Return the command that starts a kernel, in place of ``ipykernel_launcher`` with the same arguments."""
         return [sys.executable, "-S", "-E", str(PROCESS), str(self.socket), *arguments]
 
 
 def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> KernelServer | None:
-    """The server whose kernels have these modules imported; started by the first call, with that environment.
+    """Return the server whose kernels have these modules imported; the first call starts it.
 
     Args:
-        modules: to import, by name; those of ``LATER`` come after them.
+        modules: to import, by name.
         environment: variables, beside those of this process.
 
     Returns:
@@ -60,22 +62,37 @@ def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> Ker
     return server if server.is_alive() else None
 
 
+def end_kernel_servers() -> None:
+    """End the servers that this process has started; their kernels end with them."""
+    while _SERVERS:
+        process = _SERVERS.pop().process
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+    _started.cache_clear()
+
+
+_SERVERS: list[KernelServer] = []
+
+
 @cache
 def _started(modules: tuple[str, ...], environment: tuple[tuple[str, str], ...]) -> KernelServer:
     path = Path(mkdtemp(prefix="xtc-")) / "kernels"  # short: the path of a socket has at most 107 characters
     process = subprocess.Popen(
-        [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *modules, *LATER],
+        [sys.executable, "-m", "xtc_study.runs.kernel_server", str(path), *modules],
         stdin=subprocess.PIPE,  # closed when this process ends, however it ends; the server then removes the folder
         env={**os.environ, **dict(environment), **NO_CUDA_YET},
         start_new_session=True,
     )
     while not path.exists() and process.poll() is None:
         time.sleep(0.005)
-    return KernelServer(process, path)
+    server = KernelServer(process, path)
+    _SERVERS.append(server)
+    return server
 
 
 def imported(notebook: Path) -> list[str]:
-    """The modules that a notebook's code cells import, in their order."""
+    """Return the modules that a notebook's code cells import, in their order, and then those of ``LATER``."""
     names: dict[str, None] = {}
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":
@@ -85,4 +102,5 @@ def imported(notebook: Path) -> list[str]:
                 names.update(dict.fromkeys(alias.name for alias in node.names))
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names[node.module] = None
-    return list(names)
+    later = [module for name in names for module in LATER.get(name, ())]
+    return [*names, *later]
