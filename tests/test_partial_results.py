@@ -80,5 +80,5 @@ def test_the_summary_shows_whole_claims_with_their_sources_and_no_nan(tmp_path: 
     for claim in load_study("12_bits").claims[1:2]:
         assert claim.sentence in said and claim.source in said
     assert "nan" not in said.lower().replace("nanops", "") and "p_adjusted" not in said
-    assert '<a href="12_bits.ipynb">How few bits' in said and "claims not put to the test yet, of " in said
+    assert '<a href="12_bits.ipynb">How few bits' in said and "claims not tested yet, of " in said
     assert ">33.8 kB<" in said and "33750.0" not in said, "sizes as the pages have them"

@@ -34,8 +34,8 @@ def test_the_rows_are_those_of_the_index(tmp_path: Path, runs: Path, planned: li
 def test_studies_without_a_done_run_are_counted_not_listed(runs: Path, planned: list[PlannedRun]) -> None:
     never = section(never_run(), runs, name="empty", title="Not run yet")
     ledger = ClaimLedger([section(planned, runs), never])
-    assert ledger.not_run == "1 claim not put to the test yet, of empty."
+    assert ledger.not_run == "1 claim not tested yet, of empty."
     for shown in (ledger._repr_html_(), repr(ledger)):
         assert ledger.not_run in shown and "Not run yet" not in shown and "One bit costs more than 2 points." in shown
     nothing = ClaimLedger([section(plan_runs(), runs / "none")])
-    assert nothing._repr_html_() == "<p>1 claim not put to the test yet, of bits.</p>"
+    assert nothing._repr_html_() == "<p>1 claim not tested yet, of bits.</p>"

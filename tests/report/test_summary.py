@@ -112,7 +112,7 @@ def test_the_caption_has_what_is_on_it_and_what_was_left_out() -> None:
         "2 of 3 arms are on the Pareto front by bytes, from 1-bit (70 kB, 90.0 points) to 8-bit"
     )
     assert (
-        "Left out, for they cannot be compared: 1 on other tasks" in picture.caption
+        "Left out because they cannot be compared: 1 on other tasks" in picture.caption
         and picture.inline.count('class="mark"') == 3
     )
     assert list(table.text["On the Pareto front"]) == ["yes", "yes", "no"] and "Milliseconds" not in table.text

@@ -21,13 +21,13 @@ class ClaimLedger:
 
     @property
     def not_run(self) -> str:
-        """How many claims of which studies were not put to the test, in a sentence; empty where none."""
+        """Say how many claims of which studies were not tested, in a sentence; empty if none."""
         started = {study.name for study in with_done_runs(self.studies)}
         left = {study.name: len(study.answers) for study in self.studies if study.name not in started}
         count = sum(left.values())
         if not count:
             return ""
-        return f"{count} claim{'s' if count > 1 else ''} not put to the test yet, of {', '.join(left)}."
+        return f"{count} claim{'s' if count > 1 else ''} not tested yet, of {', '.join(left)}."
 
     def _repr_html_(self) -> str:
         started = with_done_runs(self.studies)

@@ -1,4 +1,4 @@
-"""A claim's verdict and numbers as a reader sees them."""
+"""A claim's verdict and numbers as text."""
 
 from __future__ import annotations
 

@@ -54,12 +54,12 @@ def _scope(points: Sequence[ParetoPoint], every: Sequence[ParetoPoint], timed: s
 
     others = len({point.runs for point in every}) - len(points)
     if others:
-        scope += f" Left out, for they cannot be compared: {others} on other tasks or encoders or with a task missing."
+        scope += f" Left out because they cannot be compared: {others} on other tasks or encoders, or without a task."
 
     trained = {point.epochs for point in points}
     if len(trained) > 1:
         numbers = ", ".join(f"{number:g}" for number in sorted({epoch for epochs in trained for epoch in epochs}))
-        scope += f" Arms were not all trained for as long: students took {numbers} epochs."
+        scope += f" Arms differ in training length: students took {numbers} epochs."
     return f"{scope} Milliseconds: {timed}." if timed else scope
 
 

@@ -149,13 +149,13 @@ def seed_limits(differences: Mapping[str, Difference]) -> list[str]:
     seeds = min(difference.n_seeds for difference in differences.values())
     if seeds < MIN_SEEDS:
         return [
-            "One seed says nothing of how much seeds differ: intervals are of examples alone, no claim is decided."
+            "One seed shows nothing of how much seeds differ: intervals cover examples alone, and no claim is decided."
         ]
     if seeds >= FEW_SEEDS:
         return []
     least, most = (seen(pick(differences.values(), key=lambda one: one.detectable)) for pick in (min, max))
     ends = least if least == most else f"{least} to {most}, by the arm"
     return [
-        f"{seeds} seeds tell little of how much seeds differ, so intervals are wide. The smallest true difference "
-        f"that would have been seen in some 80 % of cases: {ends}."
+        f"{seeds} seeds show little of how much seeds differ, so intervals are wide. The smallest true difference "
+        f"that they detect in about 80 % of cases: {ends}."
     ]

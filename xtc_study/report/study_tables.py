@@ -79,7 +79,7 @@ def published_part(frame: pd.DataFrame) -> PageTable:
     if table.empty:
         return PageTable(pd.DataFrame(), why_not_comparable(frame) or "Nothing published fits these arms.")
     caption = (
-        "Published figures beside those measured here, in points: same encoder, depth, bits, task and metric. "
+        "Published scores and those measured here, in points: same encoder, depth, bits, task and metric. "
         "Augmentation, learning rate and epochs may differ. Status: read in its source, derived from what was read, "
         "or recalled and unverified."
     )
@@ -97,7 +97,7 @@ def runs_part(run_states: pd.DataFrame, frame: pd.DataFrame, stale: Mapping[str,
     if run_states.empty:
         return NO_TABLE
     table = run_table(run_states, frame, stale)
-    caption = "Every run. The score is the primary metric in points, of the file after loading it again."
+    caption = "Every run. The score is the primary metric in points, of the reloaded file."
     ids = tuple(table["run_id"])
     return PageTable(run_text(table), caption, run_order(table), ids, filters=("State", "Arm", "Task"))
 

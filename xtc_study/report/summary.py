@@ -124,7 +124,7 @@ def sharing(studies: Sequence[StudyPage]) -> str:
     done, counted = len({run_id for study in studies for run_id in study.seconds}), runs_by_state(studies)["done"]
     if done in (0, counted):
         return ""
-    return f"A run that several studies share counts in each of them: {done:,} done are counted {counted:,} times."
+    return f"A run that several studies share counts in each: {done:,} done runs are counted {counted:,} times."
 
 
 def pareto_figure(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | None:

@@ -1,4 +1,4 @@
-"""The tables of a study as text: what ``analysis.score_tables`` counts, as a reader sees it, and how it sorts."""
+"""The tables of a study as text: the numbers of ``analysis.score_tables`` as words, and how they sort."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORDS = (
 )
 """Columns of text that are words; the others are numbers, which line up at the right."""
 SEED_RANGE = "Lowest to highest seed"
-"""Of an arm's score. It is no interval: with few seeds none of a single arm would say anything."""
+"""The head of an arm's range of scores. It is no interval: with few seeds one of a single arm would mean nothing."""
 MISSING = "\N{EN DASH}"
 P_COLUMN = "P of no difference, Holm over arms"
 """Another test than that of a claim, and another family: it must not be read as the claim's p-value."""
@@ -89,7 +89,7 @@ _BYTE_UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0))
 
 
 def arm_text(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """``score_tables.arm_table`` as a reader sees it: scores and differences in points, one unit a column of sizes."""
+    """Return ``score_tables.arm_table`` as text: scores and differences in points, one unit per column of sizes."""
     on_disk, paper = size_text(table["size_bytes"]), both_units_text(table["size_bytes_paper"])
     complete = table["tasks"] == table["tasks_expected"]
     shown = {
@@ -133,7 +133,7 @@ def task_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def run_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``score_tables.run_table`` as a reader sees it; a run goes by its hash: its name repeats arm, task and seed."""
+    """Return ``score_tables.run_table`` as text; a run goes by its hash: its name repeats arm, task and seed."""
     started = [MISSING if pd.isna(text) or not text else str(text)[:16].replace("T", " ") for text in table["started"]]
     return pd.DataFrame(
         {
@@ -158,7 +158,7 @@ def run_order(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def task_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``score_tables.task_table`` as a reader sees it; the split is named where a task has several."""
+    """Return ``score_tables.task_table`` as text; the split is named if a task has several."""
     several = table.groupby("task")["split"].transform("nunique") > 1
     tasks = table["task"].where(~several, table["task"] + " " + table["split"])
     return pd.DataFrame(
@@ -175,7 +175,7 @@ def task_text(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_text(table: pd.DataFrame) -> pd.DataFrame:
-    """``analysis.published.beside_measured`` as a reader sees it; empty where that is."""
+    """Return ``analysis.published.beside_measured`` as text; empty if that is."""
     tasks = [f"{task} {split}".strip() for task, split in zip(table["task"], table["split"], strict=True)]
     return pd.DataFrame(
         {

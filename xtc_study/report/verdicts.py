@@ -9,7 +9,7 @@ from xtc_study.analysis.claims import RULE, Answer
 from xtc_study.report.claims_text import SIGNS, numbers_of
 from xtc_study.report.markup import answers_html, paragraph
 
-NO_CLAIM = "No claim is put to the test: each is about an arm that was not chosen."
+NO_CLAIM = "No claim is tested: each is about an arm that was not chosen."
 
 
 @dataclass(frozen=True, repr=False)

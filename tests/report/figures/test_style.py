@@ -88,7 +88,7 @@ def test_a_drawing_shows_itself_in_a_notebook_as_show_does() -> None:
     assert "study-bits.html" not in svg and "study-bits.html" in drawn.inline, (
         "a notebook does not lie beside the pages"
     )
-    assert drawn.hint.startswith("Point at a mark") and not drawn.missing
+    assert drawn.hint.startswith("Hover over a mark") and not drawn.missing
 
 
 def test_a_drawing_of_what_is_missing_has_no_caption() -> None:

@@ -114,7 +114,7 @@ def test_a_verdict_on_few_seeds_is_always_shown_with_their_number(tmp_path: Path
 
 
 def test_runs_that_two_studies_share_are_explained(tmp_path: Path) -> None:
-    note = "A run that several studies share counts in each of them: 1 done are counted 2 times."
+    note = "A run that several studies share counts in each: 1 done runs are counted 2 times."
     both = [bare("bits"), bare("again")]
     assert note in written(tmp_path, *both)[0].text and note in write_markdown(tmp_path, both).read_text()
     assert "A run that several" not in written(tmp_path, both[0])[0].text

@@ -90,7 +90,7 @@ def drawing(
     missing = str(figure.get_label())
     alt, caption = missing or alt, "" if missing else caption
     inline, file = figure_svg(figure, alt, marks=marks), figure_svg(figure, alt, themed=False)
-    hint = "Point at a mark, or tab to it, to read it." if marks else ""
+    hint = "Hover over a mark, or tab to it, to read it." if marks else ""
     return Drawing(name, heading, caption, alt, inline, file, missing, hint, figure)
 
 
