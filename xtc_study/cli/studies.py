@@ -130,7 +130,7 @@ def write_report(
         bool, typer.Option("--runs/--no-runs", help="Write a page for each run; pages of unchanged runs are kept.")
     ] = True,
     published: Annotated[
-        bool, typer.Option("--published", help="Show only studies with done runs, and no commands.")
+        bool, typer.Option("--published", help="Show only what was run, and nothing that remains to be run.")
     ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the index in the browser.")] = False,
 ) -> None:

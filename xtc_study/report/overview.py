@@ -11,7 +11,7 @@ def progress_table(progress: pd.DataFrame, *, started_only: bool = False) -> Pag
     """How far each study is.
 
     Args:
-        progress: ``ledger.progress``.
+        progress: ``suite.progress``.
         started_only: leave out studies without a done or failed run, and count them.
     """
     shown, caption = progress, "One row a study. Runs that several studies share count in each of them."

@@ -149,7 +149,7 @@ def seed_limits(differences: Mapping[str, Difference]) -> list[str]:
     seeds = min(difference.n_seeds for difference in differences.values())
     if seeds < MIN_SEEDS:
         return [
-            "One seed shows nothing of how much seeds differ: intervals cover examples alone, and no claim is decided."
+            "One seed cannot show variation between seeds: intervals cover examples alone, and no claim is decided."
         ]
     if seeds >= FEW_SEEDS:
         return []

@@ -117,7 +117,9 @@ def run_notebook(
     """
     values = checked_parameters(notebook, parameters)
     environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
-    server = kernel_server(imported(notebook), environment)  # before our own imports, so that its run beside them
+    server = kernel_server(
+        imported(notebook), environment
+    )  # before our own imports, so that its imports run in parallel
 
     import papermill
     from jupyter_client.manager import AsyncKernelManager

@@ -1,4 +1,4 @@
-"""Kernels that begin with everything imported: one process imports what notebooks need, and forks for each kernel.
+"""Fork server for notebook kernels: one process imports what notebooks need, and forks once per kernel.
 
 ``python -m xtc_study.runs.kernel_server SOCKET MODULE...`` imports the modules and then forks once for each
 connection. ``kernel_process.py`` makes the connections: Jupyter starts that process in place of

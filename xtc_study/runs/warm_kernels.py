@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Lock
 
 PROCESS = Path(__file__).with_name("kernel_process.py")
 LATER = {
@@ -28,7 +29,7 @@ NO_CUDA_YET = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 """A library that asks for a GPU while it is imported then asks NVML: a process in which CUDA has begun cannot fork
 kernels that use it. Kernels do not get this variable."""
 COLD = "XTC_COLD_KERNELS"
-"""Environment variable: set to anything, every kernel imports by itself, as on other systems than Linux."""
+"""Environment variable: set to anything, every kernel does its own imports, as on systems other than Linux."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> Ker
     """
     if sys.platform != "linux" or os.environ.get(COLD):
         return None
-    server = _started(tuple(modules), tuple(sorted(environment.items())))
+    with _LOCK:  # threads of one process may carry out runs at once
+        server = _started(tuple(modules), tuple(sorted(environment.items())))
     return server if server.is_alive() else None
 
 
@@ -73,6 +75,7 @@ def end_kernel_servers() -> None:
 
 
 _SERVERS: list[KernelServer] = []
+_LOCK = Lock()
 
 
 @cache
