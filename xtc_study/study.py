@@ -264,7 +264,7 @@ class Study:
 
         recipes = [run.recipe for run in self.to_do(which)]
         return carry_out(
-            recipes, self.places, self.compute, workers, executor, timeout, reopen=which is not None and which.force
+            recipes, self.places, self.compute, workers, executor, timeout, redo=which is not None and which.force
         )
 
     def in_words(self) -> str:

@@ -99,6 +99,17 @@ def test_other_ends_are_failures_too(
     assert outcome["state"] == "failed" and message in outcome["error"]["message"]
 
 
+def test_a_done_run_is_repeated_only_when_asked_to_and_stays_done_until_then(tmp_path: Path) -> None:
+    template = notebook(tmp_path, RECORD, FINISH)
+    assert execute_run(job(tmp_path, template))["state"] == "done"
+    status = tmp_path / "runs" / RECIPE.run_id / "status.json"
+    first = status.read_bytes()
+    assert execute_run(job(tmp_path, template))["state"] == "skipped" and status.read_bytes() == first
+    asked = {**job(tmp_path, template), "redo": True}
+    assert status.read_bytes() == first, "asking for it changes nothing yet"
+    assert execute_run(asked)["state"] == "done" and status.stat().st_size
+
+
 def test_interrupted_run_releases_its_lease_and_is_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*words: Any) -> None:
         raise KeyboardInterrupt

@@ -11,7 +11,6 @@ from xtc_study.model_check import check_models
 from xtc_study.places import Compute, Places, project_folder
 from xtc_study.recipe import Recipe
 from xtc_study.runs.executors import Outcome, run_recipes
-from xtc_study.runs.store import RunFolder
 from xtc_study.studies import StudyError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms
 
@@ -37,7 +36,7 @@ def carry_out(
     workers: int | None = None,
     executor: Executor | None = None,
     timeout: float | None = None,
-    reopen: bool = False,
+    redo: bool = False,
 ) -> Iterator[Outcome]:
     """Carry out each recipe and yield each outcome as it comes (see ``runs.executors``).
 
@@ -48,7 +47,7 @@ def carry_out(
         workers: processes on this machine; None: one per core.
         executor: any concurrent.futures.Executor, in place of processes.
         timeout: seconds a notebook cell may take; a run with a slower cell fails.
-        reopen: whether to rerun done runs too.
+        redo: whether to rerun done runs too. A run stays done until its own turn comes.
 
     Raises:
         ModelError: a model that does not exist.
@@ -66,11 +65,8 @@ def carry_out(
     if recipes and not notebook.is_file():
         raise StudyError(f"{notebook}: not found; start from inside the project's folder")
 
-    if reopen:
-        for recipe in recipes:
-            RunFolder(places.runs, recipe).reopen()
     parameters = {**places.parameters(), **compute.parameters()}
-    return run_recipes(recipes, places.results, notebook, parameters, workers, executor, timeout)
+    return run_recipes(recipes, places.results, notebook, parameters, workers, executor, timeout, redo)
 
 
 def interleave(recipes: Sequence[Recipe]) -> list[Recipe]:

@@ -37,7 +37,7 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
             ``timeout`` (seconds a cell may take, or None), ``dead`` (the lease of a dead process on another machine,
-            as the runner saw it; see ``lease.lapsed``).
+            as the runner saw it; see ``lease.lapsed``), ``redo`` (whether a done run is carried out again).
 
     Returns:
         ``run_id``, ``state`` (done, failed, or skipped: done before, or held by another process), ``seconds`` and
@@ -48,6 +48,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
     run = RunFolder(results / "runs", recipe)
     started, clock = now(), time.monotonic()
     try:
+        if job.get("redo"):
+            run.reopen()
         token = run.acquire(dead=job.get("dead", ""))
     except OSError as failure:  # a full disk or a read-only folder: the failure cannot be recorded
         return {"run_id": recipe.run_id, "state": "failed", "seconds": 0.0, "error": describe(failure)}

@@ -48,6 +48,7 @@ def run_recipes(
     workers: int | None = None,
     executor: Executor | None = None,
     timeout: float | None = None,
+    redo: bool = False,
 ) -> Iterator[Outcome]:
     """Carry out each distinct recipe once and yield each outcome as it comes.
 
@@ -63,6 +64,7 @@ def run_recipes(
             as the environment sets (see ``shares_of``). Ignored with an executor.
         executor: any PEP 3148 executor; it is not shut down.
         timeout: seconds a notebook cell may take; a run with a slower cell fails.
+        redo: whether to rerun done runs too; each stays done until its turn comes.
 
     Raises:
         RuntimeError: called in a worker process while it imports the runner's script.
@@ -82,6 +84,7 @@ def run_recipes(
             # Environment variables reach the kernel without our help.
             "threads": shares.threads if executor is None and not shares.set_by else None,
             "timeout": timeout,
+            "redo": redo,
         }
         for recipe in distinct
     }
@@ -101,7 +104,7 @@ def run_recipes(
                 continue
             yield {**outcome, "state": "elsewhere"} if outcome["state"] == "skipped" else outcome
 
-        jobs = {run_id: jobs[run_id] for run_id in elsewhere}
+        jobs = {run_id: {**jobs[run_id], "redo": False} for run_id in elsewhere}
         waiting = set(jobs)
         while waiting and all(is_held(folders[run_id].path) for run_id in waiting):
             time.sleep(POLL_SECONDS)
