@@ -160,7 +160,7 @@ def test_an_export_gives_the_score(
     assert "quantization_config" not in config and "xtc_checksums" not in config
     assert AutoConfig.from_pretrained(folder).model_type == "bert"
     card = (folder / "README.md").read_text()
-    assert all(f"`{name}`" in card for name in batch) and f"cut at {MAX_LENGTH} tokens" in card
+    assert all(f"`{name}`" in card for name in batch) and f"Cut texts to {MAX_LENGTH} tokens" in card
     monkeypatch.chdir(folder)
     exec(compile(card.split("```python\n")[1].split("```")[0], "README.md", "exec"), {})
     output = capsys.readouterr().out

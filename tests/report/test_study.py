@@ -24,7 +24,7 @@ def test_few_seeds_are_a_stated_limit(runs: Path, seeds: int, warned: bool) -> N
     (limit,) = [limit for limit in study.limits if "show little of how much seeds differ" in limit] or [""]
     assert limit.startswith(f"{seeds} seeds") == warned
     (difference,) = differences(runs, collect(runs, planned), "32-bit").values()
-    assert (f"some 80 % of cases: {100 * difference.detectable:.1f} points." in limit) == warned
+    assert (f"about 80 % of cases: {100 * difference.detectable:.1f} points." in limit) == warned
 
 
 @pytest.mark.parametrize(

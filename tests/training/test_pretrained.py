@@ -116,6 +116,6 @@ def test_a_packed_folder_is_not_an_encoder(tiny: Callable[..., Any], tmp_path: P
     make_low_bit(model, Recipe.of(task="toy-sentiment"))
     save_packed(model, tmp_path)
     with pytest.raises(
-        ModelError, match=r"is a packed folder, a finished student .* give the encoder it was made from"
+        ModelError, match=r"is a packed folder, a finished student .* give the encoder that its README.md names"
     ):
         encoder_shape(str(tmp_path))
