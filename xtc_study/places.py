@@ -187,10 +187,8 @@ def optional_folder(path: str | Path | None, what: str) -> Path | None:
     Raises:
         ValueError: the folder does not exist.
     """
-    if not path:
-        return None
-    folder = Path(path).expanduser().absolute()
-    if not folder.is_dir():
+    folder = _absolute(path)
+    if folder is not None and not folder.is_dir():
         raise ValueError(f"{what}={str(path)!r}: no such folder")
     return folder
 
@@ -205,12 +203,15 @@ def optional_file(path: str | Path | None, what: str) -> Path | None:
     Raises:
         ValueError: the file does not exist.
     """
-    if not path:
-        return None
-    file = Path(path).expanduser().absolute()
-    if not file.is_file():
+    file = _absolute(path)
+    if file is not None and not file.is_file():
         raise ValueError(f"{what}={str(path)!r}: no such file")
     return file
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    """Return the absolute path, its ``~`` expanded; None for an empty one."""
+    return Path(path).expanduser().absolute() if path else None
 
 
 def _checkout(folder: Path) -> Path | None:
