@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +146,9 @@ def test_bad_fields_are_named() -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package folder whose studies the test writes."""
+    """A package folder whose studies the test writes, with the profiles of the package."""
     (tmp_path / "studies").mkdir()
+    shutil.copytree(str(files("xtc_study") / "profiles"), tmp_path / "profiles")
     monkeypatch.setattr(yaml_models, "files", lambda package: tmp_path)
     load_study.cache_clear()
     study_names.cache_clear()
