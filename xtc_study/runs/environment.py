@@ -32,6 +32,10 @@ MADE_BY = (
 """The code that a run's numbers depend on; the recorded commit is the last one that changed it."""
 
 
+CUDA_GRAPHS = "XTC_CUDA_GRAPHS"
+"""Environment variable; 0 launches every kernel of a training step by itself (``training/graphed_step.py``)."""
+
+
 def environment(device: str, precision: str, method: int = METHOD_VERSION) -> dict[str, Any]:
     """Return what a run was computed with: device, precision, Python, packages, processors and the method's version.
 
@@ -57,6 +61,7 @@ def environment(device: str, precision: str, method: int = METHOD_VERSION) -> di
         "packages": packages,
         "method": method,
         "commit": code_commit(PACKAGE),
+        **({"cuda_graphs": os.environ.get(CUDA_GRAPHS) != "0"} if device == "cuda" else {}),
     }
 
 

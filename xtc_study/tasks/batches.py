@@ -71,15 +71,29 @@ class Padding:
 
     def __init__(self, tokenizer: Any, task: Task, standard: Callable[[Sequence[float]], list[float]] = list) -> None:
         self.tokenizer, self.is_regression, self.standard = tokenizer, task.is_regression, standard
+        self.fill = {
+            "input_ids": tokenizer.pad_token_id,
+            "attention_mask": 0,
+            "token_type_ids": tokenizer.pad_token_type_id,
+        }
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         """Return tensors input_ids, attention_mask, ... (batch, positions), labels (batch,), and ROW if present."""
         import torch
 
         labels = self.standard([row["labels"] for row in rows])
-        inputs = [{key: value for key, value in row.items() if key not in ("labels", "length", ROW)} for row in rows]
-        # Always on the right, whatever the tokenizer's default: encoders count positions from the first token.
-        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", padding_side="right"))
+        names = [name for name in rows[0] if name not in ("labels", "length", ROW)]
+        if set(names) <= set(self.fill):
+            # As tokenizer.pad, which checks every row and takes three times as long: on a GPU, as long as the step.
+            longest = max(len(row["input_ids"]) for row in rows)
+            batch = {
+                name: torch.tensor([row[name] + [self.fill[name]] * (longest - len(row[name])) for row in rows])
+                for name in names
+            }
+        else:
+            # Always on the right, whatever the tokenizer's default: encoders count positions from the first token.
+            inputs = [{name: row[name] for name in names} for row in rows]
+            batch = dict(self.tokenizer.pad(inputs, return_tensors="pt", padding_side="right"))
         if ROW in rows[0]:
             batch[ROW] = torch.tensor([row[ROW] for row in rows])
         batch["labels"] = torch.tensor(labels, dtype=torch.float32 if self.is_regression else torch.long)

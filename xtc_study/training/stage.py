@@ -16,6 +16,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
+from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.batch_order import LengthGroupedSampler
@@ -27,6 +28,7 @@ from xtc_study.training.checkpoints import (
     complete_checkpoint,
     last_checkpoint,
 )
+from xtc_study.training.graphed_step import Capture, GraphedSteps, PaddedTo, graphs_wanted
 from xtc_study.training.precision import Precision
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
@@ -77,6 +79,7 @@ def train(
     precision: Precision,
     folder: Path,
     evaluate: Callable[[Any], float],
+    capture: Capture | None = None,
 ) -> History:
     """Train ``model`` in place, and return its loss curve and training time.
 
@@ -89,10 +92,14 @@ def train(
         precision: the training device and its precision.
         folder: contains the checkpoints; an interrupted training resumes from the last one.
         evaluate: returns the model's primary dev score.
+        capture: captures steps as graphs; None: CUDA's on a GPU, and none elsewhere.
 
     Raises:
         FloatingPointError: the loss became NaN or infinite; the message names term and step.
     """
+    graphed = capture is not None or graphs_wanted(precision.device, objective.pad_in_loss)
+    if graphed or (precision.device == "cuda" and not objective.pad_in_loss):
+        padding = PaddedTo(padding, model, positions(model))
     trainer = _DistillationTrainer(
         model=model,
         args=_arguments(schedule, precision, folder),
@@ -114,9 +121,12 @@ def train(
             stack.enter_context(precision.cast_once(objective.teacher))
         if ATTENTION in objective.terms:
             stack.enter_context(hook_attention_scores(model, objective.teacher))
-        if _worth_keeping(objective, rows, schedule, precision):
+        if graphed:
+            trainer.graphed = GraphedSteps(model, trainer.loss_terms, capture)
+        elif _worth_keeping(objective, rows, schedule, precision):
             trainer.keep_teacher_outputs()
         trainer.train(resume_from_checkpoint=last.path)
+        trainer.graphed = None  # frees the memory of the graphs before the next training starts
     return trainer.history()
 
 
@@ -175,6 +185,7 @@ def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> Traini
         disable_tqdm=True,
         use_cpu=precision.device == "cpu",
         dataloader_pin_memory=precision.device == "cuda",
+        accelerator_config={"non_blocking": precision.device == "cuda"},  # a blocking copy waits for the last step
         remove_unused_columns=False,
     )
 
@@ -215,6 +226,7 @@ class _DistillationTrainer(Trainer):
         self.counted = 0
         self.encoded: Any = arguments["train_dataset"]
         self.kept: TeacherOutputs | None = None
+        self.graphed: GraphedSteps | None = None
 
     def resume(self, last: Checkpoint) -> None:
         """Restore the curve and the loss sums; ``Trainer.train`` restores the weights."""
@@ -236,6 +248,17 @@ class _DistillationTrainer(Trainer):
         rows = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
 
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Tensor], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        if self.graphed is not None:
+            losses = self.graphed.take(self._prepare_inputs(inputs))
+            if losses is not None:
+                self._count(losses.terms)
+                return losses.total
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        return loss
+
     def compute_loss(
         self,
         model: nn.Module,
@@ -248,14 +271,28 @@ class _DistillationTrainer(Trainer):
         if self.kept is not None and numbers is not None:
             kept = self.kept.of(numbers.tolist(), inputs["attention_mask"])
         outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept)
-
-        # Summed on the device: copying a number to the CPU at every step would wait for the device.
-        for term, value in losses.items():
-            self.sums[term] = self.sums.get(term, torch.zeros_like(value)) + value.detach()
-        self.counted += 1
-
+        self._count({term: value.detach() for term, value in losses.items()})
         loss = torch.stack(list(losses.values())).sum()
         return (loss, outputs) if return_outputs else loss
+
+    def loss_terms(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return each loss term of a batch, with its labels, for a step that is captured."""
+        others = {name: value for name, value in inputs.items() if name != "labels"}
+        return losses_of(self.objective, self.precision, self.model, others, inputs["labels"])[1]
+
+    def _count(self, losses: dict[str, Tensor]) -> None:
+        """Add to the sums on the device: copying a number to the CPU at every step would wait for the device."""
+        for term, value in losses.items():
+            self.sums.setdefault(term, torch.zeros_like(value))
+        torch._foreach_add_([self.sums[term] for term in losses], list(losses.values()))
+        self.counted += 1
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Not counted: transformers would go through all modules at every step."""
+        return 0
+
+    def _get_num_items_in_batch(self, *batches: Any) -> None:
+        """Not counted: every loss is a mean of its own."""
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
         """Write the model's tensors under the model's own names.

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from xtc_study.compress.distillation.dropout import dropout as dropout_of
 from xtc_study.compress.encoder_parts import EncoderError
@@ -54,8 +54,24 @@ def attention_with_scores(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), scores
 
 
+def additive_mask(dtype: torch.dtype = torch.float32, **kwargs: Any) -> Tensor | None:
+    """Make the mask that is added to scores: 0 where a query may look, else the lowest number.
+
+    As transformers' ``eager_mask``, which in some versions copies a number from the CPU; a CUDA graph cannot capture
+    that.
+
+    Args:
+        dtype: of the mask.
+        kwargs: as transformers passes them to ``sdpa_mask``.
+    """
+    allowed = sdpa_mask(**{**kwargs, "allow_is_causal_skip": False})
+    if allowed is None:
+        return None
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, torch.finfo(dtype).min)
+
+
 AttentionInterface.register(NAME, attention_with_scores)
-AttentionMaskInterface.register(NAME, eager_mask)
+AttentionMaskInterface.register(NAME, additive_mask)
 
 
 def attend_by(model: Any, name: str) -> None:

@@ -64,11 +64,12 @@ def attention_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], mask: T
 
 def _sum_of_errors(student: Sequence[Tensor], teacher: Sequence[Tensor], weight: Tensor | None) -> Tensor:
     total = torch.zeros((), device=student[0].device)
+    counted: Tensor | int = student[0].numel()
     if weight is not None:
         weight = weight.float()
+        counted = weight.sum() * (student[0].numel() / weight.numel())
     for one, other in zip(student, teacher, strict=True):
         squared: Tensor = _SquaredError.apply(one, other, weight)  # type: ignore[no-untyped-call]
-        counted = one.numel() if weight is None else weight.sum() * (one.numel() / weight.numel())
         total = total + squared / counted
     return total
 

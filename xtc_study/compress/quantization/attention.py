@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor, nn
 from transformers import AttentionInterface
-from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers.masking_utils import AttentionMaskInterface
 
-from xtc_study.compress.distillation.attention_scores import attend_by, attention_with_scores
+from xtc_study.compress.distillation.attention_scores import additive_mask, attend_by, attention_with_scores
 from xtc_study.compress.quantization.activations import ActivationFormat, quantize_activation
 from xtc_study.compress.quantization.straight_through import StraightThrough
 
@@ -48,7 +48,7 @@ def _registered(bits: int) -> str:
     """Register attention at ``bits`` bits with transformers and return its name."""
     name = f"{PREFIX}{bits}"
     AttentionInterface.register(name, partial(low_bit_attention, fmt=ActivationFormat(bits)))
-    AttentionMaskInterface.register(name, eager_mask)
+    AttentionMaskInterface.register(name, additive_mask)
     return name
 
 

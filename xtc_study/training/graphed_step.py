@@ -1,0 +1,229 @@
+"""Training steps as CUDA graphs: forward pass, loss and backward pass are captured once per shape and replayed.
+
+A step of a small student is some two thousand kernels of a few microseconds each (benchmarks/step_operations.py), so
+launching them one by one takes longer than they run. A graph launches all of them at once. What a step does stays the
+same: dropout draws from the same generator, and the same numbers enter the optimiser.
+
+A capture executes nothing, but the passes before it, which load the kernels, do. They leave no trace: the state of the
+random number generator and the model's buffers (ranges of inputs) are put back.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xtc_study.runs.environment import CUDA_GRAPHS
+
+PAD_TO = 8
+"""Batches are padded to a multiple of this many tokens, so that they have few shapes."""
+LARGEST_NUMBER = 32
+"""Graphs of one training. They share one pool of memory, so that together they need what the largest of them needs,
+but each keeps its list of kernels. Further shapes take the plain way."""
+WARM_UPS = 2
+
+Result = TypeVar("Result")
+Batch = dict[str, Tensor]
+Losses = dict[str, Tensor]
+
+
+class Graph(Protocol):
+    """What a capture gives; torch.cuda.CUDAGraph is one."""
+
+    def replay(self) -> None: ...
+
+
+class StepLosses(NamedTuple):
+    """What a step computed. The next step of any shape overwrites it."""
+
+    total: Tensor
+    """The sum of the terms, a scalar."""
+    terms: Losses
+
+
+Capture = Callable[[Callable[[], StepLosses]], tuple[Graph, StepLosses]]
+"""Captures a function, without executing it, and returns the graph with the tensors that a replay writes to."""
+
+
+class _Captured(NamedTuple):
+    graph: Graph
+    inputs: Batch
+    """A replay reads these."""
+    losses: StepLosses
+    """A replay writes these."""
+
+
+class GraphedSteps:
+    """The steps of one training: ``take`` runs one if its shape has a graph, or has occurred before.
+
+    Args:
+        model: the model in training.
+        losses: returns the loss terms of a batch, each a scalar; must not wait for the device.
+        capture: captures one step; None: CUDA's.
+    """
+
+    def __init__(self, model: nn.Module, losses: Callable[[Batch], Losses], capture: Capture | None = None) -> None:
+        self.model, self.losses = model, losses
+        self.capture = capture or CudaCapture()
+        self.graphs: dict[tuple[Any, ...], _Captured] = {}
+        self.seen: Counter[tuple[Any, ...]] = Counter()
+        self.gradients: list[tuple[nn.Parameter, Tensor]] = []
+        """Fixed memory for the gradient of each parameter that gets one."""
+        self.refused = False
+
+    def take(self, inputs: Batch) -> StepLosses | None:
+        """Run forward and backward pass, and return the losses; ``parameter.grad`` then holds the gradients.
+
+        None if the caller must run the step: the shape is new (rare ones are not worth a capture), there are enough
+        graphs, or the model cannot be captured.
+
+        Args:
+            inputs: input_ids, attention_mask, ... (batch, positions) and labels (batch,), on the device.
+        """
+        shape = tuple((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items()))
+        captured = self.graphs.get(shape)
+        if captured is None:
+            self.seen[shape] += 1
+            if self.refused or self.seen[shape] < 2 or len(self.graphs) >= LARGEST_NUMBER:
+                return None
+            captured = self._captured(inputs)
+            if captured is None:
+                return None
+            self.graphs[shape] = captured
+
+        for name, value in inputs.items():
+            captured.inputs[name].copy_(value, non_blocking=True)
+        captured.graph.replay()
+        for parameter, gradient in self.gradients:
+            parameter.grad = gradient
+        return captured.losses
+
+    def _captured(self, inputs: Batch) -> _Captured | None:
+        fixed = {name: value.clone() for name, value in inputs.items()}
+        device = next(iter(fixed.values())).device
+        self.model.train()
+        before = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        generator = _generator_state(device)
+
+        try:
+            self._warm_up(fixed)
+            graph, losses = self.capture(lambda: self._step(fixed))
+        except RuntimeError as error:
+            self.refused = True
+            kind = type(self.model).__name__
+            warnings.warn(
+                f"{kind}: a training step cannot be captured as a CUDA graph ({str(error).splitlines()[0]}); its "
+                f"kernels are launched one by one, which is slower and gives the same result ({CUDA_GRAPHS}=0: not tried)",
+                stacklevel=2,
+            )
+            return None
+        finally:
+            # Also the gradients of the warm-up: the plain way would add to them.
+            self.model.zero_grad()
+            _set_generator_state(device, generator)
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(before[name])
+        return _Captured(graph, fixed, losses)
+
+    def _warm_up(self, fixed: Batch) -> None:
+        """Load the kernels, and find out which parameters get a gradient; others keep None, as on the plain way."""
+        real = fixed["attention_mask"].clone()
+        # A batch without padding would take a way without a mask, which is not the one that is captured.
+        fixed["attention_mask"][0, -1] = 0
+        with _side_stream(real.device):
+            for _ in range(WARM_UPS):
+                self.model.zero_grad()
+                torch.stack(list(self.losses(fixed).values())).sum().backward()
+        fixed["attention_mask"].copy_(real)
+        if not self.gradients:
+            self.gradients = [
+                (parameter, torch.empty_like(parameter))
+                for parameter in self.model.parameters()
+                if parameter.grad is not None
+            ]
+        self.model.zero_grad()
+
+    def _step(self, fixed: Batch) -> StepLosses:
+        losses = self.losses(fixed)
+        total = torch.stack(list(losses.values())).sum()
+        total.backward()
+        fresh = [parameter.grad for parameter, _ in self.gradients if parameter.grad is not None]
+        torch._foreach_copy_([gradient for _, gradient in self.gradients], fresh)
+        return StepLosses(total.detach(), {term: value.detach() for term, value in losses.items()})
+
+
+class CudaCapture:
+    """Captures with torch.cuda.graph; all graphs share one pool of memory, since no two run at once."""
+
+    def __init__(self) -> None:
+        self.pool: Any = None
+
+    def __call__(self, run: Callable[[], Result]) -> tuple[Graph, Result]:
+        self.pool = self.pool or torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        # Only calls of this thread must be ones that a capture allows; others do not touch the step.
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+            result = run()
+        return graph, result
+
+
+def graphs_wanted(device: str, pad_in_loss: bool) -> bool:
+    """Return whether steps are captured: on CUDA, unless switched off or padding counts in the loss."""
+    return device == "cuda" and not pad_in_loss and os.environ.get(CUDA_GRAPHS) != "0"
+
+
+class PaddedTo:
+    """Collates with ``padding`` and pads the batch to a multiple of PAD_TO tokens.
+
+    Args:
+        padding: collates rows into a batch padded to its longest row.
+        model: gives the id of the padding token.
+        longest: the most tokens that the model reads.
+    """
+
+    def __init__(self, padding: Callable[..., Batch], model: Any, longest: int) -> None:
+        self.padding, self.longest = padding, longest
+        self.pad_id = getattr(model.config, "pad_token_id", None) or 0
+
+    def __call__(self, rows: Sequence[Any]) -> Batch:
+        batch = self.padding(rows)
+        length = batch["input_ids"].shape[1]
+        more = min(-(-length // PAD_TO) * PAD_TO, max(self.longest, length)) - length
+        return {
+            name: F.pad(value, (0, more), value=self.pad_id if name == "input_ids" else 0)
+            if value.dim() == 2 and more
+            else value
+            for name, value in batch.items()
+        }
+
+
+def _generator_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_generator_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
+@contextmanager
+def _side_stream(device: torch.device) -> Iterator[None]:
+    """Within the block, work goes to another stream, as in a capture: libraries keep workspaces for each stream."""
+    if device.type != "cuda":
+        yield
+        return
+    side = torch.cuda.Stream(device)
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        yield
+    torch.cuda.current_stream(device).wait_stream(side)
