@@ -2,9 +2,8 @@
 
     python benchmarks/step_operations.py [--model NAME] [--bits 1] [--length 48] [--top 0]
 
-On a GPU each of these is a kernel of a few microseconds, so that their number, not their arithmetic, decides how long a
-small student's step takes. Views are left out, since they launch nothing. Runs on the CPU with the operations that a
-GPU would get: bf16 products, torch's own dropout, masks made for every batch.
+On a GPU each of these launches at least one kernel. Views are left out, since they launch nothing. Runs on the CPU,
+with bf16 products as on a GPU.
 """
 
 from __future__ import annotations
