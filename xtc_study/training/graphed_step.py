@@ -1,8 +1,8 @@
 """Training steps as CUDA graphs: forward pass, loss and backward pass are captured once per shape and replayed.
 
-A step of a six-layer student is about 1,800 operations (benchmarks/step_operations.py); launched one by one, they keep
-a GPU waiting for the CPU. A graph launches all of them at once. What a step does stays the same: dropout draws from the
-same generator, and the same numbers enter the optimiser.
+A step of a six-layer student is about 1,800 operations (benchmarks/step_operations.py); launched one by one, they
+keep a GPU waiting for the CPU. A graph launches all of them at once. What a step does stays the same: dropout draws
+from the same generator, and the same numbers enter the optimiser.
 
 A capture executes nothing, but the passes before it, which load the kernels, do. They leave no trace: the state of the
 random number generator and the model's buffers (ranges of inputs) are put back.
