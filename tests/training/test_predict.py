@@ -22,12 +22,12 @@ class Rows:
     def __init__(self, words: list[int], lengths: list[int], labels: list[float]) -> None:
         self.columns = {"words": words, "length": lengths, "labels": labels}
 
-    def __getitem__(self, key: int | str) -> Any:
-        if isinstance(key, str):
-            return self.columns[key]
-        assert type(key) is int
-        ids = [self.columns["words"][key]] * int(self.columns["length"][key])
-        return {"input_ids": ids, "labels": self.columns["labels"][key]}
+    def __getitem__(self, column: str) -> list[Any]:
+        return self.columns[column]
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
+        words, lengths, labels = self.columns.values()
+        return [{"input_ids": [words[row]] * int(lengths[row]), "labels": labels[row]} for row in numbers]
 
 
 def padded(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

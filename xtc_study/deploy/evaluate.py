@@ -97,8 +97,8 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         part = pd.DataFrame(
             {
                 "split": split,
-                "idx": pipeline.text[split]["idx"],
-                "label": np.asarray(encoded["labels"], dtype=np.float64),
+                "idx": pipeline.text[split]["idx"][:],
+                "label": np.asarray(encoded["labels"][:], dtype=np.float64),
                 "prediction": decide(logits, pipeline.task),
                 "teacher_prediction": decide(
                     predict(teacher.model, pipeline.dev[split], pipeline.padding), pipeline.task

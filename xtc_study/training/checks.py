@@ -206,7 +206,7 @@ def check_tokens(
     # No row may be longer than the model reads.
     most = positions(model)
     for split, rows in splits.items():
-        longest = max(rows["length"], default=0)
+        longest = max(rows["length"][:], default=0)
         if longest > most:
             raise ModelError(
                 f"model={name!r}: reads at most {most} tokens, but a row of task {task.name!r} ({split}) has "

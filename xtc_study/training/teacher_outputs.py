@@ -63,11 +63,11 @@ class TeacherOutputs:
         want = {"output_attentions": bool(self.layers), "output_hidden_states": bool(self.states)}
 
         # Batches contain rows of similar length, so that little of them is padding.
-        lengths = np.asarray(rows["length"])
+        lengths = np.asarray(rows["length"][:])
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), BATCH_SIZE):
             numbers = [int(number) for number in order[start : start + BATCH_SIZE]]
-            batch = padding([rows[number] for number in numbers])
+            batch = padding(rows.__getitems__(numbers))
             inputs = {name: value.to(precision.device) for name, value in batch.items() if name not in ("labels", ROW)}
             with torch.no_grad(), precision.autocast():
                 outputs = teacher(**inputs, **want)
