@@ -20,11 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xtc_study.chain import STAGE_TERMS
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import layer_map
 from xtc_study.recipe import Recipe
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import untrained_encoder
 from xtc_study.training.stage import Objective, losses_of
+
+NO_KERNEL = ("detach.default", "empty.memory_format", "empty_like.default", "_unsafe_view.default")
 
 
 class Operations(TorchDispatchMode):
@@ -36,7 +39,7 @@ class Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if not func.is_view and func.__name__ not in ("detach.default", "empty.memory_format", "empty_like.default"):
+        if not func.is_view and func.__name__ not in NO_KERNEL:
             self.counts[func.__name__] += 1
         return result
 
@@ -69,7 +72,7 @@ def main() -> None:
     inputs, labels = {"input_ids": ids, "attention_mask": mask}, torch.zeros(32, dtype=torch.long)
 
     parts: dict[str, Counter[str]] = {}
-    with precision.cast_once(teacher), hook_attention_scores(student, teacher):
+    with precision.cast_once(teacher), hook_attention_scores(student, teacher), weights_together(student):
         with torch.no_grad(), precision.autocast():
             outputs, parts["teacher forward"] = count(
                 lambda: teacher(**inputs, output_attentions=True, output_hidden_states=True)

@@ -1,6 +1,6 @@
 """Training steps as CUDA graphs: forward pass, loss and backward pass are captured once per shape and replayed.
 
-A step of a six-layer student is about 1,800 operations (benchmarks/step_operations.py); launched one by one, they
+A step of a six-layer student is about 1,400 operations (benchmarks/step_operations.py); launched one by one, they
 keep a GPU waiting for the CPU. A graph launches all of them at once. What a step does stays the same: dropout draws
 from the same generator, and the same numbers enter the optimiser.
 

@@ -17,6 +17,7 @@ from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, LOGITS
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
+from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import layer_map
 from xtc_study.hardware import forget_peak, processor, resident
 from xtc_study.recipe import Recipe
@@ -88,6 +89,8 @@ def measure_step_times(
             step = _step(student, None if kind == "teacher" else teacher, batch_size, length, resolved)
             with ExitStack() as stack:
                 stack.enter_context(cheap_dropout(student))
+                if resolved.device == "cuda":
+                    stack.enter_context(weights_together(student))
                 if kind != "teacher":
                     stack.enter_context(resolved.cast_once(teacher))
                     stack.enter_context(hook_attention_scores(student, teacher))

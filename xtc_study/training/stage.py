@@ -17,6 +17,7 @@ from xtc_study.compress.distillation.attention_scores import hook_attention_scor
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.batch_order import LengthGroupedSampler
@@ -116,6 +117,8 @@ def train(
 
     with ExitStack() as stack:
         stack.enter_context(cheap_dropout(model))
+        if precision.device == "cuda":
+            stack.enter_context(weights_together(model))
         if objective.teacher is not None:
             objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
             stack.enter_context(precision.cast_once(objective.teacher))

@@ -84,6 +84,8 @@ class LowBitLinear(Freezable, nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.weight_format, self.activation_format = weight_format, activation_format
         self.input_range = StaticRange() if activation_format and activation_format.static else None
+        self.ready: Quantized | None = None
+        """The quantised weight during a forward pass that quantises all of them together (``weights_together``)."""
         self.thaw_weight()
 
     @property
@@ -99,6 +101,8 @@ class LowBitLinear(Freezable, nn.Linear):
             return Quantized(self.weight.detach().to(dtype), self.weight.new_ones(1, 1))
         if self.frozen_integers is not None and self.frozen_scale is not None:
             return Quantized(self.frozen_integers.to(dtype), self.frozen_scale)
+        if self.ready is not None and self.ready.integers.dtype == dtype:
+            return self.ready
         return quantize_weight(self.weight, self.weight_format, dtype)
 
     def forward(self, x: Tensor) -> Tensor:

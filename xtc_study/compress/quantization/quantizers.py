@@ -120,17 +120,25 @@ def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torc
         fmt: how to quantise it.
         dtype: of the integers; bfloat16 also holds them exactly, in half the memory.
     """
-    weight = weight.detach().float()
-    if fmt.clip is not None:
-        weight = weight.clamp(-fmt.clip, fmt.clip)
-    groups = grouped(weight, fmt.granularity)
-    if fmt.bits == 1:
-        integers, scale = binary(groups, dtype)
-    elif fmt.bits == 2:
-        integers, scale = ternary(groups, dtype)
-    else:
-        integers, scale = symmetric(groups, fmt.largest, dtype)
+    integers, scale = quantize_groups(grouped(weight.detach().float(), fmt.granularity), fmt, dtype)
     return Quantized(integers.reshape(weight.shape), scale)
+
+
+def quantize_groups(groups: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
+    """Return the integers (..., members) and scales (...) of groups of weights (..., members), float32.
+
+    Args:
+        groups: each last dimension shares a scale.
+        fmt: bits and clip.
+        dtype: of the integers.
+    """
+    if fmt.clip is not None:
+        groups = groups.clamp(-fmt.clip, fmt.clip)
+    if fmt.bits == 1:
+        return binary(groups, dtype)
+    if fmt.bits == 2:
+        return ternary(groups, dtype)
+    return symmetric(groups, fmt.largest, dtype)
 
 
 def dequantize(quantized: Quantized) -> Tensor:
