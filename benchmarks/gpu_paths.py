@@ -78,12 +78,22 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=230.0, help="seconds for all sections together")
     parser.add_argument("--jobs", type=int, default=4, help="sections at once; those that measure times run alone")
     chosen = parser.parse_args()
-    if chosen.device == "cuda" and not (driver_cards() and torch_has_cuda()):
-        missing = "no NVIDIA driver shows a card here" if not driver_cards() else "this torch was built without CUDA"
+    if chosen.device == "cuda" and (missing := why_no_gpu()):
         sys.exit(f"error: {missing}; test-gpu needs a CUDA GPU (--device cpu only tries the program itself)")
     sections = [section for section in SECTIONS if not chosen.only or section.name in chosen.only]
     states = run_sections(sections, chosen)
     sys.exit(0 if set(states.values()) <= {"passed", "skipped"} else 1)
+
+
+def why_no_gpu() -> str:
+    """Return why nothing can run on a GPU here; empty if something can."""
+    if not torch_has_cuda():
+        return "this torch was built without CUDA"
+    if driver_cards():
+        return ""
+    asked = [sys.executable, "-c", "import torch; print(torch.cuda.is_available())"]
+    found = subprocess.run(asked, capture_output=True, text=True).stdout.split()[-1:] == ["True"]
+    return "" if found else "neither the driver nor torch shows a card here"
 
 
 def run_sections(sections: list[Section], chosen: argparse.Namespace) -> dict[str, str]:

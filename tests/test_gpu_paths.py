@@ -128,7 +128,7 @@ def test_another_call_goes_on_where_the_first_one_ended(
 
 @pytest.mark.parametrize(
     ("cards", "has_cuda", "said"),
-    [(0, True, "no NVIDIA driver shows a card here"), (1, False, "this torch was built without CUDA")],
+    [(0, True, "neither the driver nor torch shows a card here"), (1, False, "this torch was built without CUDA")],
 )
 def test_without_a_gpu_it_ends_with_one_line(
     cards: int, has_cuda: bool, said: str, program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

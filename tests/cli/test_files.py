@@ -267,17 +267,18 @@ def test_bench_on_a_gpu_measures_three_runtimes_and_leaves_the_cpu_s_times(
     """The card is made up; its times are those of a real folder in the same three runtimes."""
 
     def measured(runtimes: Any, shapes: Any, threads: Any, seconds: float, passes: int, *more: Any) -> pd.DataFrame:
-        assert (shapes, threads, more[1]) == ([(1, 16), (4, 32)], [1], "cuda")
+        assert (shapes, threads, more[1]) == ([(1, 48), (32, 48), (256, 48)], [1], "cuda")
         rows = [(one.name, "a card", 1, "1x16", one.bytes, 1.0, 2.0, 0.5, 0.5, 0.5) for one in runtimes]
         columns = "name device threads batch bytes loaded_mb peak_mb ms worst_ms least_ms"
         return pd.DataFrame(rows, columns=columns.split())
 
     monkeypatch.setattr(bench_module, "check_card", lambda: None)
     monkeypatch.setattr(bench_module, "bench", measured)
+    monkeypatch.setattr(bench, "CARD_SHAPES", "1x48,32x48,256x48")  # the model reads 48 tokens
     monkeypatch.setattr("xtc_study.deploy.bench.busy.cores_in_use", lambda: 0.0)
     folder = Path(shutil.copytree(results, tmp_path / "results")) / "runs" / run_id / "model"
     add_speed(folder, [{"runtime": "fp32, PyTorch", "ms": "9.00"}], "a CPU")
-    output = call("bench", str(folder), "--device", "cuda", "--shapes", "1x16,4x32", "--threads", "2")
+    output = call("bench", str(folder), "--device", "cuda", "--threads", "2")
     assert "a card" in output and "packed is slower" not in output
     cpu, gpu = (folder / "README.md").read_text().split("## Speed on a GPU\n")
     assert "9.00" in cpu and "measured on a card" in gpu and "| bf16, PyTorch | 1 | 1x16 | 0.50 |" in gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -104,8 +105,19 @@ def test_the_driver_counts_cards_and_is_left_at_once(
 
 
 def test_without_the_driver_s_library_there_is_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "NVML", "libno-such-library.so.1")
+    monkeypatch.setattr(cards, "NVML", ("libno-such-library.so.1",))
     assert driver_cards() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the library has one place")
+def test_the_driver_s_library_may_be_where_the_system_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(name: str) -> Any:
+        if name != "/usr/local/nvidia/lib64/libnvidia-ml.so.1":
+            raise OSError(name)
+        return Library()
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert driver_cards() == 3
 
 
 @pytest.mark.parametrize(

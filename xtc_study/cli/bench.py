@@ -17,6 +17,8 @@ from xtc_study.cli.options import Selection
 from xtc_study.model_folder import WEIGHTS
 from xtc_study.values import one_of
 
+USUAL, CARD_SHAPES = "1x16,1x128,32x128", "1x128,32x128,256x128"
+"""Batch shapes of a CPU, and of a GPU, which a small batch does not fill."""
 Force = Annotated[bool, typer.Option("--force", help="Write the times even if this machine is busy.")]
 
 
@@ -83,11 +85,9 @@ def bench_folder(
         str, typer.Option(metavar="cpu|cuda", help="Where to measure; on a GPU, beside fp32 and bf16 in PyTorch.")
     ] = "cpu",
     shapes: Annotated[
-        str | None,
-        typer.Option(
-            help="Batch shapes, sentences x tokens; by default 1x16,1x128,32x128, on a GPU 1x128,32x128,256x128."
-        ),
-    ] = None,
+        str,
+        typer.Option(help="Batch shapes, sentences x tokens; on a GPU 1x128,32x128,256x128 in place of the default."),
+    ] = USUAL,
     threads: Annotated[str, typer.Option(help="Numbers of threads to measure with on a CPU.")] = "1,2",
     seconds: Annotated[
         float, typer.Option(min=0, help="Seconds to measure each shape and runtime in each pass.")
@@ -101,7 +101,7 @@ def bench_folder(
 ) -> None:
     """Measure bytes, memory and milliseconds of a packed model, its float32 teacher and other runtimes. If the machine
     is busy, the times are shown but not written."""
-    from xtc_study.deploy.bench.benchmark import CARD_SHAPES, SHAPES, bench, check_card, contenders
+    from xtc_study.deploy.bench.benchmark import bench, check_card, contenders
     from xtc_study.deploy.bench.busy import busy_signs, cores_in_use, refuse_if_busy, why_slow
     from xtc_study.packed.engines.native_build import is_built
     from xtc_study.packed.loading import load
@@ -112,8 +112,9 @@ def bench_folder(
     check_packed(folder)
     chosen = optional_folder(teacher, "--teacher")
     on_card = one_of("--device", device, ("cpu", "cuda")) == "cuda"
-    usual = CARD_SHAPES if on_card else SHAPES
-    sizes, counts = batch_shapes(shapes, "--shapes") if shapes else list(usual), _counts(threads)
+    if on_card and shapes == USUAL:
+        shapes = CARD_SHAPES
+    sizes, counts = batch_shapes(shapes, "--shapes"), _counts(threads)
     if on_card:
         check_card()
         counts = [1]  # one thread starts the card's work
@@ -123,8 +124,7 @@ def bench_folder(
         if length > longest:
             err.print(f"skipped {batch}x{length}: the model reads at most {longest} tokens", style="yellow")
     if not kept:
-        asked = shapes or ",".join(f"{batch}x{length}" for batch, length in sizes)
-        raise ValueError(f"--shapes {asked}: the model reads at most {longest} tokens; give a shorter length")
+        raise ValueError(f"--shapes {shapes}: the model reads at most {longest} tokens; give a shorter length")
 
     in_use = cores_in_use()  # before we use any ourselves
     with tempfile.TemporaryDirectory() as workdir:

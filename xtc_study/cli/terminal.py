@@ -38,12 +38,16 @@ def carry_out(
 
     If ``out`` is no terminal it gets lines only: what is to do, each outcome, and each minute the runs in progress.
     """
+    from xtc_study.runs.shares import shares_of
     from xtc_study.suite import cost_together, outcomes_together
 
     runs = {run.run_id: one.places.runs / run.run_id for one in studies for run in one.to_do(which)}
     name = studies[0].name if len(studies) == 1 else f"{len(studies)} studies"
     many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
     out.print(f"{name}: {many} to do; {cost_text(cost_together(studies), studies[0].step_times())}", markup=False)
+    shares = shares_of(workers, len(runs), studies[0].compute.device)
+    if executor is None and shares.cards:
+        out.print(f"{shares.text()}; --workers N sets how many (docs/gpu.md)", markup=False)
     log, failed = RunLog(list(runs.values())), 0
     name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
     columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)

@@ -13,10 +13,12 @@ import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 """Environment variable that chooses the cards of a process. CUDA reads it when a process first uses a card."""
-NVML = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
+NVML = ("libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1", "/usr/lib/wsl/lib/libnvidia-ml.so.1")
+"""Where the driver's library may be: where the system looks, and where containers and WSL may put it."""
 UNIQUE = ("GPU-", "MIG-")
 """How names of cards begin that are no numbers: of a whole card, or of a part of one (MIG)."""
 
@@ -65,16 +67,24 @@ def visible_cards(value: str | None, count: int) -> tuple[str, ...]:
 @cache
 def driver_cards() -> int:
     """Return the number of cards that the driver shows to this process; 0 without a driver."""
-    try:
-        library = ctypes.CDLL(NVML)
-        if library.nvmlInit_v2():
-            return 0
-    except (OSError, AttributeError):  # no such library, or another one of this name
+    library = _nvml()
+    if library is None or library.nvmlInit_v2():
         return 0
     count = ctypes.c_uint()
     failed = library.nvmlDeviceGetCount_v2(ctypes.byref(count))
     library.nvmlShutdown()
     return 0 if failed else count.value
+
+
+def _nvml() -> Any:
+    for name in NVML if sys.platform != "win32" else ("nvml.dll",):
+        try:
+            library = ctypes.CDLL(name)
+        except OSError:
+            continue
+        if hasattr(library, "nvmlInit_v2"):
+            return library
+    return None
 
 
 @cache

@@ -25,8 +25,6 @@ from xtc_study.packed.quiet import quiet_loading
 
 Shape = tuple[int, int]
 SHAPES: tuple[Shape, ...] = ((1, 16), (1, 128), (32, 128))
-CARD_SHAPES: tuple[Shape, ...] = ((1, 128), (32, 128), (256, 128))
-"""Of a GPU, which a small batch does not fill."""
 
 
 @dataclass(frozen=True)
