@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -146,5 +147,8 @@ def train_step(found: Findings) -> None:
     words += ["--without", "peer", *tiny, "--output", str(found.output)]
     done = subprocess.run([sys.executable, str(HERE / "train_step.py"), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-500:] + done.stderr[-800:]
-    turns = [line for line in done.stdout.splitlines() if "ms per step" in line]
-    found.note(turns=turns, said=turns[-1])
+    fastest: dict[str, float] = {}
+    for label, ms in re.findall(r"turn \d+, (.+): ([\d.]+) ms per step", done.stdout):
+        fastest[label] = min(float(ms), fastest.get(label, float(ms)))
+    found.note(fastest_ms=fastest, said="; ".join(f"{label}: {ms:.1f} ms" for label, ms in fastest.items()))
+    assert len(fastest) == 3, done.stdout[-500:]

@@ -88,7 +88,7 @@ def main() -> None:
 def why_no_gpu() -> str:
     """Return why nothing can run on a GPU here; empty if something can."""
     if not torch_has_cuda():
-        return "this torch was built without CUDA"
+        return "torch is missing or was built without CUDA"
     if driver_cards():
         return ""
     asked = [sys.executable, "-c", "import torch; print(torch.cuda.is_available())"]

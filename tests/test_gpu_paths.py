@@ -127,19 +127,34 @@ def test_another_call_goes_on_where_the_first_one_ended(
 
 
 @pytest.mark.parametrize(
-    ("cards", "has_cuda", "said"),
-    [(0, True, "neither the driver nor torch shows a card here"), (1, False, "this torch was built without CUDA")],
+    ("cards", "has_cuda", "torch_sees_one", "why"),
+    [
+        (1, True, "False", ""),
+        (0, True, "True", ""),  # the driver's library is where we do not look
+        (0, True, "False", "neither the driver nor torch shows a card here"),
+        (0, True, "", "neither the driver nor torch shows a card here"),  # torch does not even start
+        (1, False, "False", "torch is missing or was built without CUDA"),
+    ],
 )
-def test_without_a_gpu_it_ends_with_one_line(
-    cards: int, has_cuda: bool, said: str, program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_why_nothing_can_run_on_a_gpu(
+    cards: int, has_cuda: bool, torch_sees_one: str, why: str, program: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    done = subprocess.CompletedProcess([], 0, torch_sees_one, "")
     monkeypatch.setattr(program, "driver_cards", lambda: cards)
     monkeypatch.setattr(program, "torch_has_cuda", lambda: has_cuda)
+    monkeypatch.setattr(program.subprocess, "run", lambda *words, **options: done)
+    assert program.why_no_gpu() == why
+
+
+def test_without_a_gpu_it_ends_with_one_line(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "why_no_gpu", lambda: "nothing here")
     monkeypatch.setattr(sys, "argv", ["gpu_paths.py", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as end:
         program.main()
-    assert end.value.code == f"error: {said}; test-gpu needs a CUDA GPU (--device cpu only tries the program itself)"
-    assert not (tmp_path / "out").exists()
+    message = "error: nothing here; test-gpu needs a CUDA GPU (--device cpu only tries the program itself)"
+    assert end.value.code == message and not (tmp_path / "out").exists()
 
 
 def test_the_program_s_sections_are_those_that_it_can_start(program: ModuleType) -> None:
