@@ -1,12 +1,14 @@
 # make demo: a 1-bit student, its file and the report, on built-in data. make test: everything the project promises.
+# make test-gpu: the same on a GPU, at tiny size.
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= 12_bits
 PROFILE ?= smoke
 DEEPSPEED ?= 0.19.6
 BENCH ?=
+GPU ?=
 
-.PHONY: demo test stress bench-peer lab install clean
+.PHONY: demo test test-gpu stress bench-peer lab install clean
 
 install: .venv/installed
 
@@ -26,6 +28,10 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+
+# Every CUDA path at tiny size. Without .venv it takes $(PYTHON), whose torch is then the machine's own (docs/gpu.md).
+test-gpu:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/gpu_paths.py $(GPU)
 
 stress: install
 	XTC_KILLS=200 $(BIN)/pytest -s tests/runs/test_kills.py

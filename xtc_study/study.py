@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xtc_study.report.tables import PageTable
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Cost
-    from xtc_study.runs.executors import Outcome
+    from xtc_study.runs.outcomes import Outcome
     from xtc_study.runs.step_times import StepTimes
 
 
@@ -229,7 +229,7 @@ class Study:
         """Carry out what is not done yet, with a progress bar, and wait until the last run has ended.
 
         Args:
-            workers: processes on this machine; None: one per core.
+            workers: processes on this machine; None: one per GPU, or one per core without one.
             executor: any concurrent.futures.Executor, in place of processes.
             which: which runs; None: all that are not done.
             timeout: seconds a notebook cell may take; a run that takes longer has failed.

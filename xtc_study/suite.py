@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from xtc_study.runs.carry_out import RunFilter, carry_out
-from xtc_study.runs.executors import Outcome
+from xtc_study.runs.outcomes import Outcome
 from xtc_study.studies import study_names
 from xtc_study.study import Study
 

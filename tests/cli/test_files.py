@@ -16,12 +16,14 @@ from datasets import DatasetDict
 from typer.testing import CliRunner
 
 import xtc_study
-from xtc_study.cli import app, files, main
+from xtc_study.cli import app, bench, main
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.deploy.bench import benchmark as bench_module
 from xtc_study.deploy.bench.busy import BusyError
 from xtc_study.deploy.evaluate import measure
+from xtc_study.deploy.model_card import add_speed
 from xtc_study.deploy.sample_inputs import sample_inputs
+from xtc_study.hardware import cpu_name
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.store import RunFolder
@@ -124,6 +126,8 @@ def test_export_to_another_runtime(kind: str, results: Path, run_id: str, tmp_pa
         (["predict", "nowhere", "a", "--engine", "nmba"], "torch, numba, native; did you mean 'numba'?"),
         (["export", "--best", "--rest", "4bit"], "--rest 4bit: expected one of fp32, fp16, 8bit"),
         (["predict", "nowhere", "a"], "config.json: not found"),
+        (["bench", "nowhere", "--device", "gpu"], "--device='gpu': expected one of cpu, cuda"),
+        (["bench", "nowhere", "--device", "cuda"], "--device cuda: torch finds no CUDA GPU here; measure on this CPU"),
         (["bench", "nowhere", "--shapes", "1x"], "--shapes 1x: expected pairs"),
         (["time", "12_bits", "--batch", "128"], "--batch 128: expected pairs"),
         (["time", "12_bits", "--batch", "1x16,1x32"], "--batch 1x16,1x32: expected one shape"),
@@ -155,7 +159,7 @@ def test_a_mistake_is_one_message(
 @pytest.mark.parametrize("content", ['{"steps": []}', '{"steps": null}', "[]", "{", '{"steps": ["gone"]}'])
 def test_a_folder_beside_another_kind_of_metrics_has_no_teacher_of_its_own(content: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(content)
-    assert files._teacher_of(tmp_path / "model") is None
+    assert bench._teacher_of(tmp_path / "model") is None
 
 
 def test_export_does_not_write_over_anything_nor_hand_out_damage(results: Path, run_id: str, tmp_path: Path) -> None:
@@ -224,8 +228,8 @@ def test_bench_measures_and_fills_the_card(
     pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
     kept, seen = ("packed, numba engine", "int8, ONNX Runtime"), []
 
-    def some(folder: Path, teacher: Path | None, workdir: Path) -> Any:
-        found, differences = contenders(folder, teacher, workdir)
+    def some(folder: Path, teacher: Path | None, workdir: Path, device: str) -> Any:
+        found, differences = contenders(folder, teacher, workdir, device)
         seen.extend([teacher, *(one.name for one in found)])
         return [one for one in found if one.name in kept], differences
 
@@ -235,6 +239,7 @@ def test_bench_measures_and_fills_the_card(
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     folder = copy / "runs" / run_id / "model"
     words = ["--shapes", "1x16,2x128", "--threads", "1", "--seconds", "0", "--passes", "1"]
+    words += ["--json", str(tmp_path / "new" / "bench.json")]
     before = (folder / "README.md").read_text()
     monkeypatch.setattr("xtc_study.deploy.bench.busy.cores_in_use", lambda: 99.0)
     busy = CliRunner().invoke(app, ["bench", str(folder), *words])
@@ -248,8 +253,36 @@ def test_bench_measures_and_fills_the_card(
     assert "skipped 2x128: the model reads at most 48 tokens" in " ".join(output.split())
     for runtime in kept:
         assert f"| {runtime} | 1 | 1x16 |" in card, card
+    rows = json.loads((tmp_path / "new" / "bench.json").read_text())
+    assert {(row["name"], row["device"], row["batch"]) for row in rows} == {
+        (name, cpu_name(), "1x16") for name in kept
+    }
     assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"
     assert card.count("## Speed") == 1 and "## Use" in card
+
+
+def test_bench_on_a_gpu_measures_three_runtimes_and_leaves_the_cpu_s_times(
+    results: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card is made up; its times are those of a real folder in the same three runtimes."""
+
+    def measured(runtimes: Any, shapes: Any, threads: Any, seconds: float, passes: int, *more: Any) -> pd.DataFrame:
+        assert (shapes, threads, more[1]) == ([(1, 48), (32, 48), (256, 48)], [1], "cuda")
+        rows = [(one.name, "a card", 1, "1x16", one.bytes, 1.0, 2.0, 0.5, 0.5, 0.5) for one in runtimes]
+        columns = "name device threads batch bytes loaded_mb peak_mb ms worst_ms least_ms"
+        return pd.DataFrame(rows, columns=columns.split())
+
+    monkeypatch.setattr(bench_module, "check_card", lambda: None)
+    monkeypatch.setattr(bench_module, "bench", measured)
+    monkeypatch.setattr(bench, "CARD_SHAPES", "1x48,32x48,256x48")  # the model reads 48 tokens
+    monkeypatch.setattr("xtc_study.deploy.bench.busy.cores_in_use", lambda: 0.0)
+    folder = Path(shutil.copytree(results, tmp_path / "results")) / "runs" / run_id / "model"
+    add_speed(folder, [{"runtime": "fp32, PyTorch", "ms": "9.00"}], "a CPU")
+    output = call("bench", str(folder), "--device", "cuda", "--threads", "2")
+    assert "a card" in output and "packed is slower" not in output
+    cpu, gpu = (folder / "README.md").read_text().split("## Speed on a GPU\n")
+    assert "9.00" in cpu and "measured on a card" in gpu and "| bf16, PyTorch | 1 | 1x16 | 0.50 |" in gpu
+    assert not (folder.parent / "latency.json").exists(), "tables of studies show times of CPUs"
 
 
 def test_time_measures_done_runs_and_collect_has_it(results: Path, run_id: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from xtc_study.deploy.model_card import add_speed, write_card
+from xtc_study.deploy.model_card import GPU_SPEED, add_speed, write_card
 from xtc_study.recipe import Recipe
 from xtc_study.training.heads import NO_HEAD
 
@@ -70,6 +70,25 @@ def test_new_times_replace_older_ones(tmp_path: Path) -> None:
     assert text.index("## Size") < text.index("## Speed") < text.index("## Use")
     add_speed(tmp_path / "none", [{"runtime": "torch", "ms": "1.00"}], "another")
     assert not (tmp_path / "none").exists()
+
+
+def test_times_of_a_gpu_have_a_section_of_their_own(tmp_path: Path) -> None:
+    card(tmp_path)
+    before = (tmp_path / "README.md").read_text(encoding="utf-8")
+    add_speed(tmp_path, [{"runtime": "torch", "ms": "9.00"}], "a GPU", GPU_SPEED)
+    add_speed(tmp_path, [{"runtime": "torch", "ms": "2.00"}], "a CPU")
+    add_speed(tmp_path, [{"runtime": "torch", "ms": "0.50"}], "another GPU", GPU_SPEED)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## S")] == [
+        "## Score",
+        "## Size",
+        "## Speed",
+        "## Speed on a GPU",
+    ]
+    speed, gpu = text.split("## Speed\n")[1].split("## Speed on a GPU\n")
+    assert "a CPU" in speed and "| torch | 2.00 |" in speed and "GPU" not in speed
+    assert "another GPU" in gpu and "| torch | 0.50 |" in gpu and "9.00" not in gpu
+    assert text.split("## Use")[1] == before.split("## Use")[1]
 
 
 def test_a_card_warns_of_one_prediction_cut_rows_and_unused_heads(tmp_path: Path) -> None:

@@ -141,3 +141,19 @@ def test_recipes_run_once_each_in_processes_and_on_any_executor(tmp_path: Path) 
     with ThreadPoolExecutor(1) as pool:
         more = list(run_recipes([*recipes, Recipe.of(task="cola")], tmp_path, template, {}, executor=pool))
     assert sorted(one["state"] for one in more) == ["done", "elsewhere", "elsewhere"]
+
+
+def test_a_run_of_an_executor_s_thread_has_the_card_that_the_thread_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from xtc_study.runs import execute
+
+    asked = []
+    monkeypatch.setattr(execute, "card_of_this_thread", lambda device: asked.append(device) or "1")
+    template = notebook(tmp_path, "import os\nprint(os.environ.get('CUDA_VISIBLE_DEVICES'))", RECORD, FINISH)
+    with ThreadPoolExecutor(1) as pool:
+        (outcome,) = run_recipes([RECIPE], tmp_path, template, {}, executor=pool)
+    assert outcome["state"] == "done" and asked == ["auto"]
+    assert (tmp_path / "runs" / RECIPE.run_id / "log.txt").read_text().startswith("1\n")

@@ -14,6 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 from patience import HANG_SECONDS, wait_for
 
+from xtc_study.runs.cards import VARIABLE
 from xtc_study.runs.execute import run_notebook
 from xtc_study.runs.warm_kernels import COLD, imported, kernel_server
 
@@ -109,3 +110,22 @@ def test_without_a_server_a_kernel_imports_by_itself(
         server.process.wait()
         assert kernel_server(imported(notebook), environment) is None
     assert printed(notebook) == "cold\n"
+
+
+def test_a_server_of_one_card_serves_no_run_on_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card of a worker's environment and that of a run's own variables both belong to the server."""
+    cell = "import os\nprint(os.environ.get('CUDA_VISIBLE_DEVICES'), os.getppid())"
+    notebook = write(tmp_path / "a.ipynb", cell)
+
+    def printed_on(card: str | None) -> list[str]:
+        said = io.StringIO()
+        run_notebook(notebook, tmp_path / "out.ipynb", {}, 1, log=said, variables={VARIABLE: card} if card else {})
+        return said.getvalue().split()
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    (free, server), (zero, of_zero), (one, of_one), (again, of_again) = map(printed_on, (None, "0", "1", "0"))
+    assert (free, zero, one, again) == ("None", "0", "1", "0")
+    assert len({server, of_zero, of_one}) == 3 and of_again == of_zero
+    monkeypatch.setenv(VARIABLE, "1")
+    assert printed_on(None) == ["1", of_one], "the same card by the environment"
+    assert printed_on("0") == ["0", of_zero]

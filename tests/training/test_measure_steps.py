@@ -27,6 +27,7 @@ def test_each_kind_of_step_is_measured_at_two_lengths(tmp_path: Path) -> None:
     assert all(point.seconds > 0 for point in times.points)
     if sys.platform == "linux":
         assert times.peak_bytes is not None and 1e6 < times.peak_bytes < 1e9
+    assert times.card_bytes is None, "a CPU has no card"
     assert (times.depth, times.batch_size, times.precision) == (4, 4, "fp32") and "CPU" in times.device
     write_step_times(tmp_path, times)
     assert read_step_times(tmp_path, BUILTIN) == times

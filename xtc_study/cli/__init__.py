@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from xtc_study.cli.bench import bench_folder, time_files
 from xtc_study.cli.console import err, out
-from xtc_study.cli.files import bench_folder, build_engine, export_model, predict_texts, time_files
+from xtc_study.cli.files import build_engine, export_model, predict_texts
 from xtc_study.cli.grouped import grouped
 from xtc_study.cli.standing import clean_up, show_plan, show_status
 from xtc_study.cli.studies import collect_results, run_studies, write_report

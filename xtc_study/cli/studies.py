@@ -55,7 +55,8 @@ def run_studies(
     choice: ComputeChoice,
     runs: RunChoice,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Number of worker processes; by default one per core.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Number of worker processes; by default one per GPU, or one per core."),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Send runs to the workers of this Dask scheduler (tcp://host:port).")
@@ -70,7 +71,7 @@ def run_studies(
     """Carry out the runs that are not done yet. Several machines that share a results folder may do so at once."""
     from contextlib import nullcontext
 
-    from xtc_study.runs.executors import dask_executor
+    from xtc_study.runs.dask_scheduler import dask_executor
     from xtc_study.suite import cost_together
 
     which = runs.filter()

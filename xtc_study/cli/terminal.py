@@ -38,12 +38,16 @@ def carry_out(
 
     If ``out`` is no terminal it gets lines only: what is to do, each outcome, and each minute the runs in progress.
     """
+    from xtc_study.runs.shares import shares_of
     from xtc_study.suite import cost_together, outcomes_together
 
     runs = {run.run_id: one.places.runs / run.run_id for one in studies for run in one.to_do(which)}
     name = studies[0].name if len(studies) == 1 else f"{len(studies)} studies"
     many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
     out.print(f"{name}: {many} to do; {cost_text(cost_together(studies), studies[0].step_times())}", markup=False)
+    shares = shares_of(workers, len(runs), studies[0].compute.device)
+    if executor is None and shares.cards:
+        out.print(f"{shares.text()}; --workers N sets how many (docs/gpu.md)", markup=False)
     log, failed = RunLog(list(runs.values())), 0
     name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
     columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
@@ -80,21 +84,26 @@ def say_warnings_plainly(err: Console) -> None:
 
 
 def say_needs(studies: Sequence[Study], states: Mapping[str, str], out: Console) -> None:
-    """Print what the studies' runs need: training time, processes and their threads, disk.
+    """Print what the studies' runs need: training time, processes, their threads and GPUs, GPU memory, disk.
 
     Args:
         states: of each planned run, by its id.
     """
+    from xtc_study.runs.card_memory import memory_text
     from xtc_study.runs.disk_space import disk_needs
-    from xtc_study.runs.executors import shares_of
+    from xtc_study.runs.shares import shares_of
+    from xtc_study.runs.step_times import read_step_times
     from xtc_study.suite import cost_together
     from xtc_study.tasks.augmentation.synonyms import table_hash
 
     first = studies[0]
     out.print(cost_text(cost_together(studies), first.step_times()))
     done = {run_id for run_id, state in states.items() if state == "done"}
-    out.print(shares_of(None, len(states) - len(done)).text(), markup=False)
+    out.print(shares_of(None, len(states) - len(done), first.compute.device).text(), markup=False)
     recipes = list({run.run_id: run.recipe for one in studies for run in one.planned}.values())
+    measured = [read_step_times(first.places.results, model) for model in sorted({one.model for one in recipes})]
+    if memory := memory_text([times for times in measured if times is not None]):
+        out.print(memory, markup=False)
     needs = disk_needs(recipes, done, first.places.results, first.places.models_dir, table_hash(first.places.synonyms))
     out.print(needs.text(), markup=False)
 

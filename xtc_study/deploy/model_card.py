@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ logits = model(**texts).logits
 
 `truncation=True` cuts texts to the length used in training and scoring; `xtc-study predict` and, after
 `import xtc_study`, transformers' `pipeline("text-classification", folder)` do so automatically."""
+
+SPEED, GPU_SPEED = "Speed", "Speed on a GPU"
+"""Titles of the sections with measured times. Times of a CPU and of a GPU never share a table."""
 
 
 def write_card(
@@ -156,13 +160,14 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor: str) -> None:
+def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor: str, title: str = SPEED) -> None:
     """Write measured times into a folder's card, replacing earlier ones. A folder without a card gets none.
 
     Args:
         folder: the packed folder.
         milliseconds: the rows of the table, all with the same keys.
-        processor: the name of the CPU.
+        processor: the name of the CPU or GPU.
+        title: of the section; times of a CPU and of a GPU have one each.
     """
     path = folder / "README.md"
     if not path.is_file() or not milliseconds:
@@ -170,9 +175,10 @@ def add_speed(folder: Path, milliseconds: Sequence[Mapping[str, Any]], processor
     columns = list(milliseconds[0])
     lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in milliseconds]
-    speed = "\n".join(["## Speed", "", f"Milliseconds per batch, measured on {plain(processor)}.", "", *lines, "", ""])
+    measured = f"Milliseconds per batch, measured on {plain(processor)}."
+    speed = "\n".join([f"## {title}", "", measured, "", *lines, "", ""])
     before, _, after = path.read_text(encoding="utf-8").partition("## Use\n")
-    before = before.partition("## Speed\n")[0]
+    before = re.sub(rf"^## {title}\n.*?(?=^## |\Z)", "", before, flags=re.MULTILINE | re.DOTALL)
     path.write_text(f"{before}{speed}## Use\n{after}", encoding="utf-8")
 
 

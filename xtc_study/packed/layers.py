@@ -7,6 +7,7 @@ and fused operations would round differently.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -71,13 +72,18 @@ class PackedEmbedding(nn.Module):
         return rows.reshape(*ids.shape, -1)
 
 
+@cache
+def _base3_table(device: torch.device) -> Tensor:
+    """The digits of each byte, int8 (256, digits), copied to each device once."""
+    return torch.from_numpy(base3.table()).to(device)
+
+
 def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
     """Unpack uint8 (rows, bytes per row) to int8 (rows, columns), on any device."""
     assert module_format.weight is not None
     bits, columns = module_format.weight.bits, module_format.shape[1]
     if bits == 2:
-        table = torch.from_numpy(base3.table()).to(codes.device)
-        return table[codes.int()].flatten(1)[:, :columns]
+        return _base3_table(codes.device)[codes.int()].flatten(1)[:, :columns]
     if bits == 8:
         return (codes.to(torch.int16) - 127).to(torch.int8)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from xtc_study.report.markup import paragraph, table_html
 from xtc_study.report.tables import PageTable
-from xtc_study.runs.executors import Outcome
+from xtc_study.runs.outcomes import Outcome
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from xtc_study.model_check import check_models
 from xtc_study.places import Compute, Places, project_folder
 from xtc_study.recipe import Recipe
-from xtc_study.runs.executors import Outcome, run_recipes
+from xtc_study.runs.executors import run_recipes
+from xtc_study.runs.outcomes import Outcome
 from xtc_study.studies import StudyError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms
 
@@ -44,7 +45,7 @@ def carry_out(
         recipes: of the runs.
         places: their data, models and results folder.
         compute: device and precision.
-        workers: processes on this machine; None: one per core.
+        workers: processes on this machine; None: one per GPU, or one per core without one.
         executor: any concurrent.futures.Executor, in place of processes.
         timeout: seconds a notebook cell may take; a run with a slower cell fails.
         redo: whether to rerun done runs too. A run stays done until its own turn comes.

@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
 from xtc_study.recipe import Recipe
+from xtc_study.runs.card_slots import card_of_this_thread
+from xtc_study.runs.cards import VARIABLE
 from xtc_study.runs.lease import LeaseError, held
 from xtc_study.runs.parameters import checked_parameters
 from xtc_study.runs.store import RunFolder, now
@@ -37,7 +39,8 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         job: ``recipe`` (its fields), ``results`` (folder), ``notebook`` (path of run.ipynb), ``parameters`` (data_dir,
             models_dir, synonyms, task_files, device, precision), ``threads`` (of torch in the kernel, or None),
             ``timeout`` (seconds a cell may take, or None), ``dead`` (the lease of a dead process on another machine,
-            as the runner saw it; see ``lease.lapsed``), ``redo`` (whether a done run is carried out again).
+            as the runner saw it; see ``lease.lapsed``), ``redo`` (whether a done run is carried out again),
+            ``choose_card`` (whether this thread chooses among the machine's cards; see ``card_slots``).
 
     Returns:
         ``run_id``, ``state`` (done, failed, or skipped: done before, or held by another process), ``seconds`` and
@@ -64,13 +67,17 @@ def execute_run(job: Mapping[str, Any]) -> dict[str, Any]:
         "claim": token,
     }
 
+    # A worker of this machine has its card already; one of another executor's may have a choice.
+    variables = {}
+    if job.get("choose_card") and (card := card_of_this_thread(str(parameters.get("device", "auto")))) is not None:
+        variables[VARIABLE] = card
+
     # The notebook writes the results; its failure is the run's.
     error = None
     try:
         with (run.path / "log.txt").open("w", encoding="utf-8") as log:
-            run_notebook(
-                notebook, run.path / "notebook.ipynb", parameters, job.get("threads"), job.get("timeout"), log
-            )
+            copy = run.path / "notebook.ipynb"
+            run_notebook(notebook, copy, parameters, job.get("threads"), job.get("timeout"), log, variables)
         if not (run.path / "metrics.json").is_file():
             error = {
                 "type": "RuntimeError",
@@ -102,6 +109,7 @@ def run_notebook(
     threads: int | None = None,
     timeout: float | None = None,
     log: TextIO | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Execute a notebook into ``output`` with checked parameters; its kernel starts in the notebook's own folder.
 
@@ -112,13 +120,14 @@ def run_notebook(
         threads: of torch in the kernel; None: as set by the environment.
         timeout: seconds a cell may take.
         log: receives what the cells print, while they print it.
+        variables: of the kernel's environment, beside those of this process.
 
     Raises:
         ParameterError: unknown parameters.
         Exception: what papermill raises when a cell fails.
     """
     values = checked_parameters(notebook, parameters)
-    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
+    environment = {**QUIET, **MEMORY, **({"OMP_NUM_THREADS": str(threads)} if threads else {}), **(variables or {})}
     server = kernel_server(
         imported(notebook), environment
     )  # before our own imports, so that its imports run in parallel

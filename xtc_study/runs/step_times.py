@@ -48,6 +48,8 @@ class StepTimes(BaseModel):
     peak_bytes: int | None = None
     """Peak memory of the longest 1-bit step, including teacher and optimiser: of the GPU, or of the process on a CPU.
     None where it cannot be measured."""
+    card_bytes: int | None = None
+    """Memory of the GPU; None without one, and in measurements of earlier versions."""
     points: list[StepTime]
 
     def seconds(self, step: Step, task_files: Sequence[Path] = ()) -> float | None:

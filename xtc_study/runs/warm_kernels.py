@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from threading import Lock
 
+from xtc_study.runs.cards import VARIABLE
+
 PROCESS = Path(__file__).with_name("kernel_process.py")
 LATER = {
     "xtc_study.training.pipeline": (
@@ -59,8 +61,10 @@ def kernel_server(modules: Sequence[str], environment: Mapping[str, str]) -> Ker
     """
     if sys.platform != "linux" or os.environ.get(COLD):
         return None
+    # A server belongs to its card too, so that what its modules learn of the card holds for every kernel.
+    card = {VARIABLE: os.environ[VARIABLE]} if VARIABLE in os.environ else {}
     with _LOCK:  # threads of one process may carry out runs at once
-        server = _started(tuple(modules), tuple(sorted(environment.items())))
+        server = _started(tuple(modules), tuple(sorted({**card, **environment}.items())))
     return server if server.is_alive() else None
 
 

@@ -109,6 +109,7 @@ def measure_step_times(
         device=_device_name(resolved.device),
         precision=resolved.name,
         peak_bytes=peak,
+        card_bytes=torch.cuda.get_device_properties().total_memory if resolved.device == "cuda" else None,
         points=points,
     )
 

@@ -53,14 +53,31 @@ class BenchError(ValueError):
     """There is nothing to measure, or a runtime failed; the message then has its last lines of output."""
 
 
+def check_card() -> None:
+    """Check that there is a GPU to measure on.
+
+    Raises:
+        BenchError: torch finds none.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BenchError("--device cuda: torch finds no CUDA GPU here; measure on this CPU with --device cpu")
+
+
 @quiet_loading()
-def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[Contender], dict[str, float]]:
+def contenders(
+    folder: Path, teacher: Path | None, workdir: Path, device: str = "cpu"
+) -> tuple[list[Contender], dict[str, float]]:
     """Return the packed folder in every engine, its exports, and the float32 teacher in every installed runtime.
+
+    On a GPU: the packed folder in the engine that runs there, and the teacher in PyTorch, in float32 and in bfloat16.
 
     Args:
         folder: the packed folder.
         teacher: a float32 folder; None creates one of the packed folder's shape, which is as fast as any.
         workdir: a folder for the exported files.
+        device: cpu or cuda.
 
     Returns:
         The contenders, and the largest difference of each export's logits to the packed model's.
@@ -70,6 +87,7 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
         CheckpointError: ``folder`` is not a packed folder or is damaged, or the teacher's configuration cannot be
             read.
     """
+    import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     from xtc_study.deploy.export.dequantize import dequantized
@@ -95,11 +113,16 @@ def contenders(folder: Path, teacher: Path | None, workdir: Path) -> tuple[list[
             f"teacher {teacher}: it does not load ({first_line(error)}); expected a float32 folder"
         ) from None
 
-    # The runtimes that are installed.
     runtimes = [
         Contender("fp32, PyTorch", "pytorch", teacher, teacher),
         Contender("packed, torch engine", "xtc-torch", folder, folder),
     ]
+    if device == "cuda":  # transformers computes in the type of a folder's numbers
+        half = workdir / "bf16"
+        model.to(torch.bfloat16).save_pretrained(half)
+        return [runtimes[0], Contender("bf16, PyTorch", "pytorch", half, half), runtimes[1]], {}
+
+    # The other runtimes that are installed.
     if find_spec("numba"):
         runtimes.append(Contender("packed, numba engine", "xtc-numba", folder, folder))
     if is_built():
@@ -134,11 +157,13 @@ def bench(
     seconds: float = 1.0,
     passes: int = 2,
     progress: Callable[[str], None] = lambda text: None,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Return one row per contender, number of threads and shape.
 
-    Columns: name, threads, batch, bytes, loaded_mb and peak_mb (above the memory of imports), ms and worst_ms (the
-    lowest and the highest median of the passes), least_ms (the fastest repetition).
+    Columns: name, device (the name of the CPU or GPU), threads, batch, bytes, loaded_mb and peak_mb (above the memory
+    of imports; on a GPU what tensors held, the peak that of the shape), ms and worst_ms (the lowest and the highest
+    median of the passes), least_ms (the fastest repetition). On a GPU a time ends when the GPU has finished.
 
     Args:
         runtimes: the contenders to measure.
@@ -147,6 +172,7 @@ def bench(
         seconds: minimum time of each measurement.
         passes: number of passes over all runtimes.
         progress: called with a line of text for each measurement.
+        device: cpu or cuda; the contenders must be of the same device.
 
     Raises:
         BenchError: there is no runtime, shape, number of threads or pass, or a runtime failed.
@@ -166,11 +192,12 @@ def bench(
                 measured += 1
                 what = f"{one.name}, {count} thread{'s' if count > 1 else ''}, pass {turn + 1}"
                 progress(f"{measured} of {turns}: {what}")
-                result = _measured(one, shapes, count, seconds)
+                result = _measured(one, shapes, count, seconds, device)
                 for shape, times in result["times"].items():
                     rows.append(
-                        {"name": one.name, "threads": count, "batch": shape, "bytes": one.bytes}
-                        | {key: result[key] for key in ("loaded_mb", "peak_mb")}
+                        {"name": one.name, "device": result["device"], "threads": count, "batch": shape}
+                        | {"bytes": one.bytes, "loaded_mb": result["loaded_mb"]}
+                        | {"peak_mb": times.get("peak_mb", result.get("peak_mb"))}
                         | {"ms": times["ms"], "worst_ms": times["ms"], "least_ms": times["least_ms"]}
                     )
 
@@ -181,12 +208,13 @@ def bench(
     return by_contender.min().assign(worst_ms=by_contender["worst_ms"].max()).reset_index()
 
 
-def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float) -> dict[str, Any]:
+def _measured(one: Contender, shapes: list[Shape], threads: int, seconds: float, device: str) -> dict[str, Any]:
     job = {
         "runtime": one.runtime,
         "path": str(one.path),
         "config": str(one.config),
         "group": one.group,
+        "device": device,
         "threads": threads,
         "shapes": shapes,
         "seconds": seconds,

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xtc_study.hardware import forget_peak, resident
+from xtc_study.hardware import cpu_name, forget_peak, resident
 from xtc_study.model_folder import CONFIG
 
 CHUNK_TOKENS = 1024
 """Maximum tokens that a PyTorch model gets at once; larger batches are split, because new 50 MB tensors are slow."""
+
+CARD_WARM_UP = 5
+"""Repetitions on a GPU before the first that counts: libraries choose their kernels, the allocator fills."""
+Start = Callable[[], tuple[Callable[[Any], Any], Any]]
 
 
 def main() -> None:
@@ -26,8 +30,12 @@ def main() -> None:
 
     torch.set_num_threads(threads)
 
-    # Memory in three steps: the runtime's imports, the loaded model, and its peak at the first batch.
     start = RUNTIMES[job["runtime"]](job)
+    print(json.dumps(_on_card(start, job) if job["device"] == "cuda" else _on_cpu(start, job)))
+
+
+def _on_cpu(start: Start, job: dict[str, Any]) -> dict[str, Any]:
+    # Memory in three steps: the runtime's imports, the loaded model, and its peak at the first batch.
     imports = resident()
     forget_peak()
     run, config = start()
@@ -38,17 +46,27 @@ def main() -> None:
     shapes = [tuple(shape) for shape in job["shapes"]]
     times = {f"{batch}x{length}": measure(run, config, (batch, length), job["seconds"]) for batch, length in shapes}
     memory = {"loaded_mb": (loaded - imports) / 1e6, "peak_mb": (peak - imports) / 1e6, "imports_mb": imports / 1e6}
-    print(json.dumps({**memory, "first_ms": first["ms"], "times": times}))
+    return {**memory, "device": cpu_name(), "first_ms": first["ms"], "times": times}
 
 
-Start = Callable[[], tuple[Callable[[Any], Any], Any]]
+def _on_card(start: Start, job: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    run, config = start()
+    loaded = torch.cuda.memory_allocated()
+    times = {}
+    for batch, length in job["shapes"]:
+        torch.cuda.reset_peak_memory_stats()
+        found = measure(run, config, (batch, length), job["seconds"], "cuda")
+        times[f"{batch}x{length}"] = {**found, "peak_mb": torch.cuda.max_memory_allocated() / 1e6}
+    return {"loaded_mb": loaded / 1e6, "device": torch.cuda.get_device_name(), "times": times}
 
 
 def _pytorch(job: dict[str, Any]) -> Start:
     from transformers import AutoModelForSequenceClassification
 
     _import_architecture(job)
-    return lambda: _torch_run(AutoModelForSequenceClassification.from_pretrained(job["path"]))
+    return lambda: _torch_run(AutoModelForSequenceClassification.from_pretrained(job["path"]), job["device"])
 
 
 def _packed(job: dict[str, Any]) -> Start:
@@ -61,7 +79,7 @@ def _packed(job: dict[str, Any]) -> Start:
         from xtc_study.packed.engines import numba_engine  # noqa: F401
     if engine == "native":
         from xtc_study.packed.engines import native_engine  # noqa: F401
-    return lambda: _torch_run(loading.load(job["path"], engine))
+    return lambda: _torch_run(loading.load(job["path"], engine), job["device"])
 
 
 def _import_architecture(job: dict[str, Any]) -> None:
@@ -73,18 +91,22 @@ def _import_architecture(job: dict[str, Any]) -> None:
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(AutoConfig.from_pretrained(job["config"]))]
 
 
-def _torch_run(model: Any) -> tuple[Callable[[Any], Any], Any]:
+def _torch_run(model: Any, device: str) -> tuple[Callable[[Any], Any], Any]:
     import torch
 
     from xtc_study.deploy.sample_inputs import input_names, select_inputs
 
-    model.eval()
+    model.eval().to(device)
     names = input_names(model)
 
     @torch.inference_mode()
     def run(inputs: dict[str, Any]) -> Any:
         batch, length = inputs["input_ids"].shape
         inputs = select_inputs(inputs, names)
+        if device == "cuda":  # a card is faster with the whole batch; a caller waits until it has finished
+            logits = model(**inputs).logits
+            torch.cuda.synchronize()
+            return [logits]
         rows = max(CHUNK_TOKENS // length, 1)
         return [
             model(**{name: tensor[start : start + rows] for name, tensor in inputs.items()}).logits
@@ -135,20 +157,24 @@ RUNTIMES = {
 }
 
 
-def measure(run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seconds: float) -> dict[str, float]:
-    """Return the median and lowest milliseconds of a batch, after one repetition to warm up.
+def measure(
+    run: Callable[[Any], Any], config: Any, shape: tuple[int, int], seconds: float, device: str = "cpu"
+) -> dict[str, float]:
+    """Return the median and lowest milliseconds of a batch, after one repetition to warm up, on a GPU several.
 
     Args:
-        run: runs the model on inputs.
+        run: runs the model on inputs, and returns when the result is there.
         config: the model's configuration.
         shape: sentences and tokens of the batch.
         seconds: minimum time; at least 3 repetitions are measured.
+        device: of the inputs; copying them there is not measured.
     """
     from xtc_study.deploy.sample_inputs import sample_inputs
 
-    inputs = sample_inputs(config, *shape)
+    inputs = {name: tensor.to(device) for name, tensor in sample_inputs(config, *shape).items()}
     times: list[float] = []
-    run(inputs)
+    for _ in range(CARD_WARM_UP if device == "cuda" else 1):
+        run(inputs)
 
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:

@@ -24,9 +24,11 @@ def int8_matmul(q: Tensor, weights: Tensor) -> Tensor:
 def padded_int_mm(q: Tensor, weights: Tensor, rows: int, multiple: int) -> Tensor:
     """Compute the same product, padded with zeros to at least ``rows`` rows and to multiples of ``multiple``."""
     (m, k), n = q.shape, len(weights)
-    inner = -k % multiple
-    q = F.pad(q, (0, inner, 0, max(rows - m, 0)))
-    weights = F.pad(weights, (0, inner, 0, -n % multiple))
+    inner, outer, below = -k % multiple, -n % multiple, max(rows - m, 0)
+    if inner or below:  # F.pad copies even where it adds nothing
+        q = F.pad(q, (0, inner, 0, below))
+    if inner or outer:
+        weights = F.pad(weights, (0, inner, 0, outer))
     return torch._int_mm(q.contiguous(), weights.contiguous().t())[:m, :n]
 
 
