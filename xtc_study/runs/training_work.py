@@ -47,6 +47,18 @@ def kind_of(phase: str, terms: Sequence[str]) -> str:
     return "teacher" if kind == "distil" and tuple(terms) == ("labels",) else kind
 
 
+def rows_trained_on(rows: int | None, root: Mapping[str, Any]) -> int | None:
+    """Return how many of a task's training rows a chain trains on: all of them, but for those a trial holds out.
+
+    Args:
+        rows: training rows of the task; None: not known.
+        root: ``params`` of the chain's teacher.
+    """
+    if rows is None or root.get("holdout") is None:
+        return rows
+    return rows - Share.parse(root["holdout"]).of(rows)
+
+
 @dataclass(frozen=True)
 class Work:
     """What one training of a chain computes."""
@@ -146,7 +158,7 @@ def _work(
 ) -> Work:
     try:
         task = find_task(task_name, task_files)
-        rows, typical = rows or task.train_rows, task.typical_length
+        rows, typical = rows or rows_trained_on(task.train_rows, root), task.typical_length
     except ValueError:  # the user's own data, described in another command
         typical = None
 
