@@ -206,15 +206,8 @@ class Study:
 
     def states(self) -> pd.DataFrame:
         """Return the state of each planned run: run_id, arm, task, seed, state, error."""
-        from xtc_study.analysis.collect import states
-
-        return states(self.places.runs, self.planned)
-
-    def trial_states(self) -> pd.DataFrame:
-        """Return the state of each trial, as ``states`` does."""
-        from xtc_study.analysis.collect import states
-
-        return states(self.places.runs, self.trials)
+        found = self.runs.states()
+        return found[~found["trial"]].drop(columns="trial")
 
     def to_do(self, which: RunFilter | None = None) -> list[PlannedRun]:
         """Return the runs that ``run`` would carry out now, each once, trials first; not those that wait for trials.
@@ -318,7 +311,8 @@ class Study:
         notebook = project_folder() / "notebooks" / "run.ipynb"
         defaults = read_parameters(notebook) if notebook.is_file() else {}
         files = [str(task) for task in self.tasks or () if is_description(task)]
-        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in self.planned}
+        runs = [run for run in self.planned if not run.waits]
+        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in runs}
 
     def page(self) -> LazyStudyPage:
         """What the study has to show, each part computed when it is first read: a notebook shows the parts, the report
@@ -326,9 +320,12 @@ class Study:
         from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 
         commands = [(arm, self.command(arm)) for arm in self.spec.arm_names]
-        return LazyStudyPage(
-            PageSource(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes)
+        choices = self.runs.choices()
+        source = PageSource(
+            *(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes),
+            *(self.tune, choices, self.trials),
         )
+        return LazyStudyPage(source)
 
 
 def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[Outcome]:

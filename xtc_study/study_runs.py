@@ -82,6 +82,11 @@ class StudyRuns:
         found = states(self.folder, [*self.planned(), *self.trials])
         return found.assign(trial=[place >= len(self.untuned) for place in range(len(found))])
 
+    def trial_states(self) -> pd.DataFrame:
+        """Return the state of each trial, each once."""
+        found = self.states()
+        return found[found["trial"]].drop(columns="trial").drop_duplicates("run_id")
+
     def to_do(self, which: RunFilter | None = None, but_not: Collection[str] = ()) -> list[PlannedRun]:
         """Return the runs that can be carried out now, each once, trials first. Runs that wait for trials cannot.
 

@@ -84,13 +84,12 @@ def show_status(
     out.print(f"results: {studies[0].places.results}", markup=False)
     for study in studies:
         states = study.states()
-        counts, trials = states["state"].value_counts(), study.trial_states()
+        counts, trials = states["state"].value_counts(), study.runs.trial_states()
         out.print(f"{study.spec.name}: {_counted(counts)}")
         if len(counts) > 1:
             for arm, of_arm in states.groupby("arm", sort=False)["state"]:
                 out.print(f"  {arm}: {_counted(of_arm.value_counts())}", markup=False)
         if len(trials):
-            trials = trials.drop_duplicates("run_id")
             out.print(f"  trials: {_counted(trials['state'].value_counts())}", markup=False)
             states = pd.concat([states, trials], ignore_index=True)
             counts = states["state"].value_counts()
@@ -136,7 +135,7 @@ def clean_up(
 
 def _say_trials(study: Study, every_run: bool) -> dict[str, str]:
     """Print what a study tunes and how many of its trials are done; return the state of each trial by its id."""
-    states = study.trial_states().drop_duplicates("run_id")
+    states = study.runs.trial_states()
     if states.empty:
         return {}
     if every_run:
