@@ -240,6 +240,11 @@ def plan(
                 values = with_arm(fields, arm)
                 paths = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
                 recipe = Recipe.of(**values | {key: path for key, path in paths.items() if path})
+                if recipe.holdout is not None:
+                    raise StudyError(
+                        f"holdout={recipe.holdout!r}: makes every run of study {study.name} a trial, which no table "
+                        "counts; to choose a value on held-out rows, use --tune"
+                    )
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
 
