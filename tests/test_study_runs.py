@@ -13,7 +13,7 @@ from xtc_study.places import Places
 from xtc_study.runs.carry_out import RunFilter
 from xtc_study.studies import PlannedRun
 from xtc_study.study import Study
-from xtc_study.study_runs import rounds
+from xtc_study.study_runs import judged, rounds
 from xtc_study.suite import cost_together
 
 RATES = {"learning_rate": ["x1", "x2.5", "x5"]}
@@ -43,10 +43,10 @@ def finish_trials(study: Study, best: float) -> None:
         finish(study, trial, 0.9 if trial.recipe.learning_rate == best else 0.5)
 
 
-def fail(study: Study, run: PlannedRun) -> None:
+def fail(study: Study, run: PlannedRun, error: str = "OSError") -> None:
     folder = study.places.runs / run.run_id
     folder.mkdir(parents=True)
-    (folder / "error.json").write_text(json.dumps({"type": "OSError", "message": "no space"}))
+    (folder / "error.json").write_text(json.dumps({"type": error, "message": "no space"}))
 
 
 def test_trials_come_first_and_the_others_wait(study: Study) -> None:
@@ -91,6 +91,29 @@ def test_of_an_arm_whose_trial_failed_no_run_is_carried_out(study: Study) -> Non
         finish(study, trial)
     assert {run.arm for run in next(turns).values()} == {"1-bit, A8"}
     assert study.to_do(RunFilter(only_failed=True)) == [failing]
+
+
+def test_a_trial_that_diverged_is_not_tried_again_unless_forced(study: Study) -> None:
+    lost = [trial for trial in study.trials if trial.recipe.learning_rate == 5e-3]
+    for trial in lost:
+        fail(study, trial, "FloatingPointError")
+    finish_trials(study, best=1e-3)
+    assert study.to_do() == study.planned and {run.recipe.learning_rate for run in study.planned} == {1e-3}
+    assert study.to_do(RunFilter(only_failed=True)) == []
+    assert set(lost) < set(study.to_do(RunFilter(force=True)))
+    assert list(study.runs.trial_states()["state"]).count("diverged") == 2
+    page = study.page()
+    assert not page.failures
+    assert list(page.tuning.text["Held-out score of each value"]) == ["1e-3: 90.0; 2.5e-3: 50.0; 5e-3: diverged"] * 2
+
+
+def test_the_outcome_of_a_trial_that_diverged_is_no_failure(study: Study) -> None:
+    error = {"type": "FloatingPointError", "message": "the loss is nan", "cell": 4}
+    outcome = {"run_id": study.trials[0].run_id, "state": "failed", "seconds": 1.0, "error": error}
+    assert judged(outcome) == {**outcome, "state": "diverged"}
+    assert judged({**outcome, "run_id": "own-trial-seed0-0123456789"})["state"] == "failed"
+    assert judged({**outcome, "error": {**error, "type": "OSError"}})["state"] == "failed"
+    assert judged({**outcome, "state": "done", "error": None})["state"] == "done"
 
 
 def test_without_a_choice_there_is_no_second_round(study: Study) -> None:

@@ -24,6 +24,8 @@ GENERATED_VERSION = 2
 
 FULL_PRECISION = 32
 MOST_HELD_OUT = 0.5
+TRIAL = "-trial"
+"""End of the slug of a run that holds rows out."""
 
 FLAGS = ("quantise_pooler", "quantise_attention", "quantise_tables", "pad_in_loss", "teacher_dropout")
 CHOICES = (
@@ -298,5 +300,4 @@ class Recipe(BaseModel):
         else:
             depth = "l" + ".".join(map(str, self.layers))
         text = f"{self.task}-{depth}-w{self.weight_bits}a{self.activation_bits}-s{self.stages}-seed{self.seed}"
-        text += "" if self.holdout is None else "-trial"
-        return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80]
+        return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80] + ("" if self.holdout is None else TRIAL)

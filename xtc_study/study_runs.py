@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xtc_study.nearest import did_you_mean
+from xtc_study.recipe import TRIAL
 from xtc_study.studies import PlannedRun, StudyError, StudySpec
 from xtc_study.trials import TunedArm, tuned_run, waiting_run
 
@@ -76,11 +77,14 @@ class StudyRuns:
 
     def states(self) -> pd.DataFrame:
         """Return the state of each planned run and then of each trial, as ``analysis.collect.states``, with the column
-        ``trial``."""
+        ``trial``. A trial may also be ``diverged``, which is an answer and no failure."""
+        from xtc_study.analysis.choices import diverged
         from xtc_study.analysis.collect import states
 
         found = states(self.folder, [*self.planned(), *self.trials])
-        return found.assign(trial=[place >= len(self.untuned) for place in range(len(found))])
+        found = found.assign(trial=[place >= len(self.untuned) for place in range(len(found))])
+        lost = {trial.run_id for trial in self.trials if diverged(self.folder, trial)}
+        return found.assign(state=found["state"].mask(found["run_id"].isin(lost), "diverged"))
 
     def trial_states(self) -> pd.DataFrame:
         """Return the state of each trial, each once."""
@@ -107,7 +111,7 @@ class StudyRuns:
         states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"}
         wanted |= set() if which.only_failed else {"missing", "running", "interrupted"}
-        wanted |= {"done"} if which.force else set()
+        wanted |= {"done", "diverged"} if which.force else set()
         runs = {
             run.run_id: run
             for run in [*self.trials, *self.planned()]
@@ -175,6 +179,16 @@ def _in_turn(
     others: Iterator[Mapping[str, PlannedRun]],
     started: Callable[[Mapping[str, PlannedRun]], Iterator[Outcome]],
 ) -> Iterator[Outcome]:
-    yield from first
+    yield from map(judged, first)
     for runs in others:
-        yield from started(runs)
+        yield from map(judged, started(runs))
+
+
+def judged(outcome: Outcome) -> Outcome:
+    """Return the outcome of a run; of a trial that diverged, which is an answer, the state is ``diverged``."""
+    from xtc_study.analysis.choices import DIVERGED
+
+    if outcome["state"] != "failed" or outcome["error"]["type"] != DIVERGED:
+        return outcome
+    is_trial = outcome["run_id"].rpartition("-")[0].endswith(TRIAL)
+    return {**outcome, "state": "diverged"} if is_trial else outcome

@@ -12,7 +12,7 @@ from xtc_study.runs.carry_out import RunFilter, carry_out
 from xtc_study.runs.executors import Outcome
 from xtc_study.studies import PlannedRun, study_names
 from xtc_study.study import Study
-from xtc_study.study_runs import carry_out_rounds
+from xtc_study.study_runs import carry_out_rounds, judged
 
 if TYPE_CHECKING:
     from xtc_study.runs.cost import Cost
@@ -63,7 +63,7 @@ def outcomes_of(
     """Carry out one round of the studies' runs (``study_runs.rounds``). Other arguments as for ``Study.run``."""
     recipes = [run.recipe for run in runs.values()]
     redo = which is not None and which.force
-    return carry_out(recipes, studies[0].places, studies[0].compute, workers, executor, timeout, redo)
+    return map(judged, carry_out(recipes, studies[0].places, studies[0].compute, workers, executor, timeout, redo))
 
 
 def cost_together(studies: Sequence[Study]) -> Cost:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from fabricate import make_done_run
 
-from xtc_study.analysis.choices import Choice, choose
+from xtc_study.analysis.choices import Choice, choose, diverged
 from xtc_study.analysis.collect import collect
+from xtc_study.arms import Arm
 from xtc_study.recipe import Recipe
 from xtc_study.runs.find import best_run, find_run
 from xtc_study.studies import PlannedRun
@@ -22,8 +23,6 @@ RATES = (1e-4, 2e-4, 4e-4)
 
 
 def tuned(values: dict[str, list[float | str]], seeds: tuple[int, ...] = (0,)) -> TunedArm:
-    from xtc_study.arms import Arm
-
     (one,) = tuned_arms([RUN], [Arm(name="1-bit")], Tune.of({**values, "seeds": list(seeds)}))
     return one
 
@@ -80,6 +79,36 @@ def test_nothing_is_chosen_until_every_trial_is_done(tmp_path: Path) -> None:
     assert choice.chosen is None and choice.text == "to be chosen" and not choice.edges
     assert choice.scores == (0.9, None, 0.7)
     assert choose(arm, tmp_path / "none").scores == (None, None, None)
+
+
+def fail(runs: Path, trial: PlannedRun, error: str) -> None:
+    (runs / trial.run_id).mkdir(parents=True)
+    (runs / trial.run_id / "error.json").write_text(json.dumps({"type": error, "message": "the loss is nan"}))
+
+
+def test_a_value_that_diverges_is_not_chosen_and_holds_nothing_up(tmp_path: Path) -> None:
+    arm = tuned({"learning_rate": list(RATES)})
+    scored(tmp_path, arm, {1e-4: [0.6], 2e-4: [0.7], 4e-4: []})
+    fail(tmp_path, arm.trials[-1][0], "FloatingPointError")
+    choice = choose(arm, tmp_path)
+    assert choice.chosen == {"learning_rate": 2e-4} and choice.diverged == (False, False, True)
+    assert choice.scores == (0.6, 0.7, None) and diverged(tmp_path, arm.trials[-1][0])
+
+
+def test_a_trial_that_failed_for_another_reason_holds_the_choice_up(tmp_path: Path) -> None:
+    arm = tuned({"learning_rate": list(RATES)})
+    scored(tmp_path, arm, {1e-4: [0.6], 2e-4: [0.7], 4e-4: []})
+    fail(tmp_path, arm.trials[-1][0], "OSError")
+    choice = choose(arm, tmp_path)
+    assert choice.chosen is None and choice.text == "to be chosen" and not any(choice.diverged)
+
+
+def test_where_every_value_diverges_nothing_is_chosen(tmp_path: Path) -> None:
+    arm = tuned({"learning_rate": list(RATES)})
+    for (trial,) in arm.trials:
+        fail(tmp_path, trial, "FloatingPointError")
+    choice = choose(arm, tmp_path)
+    assert choice.chosen is None and choice.text == "none: every value diverged"
 
 
 def test_each_of_several_fields_has_its_edge(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from xtc_study.runs.records import Metrics, read_record, state_of
+from xtc_study.runs.records import Metrics, error_type, read_record, state_of
 from xtc_study.studies import PlannedRun
 from xtc_study.tasks.metric_names import higher_is_better
 from xtc_study.trials import TunedArm
 from xtc_study.tuning import Values, distance, values_text
+
+DIVERGED = FloatingPointError.__name__
+"""The error of a training whose loss is infinite or no number (``training.stage``)."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,15 @@ class Choice:
     arm: str
     grid: tuple[Values, ...]
     scores: tuple[float | None, ...]
-    """Of each point, the primary metric on the held-out rows, a mean over seeds; None until its trials are done."""
+    """Of each point, the primary metric on the held-out rows, a mean over seeds; None until its trials are done, and
+    where one of them diverged."""
+    diverged: tuple[bool, ...]
+    """Whether a trial of the point diverged, so that it cannot be chosen."""
     metric: str
     """The primary metric; empty until a trial is done."""
     chosen: Values | None
-    """The point with the best score; None until every trial is done. Of equal scores, the point nearest to the arm's
-    own values, then the smaller one."""
+    """The point with the best score; None until every trial has ended, and if all diverged. Of equal scores, the point
+    nearest to the arm's own values, then the smaller one."""
 
     @property
     def edges(self) -> Mapping[str, str]:
@@ -43,7 +49,7 @@ class Choice:
     def text(self) -> str:
         """``5e-4, the largest tried``; ``to be chosen`` while a trial is missing."""
         if self.chosen is None:
-            return "to be chosen"
+            return "none: every value diverged" if all(self.diverged) else "to be chosen"
         if len(self.chosen) == 1:
             return values_text(self.chosen) + "".join(f", the {edge} tried" for edge in self.edges.values())
         marks = [f"{field} is the {edge} tried" for field, edge in self.edges.items()]
@@ -51,7 +57,10 @@ class Choice:
 
 
 def choose(tuned: TunedArm, runs_folder: Path) -> Choice:
-    """Read the finished trials of an arm on a task, and choose if all of them are done.
+    """Read the ended trials of an arm on a task, and choose if all of them ended.
+
+    A trial that diverged has ended too: its value is one that the arm cannot be trained with. A trial that failed for
+    another reason, such as a full disk, has not.
 
     Args:
         tuned: the arm and its trials.
@@ -60,12 +69,20 @@ def choose(tuned: TunedArm, runs_folder: Path) -> Choice:
     results = [[_result(runs_folder, trial) for trial in trials] for trials in tuned.trials]
     metric = next((found[0] for of_point in results for found in of_point if found), "")
     scores = [fmean(found[1] for found in of_point if found) if all(of_point) else None for of_point in results]
-    complete = [(score, point) for score, point in zip(scores, tuned.grid, strict=True) if score is not None]
+    lost = [any(diverged(runs_folder, trial) for trial in trials) for trials in tuned.trials]
+
+    scored = [(score, point) for score, point in zip(scores, tuned.grid, strict=True) if score is not None]
     chosen = None
-    if len(complete) == len(tuned.grid):
+    if scored and len(scored) + sum(lost) == len(tuned.grid):
         sign = -1 if higher_is_better(metric) else 1
-        _, chosen = min(complete, key=lambda one: (sign * one[0], distance(one[1], tuned.own), tuple(one[1].values())))
-    return Choice(tuned.task, tuned.arm, tuned.grid, tuple(scores), metric, chosen)
+        _, chosen = min(scored, key=lambda one: (sign * one[0], distance(one[1], tuned.own), tuple(one[1].values())))
+    return Choice(tuned.task, tuned.arm, tuned.grid, tuple(scores), tuple(lost), metric, chosen)
+
+
+def diverged(runs_folder: Path, trial: PlannedRun) -> bool:
+    """Return whether a trial failed because its loss became infinite or no number; trying it again would not help."""
+    folder = runs_folder / trial.run_id
+    return state_of(folder).state == "failed" and error_type(folder) == DIVERGED
 
 
 def _result(runs_folder: Path, trial: PlannedRun) -> tuple[str, float] | None:

@@ -141,11 +141,11 @@ def _say_trials(study: Study, every_run: bool) -> dict[str, str]:
     if every_run:
         for run in states.itertuples():
             out.print(f"{run.state:8} {run.run_id}", markup=False)
-    done, waiting = int((states["state"] == "done").sum()), sum(run.waits for run in study.planned)
+    ended, waiting = int(states["state"].isin(["done", "diverged"]).sum()), sum(run.waits for run in study.planned)
     tune = study.tune
     seeds = ", ".join(map(str, tune.seeds))
     out.print(
-        f"{len(states)} trials planned, {done} done, {len(states) - done} to do; they try {tune.in_words()} "
+        f"{len(states)} trials planned, {ended} done, {len(states) - ended} to do; they try {tune.in_words()} "
         f"(held out: {tune.holdout} of the training rows; seeds: {seeds})",
         markup=False,
     )

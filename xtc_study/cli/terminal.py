@@ -56,7 +56,8 @@ def carry_out(
     waiting = {run.run_id for one in studies for run in one.planned if run.waits}
     if waiting and which.limit is None:
         many = f"{len(waiting)} run" + (" waits" if len(waiting) == 1 else "s wait")
-        out.print(f"{many} for trials that are not done; rerun the same command to retry these", markup=False)
+        why = "are not done (rerun the same command to retry these) or diverged at every value (try lower ones)"
+        out.print(f"{many} for trials that {why}", markup=False)
     return failed
 
 

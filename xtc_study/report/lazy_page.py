@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from xtc_study.analysis.chance import chance_by_task
-from xtc_study.analysis.choices import Choice
+from xtc_study.analysis.choices import Choice, diverged
 from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.pareto import ParetoPoint, pareto_points
@@ -123,7 +123,10 @@ class LazyStudyPage(StudyPage):
 
     @cached_property
     def trial_states(self) -> pd.DataFrame:
-        return states(self.source.runs_folder, self.source.trials)
+        """Those of the trials, but for trials that diverged, which the table of tuning names."""
+        found, runs = states(self.source.runs_folder, self.source.trials), self.source.runs_folder
+        lost = {trial.run_id for trial in self.source.trials if diverged(runs, trial)}
+        return found[~found["run_id"].isin(lost)]
 
     @cached_property
     def trial_frame(self) -> pd.DataFrame:

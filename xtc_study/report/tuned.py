@@ -118,10 +118,11 @@ def _caption(choices: Sequence[Choice], tune: Tune, trials: pd.DataFrame) -> str
 
 
 def _scores(choice: Choice) -> str:
-    pairs = zip(choice.grid, choice.scores, strict=True)
-    return "; ".join(
-        f"{values_text(point)}: {MISSING if score is None else score_text(score)}" for point, score in pairs
-    )
+    cells = []
+    for point, score, lost in zip(choice.grid, choice.scores, choice.diverged, strict=True):
+        shown = "diverged" if lost else MISSING if score is None else score_text(score)
+        cells.append(f"{values_text(point)}: {shown}")
+    return "; ".join(cells)
 
 
 def _of_arm(choices: Sequence[Choice], arm: str) -> str:
