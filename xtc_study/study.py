@@ -322,7 +322,7 @@ class Study:
         commands = [(arm, self.command(arm)) for arm in self.spec.arm_names]
         choices = self.runs.choices()
         source = PageSource(
-            *(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes),
+            *(self.spec, self.runs.planned(choices), self.places.runs, self.command(), commands, self.profile.notes),
             *(self.tune, choices, self.trials),
         )
         return LazyStudyPage(source)

@@ -61,27 +61,35 @@ class StudyRuns:
             found.append(choice)
         return found
 
-    def planned(self) -> list[PlannedRun]:
-        """Return a run of every task, seed and arm, at the chosen values; one that is not chosen yet ``waits``."""
+    def planned(self, choices: Sequence[Choice] | None = None) -> list[PlannedRun]:
+        """Return a run of every task, seed and arm, at the chosen values; one that is not chosen yet ``waits``.
+
+        Args:
+            choices: as read before, so that several answers agree while trials end; None: read now.
+        """
         if not self.tuned:
             return self.untuned
-        choices = {(choice.task, choice.arm): choice for choice in self.choices()}
+        known = {(choice.task, choice.arm): choice for choice in (self.choices() if choices is None else choices)}
         runs = []
         for run in self.untuned:
-            choice = choices.get((run.recipe.task, run.arm))
+            choice = known.get((run.recipe.task, run.arm))
             if choice is None:
                 runs.append(run)
             else:
                 runs.append(waiting_run(run) if choice.chosen is None else tuned_run(run, choice.chosen))
         return runs
 
-    def states(self) -> pd.DataFrame:
+    def states(self, planned: Sequence[PlannedRun] | None = None) -> pd.DataFrame:
         """Return the state of each planned run and then of each trial, as ``analysis.collect.states``, with the column
-        ``trial``. A trial may also be ``diverged``, which is an answer and no failure."""
+        ``trial``. A trial may also be ``diverged``, which is an answer and no failure.
+
+        Args:
+            planned: as returned before; None: planned now.
+        """
         from xtc_study.analysis.choices import diverged
         from xtc_study.analysis.collect import states
 
-        found = states(self.folder, [*self.planned(), *self.trials])
+        found = states(self.folder, [*(self.planned() if planned is None else planned), *self.trials])
         found = found.assign(trial=[place >= len(self.untuned) for place in range(len(found))])
         lost = {trial.run_id for trial in self.trials if diverged(self.folder, trial)}
         return found.assign(state=found["state"].mask(found["run_id"].isin(lost), "diverged"))
@@ -108,13 +116,14 @@ class StudyRuns:
             if arm not in self.spec.arm_names:
                 has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.spec.name} has {has}")
-        states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
+        planned = self.planned()
+        states = dict(self.states(planned)[["run_id", "state"]].itertuples(index=False, name=None))
         wanted = {"failed", "corrupt"}
         wanted |= set() if which.only_failed else {"missing", "running", "interrupted"}
         wanted |= {"done", "diverged"} if which.force else set()
         runs = {
             run.run_id: run
-            for run in [*self.trials, *self.planned()]
+            for run in [*self.trials, *planned]
             if not run.waits
             and run.run_id not in but_not
             and states[run.run_id] in wanted
