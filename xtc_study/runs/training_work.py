@@ -82,10 +82,10 @@ class Work:
         if (self.model, self.kind) != (other.model, other.kind) or not other.epochs:
             return None
         ratio = self.epochs / other.epochs
-        if self.task != other.task:
-            if not self.rows or not other.rows:
-                return None
-            ratio *= self.rows / other.rows
+        if self.rows and other.rows:
+            ratio *= self.rows / other.rows  # of one task too: a trial holds rows out
+        elif self.task != other.task:
+            return None
         for own, theirs in ((self.length, other.length), (self.batch_size, other.batch_size)):
             if not 1 / SIMILAR <= own / theirs <= SIMILAR:
                 return None
