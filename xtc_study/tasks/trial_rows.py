@@ -25,25 +25,22 @@ SEED = 0
 """Which rows are held out: the same for every seed of a run, every arm and every machine."""
 
 
-def load_for(
-    task: Task, holdout: str | None, data_dir: Path | None = None, files: Sequence[Path] = ()
+def trial_rows(
+    task: Task, holdout: str, data_dir: Path | None = None, files: Sequence[Path] = ()
 ) -> tuple[Task, DatasetDict]:
-    """Return the task and its text as a run uses them.
+    """Return the task of a trial, whose one evaluation split is ``held-out``, and its text. Dev rows are not read.
 
     Args:
         task: as in the catalogue.
-        holdout: of the recipe; None: no trial, and the task is returned unchanged with all of its splits.
+        holdout: the share of the training rows to hold out, such as ``1/5``.
         data_dir: as for ``catalogue.load_task``.
         files: as for ``catalogue.load_task``.
 
     Raises:
         DataError: missing or malformed data, or too few rows to hold any out.
     """
-    if holdout is None:
-        return task, load_task(task.name, data_dir, files)
-    return replace(task, eval_splits=(SPLIT,)), hold_out(
-        task, load_task(task.name, data_dir, files, train_only=True), holdout
-    )
+    text = hold_out(task, load_task(task.name, data_dir, files, train_only=True), holdout)
+    return replace(task, eval_splits=(SPLIT,)), text
 
 
 def hold_out(task: Task, text: DatasetDict, holdout: str) -> DatasetDict:

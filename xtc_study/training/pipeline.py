@@ -24,9 +24,9 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
 from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.batches import Padding, tokenize
-from xtc_study.tasks.catalogue import find_task
+from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
-from xtc_study.tasks.trial_rows import load_for
+from xtc_study.tasks.trial_rows import trial_rows
 from xtc_study.training.augmented_rows import AugmentedRows
 from xtc_study.training.checkpoints import CurvePoint, History
 from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
@@ -103,8 +103,10 @@ class Pipeline:
         check_head(recipe, self.task, places.models_dir)
 
         # The text, and whether tokenizer and encoder can read it.
-        # Of a trial, the rows held out take the place of the dev rows, which are not read.
-        self.task, self.text = load_for(self.task, recipe.holdout, places.data_dir, places.task_files)
+        if recipe.holdout is None:
+            self.text = load_task(recipe.task, places.data_dir, places.task_files)
+        else:
+            self.task, self.text = trial_rows(self.task, recipe.holdout, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.label_scale = LabelScale.of(self.task, self.text["train"])
         self.label_scale.check(recipe.model, model, recipe.rest)
