@@ -170,7 +170,7 @@ def test_every_recipe_field_shapes_some_step() -> None:
     covered = {"epochs", "learning_rate", "stages", "reduce_epochs", "reduce_learning_rate", "reduce_stages",
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
     every = {"augmentation": "synonyms", "quantise_attention": True, "quantise_tables": True}
-    every |= {"ffn": "1/2", "teacher_layers": 6}
+    every |= {"ffn": "1/2", "teacher_layers": 6, "holdout": "1/5"}
     for step in steps(layers=6, **every):
         covered |= set(step.params)
     assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary"}, "both after every step"

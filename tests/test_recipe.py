@@ -54,6 +54,7 @@ DEFAULTS: dict[str, Any] = {
     "quantise_tables": False,
     "rest": "fp32",
     "vocabulary": "full",
+    "holdout": None,
 }
 
 
@@ -106,7 +107,7 @@ OTHERS: dict[str, Any] = {
     "stages": 2, "epochs": 1, "learning_rate": 1e-3, "warmup": 0, "weight_decay": 0, "pad_in_loss": True,
     "teacher_dropout": True,
     "rest": "fp16", "quantise_tables": True, "vocabulary": "task",
-    "ffn": "1/2", "teacher_layers": 6,
+    "ffn": "1/2", "teacher_layers": 6, "holdout": "1/5",
 }  # fmt: skip
 
 

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xtc_study.values import NUMBER, axis_points, listed, named, one_of, points_text, setting, setting_text
+from xtc_study.values import (
+    NUMBER,
+    axis_points,
+    listed,
+    named,
+    one_of,
+    points_text,
+    setting,
+    setting_text,
+    tuned_values,
+)
 
 PLAIN = (
     st.none()
@@ -61,6 +71,25 @@ def test_one_of_some_names() -> None:
 def test_settings_that_say_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="--set"):
         setting(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("learning_rate=x1,2e-4, 3", ("learning_rate", ["x1", 2e-4, 3])),
+        ("holdout=1/5", ("holdout", "1/5")),
+        ("holdout=1/5,1/4", ("holdout", ["1/5", "1/4"])),
+        ("seeds=3", ("seeds", [3])),
+    ],
+)
+def test_values_to_try_are_a_list_and_shares_are_not(text: str, read: tuple[str, Any]) -> None:
+    assert tuned_values(text) == read
+
+
+@pytest.mark.parametrize("text", ["epochs", "=1", "epochs=", "epochs=[1"])
+def test_values_to_try_that_say_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="--tune"):
+        tuned_values(text)
 
 
 @pytest.mark.parametrize("text", ["depth", "=1", "depth=", "depth=[1"])

@@ -112,7 +112,7 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
         return {field: values[field] for field in fields}
 
     # Fields that were added later enter an address only where they matter, so that older steps keep their names.
-    common = pick(*COMMON) if recipe.teacher_layers is None else pick(*COMMON, "teacher_layers")
+    common = pick(*COMMON, *(field for field in ("teacher_layers", "holdout") if values[field] is not None))
     teacher = Step("teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, common, None)
     steps = [teacher]
 

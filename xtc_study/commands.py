@@ -10,6 +10,7 @@ from typing import Any
 from xtc_study.places import Compute, Places, results_folder
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.user.dataset import PREFIX
+from xtc_study.tuning import NONE, Tune
 from xtc_study.values import points_text, setting_text
 
 
@@ -19,6 +20,7 @@ def study_command(
     chosen: Mapping[str, Sequence[object] | None],
     overrides: Mapping[str, Any],
     axes: Mapping[str, Sequence[Any]],
+    tune: Tune | None,
     places: Places,
     compute: Compute,
     arm: str | None = None,
@@ -33,6 +35,7 @@ def study_command(
         chosen: values by option (task, seed); None where the profile's are used.
         overrides: recipe fields set for every arm.
         axes: the points kept, by axis.
+        tune: what was chosen to be tuned; None: what the study says.
         places: paths in use.
         compute: device and precision.
         arm: the arm; None: all of them.
@@ -45,6 +48,10 @@ def study_command(
         words += ["--set", setting_text(field, value)]
     for axis, points in axes.items():
         words += ["--axis", points_text(axis, points)]
+    if tune is not None:
+        words += ["--tune", NONE] if not tune.values else []
+        for field, tried in (tune.values | tune.settings).items():
+            words += ["--tune", points_text(field, [tried] if isinstance(tried, str) else tried)]
     for option, shown, is_given in (
         ("--data-dir", "GLUE_FOLDER", places.data_dir is not None),
         ("--models-dir", "MODELS_FOLDER", places.models_dir is not None),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xtc_study.nearest import did_you_mean
 from xtc_study.recipe import Recipe
+from xtc_study.tuning import Tuned
 from xtc_study.yaml_models import load_yaml_model, names_in
 
 
@@ -36,6 +37,8 @@ class Profile(BaseModel):
     """The budget of studies that do not vary it."""
     per_task: dict[str, dict[str, Any]] = {}
     """Recipe fields that differ for one task."""
+    tune: Tuned = None
+    """What every study tunes at this scale, unless it says otherwise (``tuning``)."""
     notes: list[str] = []
     """Where its values come from, and how certain they are."""
 

@@ -23,6 +23,9 @@ GENERATED_VERSION = 2
 """Bump by hand when the rows of generated tasks change. Part of their run_ids only. 2: 2,000 dev rows, not 600."""
 
 FULL_PRECISION = 32
+MOST_HELD_OUT = 0.5
+TRIAL = "-trial"
+"""End of the slug of a run that holds rows out."""
 
 FLAGS = ("quantise_pooler", "quantise_attention", "quantise_tables", "pad_in_loss", "teacher_dropout")
 CHOICES = (
@@ -35,7 +38,7 @@ CHOICES = (
     "vocabulary",
     "ffn_by",
 )
-NAMES = ("task", "model", "start", "ffn", *CHOICES, *FLAGS)
+NAMES = ("task", "model", "start", "ffn", "holdout", *CHOICES, *FLAGS)
 DEPTHS = ("layers", "teacher_layers")
 AUGMENTATION = ("augmentation", "augmentation_copies", "augmentation_probability", "augmentation_candidates")
 REST_FORMATS = ("fp32", "fp16", "8bit")
@@ -151,6 +154,9 @@ class Recipe(BaseModel):
     vocabulary: Literal["full", "task"] = "full"
     """Which tokens the file keeps: all of the encoder's, or those that the task's training text uses and those that
     spell any other word. The others are cut after training and before the score is measured."""
+    holdout: Fraction | None = None
+    """Share of the training rows that are held out and scored in place of the dev rows, which are not read. Such a run
+    is a *trial*: it serves to choose a value (``tuning``), and no table counts it. None: not a trial."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -208,6 +214,13 @@ class Recipe(BaseModel):
     def _at_most_all_units(cls, share: str | None) -> str | None:
         if share is not None and Share.parse(share).exceeds_one:
             raise ValueError("expected a share of at most 1/1 of the teacher's units")
+        return share
+
+    @field_validator("holdout")
+    @classmethod
+    def _at_most_half(cls, share: str | None) -> str | None:
+        if share is not None and Share.parse(share).times(1) > MOST_HELD_OUT:
+            raise ValueError("expected a share of at most 1/2 of the training rows")
         return share
 
     @field_validator("task", "model", "start")
@@ -287,4 +300,4 @@ class Recipe(BaseModel):
         else:
             depth = "l" + ".".join(map(str, self.layers))
         text = f"{self.task}-{depth}-w{self.weight_bits}a{self.activation_bits}-s{self.stages}-seed{self.seed}"
-        return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80]
+        return re.sub(r"[^a-z0-9.-]+", "_", text.lower())[:80] + ("" if self.holdout is None else TRIAL)

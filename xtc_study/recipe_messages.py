@@ -48,6 +48,8 @@ def readable(item: Any, fields: Mapping[str, Any]) -> str:
         )
     if field == "ffn" and item["type"] != "value_error":
         message = "expected a share such as 1/2, or null for all units"
+    if field == "holdout" and item["type"] != "value_error":
+        message = "expected a share such as 1/5, or null for a run that is not a trial"
 
     if not item["loc"]:
         return message

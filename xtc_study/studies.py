@@ -13,9 +13,10 @@ from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies
 from xtc_study.nearest import did_you_mean
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
+from xtc_study.tuning import Tuned
 from xtc_study.yaml_models import load_yaml_model, names_in, what_is_wrong
 
-CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits"}
+CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits", "tune"}
 """What a study may set differently at one profile."""
 
 
@@ -73,9 +74,11 @@ class StudySpec(_Strict):
     claims: Annotated[list[ClaimSpec], Field(min_length=1)]
     """One family: their p-values are adjusted together (Holm)."""
     limits: list[str] = []
+    tune: Tuned = None
+    """What is tuned for each arm and task before it is trained in full (``tuning``); None: what the profile says."""
     profiles: dict[str, dict[str, Any]] = {}
     """What differs at each profile: tasks, seeds, budget, recipe fields under 'recipe', axes (each replaces the axis
-    of its name), arms, reference, claims, limits (added to the others)."""
+    of its name), arms, reference, claims, limits (added to the others), tune."""
 
     @property
     def arm_names(self) -> list[str]:
@@ -96,6 +99,9 @@ class PlannedRun:
     arm: str
     """The arm's name for a reader: ``1-bit``. All tasks and seeds of the arm share it."""
     recipe: Recipe
+    waits: bool = False
+    """Whether its tuned values are not chosen yet. Its recipe has the arm's own values, and it cannot be carried
+    out."""
 
 
 @cache
@@ -136,7 +142,7 @@ def study_at(
     values = study.model_dump(exclude={"profiles"})
     values["axes"] = {**values["axes"], **special.get("axes", {})}
     values["limits"] = [*study.limits, *special.get("limits", [])]
-    values |= {key: special[key] for key in ("arms", "reference", "claims") if key in special}
+    values |= {key: special[key] for key in ("arms", "reference", "claims", "tune") if key in special}
 
     # The arms: listed, or every combination of the axes.
     if axes:
@@ -234,6 +240,11 @@ def plan(
                 values = with_arm(fields, arm)
                 paths = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
                 recipe = Recipe.of(**values | {key: path for key, path in paths.items() if path})
+                if recipe.holdout is not None:
+                    raise StudyError(
+                        f"holdout={recipe.holdout!r}: makes every run of study {study.name} a trial, which no table "
+                        "counts; to choose a value on held-out rows, use --tune"
+                    )
                 runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
     return runs
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xtc_study.commands import papermill_command, study_command
-from xtc_study.nearest import did_you_mean
 from xtc_study.places import Compute, Places, project_folder
 from xtc_study.profiles import load_profile
-from xtc_study.studies import PlannedRun, StudyError, in_words, load_study, plan, study_at
+from xtc_study.studies import PlannedRun, in_words, load_study, plan, study_at
+from xtc_study.study_runs import StudyRuns, carry_out_rounds
 from xtc_study.tasks.catalogue import chosen_tasks, find_task
 from xtc_study.tasks.user.description import is_description
+from xtc_study.trials import chosen_tune, tuned_arms
 from xtc_study.values import listed, named
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Study:
         seeds: in place of the profile's.
         overrides: recipe fields set for every arm, or ``budget``, one of the profile's.
         axes: the points to keep of some of the study's axes, or others (see ``arms.chosen_axes``).
+        tune: in place of what the study tunes: fields with the values to try (``tuning.Tune``), or ``none``.
 
     Raises:
         ValueError: an unknown study, profile, task, field or value. Before anything is written.
@@ -65,6 +67,7 @@ class Study:
         seeds: Sequence[int] | None = None,
         overrides: Mapping[str, Any] | None = None,
         axes: Mapping[str, Sequence[Any]] | None = None,
+        tune: Any = None,
     ) -> None:
         self.profile = load_profile(profile)
         self.axes = named("axes", axes, {"weights": ["1-bit"]})
@@ -76,10 +79,14 @@ class Study:
 
         names, files = (None, []) if self.tasks is None else chosen_tasks(self.tasks)
         self.places = (places or Places.of(profile)).with_task_files(files)
-        self.planned: list[PlannedRun] = plan(
+        untuned = plan(
             load_study(name), self.profile, names, self.seeds, self.overrides, self.axes, self._model_folders()
         )
-        for task in {run.recipe.task for run in self.planned}:
+        self.chosen_tune = tune
+        self.tune = chosen_tune(self.spec, self.profile, tune, self.overrides)
+        tuned = tuned_arms(untuned, self.spec.arms, self.tune, self.overrides)
+        self.runs = StudyRuns(self.spec, untuned, tuned, self.places.runs)
+        for task in {run.recipe.task for run in untuned}:
             find_task(task, self.places.task_files)
 
     @classmethod
@@ -87,7 +94,7 @@ class Study:
         """The study that a notebook's parameters cell describes.
 
         Args:
-            names: the notebook's ``globals()``: profile, tasks, seeds, axes, fields, model, and the places.
+            names: the notebook's ``globals()``: profile, tasks, seeds, axes, fields, tune, model, and the places.
 
         Raises:
             ParameterError: papermill set a parameter that the notebook does not have.
@@ -106,11 +113,22 @@ class Study:
             seeds=names.get("seeds"),
             overrides={**named("fields", names.get("fields"), {"epochs": 2}), **model},
             axes=names.get("axes"),
+            tune=names.get("tune"),
         )
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def planned(self) -> list[PlannedRun]:
+        """A run of every task, seed and arm, at its chosen values; while these are not chosen, it ``waits``."""
+        return self.runs.planned()
+
+    @property
+    def trials(self) -> list[PlannedRun]:
+        """The runs that choose the values of tuned arms (``tuning``)."""
+        return self.runs.trials
 
     def _model_folders(self) -> dict[str, str]:
         """Absolute paths of the models chosen as folders: runs are carried out in another folder than this one."""
@@ -145,10 +163,13 @@ class Study:
         return check_models(planned, self.places.models_dir)
 
     def cost(self) -> Cost:
-        """Return steps and training seconds of the study, alone and shared, and what is still to do."""
+        """Return steps and training seconds of the study, alone and shared, and what is still to do.
+
+        Trials count too. A run that waits for them is counted at the arm's own values.
+        """
         from xtc_study.runs.cost import cost_of
 
-        recipes = {run.run_id: run.recipe for run in self.planned}
+        recipes = {run.run_id: run.recipe for run in [*self.trials, *self.planned]}
         return cost_of(list(recipes.values()), self.places, self.compute.device)
 
     def power(self) -> str:
@@ -185,33 +206,16 @@ class Study:
 
     def states(self) -> pd.DataFrame:
         """Return the state of each planned run: run_id, arm, task, seed, state, error."""
-        from xtc_study.analysis.collect import states
-
-        return states(self.places.runs, self.planned)
+        found = self.runs.states()
+        return found[~found["trial"]].drop(columns="trial")
 
     def to_do(self, which: RunFilter | None = None) -> list[PlannedRun]:
-        """Return the runs that ``run`` would carry out, each once.
+        """Return the runs that ``run`` would carry out now, each once, trials first; not those that wait for trials.
 
         Raises:
             StudyError: an arm the study does not have.
         """
-        from xtc_study.runs.carry_out import RunFilter
-
-        which = which or RunFilter()
-        for arm in which.arms or ():
-            if arm not in self.spec.arm_names:
-                has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
-                raise StudyError(f"arm={arm!r}: study {self.name} has {has}")
-        states = dict(self.states()[["run_id", "state"]].itertuples(index=False, name=None))
-        wanted = {"failed", "corrupt"}
-        wanted |= set() if which.only_failed else {"missing", "running", "interrupted"}
-        wanted |= {"done"} if which.force else set()
-        runs = {
-            run.run_id: run
-            for run in self.planned
-            if states[run.run_id] in wanted and (not which.arms or run.arm in which.arms)
-        }
-        return list(runs.values())[: which.limit]
+        return self.runs.to_do(which)
 
     def runs_by_state(self) -> PageTable:
         """Count the runs of each task and arm by state; a notebook shows a table."""
@@ -244,9 +248,10 @@ class Study:
 
         from xtc_study.report.run_states import RunOutcomes, failed_runs
 
-        total = len(self.to_do(which))
+        waiting = 0 if which is not None and which.limit else sum(run.waits for run in self.planned)
+        total = len(self.to_do(which)) + waiting
         outcomes = list(tqdm(self.outcomes(workers, executor, which, timeout), total=total, disable=not total))
-        return RunOutcomes(outcomes, failed_runs(self.states()))
+        return RunOutcomes(outcomes, failed_runs(self.runs.states()))
 
     def outcomes(
         self,
@@ -255,17 +260,12 @@ class Study:
         which: RunFilter | None = None,
         timeout: float | None = None,
     ) -> Iterator[Outcome]:
-        """Carry out what is not done yet, as ``run`` does, and yield each outcome as it comes.
+        """Carry out what is not done yet, as ``run`` does, and yield each outcome as it comes, those of trials first.
 
         A run is carried out only when the iteration comes to it (see ``runs.carry_out``). Arguments and errors are
         those of ``run``.
         """
-        from xtc_study.runs.carry_out import carry_out
-
-        recipes = [run.recipe for run in self.to_do(which)]
-        return carry_out(
-            recipes, self.places, self.compute, workers, executor, timeout, redo=which is not None and which.force
-        )
+        return carry_out_rounds([self.runs], self.places, self.compute, workers, executor, which, timeout)
 
     def in_words(self) -> str:
         """Return the arms, what they are compared with, and the claims that the chosen axes leave, as one sentence."""
@@ -299,8 +299,9 @@ class Study:
     def command(self, arm: str | None = None) -> str:
         """Return the command that carries out this study, or one arm of it (see ``commands.study_command``)."""
         chosen = {"task": self.tasks, "seed": self.seeds}
+        tune = None if self.chosen_tune is None else self.tune
         return study_command(
-            self.name, self.profile.name, chosen, self.overrides, self.axes, self.places, self.compute, arm
+            self.name, self.profile.name, chosen, self.overrides, self.axes, tune, self.places, self.compute, arm
         )
 
     def run_commands(self) -> dict[str, str]:
@@ -310,7 +311,8 @@ class Study:
         notebook = project_folder() / "notebooks" / "run.ipynb"
         defaults = read_parameters(notebook) if notebook.is_file() else {}
         files = [str(task) for task in self.tasks or () if is_description(task)]
-        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in self.planned}
+        runs = [run for run in self.planned if not run.waits]
+        return {run.run_id: papermill_command(run.recipe, defaults, self.profile.name, files) for run in runs}
 
     def page(self) -> LazyStudyPage:
         """What the study has to show, each part computed when it is first read: a notebook shows the parts, the report
@@ -318,9 +320,12 @@ class Study:
         from xtc_study.report.lazy_page import LazyStudyPage, PageSource
 
         commands = [(arm, self.command(arm)) for arm in self.spec.arm_names]
-        return LazyStudyPage(
-            PageSource(self.spec, self.planned, self.places.runs, self.command(), commands, self.profile.notes)
+        choices = self.runs.choices()
+        source = PageSource(
+            *(self.spec, self.runs.planned(choices), self.places.runs, self.command(), commands, self.profile.notes),
+            *(self.tune, choices, self.trials),
         )
+        return LazyStudyPage(source)
 
 
 def run_study(study: str, executor: Executor | None = None, **chosen: Any) -> list[Outcome]:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from xtc_study.runs.carry_out import RunFilter, carry_out
 from xtc_study.runs.outcomes import Outcome
-from xtc_study.studies import study_names
+from xtc_study.studies import PlannedRun, study_names
 from xtc_study.study import Study
+from xtc_study.study_runs import carry_out_rounds, judged
 
 if TYPE_CHECKING:
     from xtc_study.runs.cost import Cost
@@ -37,6 +38,8 @@ def outcomes_together(
 ) -> Iterator[Outcome]:
     """Carry out the runs of several studies of one profile, each once, and yield each outcome as it comes.
 
+    Trials come first, then the runs whose values they choose.
+
     Args:
         studies: with the same places, device and precision.
         workers: as for ``Study.run``, and so are executor, which and timeout.
@@ -45,17 +48,29 @@ def outcomes_together(
         ModelError, StudyError: a model that is not there.
         DataError: arms that augment with synonyms, without a synonym table.
     """
-    which = which or RunFilter()
-    recipes = {run.run_id: run.recipe for one in studies for run in one.to_do(which)}
     places, compute = studies[0].places, studies[0].compute
-    return carry_out(list(recipes.values()), places, compute, workers, executor, timeout, which.force)
+    return carry_out_rounds([one.runs for one in studies], places, compute, workers, executor, which, timeout)
+
+
+def outcomes_of(
+    studies: Sequence[Study],
+    runs: Mapping[str, PlannedRun],
+    workers: int | None = None,
+    executor: Executor | None = None,
+    which: RunFilter | None = None,
+    timeout: float | None = None,
+) -> Iterator[Outcome]:
+    """Carry out one round of the studies' runs (``study_runs.rounds``). Other arguments as for ``Study.run``."""
+    recipes = [run.recipe for run in runs.values()]
+    redo = which is not None and which.force
+    return map(judged, carry_out(recipes, studies[0].places, studies[0].compute, workers, executor, timeout, redo))
 
 
 def cost_together(studies: Sequence[Study]) -> Cost:
-    """Return steps and training seconds of several studies of one profile, each alone and all shared."""
+    """Return steps and training seconds of several studies of one profile, each alone and all shared, with trials."""
     from xtc_study.runs.cost import cost_of
 
-    recipes = {run.run_id: run.recipe for one in studies for run in one.planned}
+    recipes = {run.run_id: run.recipe for one in studies for run in [*one.trials, *one.planned]}
     return cost_of(list(recipes.values()), studies[0].places, studies[0].compute.device)
 
 

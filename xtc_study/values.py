@@ -1,4 +1,4 @@
-"""Reads and writes the values of ``--set`` and ``--axis``, and checks those of a notebook's parameters."""
+"""Reads and writes the values of ``--set``, ``--axis`` and ``--tune``, and checks those of a notebook's parameters."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def axis_points(text: str) -> tuple[str, list[Any]]:
     if not equals or not axis.strip() or not points.strip():
         raise ValueError(f"--axis {text}: expected AXIS=POINT,POINT, for example --axis weights=1-bit,2-bit")
     return axis.strip(), list(_value(f"--axis {text}", f"[{points}]"))
+
+
+def tuned_values(text: str) -> tuple[str, Any]:
+    """Read the field and the values to try of ``learning_rate=x1,x2.5,x5``, or a setting such as ``holdout=1/4``.
+
+    Raises:
+        ValueError: no ``=``, no values, or values that are not valid YAML.
+    """
+    field, equals, values = text.partition("=")
+    if not equals or not field.strip() or not values.strip():
+        raise ValueError(
+            f"--tune {text}: expected FIELD=VALUE,VALUE, for example --tune learning_rate=x1,x2.5,x5, or --tune none"
+        )
+    read = list(_value(f"--tune {text}", f"[{values}]"))
+    return field.strip(), read[0] if field.strip() in ("holdout", "length") and len(read) == 1 else read
 
 
 def listed(name: str, value: Any, example: list[Any]) -> list[Any] | None:

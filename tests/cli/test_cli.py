@@ -6,11 +6,12 @@ import shlex
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricate import make_done_run
+from fabricate import make_done_run, write_json
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -19,9 +20,9 @@ from xtc_study.cli import app, main
 from xtc_study.cli.files import RUNTIMES
 from xtc_study.packed.engines import ENGINES
 from xtc_study.places import DEVICES, PRECISIONS, Places
-from xtc_study.recipe import REST_FORMATS
+from xtc_study.recipe import REST_FORMATS, Recipe
 from xtc_study.report.pages.markdown_pdf import FORMATS
-from xtc_study.studies import load_study, study_names
+from xtc_study.studies import PlannedRun, load_study, study_names
 from xtc_study.study import Study
 
 
@@ -105,6 +106,24 @@ def test_plan_starts_without_torch() -> None:
         (["plan", "12_bits", "--set", "budget=a"], "profile smoke has A, B, C; did you mean 'A'?"),
         (["plan", "12_bits", "--precision", "bfp16"], "; did you mean 'bf16'?"),
         (["report", "12_bits", "--format", "htlm"], "; did you mean 'html'?"),
+        (["plan", "12_bits", "--tune", "learning_rate"], "--tune learning_rate: expected FIELD=VALUE,VALUE, for exa"),
+        (["plan", "12_bits", "--tune", "learning_rate="], "--tune learning_rate=: expected FIELD=VALUE,VALUE"),
+        (["plan", "12_bits", "--tune", "learning_rate=x1"], "expected at least two values, for there is nothing to"),
+        (["plan", "12_bits", "--tune", "learning_rate=x1,fast"], "learning_rate: 'fast' is no value to try; expected"),
+        (["plan", "12_bits", "--tune", "learning_rate=0,x1"], "learning_rate=0: expected more than 0"),
+        (
+            ["plan", "12_bits", "--tune", "learningrate=x1,x2"],
+            "'learningrate' cannot be tuned; expected learning_rate",
+        ),
+        (["plan", "12_bits", "--tune", "learningrate=x1,x2"], "; did you mean 'learning_rate'?"),
+        (["plan", "12_bits", "--tune", "holdout=1/5"], "names no field to tune; add one"),
+        (["plan", "12_bits", "--tune", "none", "--tune", "epochs=1,2"], "--tune none: given together with --tune ep"),
+        (["plan", "12_bits", "--tune", "learning_rate=x1,x2", "--tune", "holdout=2/3"], "at most 1/2 of the training"),
+        (
+            ["run", "12_bits", "--set", "learning_rate=1e-3", "--tune", "learning_rate=x1,x2"],
+            "learning_rate: both set and tuned for every arm; use --set or --tune, not both",
+        ),
+        (["plan", "12_bits", "--set", "holdout=1/5"], "makes every run of study 12_bits a trial"),
         (["plan", "12_bits", "--axis", "weights"], "--axis weights: expected AXIS=POINT,POINT"),
         (["plan", "16_which_layers", "--axis", "layers=[9, 7]"], "layers=[9, 7]: expected teacher layers in ascen"),
         (["report", "12_bits", "--format", "docx"], "--format docx: expected one of html, md, pdf"),
@@ -266,6 +285,43 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
     assert "40 missing" in run("status", "12_bits", *results)
     assert run("clean", "12_bits", *results) == f"nothing to remove in {tmp_path / 'results'}\n"
+
+
+TUNED = ["--seed", "0", "--axis", "weights=1-bit", "--axis", "activations=A8", "--tune", "learning_rate=x1,x2.5"]
+
+
+def test_run_carries_out_trials_and_then_what_they_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = [*TUNED, "--results", str(tmp_path)]
+    assert "and 1 more, once the trials above have chosen their values" in run("run", "12_bits", *chosen, "--dry-run")
+
+    def carry_out(recipes: list[Recipe], places: Places, *words: object) -> Iterator[dict[str, Any]]:
+        for recipe in recipes:
+            planned = PlannedRun("12_bits", recipe.run_id, "1-bit, A8", recipe)
+            make_done_run(places.runs, planned, 0.9 if recipe.learning_rate == 2.5e-3 else 0.6)
+            yield {"run_id": recipe.run_id, "state": "done", "seconds": 1.0, "error": None}
+
+    monkeypatch.setattr("xtc_study.suite.carry_out", carry_out)
+    output = run("run", "12_bits", *chosen)
+    assert "12_bits: 2 trials to do" in output and "12_bits: 1 run to do at the chosen values" in output
+    assert output.index("2 of 2 done") < output.index("1 of 1 done") and "wait" not in output
+    assert "1-bit, A8, toy-inference: at 2.5e-3, the largest tried" in run("plan", "12_bits", *chosen)
+    assert run("status", "12_bits", *chosen).splitlines()[1:] == ["12_bits: 1 done", "  trials: 2 done"]
+
+
+def test_runs_whose_trials_failed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def carry_out(recipes: list[Recipe], places: Places, *words: object) -> Iterator[dict[str, Any]]:
+        for recipe in recipes:
+            write_json(places.runs / recipe.run_id / "error.json", {"type": "OSError", "message": "no space"})
+            error = {"type": "OSError", "message": "no space"}
+            yield {"run_id": recipe.run_id, "state": "failed", "seconds": 1.0, "error": error}
+
+    monkeypatch.setattr("xtc_study.suite.carry_out", carry_out)
+    words = ["run", "12_bits", *TUNED, "--results", str(tmp_path)]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 1 and "1 run waits for trials that are not done" in result.output
+    assert "2 runs failed" in result.output
+    result = CliRunner().invoke(app, ["status", "12_bits", *TUNED, "--results", str(tmp_path)])
+    assert result.exit_code == 1 and "trials: 2 failed" in result.output and "OSError: no space" in result.output
 
 
 def test_status_names_what_failed_and_exits_with_1(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from xtc_study.recipe import Recipe
 from xtc_study.runs.cost import cost
 from xtc_study.runs.step_store import StepStore
 from xtc_study.runs.step_times import KINDS, StepTime, StepTimes, read_step_times, step_times_file, write_step_times
+from xtc_study.runs.training_work import rows_trained_on, work_of_step
 
 SECONDS = {"forward": (1.0, 4.0), "teacher": (3.0, 12.0), "distil": (4.0, 16.0), "quantise": (5.0, 20.0)}
 """At 32 and 128 tokens a row of a batch of 32: all in proportion to length."""
@@ -47,6 +48,17 @@ def test_a_shallow_teacher_costs_its_share_and_its_students_theirs_of_it() -> No
     assert seconds_of(teacher_layers="1/2") == pytest.approx([78 * 3, 78 * 5])
     assert seconds_of(teacher_layers="1/2", layers="1/2") == pytest.approx([78 * 3, 78 * (1 + 1.5), 78 * (1 + 2)])
     assert seconds_of(teacher_layers=6, layers=3) == pytest.approx(seconds_of(teacher_layers="1/2", layers="1/2"))
+
+
+def test_a_trial_trains_on_fewer_rows() -> None:
+    """A fifth of RTE's 2,490 rows is held out: 1,992 are 63 steps of 32."""
+    assert seconds_of(holdout="1/5") == pytest.approx([63 * 6, 63 * 10])
+    assert rows_trained_on(None, {"holdout": "1/5"}) is None and rows_trained_on(10, {}) == 10
+    whole, trial = (
+        work_of_step(chain(Recipe.of(task="rte", model="m/x", epochs=1, **fields))[-1], {})
+        for fields in ({}, {"holdout": "1/5"})
+    )
+    assert (whole.rows, trial.rows) == (2490, 1992) and trial.times(whole) == pytest.approx(0.8)
 
 
 def test_measurement_is_kept_by_model_and_a_damaged_one_is_ignored(tmp_path: Path) -> None:

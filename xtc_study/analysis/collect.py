@@ -35,8 +35,13 @@ VERSIONS = ("recipe_version", "method_version")
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
-def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
-    """Return the tidy frame of the planned runs that are done. Other runs, and corrupt ones, have no row.
+def collect(runs_folder: Path, planned: Sequence[PlannedRun], trials: bool = False) -> pd.DataFrame:
+    """Return the tidy frame of the planned runs that are done. Other runs, corrupt ones and trials have no row.
+
+    Args:
+        runs_folder: where the folders of the runs are.
+        planned: the runs.
+        trials: return the rows of trials instead, whose scores are on held-out training rows; never mix the two.
 
     Columns and dtypes (``COLUMNS``) are the same for an empty frame:
 
@@ -45,7 +50,7 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     - higher_is_better: False for mae and rmse
     - n_examples; rows_cut: how many of them are longer than max_length; missing if not stored
     - one_answer: the class, if the model predicts the same one for every row of the split; missing if not stored
-    - every other recipe field
+    - every other recipe field (``holdout`` is missing but for trials)
     - size_bytes, size_bytes_paper, teacher_size_bytes
     - latency_ms and latency_of: milliseconds and the setting they were measured in; missing if not measured
     - duration_s, device, precision, versions (compact JSON), commit (of the code; missing outside git), started (ISO
@@ -53,7 +58,8 @@ def collect(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
     - recipe_version and method_version: of the code that made the run (``recipe.VERSION`` and
       ``compress/method_version.py``)
     """
-    rows = [row for run in planned for row in _rows(runs_folder, run)]
+    chosen = [run for run in planned if (run.recipe.holdout is not None) == trials]
+    rows = [row for run in chosen for row in _rows(runs_folder, run)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -69,7 +75,7 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
     """
     try:
         old = pd.read_parquet(before)
-        missing: dict[str, int | None] = dict.fromkeys(ADDED) | dict.fromkeys(VERSIONS, 1)
+        missing: dict[str, int | None] = dict.fromkeys((*ADDED, *ADDED_FIELDS)) | dict.fromkeys(VERSIONS, 1)
         missing = {column: value for column, value in missing.items() if column not in old}
         old = old.assign(**missing)[list(COLUMNS)].astype(COLUMNS)
     except (OSError, ValueError, KeyError, TypeError):
@@ -78,7 +84,7 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
     return frame if others.empty else pd.concat([others, frame], ignore_index=True).astype(COLUMNS)
 
 
-def states(runs_folder: Path, planned: list[PlannedRun]) -> pd.DataFrame:
+def states(runs_folder: Path, planned: Sequence[PlannedRun]) -> pd.DataFrame:
     """Return the state of each planned run. Columns: run_id, arm, task, seed, state, error (text, empty if none).
 
     The states are those of ``RunState``; ``runs.records.state_of`` defines them. A run is interrupted if its folder
@@ -221,6 +227,8 @@ def _dtype(field: str) -> str:
 
 ADDED = {"rows_cut": "Int64", "one_answer": "str"}
 """Columns added later, which an older table may lack."""
+ADDED_FIELDS = ("holdout",)
+"""Recipe fields added later, likewise."""
 
 COLUMNS: dict[str, str] = {
     **dict.fromkeys(("study", "arm", "run_id", "task", "split", "metric"), "str"),

@@ -49,6 +49,15 @@ Axes = Annotated[
         help="Keep only these points of an axis, or use other values of its field; repeat for several.",
     ),
 ]
+Tuned = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tune",
+        metavar="FIELD=VALUES",
+        help="Choose each arm's value of a recipe field among these, on training rows held out; in place of what the "
+        "study tunes; repeat for several. 'none' tunes nothing. Example: learning_rate=x1,x2.5,x5.",
+    ),
+]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The encoder: a hub name or a folder.")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", metavar="FOLDER", help="A folder in the GLUE download layout.")
@@ -83,6 +92,7 @@ class Selection:
     seed: Seeds = None
     settings: Settings = None
     axis: Axes = None
+    tune: Tuned = None
     model: Model = None
     results: Results = None
 
@@ -113,6 +123,27 @@ class Selection:
             points.setdefault(name, []).extend(more)
         return points
 
+    def tuned(self) -> Any:
+        """Return what to tune, as ``Study`` takes it: a mapping, ``none``, or None where nothing was chosen.
+
+        Raises:
+            ValueError: ``none`` and a field, or a setting given twice.
+        """
+        from xtc_study.tuning import NONE
+        from xtc_study.values import tuned_values
+
+        given = self.tune or []
+        if NONE in given:
+            if len(set(given)) > 1:
+                raise ValueError(f"--tune none: given together with --tune {next(o for o in given if o != NONE)}")
+            return NONE
+        values: dict[str, Any] = {}
+        for field, read in map(tuned_values, given):
+            if field in values and not (isinstance(read, list) and isinstance(values[field], list)):
+                raise ValueError(f"--tune {field}={read}: already set to {values[field]}; give one value")
+            values[field] = [*values[field], *read] if field in values else read
+        return values or None
+
     def chosen(self, data: DataPlaces | None = None, compute: Compute | None = None) -> list[Study]:
         """Make the chosen studies.
 
@@ -131,7 +162,7 @@ class Selection:
         from xtc_study.studies import load_study, study_at, study_names
         from xtc_study.study import Study
 
-        overrides, points = self.overrides(), self.axes()
+        overrides, points, tune = self.overrides(), self.axes(), self.tuned()
         names = study_names() if "all" in self.studies else list(dict.fromkeys(self.studies))
         check_results(results_folder(self.profile, self.results))
 
@@ -156,6 +187,7 @@ class Selection:
                 seeds=self.seed,
                 overrides={f: value for f, value in overrides.items() if f != BUDGET or name not in exempt},
                 axes={axis: points[axis] for axis in points if axis in axes_of[name]},
+                tune=tune,
             )
             for name in names
         ]

@@ -22,6 +22,8 @@ from xtc_study.cli.terminal import clear_steps, measure_models, say_needs
 if TYPE_CHECKING:
     import pandas as pd
 
+    from xtc_study.study import Study
+
 
 def show_plan(
     selection: Selection,
@@ -55,6 +57,7 @@ def show_plan(
                 out.print(f"{run.state:8} {run.run_id}", markup=False)
         done = int((states["state"] == "done").sum())
         out.print(f"{len(states)} runs planned, {done} done, {len(states) - done} to do")
+        runs.update(_say_trials(study, every_run))
         if power := study.power():
             out.print(power, markup=False)
     if len(studies) > 1:
@@ -72,6 +75,8 @@ def show_status(
 ) -> None:
     """Show the state of each study's runs by arm, the progress of running ones, and why runs failed. Exits with 1 if
     any failed."""
+    import pandas as pd
+
     from xtc_study.runs.progress import running_text
 
     failed = 0
@@ -79,11 +84,15 @@ def show_status(
     out.print(f"results: {studies[0].places.results}", markup=False)
     for study in studies:
         states = study.states()
-        counts = states["state"].value_counts()
+        counts, trials = states["state"].value_counts(), study.runs.trial_states()
         out.print(f"{study.spec.name}: {_counted(counts)}")
         if len(counts) > 1:
             for arm, of_arm in states.groupby("arm", sort=False)["state"]:
                 out.print(f"  {arm}: {_counted(of_arm.value_counts())}", markup=False)
+        if len(trials):
+            out.print(f"  trials: {_counted(trials['state'].value_counts())}", markup=False)
+            states = pd.concat([states, trials], ignore_index=True)
+            counts = states["state"].value_counts()
         for run_id in dict.fromkeys(states.loc[states["state"] == "running", "run_id"]):
             out.print(f"  running: {running_text(study.places.runs / run_id)}", markup=False)
         for run in states[states["state"].isin(["failed", "corrupt"])].itertuples():
@@ -112,7 +121,7 @@ def clean_up(
     bad: dict[str, None] = {}
     studies = selection.chosen()
     for study in studies:
-        states = study.states()
+        states = study.runs.states()
         bad |= dict.fromkeys(states[states["state"].isin(["failed", "corrupt", "interrupted"])]["run_id"].map(str))
     folders = leftovers(studies[0].places.results, list(bad), say)
     for path in folders:
@@ -122,6 +131,32 @@ def clean_up(
     if not dry_run:
         remove(folders)
     clear_steps(studies, out, steps, finished_steps, dry_run)
+
+
+def _say_trials(study: Study, every_run: bool) -> dict[str, str]:
+    """Print what a study tunes and how many of its trials are done; return the state of each trial by its id."""
+    states = study.runs.trial_states()
+    if states.empty:
+        return {}
+    if every_run:
+        for run in states.itertuples():
+            out.print(f"{run.state:8} {run.run_id}", markup=False)
+    ended, waiting = int(states["state"].isin(["done", "diverged"]).sum()), sum(run.waits for run in study.planned)
+    tune = study.tune
+    seeds = ", ".join(map(str, tune.seeds))
+    out.print(
+        f"{len(states)} trials planned, {ended} done, {len(states) - ended} to do; they try {tune.in_words()} "
+        f"(held out: {tune.holdout} of the training rows; seeds: {seeds})",
+        markup=False,
+    )
+    for choice in study.runs.choices():
+        if choice.chosen is not None:
+            out.print(f"  {choice.arm}, {choice.task}: at {choice.text}", markup=False)
+    if waiting:
+        out.print(f"{waiting} of the runs wait for trials to choose their values; their cost is that of the arm's own")
+    for arm in study.runs.untuned_arms():
+        out.print(f"  {arm}: not tuned, since it sets these fields itself or does not use them", markup=False)
+    return dict(states[["run_id", "state"]].itertuples(index=False, name=None))
 
 
 def _counted(counts: pd.Series) -> str:

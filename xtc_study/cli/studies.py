@@ -81,6 +81,8 @@ def run_studies(
     if dry_run:
         for run_id in dict.fromkeys(run.run_id for study in studies for run in study.to_do(which)):
             out.print(run_id, markup=False)
+        if waiting := len({run.run_id for study in studies for run in study.planned if run.waits}):
+            out.print(f"and {waiting} more, once the trials above have chosen their values")
         costs = cost_text(cost_together(studies), studies[0].step_times())
         out.print(f"{costs}; results: {studies[0].places.results}", markup=False)
         return

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from xtc_study.places import Compute
     from xtc_study.runs.carry_out import RunFilter
     from xtc_study.runs.cost import Cost
+    from xtc_study.runs.outcomes import Outcome
     from xtc_study.runs.step_times import StepTimes
+    from xtc_study.studies import PlannedRun
     from xtc_study.study import Study
 
 
@@ -39,23 +41,50 @@ def carry_out(
     If ``out`` is no terminal it gets lines only: what is to do, each outcome, and each minute the runs in progress.
     """
     from xtc_study.runs.shares import shares_of
-    from xtc_study.suite import cost_together, outcomes_together
+    from xtc_study.study_runs import rounds
+    from xtc_study.suite import cost_together, outcomes_of
 
-    runs = {run.run_id: one.places.runs / run.run_id for one in studies for run in one.to_do(which)}
     name = studies[0].name if len(studies) == 1 else f"{len(studies)} studies"
-    many = f"{len(runs)} run" + ("" if len(runs) == 1 else "s")
-    out.print(f"{name}: {many} to do; {cost_text(cost_together(studies), studies[0].step_times())}", markup=False)
-    shares = shares_of(workers, len(runs), studies[0].compute.device)
-    if executor is None and shares.cards:
-        out.print(f"{shares.text()}; --workers N sets how many (docs/gpu.md)", markup=False)
-    log, failed = RunLog(list(runs.values())), 0
+    failed = 0
+    for turn, runs in enumerate(rounds([one.runs for one in studies], which)):
+        cost = cost_text(cost_together(studies), studies[0].step_times())
+        out.print(f"{name}: {to_do_text(list(runs.values()), turn)}; {cost}", markup=False)
+        shares = shares_of(workers, len(runs), studies[0].compute.device)
+        if executor is None and shares.cards:
+            out.print(f"{shares.text()}; --workers N sets how many (docs/gpu.md)", markup=False)
+        outcomes = outcomes_of(studies, runs, workers, executor, which, timeout)
+        folders = [studies[0].places.runs / run_id for run_id in runs]
+        failed += _show(outcomes, folders, name, out, keep_going)
+        if failed and not keep_going:
+            break
+    waiting = {run.run_id for one in studies for run in one.planned if run.waits}
+    if waiting and which.limit is None:
+        many = f"{len(waiting)} run" + (" waits" if len(waiting) == 1 else "s wait")
+        why = "are not done (rerun the same command to retry these) or diverged at every value (try lower ones)"
+        out.print(f"{many} for trials that {why}", markup=False)
+    return failed
+
+
+def to_do_text(runs: Sequence[PlannedRun], turn: int = 0) -> str:
+    """Return how many runs and trials a round carries out: ``12 trials, then 8 runs``."""
+    trials = sum(run.recipe.holdout is not None for run in runs)
+    others = len(runs) - trials
+    text = f"{others} run" + ("" if others == 1 else "s")
+    if trials:
+        text = f"{trials} trial" + ("" if trials == 1 else "s") + (f" and {text}" if others else "")
+    return f"{text} to do" + (" at the chosen values" if turn else "")
+
+
+def _show(outcomes: Iterator[Outcome], folders: Sequence[Path], name: str, out: Console, keep_going: bool) -> int:
+    """Carry out runs while showing them, and return the number of those that failed."""
+    log, failed = RunLog(folders), 0
     name_column, left_column = TextColumn("{task.description}"), TextColumn("{task.fields[left]}")
     columns = (name_column, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left_column)
     with Progress(*columns, console=out, disable=not out.is_terminal) as progress:
-        bar = progress.add_task(name, total=len(runs), left="")
+        bar = progress.add_task(name, total=len(folders), left="")
         lines = EveryMinute(log, lambda text: progress.console.print(text, markup=False))
-        with _bars_of_runs(progress, list(runs.values())) if out.is_terminal else lines:
-            for outcome in outcomes_together(studies, workers, executor, which, timeout):
+        with _bars_of_runs(progress, list(folders)) if out.is_terminal else lines:
+            for outcome in outcomes:
                 progress.console.print(log.outcome(outcome), markup=False)
                 progress.update(bar, advance=1, left=log.left())
                 failed += outcome["state"] == "failed"
@@ -100,7 +129,7 @@ def say_needs(studies: Sequence[Study], states: Mapping[str, str], out: Console)
     out.print(cost_text(cost_together(studies), first.step_times()))
     done = {run_id for run_id, state in states.items() if state == "done"}
     out.print(shares_of(None, len(states) - len(done), first.compute.device).text(), markup=False)
-    recipes = list({run.run_id: run.recipe for one in studies for run in one.planned}.values())
+    recipes = list({run.run_id: run.recipe for one in studies for run in [*one.trials, *one.planned]}.values())
     measured = [read_step_times(first.places.results, model) for model in sorted({one.model for one in recipes})]
     if memory := memory_text([times for times in measured if times is not None]):
         out.print(memory, markup=False)
@@ -115,7 +144,7 @@ def clear_steps(studies: Sequence[Study], out: Console, unused: bool, finished: 
     from xtc_study.tasks.augmentation.synonyms import table_hash
 
     first = studies[0]
-    planned = [run.recipe for one in studies for run in one.planned]
+    planned = [run.recipe for one in studies for run in [*one.trials, *one.planned]]
     surplus = surplus_steps(first.places.results, planned, table_hash(first.places.synonyms))
     chosen = [*(surplus.unused if unused or finished else []), *(surplus.finished if finished else [])]
     sizes = {folder: bytes_of([folder]) for folder in chosen}

@@ -19,6 +19,7 @@ from xtc_study.packed.loading import load
 from xtc_study.tasks.metric_names import higher_is_better, in_words
 from xtc_study.tasks.metrics import answers_one_class, score
 from xtc_study.tasks.task import Task
+from xtc_study.tasks.trial_rows import held_out_record
 from xtc_study.training.pipeline import Pipeline, Trained
 from xtc_study.training.predict import decide, predict
 
@@ -123,6 +124,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "vocabulary": filed.vocabulary,
         "heads": pipeline.head_notes(),
         "lengths": {split: lengths.record() for split, lengths in pipeline.lengths.items()},
+        "holdout": held_out_record(pipeline.recipe.holdout, pipeline.text),
         "one_answer": _one_answer(parts, pipeline.task, "prediction"),
         "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
     }

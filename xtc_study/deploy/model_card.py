@@ -112,6 +112,12 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "",
     ]
 
+    if held := metrics.get("holdout"):
+        lines += [
+            f"This is a trial: teacher and student trained without {held['rows']:,} training rows "
+            f"({plain(held['share'])} of them), and the score above is on those rows.",
+            "",
+        ]
     if cut := metrics.get("vocabulary"):
         lines += [
             f"This model has {cut['pieces']:,} of the encoder's {cut['of']:,} tokens: those of its training text and "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from xtc_study.analysis.chance import chance_by_task
+from xtc_study.analysis.choices import Choice, diverged
 from xtc_study.analysis.claims import Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, states
 from xtc_study.analysis.pareto import ParetoPoint, pareto_points
@@ -26,7 +27,16 @@ from xtc_study.report.study import Failure, StudyPage, counts_of, failures_of, s
 from xtc_study.report.study_figures import StudyFigures
 from xtc_study.report.study_tables import arms_part, published_part, runs_part, tasks_part
 from xtc_study.report.tables import PageTable
+from xtc_study.report.tuned import (
+    hours_text,
+    seconds_of,
+    tuning_limits,
+    tuning_table,
+    with_tuned_arms,
+    with_tuned_tasks,
+)
 from xtc_study.studies import PlannedRun, StudySpec
+from xtc_study.tuning import Tune
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,11 @@ class PageSource:
     """Each arm and the command that repeats it."""
     notes: Sequence[str] = ()
     """What numbers of its profile do not show."""
+    tune: Tune = field(default_factory=Tune)
+    """What was tuned."""
+    choices: Sequence[Choice] = ()
+    """The values that trials chose."""
+    trials: Sequence[PlannedRun] = ()
 
 
 class LazyStudyPage(StudyPage):
@@ -52,8 +67,8 @@ class LazyStudyPage(StudyPage):
     claims undecided.
 
     A notebook shows the parts: ``verdicts``, ``arms``, ``figures["differences"]``, ``figures["factors"]``,
-    ``figures["seeds"]``, ``tasks``, ``published``, ``pareto``. Each says in a sentence what is missing where it has
-    nothing to show.
+    ``figures["seeds"]``, ``tasks``, ``tuning``, ``published``, ``pareto``. Each says in a sentence what is missing
+    where it has nothing to show.
 
     Raises:
         ValueError: when a part is read, where an arm has two runs of one task and seed.
@@ -107,12 +122,24 @@ class LazyStudyPage(StudyPage):
         return found.assign(state=found["state"].replace("interrupted", "missing"))
 
     @cached_property
+    def trial_states(self) -> pd.DataFrame:
+        """Those of the trials, but for trials that diverged, which the table of tuning names."""
+        found, runs = states(self.source.runs_folder, self.source.trials), self.source.runs_folder
+        lost = {trial.run_id for trial in self.source.trials if diverged(runs, trial)}
+        return found[~found["run_id"].isin(lost)]
+
+    @cached_property
+    def trial_frame(self) -> pd.DataFrame:
+        """The tidy frame of the trials. Its scores are of held-out training rows, and stand in no other table."""
+        return collect(self.source.runs_folder, self.source.trials, trials=True)
+
+    @cached_property
     def states(self) -> Mapping[str, int]:
         return counts_of(self.run_states)
 
     @cached_property
     def failures(self) -> Sequence[Failure]:
-        return failures_of(self.run_states)
+        return failures_of(pd.concat([self.run_states, self.trial_states], ignore_index=True))
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -124,17 +151,22 @@ class LazyStudyPage(StudyPage):
 
     @cached_property
     def runs(self) -> PageTable:
-        return runs_part(self.run_states, self.frame, self.stale)
+        table = runs_part(self.run_states, self.frame, self.stale)
+        return with_tuned_tasks(table, self.source.choices)
 
     @cached_property
     def provenance(self) -> Mapping[str, str]:
-        return provenance_of(self.frame)
+        found = provenance_of(self.frame)
+        trials = hours_text(self.trial_seconds)
+        return {**found, "Tuning": trials} if found and trials else found
 
     @cached_property
     def seconds(self) -> Mapping[str, tuple[str, float]]:
-        runs = self.frame.drop_duplicates("run_id")
-        spent = zip(runs["device"].tolist(), runs["duration_s"].tolist(), strict=True)
-        return dict(zip(runs["run_id"].tolist(), spent, strict=True))
+        return seconds_of(self.frame)
+
+    @cached_property
+    def trial_seconds(self) -> Mapping[str, tuple[str, float]]:
+        return seconds_of(self.trial_frame)
 
     # Differences, which tables, figures and verdicts share: the resamples are drawn once.
 
@@ -156,7 +188,8 @@ class LazyStudyPage(StudyPage):
 
     @cached_property
     def limits(self) -> Sequence[str]:
-        limits = [*self.source.spec.limits, *self.source.notes]
+        tuning = tuning_limits(self.source.choices, self.source.tune, self.source.spec)
+        limits = [*self.source.spec.limits, *tuning, *self.source.notes]
         return [*notices_of(self.frame), *limits, *seed_limits(self.differences)] if len(self.frame) else limits
 
     # Tables.
@@ -170,15 +203,20 @@ class LazyStudyPage(StudyPage):
     def arms(self) -> PageTable:
         reference, (_, broken) = self.source.spec.reference, self._comparisons
         left_out = {arm: why for (arm, compared_with), why in broken.items() if compared_with == reference}
-        return arms_part(self.frame, self.scores.reset_index(), reference, self.differences, left_out)
+        table = arms_part(self.frame, self.scores.reset_index(), reference, self.differences, left_out)
+        return with_tuned_arms(table, list(self.scores.index), self.source.choices)
 
     @cached_property
     def tasks(self) -> PageTable:
-        return tasks_part(self.frame, self.source.spec.reference)
+        return with_tuned_tasks(tasks_part(self.frame, self.source.spec.reference), self.source.choices)
+
+    @cached_property
+    def tuning(self) -> PageTable:
+        return tuning_table(self.source.choices, self.source.tune, self.trial_frame)
 
     @cached_property
     def published(self) -> PageTable:
-        return published_part(self.frame)
+        return with_tuned_tasks(published_part(self.frame), self.source.choices)
 
     @cached_property
     def published_note(self) -> str:

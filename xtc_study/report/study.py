@@ -50,6 +50,8 @@ class StudyPage:
     arms: PageTable = NO_TABLE
     """The reference first, then each arm with its difference to it."""
     tasks: PageTable = NO_TABLE
+    tuning: PageTable = NO_TABLE
+    """The values tried for each tuned arm and task, and the one chosen; no row where nothing was tuned."""
     published: PageTable = NO_TABLE
     """What was published beside what was measured here, each figure with where it comes from."""
     published_note: str = ""
@@ -69,6 +71,8 @@ class StudyPage:
     """Its arms, for the figure of all studies."""
     seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By run id, the device and the seconds of every done run."""
+    trial_seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """The same of the trials that chose tuned values."""
     frame: pd.DataFrame | None = None
     """The tidy frame, to be downloaded."""
 

@@ -98,10 +98,11 @@ def round_limit(smallest: float) -> float:
 
 
 def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
-    """Wall-clock hours of all done runs, each counted once, by device: value, label, note."""
+    """Wall-clock hours of all done runs and trials, each counted once, by device: value, label, note."""
     runs = {run_id: spent for study in studies for run_id, spent in study.seconds.items()}
+    trials = {run_id: spent for study in studies for run_id, spent in study.trial_seconds.items()}
     by_device: dict[str, float] = {}
-    for device, seconds in runs.values():
+    for device, seconds in [*runs.values(), *trials.values()]:
         if not math.isnan(seconds):
             by_device[device or "unknown device"] = by_device.get(device or "unknown device", 0.0) + seconds
 
@@ -111,7 +112,8 @@ def hours(studies: Sequence[StudyPage]) -> tuple[str, str, str]:
         f"{seconds / 3600:,.2f} {names.get(device, f'hours on {device}')}" for device, seconds in by_device.items()
     )
     label = "GPU-hours of compute" if set(by_device) == {"cuda"} else "hours of compute"
-    return f"{total:,.2f}", label, f"{note}; {len(runs)} runs, each counted once" if runs else "nothing is done yet"
+    counted = f"{len(runs)} runs" + (f" and {len(trials)} trials" if trials else "")
+    return f"{total:,.2f}", label, f"{note}; {counted}, each counted once" if by_device else "nothing is done yet"
 
 
 def runs_by_state(studies: Sequence[StudyPage]) -> dict[str, int]:

@@ -26,6 +26,8 @@ WORDS = (
     "Source",
     "Origin",
     "Layers",
+    "Tuned",
+    "Held-out score of each value",
     "On the Pareto front",
     "Error",
 )

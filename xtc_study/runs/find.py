@@ -101,7 +101,7 @@ class Choice:
 
 
 def best_run(results: Path, max_bytes: int | None = None, task: str | None = None) -> Choice:
-    """Choose the run to export among the done runs of a task.
+    """Choose the run to export among the done runs of a task; trials, which hold rows out, do not count.
 
     With ``max_bytes`` it is the best score among the files that fit; of equal scores, the smaller file. Without, it is
     the smallest file whose score is within one standard deviation over seeds of the best, since a lead smaller than
@@ -115,7 +115,7 @@ def best_run(results: Path, max_bytes: int | None = None, task: str | None = Non
     Raises:
         FindError: no such run, or runs of several tasks, whose scores cannot be compared.
     """
-    runs = [run for run in done_runs(results) if task in (None, run.recipe.task)]
+    runs = [run for run in done_runs(results) if task in (None, run.recipe.task) and run.recipe.holdout is None]
     if not runs:
         raise FindError(f"no done run{f' of task {task!r}' if task else ''} in {results / 'runs'}")
     tasks = sorted({run.recipe.task for run in runs})

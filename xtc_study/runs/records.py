@@ -159,6 +159,14 @@ def read_record(folder: Path, name: str, schema: type[File]) -> File:
         raise RunFileError(f"{folder.name}/{name}: {error.strerror or error}") from error
 
 
+def error_type(folder: Path) -> str:
+    """Return the type of the error that a run failed with; empty if there is none or it cannot be read."""
+    try:
+        return read_record(folder, "error.json", Error).type
+    except RunFileError:
+        return ""
+
+
 def _error(folder: Path) -> str:
     """Return error.json in one line, or why it cannot be read; empty if it does not exist."""
     if not (folder / "error.json").exists():

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from xtc_study.canonical import digest
 from xtc_study.chain import Step
 from xtc_study.runs.store import write_json
-from xtc_study.runs.training_work import kind_of, share_of_depth
+from xtc_study.runs.training_work import kind_of, rows_trained_on, share_of_depth
 from xtc_study.tasks.catalogue import find_task
 
 KINDS = ("forward", "teacher", "distil", "quantise")
@@ -65,10 +65,11 @@ class StepTimes(BaseModel):
 
         # The number of optimiser steps, and the tokens of a batch.
         task, batch_size = find_task(step.task, task_files), int(root.params["batch_size"])
-        if task.train_rows is None:
+        rows = rows_trained_on(task.train_rows, root.params)
+        if rows is None:
             return None
         length = min(task.typical_length or root.params["max_length"], root.params["max_length"])
-        steps = step.optimiser_steps(-(-task.train_rows // batch_size))
+        steps = step.optimiser_steps(-(-rows // batch_size))
         tokens = batch_size * length
 
         # Measured times of the encoder at its full depth and width.

@@ -47,6 +47,18 @@ def kind_of(phase: str, terms: Sequence[str]) -> str:
     return "teacher" if kind == "distil" and tuple(terms) == ("labels",) else kind
 
 
+def rows_trained_on(rows: int | None, root: Mapping[str, Any]) -> int | None:
+    """Return how many of a task's training rows a chain trains on: all of them, but for those a trial holds out.
+
+    Args:
+        rows: training rows of the task; None: not known.
+        root: ``params`` of the chain's teacher.
+    """
+    if rows is None or root.get("holdout") is None:
+        return rows
+    return rows - Share.parse(root["holdout"]).of(rows)
+
+
 @dataclass(frozen=True)
 class Work:
     """What one training of a chain computes."""
@@ -70,10 +82,10 @@ class Work:
         if (self.model, self.kind) != (other.model, other.kind) or not other.epochs:
             return None
         ratio = self.epochs / other.epochs
-        if self.task != other.task:
-            if not self.rows or not other.rows:
-                return None
-            ratio *= self.rows / other.rows
+        if self.rows and other.rows:
+            ratio *= self.rows / other.rows  # of one task too: a trial holds rows out
+        elif self.task != other.task:
+            return None
         for own, theirs in ((self.length, other.length), (self.batch_size, other.batch_size)):
             if not 1 / SIMILAR <= own / theirs <= SIMILAR:
                 return None
@@ -146,7 +158,7 @@ def _work(
 ) -> Work:
     try:
         task = find_task(task_name, task_files)
-        rows, typical = rows or task.train_rows, task.typical_length
+        rows, typical = rows or rows_trained_on(task.train_rows, root), task.typical_length
     except ValueError:  # the user's own data, described in another command
         typical = None
 

@@ -71,22 +71,29 @@ def find_task(name: str, files: Sequence[Path] = ()) -> Task:
     )
 
 
-def load_task(name: str, data_dir: Path | None = None, files: Sequence[Path] = ()) -> DatasetDict:
+def load_task(
+    name: str, data_dir: Path | None = None, files: Sequence[Path] = (), train_only: bool = False
+) -> DatasetDict:
     """Load the task's text: split ``train`` and the evaluation splits, with the columns ``Task`` documents.
 
     Args:
         name: as for ``find_task``.
         data_dir: a folder in the GLUE download layout; None loads GLUE from the hub. Generated tasks need neither.
         files: descriptions of your own data sets.
+        train_only: leave out the evaluation splits.
 
     Raises:
         ValueError: no such task.
         DataError: missing or malformed data, or data that changed since the task was named.
     """
     find_task(name, files)
-    if name.startswith(PREFIX):
-        return _own(name, files).load()
-    return load_toy(name) if name in TOY_TASKS else load_glue(name, data_dir)
+    if name in GLUE_TASKS:
+        return load_glue(name, data_dir, train_only)
+    text = _own(name, files).load() if name.startswith(PREFIX) else load_toy(name)
+    for split in list(text) if train_only else ():
+        if split != "train":
+            del text[split]
+    return text
 
 
 def _own(name: str, files: Sequence[Path]) -> OwnData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +147,7 @@ HUB_SPLITS = {
 }
 
 
-def load_glue(name: str, data_dir: Path | None = None) -> DatasetDict:
+def load_glue(name: str, data_dir: Path | None = None, train_only: bool = False) -> DatasetDict:
     """Load one GLUE task: split ``train`` and the evaluation splits, with its text fields, ``label`` and ``idx``.
 
     The test splits are left out: their labels are not public. Both sources give the same columns and types.
@@ -155,6 +155,7 @@ def load_glue(name: str, data_dir: Path | None = None) -> DatasetDict:
     Args:
         name: a key of ``GLUE_TASKS``; folders and hub names come from the registry, never from this text.
         data_dir: a folder in the GLUE download layout (CoLA/train.tsv, ...); None loads from the hub.
+        train_only: leave out the evaluation splits; their files may be missing.
 
     Raises:
         DataError: unknown task; a folder or file that is missing or malformed (the message names the file and the
@@ -163,6 +164,8 @@ def load_glue(name: str, data_dir: Path | None = None) -> DatasetDict:
     if name not in GLUE_TASKS:
         raise DataError(f"unknown GLUE task {name!r}; expected one of {', '.join(GLUE_TASKS)}")
     task, source = GLUE_TASKS[name], SOURCES[name]
+    if train_only:
+        task = replace(task, eval_splits=())
     return _from_hub(task, source) if data_dir is None else _from_folder(task, source, data_dir)
 
 

@@ -26,6 +26,7 @@ from xtc_study.tasks.augmentation.synonyms import check_synonyms, table_hash
 from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.task import Task
+from xtc_study.tasks.trial_rows import trial_rows
 from xtc_study.training.augmented_rows import AugmentedRows
 from xtc_study.training.checkpoints import CurvePoint, History
 from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
@@ -102,7 +103,10 @@ class Pipeline:
         check_head(recipe, self.task, places.models_dir)
 
         # The text, and whether tokenizer and encoder can read it.
-        self.text = load_task(recipe.task, places.data_dir, places.task_files)
+        if recipe.holdout is None:
+            self.text = load_task(recipe.task, places.data_dir, places.task_files)
+        else:
+            self.task, self.text = trial_rows(self.task, recipe.holdout, places.data_dir, places.task_files)
         self.tokenizer = load_tokenizer(recipe.model, places.models_dir)
         self.label_scale = LabelScale.of(self.task, self.text["train"])
         self.label_scale.check(recipe.model, model, recipe.rest)
