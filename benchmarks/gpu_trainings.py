@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from gpu_findings import Findings
 from xtc_study.deploy.evaluate import measure
 from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
+from xtc_study.runs.environment import CUDA_GRAPHS
 from xtc_study.tasks.catalogue import load_task
 from xtc_study.training import checkpoints
 from xtc_study.training import pipeline as pipeline_module
+from xtc_study.training.graphed_step import GraphedSteps
 from xtc_study.training.pipeline import Pipeline
 
 TRAIN_ROWS, DEV_ROWS = 72, 64
@@ -45,6 +47,12 @@ LESSONS: dict[str, dict[str, Any]] = {
     "own vocabulary, every table": {"vocabulary": "task", "quantise_tables": True},
     "a regression": {"task": "toy-similarity"},
 }
+CAPTURED = (
+    "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
+    "teacher's dropout", "quantised attention", "a regression",
+)  # fmt: skip
+"""Lessons trained with and without graphs."""
+LONGER = {"epochs": 4}
 RESUME_AT = 7
 """The step at which a training of ten is cut off, one after its last checkpoint."""
 CURVE_TOLERANCE = 0.01
@@ -75,14 +83,42 @@ def lessons(found: Findings) -> None:
 
 
 def graphs(found: Findings) -> None:
-    """Graphed and plain loss curves agree.
+    """Graphed and plain loss curves agree, and most steps that may be captured are replays."""
+    if found.device != "cuda":
+        return found.skip("CUDA graphs need a CUDA GPU")
+    differ = {}
+    with little_data():
+        for name in CAPTURED:
+            curves, replays = [], 0
+            for switch in ("0", "1"):
+                os.environ[CUDA_GRAPHS] = switch
+                with replayed() as taken:
+                    pipeline = pipeline_of(found, found.workdir / f"graphs-{switch}", {**LESSONS[name], **LONGER})
+                    curves.append([*pipeline.teacher().curve, *pipeline.student().curve])
+                replays = sum(taken)
+                assert bool(replays) == (switch == "1"), f"{name}: {replays} replays at {CUDA_GRAPHS}={switch}"
+            differ[name] = curves_differ(*curves)
+            found.note(**{name: {"curve_difference": differ[name], "steps": len(taken), "replays": replays}})
+    found.note(said=f"loss curves with and without graphs differ by at most {max(differ.values()):.2g}")
+    wrong = [name for name, difference in differ.items() if difference > CURVE_TOLERANCE]
+    assert not wrong, f"curves with and without graphs differ: {', '.join(wrong)}"
 
-    To fill in with training/graphed_step.py: train each of LESSONS that is captured twice in ``little_data``, once
-    with graphs and once with their switch off, and compare by ``curves_differ``.
-    """
-    if find_spec("xtc_study.training.graphed_step") is None:
-        return found.skip("training/graphed_step.py is not in this version")
-    raise NotImplementedError("compare graphed and plain loss curves here")
+
+@contextlib.contextmanager
+def replayed() -> Iterator[list[bool]]:
+    """Give, for each step that ``GraphedSteps`` was offered inside the block, whether it replayed a graph."""
+    take, taken = GraphedSteps.take, []
+
+    def counted(self: GraphedSteps, inputs: Any) -> Any:
+        losses = take(self, inputs)
+        taken.append(losses is not None)
+        return losses
+
+    GraphedSteps.take = counted  # type: ignore[method-assign]
+    try:
+        yield taken
+    finally:
+        GraphedSteps.take = take  # type: ignore[method-assign]
 
 
 def resume(found: Findings) -> None:
