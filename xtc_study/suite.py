@@ -12,7 +12,7 @@ from xtc_study.runs.carry_out import RunFilter, carry_out
 from xtc_study.runs.outcomes import Outcome
 from xtc_study.studies import PlannedRun, study_names
 from xtc_study.study import Study
-from xtc_study.study_runs import carry_out_rounds, judged
+from xtc_study.study_runs import judged
 
 if TYPE_CHECKING:
     from xtc_study.runs.cost import Cost
@@ -29,29 +29,6 @@ def all_studies(profile: str = "smoke", overrides: Mapping[str, Any] | None = No
     return [Study(name, profile, overrides=overrides, **chosen) for name in study_names()]
 
 
-def outcomes_together(
-    studies: Sequence[Study],
-    workers: int | None = None,
-    executor: Executor | None = None,
-    which: RunFilter | None = None,
-    timeout: float | None = None,
-) -> Iterator[Outcome]:
-    """Carry out the runs of several studies of one profile, each once, and yield each outcome as it comes.
-
-    Trials come first, then the runs whose values they choose.
-
-    Args:
-        studies: with the same places, device and precision.
-        workers: as for ``Study.run``, and so are executor, which and timeout.
-
-    Raises:
-        ModelError, StudyError: a model that is not there.
-        DataError: arms that augment with synonyms, without a synonym table.
-    """
-    places, compute = studies[0].places, studies[0].compute
-    return carry_out_rounds([one.runs for one in studies], places, compute, workers, executor, which, timeout)
-
-
 def outcomes_of(
     studies: Sequence[Study],
     runs: Mapping[str, PlannedRun],
@@ -60,7 +37,17 @@ def outcomes_of(
     which: RunFilter | None = None,
     timeout: float | None = None,
 ) -> Iterator[Outcome]:
-    """Carry out one round of the studies' runs (``study_runs.rounds``). Other arguments as for ``Study.run``."""
+    """Carry out one round of the studies' runs (``study_runs.rounds``) and yield each outcome as it comes.
+
+    Args:
+        studies: with the same places, device and precision.
+        runs: of the round, by id; what studies share is carried out once.
+        workers: as for ``Study.run``, and so are executor, which and timeout.
+
+    Raises:
+        ModelError, StudyError: a model that is not there.
+        DataError: arms that augment with synonyms, without a synonym table.
+    """
     recipes = [run.recipe for run in runs.values()]
     redo = which is not None and which.force
     return map(judged, carry_out(recipes, studies[0].places, studies[0].compute, workers, executor, timeout, redo))

@@ -74,12 +74,12 @@ def test_a_redirected_run_says_what_it_will_do_at_once_and_goes_on_saying(
     study = Study("12_bits", seeds=[0], axes={"weights": ["1-bit"], "activations": ["A8"]}, places=Places(tmp_path))
     (planned,) = {run.run_id for run in study.planned if run.recipe.task == study.profile.tasks[0]}
 
-    def outcomes_together(*words: object, **options: object) -> Iterator[dict[str, Any]]:
+    def outcomes_of(*words: object, **options: object) -> Iterator[dict[str, Any]]:
         assert file.flushed.startswith("12_bits: 1 run to do; 2 steps instead of 2, 2 to train")
         assert file.spoke.wait(HANG_SECONDS), "a line while the run is going on"
         yield {"run_id": planned, "state": "done", "seconds": 61.7, "error": None}
 
-    monkeypatch.setattr("xtc_study.suite.outcomes_together", outcomes_together)
+    monkeypatch.setattr("xtc_study.suite.outcomes_of", outcomes_of)
     monkeypatch.setattr(run_log, "SAY_SECONDS", 0.01)
     out = Console(file=file, soft_wrap=True)
     assert carry_out([study], out, None, None, None, True, RunFilter()) == 0
