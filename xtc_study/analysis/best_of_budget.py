@@ -18,7 +18,7 @@ from xtc_study.analysis.chance import chance
 from xtc_study.analysis.compare import one_split
 from xtc_study.analysis.equal_bytes import BUDGETS_MB, SizedArm, best_of, competing, fitting, sized_arms
 from xtc_study.analysis.optimism import ChoiceDraws
-from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, PairedSample, macro_difference
+from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Difference, PairedSample, macro_difference
 from xtc_study.analysis.teachers import teachers_score, teachers_size
 from xtc_study.analysis.weighted import Array
 from xtc_study.runs.records import RunFileError
@@ -89,6 +89,9 @@ class TaskBudgets:
         self.task, self.split, self.metric = arms[0].task, arms[0].split, arms[0].metric
         self.budgets_mb = sorted(set(budgets_mb))
         self._rows, self._runs_folder = rows, runs_folder
+        # One arm may win several budgets: what was drawn for it is kept.
+        self._intervals: dict[int, tuple[float, float]] = {}
+        self._differences: dict[tuple[int, int], Difference | None] = {}
 
     # What stands beside the arms.
 
@@ -124,17 +127,23 @@ class TaskBudgets:
             chosen = best_of([self.arms[at] for at in members])
             if chosen is not None:
                 optimism = self._optimism(chosen, members)
-                low, high = self._interval(chosen)
+                at = self.arms.index(chosen)
+                if at not in self._intervals:
+                    self._intervals[at] = self._interval(chosen)
+                low, high = self._intervals[at]
                 found.append(Best(budget, chosen, len(members), members, optimism, low - optimism, high - optimism))
         return found
 
     def gain(self, best: Best, reference: Best) -> Gain:
         """Return what one best arm scores above another."""
         optimism = best.optimism - reference.optimism
-        sample = self._paired(best.arm, reference.arm)
-        if sample is None:
+        pair = self.arms.index(best.arm), self.arms.index(reference.arm)
+        if pair not in self._differences:
+            sample = self._paired(best.arm, reference.arm)
+            self._differences[pair] = macro_difference([sample]) if sample else None
+        difference = self._differences[pair]
+        if difference is None:
             return Gain(best, reference, best.arm.score - reference.arm.score, optimism, NAN, NAN, NAN)
-        difference = macro_difference([sample])
         low, high, least = difference.low, difference.high, difference.detectable
         if difference.n_seeds < MIN_SEEDS:
             low = high = least = NAN
@@ -228,7 +237,7 @@ class TaskBudgets:
 def _of_seeds(arm: SizedArm, predicted: Array, seeds: Sequence[int]) -> Array:
     """Return the arm's predictions of these seeds, (seeds, examples)."""
     if arm.static:
-        return np.repeat(predicted, len(seeds), axis=0)
+        return np.repeat(predicted[:1], len(seeds), axis=0)
     return predicted[[list(arm.runs).index(seed) for seed in seeds]]
 
 

@@ -115,5 +115,5 @@ def fitting(arms: Sequence[SizedArm], budget_mb: float) -> list[SizedArm]:
 
 
 def best_of(arms: Sequence[SizedArm]) -> SizedArm | None:
-    """Return the arm with the highest score; of equal ones the smallest file, then the first. None if there is none."""
+    """Return the arm with the highest score; of equal ones the smallest file, then the first; None without arms."""
     return min(arms, key=lambda arm: (-round(arm.score, _ROUNDING), arm.size_bytes), default=None)

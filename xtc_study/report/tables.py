@@ -28,6 +28,11 @@ WORDS = (
     "Layers",
     "On the Pareto front",
     "Error",
+    "Best arm",
+    "Encoder",
+    "Instead of",
+    "With an encoder",
+    "Without a transformer",
 )
 """Columns of text that are words; the others are numbers, which line up at the right."""
 SEED_RANGE = "Lowest to highest seed"
