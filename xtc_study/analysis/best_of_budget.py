@@ -70,7 +70,7 @@ class TaskBudgets:
         budgets_mb: budgets in MB of 10^6 bytes, in any order.
 
     Raises:
-        ValueError: a budget is not positive.
+        ValueError: a budget is no positive number.
     """
 
     def __init__(
@@ -80,9 +80,11 @@ class TaskBudgets:
         runs_folder: Path | None,
         budgets_mb: Sequence[float] = BUDGETS_MB,
     ) -> None:
+        if isinstance(budgets_mb, str) or not len(budgets_mb):
+            raise ValueError(f"budgets_mb: {budgets_mb!r}; expected a list of numbers of MB, such as [0.5, 4]")
         for budget in budgets_mb:
-            if not budget > 0:
-                raise ValueError(f"budget {budget!r}: expected a positive number of MB, such as 4 or 0.5")
+            if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+                raise ValueError(f"budgets_mb: {budget!r} is no budget; expected a positive number of MB, such as 0.5")
         self.arms = competing(arms)
         self.left_out = len(arms) - len(self.arms)
         """Arms with fewer than ``MIN_SEEDS`` seeds."""

@@ -43,16 +43,16 @@ class EqualBytes:
         pages: of the studies whose arms compete.
         runs_folder: where the folders of the runs are; None: where the pages read theirs. Without it intervals are
             left out.
-        budgets_mb: budgets of a file in MB of 10^6 bytes.
+        budgets_mb: budgets of a file in MB of 10^6 bytes; None: ``BUDGETS_MB``.
 
     Raises:
-        ValueError: when a part is read, for a budget that is not positive.
+        ValueError: when a part is read, for a budget that is no positive number.
     """
 
     def __init__(
-        self, pages: Sequence[StudyPage], runs_folder: Path | None = None, budgets_mb: Sequence[float] = BUDGETS_MB
+        self, pages: Sequence[StudyPage], runs_folder: Path | None = None, budgets_mb: Sequence[float] | None = None
     ) -> None:
-        self._pages, self._budgets = pages, budgets_mb
+        self._pages, self._budgets = pages, BUDGETS_MB if budgets_mb is None else budgets_mb
         folders = [page.source.runs_folder for page in pages if isinstance(page, LazyStudyPage)]
         self._runs_folder = runs_folder or next(iter(folders), None)
 
