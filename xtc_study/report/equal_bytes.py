@@ -18,6 +18,7 @@ from xtc_study.analysis.best_of_budget import (
     without_encoder,
 )
 from xtc_study.analysis.equal_bytes import BUDGETS_MB
+from xtc_study.analysis.optimism import RESAMPLES
 from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS
 from xtc_study.report.budget_words import encoder_words, space_words
 from xtc_study.report.equal_bytes_tables import best_table, encoder_table, space_table
@@ -159,7 +160,7 @@ class EqualBytes:
             return [NOTHING]
         limits = [
             "Choice and score use the same dev rows, so the best of many looks better than it is. Where runs have "
-            "their predictions, 500 draws of the rows, each with the choice repeated, measure by how much; scores "
+            f"their predictions, {RESAMPLES} draws of the rows, each with the choice repeated, measure by how much; scores "
             "less optimism and all intervals are lowered by it. Where many arms are equally good this removes only a "
             "part. Intervals are not adjusted for the number of tasks and budgets."
         ]
@@ -180,7 +181,7 @@ class EqualBytes:
             )
         left_out = sum(task.left_out for task in self.tasks)
         if left_out:
-            limits.append(f"Left out because one seed says little: {left_out} arms, each counted once a task.")
+            limits.append(f"Left out because one seed shows little: {left_out} arms, each counted once a task.")
         largest = self.tasks[0].budgets_mb[-1]
         too_large = [task.teacher_bytes for task in self.tasks if task.teacher_bytes > 1e6 * largest]
         if too_large:

@@ -83,13 +83,15 @@ def space_table(lines: Sequence[tuple[str, Sequence[Gain]]]) -> PageTable:
     rows, order = [], []
     for name, gains in lines:
         for gain in gains:
+            shown = _difference(gain)
             head = {
                 "Task": name,
                 "Budget": f"{gain.best.budget_mb:g} MB",
+                "Difference": shown["Difference"],
                 "Best arm": gain.best.arm.arm,
                 "Instead of": f"{gain.reference.arm.arm} ({gain.reference.budget_mb:g} MB)",
             }
-            rows.append({**head, **_difference(gain)})
+            rows.append({**head, **shown})
             order.append({"Budget": gain.best.budget_mb, **_difference_order(gain)})
     if not rows:
         return PageTable(pd.DataFrame(), "No budget has another best arm than the next smaller one.")
@@ -110,15 +112,17 @@ def encoder_table(lines: Sequence[tuple[str, Sequence[Gain]]]) -> PageTable:
     rows, order = [], []
     for name, gains in lines:
         for gain in gains:
+            shown = _difference(gain)
             head = {
                 "Task": name,
                 "Budget": f"{gain.best.budget_mb:g} MB",
+                "Difference": shown["Difference"],
                 "With an encoder": gain.best.arm.arm,
                 "Its score": score_text(gain.best.arm.score),
                 "Without a transformer": gain.reference.arm.arm,
                 "Score without": score_text(gain.reference.arm.score),
             }
-            rows.append({**head, **_difference(gain)})
+            rows.append({**head, **shown})
             scores = {"Its score": gain.best.arm.score, "Score without": gain.reference.arm.score}
             order.append({"Budget": gain.best.budget_mb, **scores, **_difference_order(gain)})
     if not rows:
