@@ -160,9 +160,9 @@ class EqualBytes:
             return [NOTHING]
         limits = [
             "Choice and score use the same dev rows, so the best of many looks better than it is. Where runs have "
-            f"their predictions, {RESAMPLES} draws of the rows, each with the choice repeated, measure by how much; scores "
-            "less optimism and all intervals are lowered by it. Where many arms are equally good this removes only a "
-            "part. Intervals are not adjusted for the number of tasks and budgets."
+            f"their predictions, {RESAMPLES} draws of the rows, each with the choice repeated, measure by how much; "
+            "scores less optimism and all intervals are lowered by it. Where many arms are equally good this removes "
+            "only a part. Intervals are not adjusted for the number of tasks and budgets."
         ]
         chosen = [best for _, line in self.choices for best in line]
         without = [task for task in self.tasks if task.unreadable == len(task.arms)]
