@@ -21,16 +21,20 @@ def test_a_clear_winner_needs_no_correction() -> None:
     assert abs(ChoiceDraws("accuracy", np.ones(500), arms, [True] * 3).optimism([0, 1, 2])) < 0.002
 
 
-def test_of_equal_arms_about_seven_tenths_are_found() -> None:
+def test_of_twenty_equal_arms_most_of_the_luck_is_found_and_the_interval_covers_the_truth() -> None:
     """In the draws the arms differ by the luck that they had already, so the factor is 1 / sqrt(2)."""
     rng = np.random.default_rng(2)
     found, true = [], []
-    for _ in range(40):
+    for _ in range(80):
         arms = [(rng.random((1, 300)) < 0.7).astype(float) for _ in range(20)]
-        draws = ChoiceDraws("accuracy", np.ones(300), arms, [True] * 20, resamples=100)
+        draws = ChoiceDraws("accuracy", np.ones(300), arms, [True] * 20, resamples=60)
         found.append(draws.optimism(range(20)))
         true.append(draws.observed.max() - 0.7)
     assert np.mean(found) / np.mean(true) == pytest.approx(1 / np.sqrt(2), abs=0.08)
+    half = 1.96 * np.sqrt(0.7 * 0.3 / 300)
+    left = np.subtract(true, found)
+    assert (np.abs(true) <= half).mean() < 0.75, "what the best of many scores is no estimate with its interval"
+    assert (np.abs(left) <= half).mean() > 0.9
 
 
 def test_the_spread_of_seeds_is_pooled_and_a_seedless_arm_has_none() -> None:

@@ -6,7 +6,9 @@ examples is the draw's optimism (Efron's bootstrap of optimism, 1983, applied to
 Tsamardinos et al., 2018). Its mean is subtracted from the score of the chosen arm.
 
 A bootstrap sees the arms further apart than they are, so it finds too little where arms are equal: about 1 / sqrt(2)
-of the true optimism in the worst case, and all of it where one arm is clearly the best.
+of the true optimism in the worst case, and all of it where one arm is clearly the best. Simulated with 20 equal arms
+on 400 rows, the best arm's 95 % interval held its true score in 62 % of 200 cases, and in 95 % when moved down by the
+optimism (``tests/analysis/test_optimism.py`` repeats this on a smaller scale).
 """
 
 from __future__ import annotations
