@@ -15,8 +15,8 @@ from xtc_study.analysis.compare import AFTER_TRAINING
 from xtc_study.analysis.stats import MIN_SEEDS
 from xtc_study.recipe import Recipe
 
-BUDGETS_MB = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 90.0)
-"""Budgets of a file, in MB of 10^6 bytes."""
+BUDGETS_MB = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 91.0)
+"""Budgets of a file, in MB of 10^6 bytes. The last one holds all-MiniLM-L6-v2 in fp32 (90.9 MB)."""
 STATIC, TRIAL = "static", "holdout"
 """Recipe fields that older frames lack: the width of a table of token vectors, which stands in place of an encoder;
 and the share of training rows that a trial is scored on."""
