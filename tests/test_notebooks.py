@@ -220,7 +220,12 @@ def test_the_notebook_of_an_ablation_shows_the_parts_of_a_page_and_builds_little
     assert references.startswith("## References\n") and "https://arxiv.org/abs/" in references
 
 
-READERS = ["00_index.ipynb", *(load_study(name).notebook for name in study_names()), "90_summary.ipynb"]
+READERS = [
+    "00_index.ipynb",
+    *(load_study(name).notebook for name in study_names()),
+    "21_equal_bytes.ipynb",
+    "90_summary.ipynb",
+]
 
 
 @pytest.mark.parametrize("names", [READERS[part::4] for part in range(4)], ids=lambda names: "+".join(map(str, names)))

@@ -18,7 +18,7 @@ State = Callable[[Path, Study], None]
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-@pytest.mark.parametrize("name", ["00_index.ipynb", "90_summary.ipynb"])
+@pytest.mark.parametrize("name", ["00_index.ipynb", "21_equal_bytes.ipynb", "90_summary.ipynb"])
 def test_the_way_in_and_the_summary_run_whatever_is_done(name: str, state: State, tmp_path: Path) -> None:
     assert carried_out(name, prepared(tmp_path / "smoke", state, "12_bits", seeds=[0]))
 

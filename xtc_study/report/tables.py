@@ -30,6 +30,11 @@ WORDS = (
     "Held-out score of each value",
     "On the Pareto front",
     "Error",
+    "Best arm",
+    "Encoder",
+    "Instead of",
+    "With an encoder",
+    "Without a transformer",
 )
 """Columns of text that are words; the others are numbers, which line up at the right."""
 SEED_RANGE = "Lowest to highest seed"

@@ -17,7 +17,15 @@ from xtc_study.report.study import StudyPage
 from xtc_study.report.tables import PageTable
 
 MEGABYTE = 1_000_000
-PAGES = ("index.html", "study-bits.html", "study-grid.html", "study-empty.html", "done", "failed")
+PAGES = (
+    "index.html",
+    "21_equal_bytes.html",
+    "study-bits.html",
+    "study-grid.html",
+    "study-empty.html",
+    "done",
+    "failed",
+)
 
 
 @contextmanager

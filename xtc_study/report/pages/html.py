@@ -14,7 +14,9 @@ from markupsafe import Markup
 from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import publish_file
+from xtc_study.report.equal_bytes import TITLE, EqualBytes
 from xtc_study.report.markup import TEMPLATES, html_environment
+from xtc_study.report.pages.equal_bytes import write_equal_bytes
 from xtc_study.report.pages.notebooks import NotebookPage, write_notebook_pages
 from xtc_study.report.pages.script import CSP, policy, script
 from xtc_study.report.pages.siblings import link_back, links_beside
@@ -33,7 +35,8 @@ def write_report(
     run_commands: Mapping[str, str] | None = None,
     published: bool = False,
 ) -> Path:
-    """Write ``folder/index.html``, a page for each study with its downloads, and a page for each executed notebook.
+    """Write ``folder/index.html``, a page for each study with its downloads, a page for each executed notebook, and
+    the page of equal bytes.
 
     The folder is created if missing. The same studies give the same bytes, and each file is replaced at once, so a
     reader never sees half a page. Pages of other studies in the folder stay, and the index links them; reports in
@@ -90,7 +93,8 @@ def write_report(
         )
         publish_file(folder / study.href, html)
 
-    # The index with the figures of all studies.
+    # The best of all studies at equal bytes, and the index with the figures of all studies.
+    equal = write_equal_bytes(folder, EqualBytes(studies, runs_folder), environment, common, "html")
     pareto, claims = pareto_figure(studies), claims_figure(studies)
     for figure in [*([pareto[0]] if pareto else []), *([] if claims.missing else [claims])]:
         publish_file(folder / f"{figure.name}.svg", figure.file)
@@ -102,6 +106,7 @@ def write_report(
         scope=scope_together([study.scope for study in studies]),
         stale=sum(len(study.stale) for study in studies),
         pareto=pareto,
+        equal=(equal, TITLE) if equal else None,
         claims=None if claims.missing else claims,
         description=description(studies),
         beside=Markup(links_beside(folder)),

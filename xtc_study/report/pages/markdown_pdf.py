@@ -18,6 +18,8 @@ from xtc_study._version import __version__
 from xtc_study.analysis.claims import RULE
 from xtc_study.atomic import publish_file
 from xtc_study.nearest import did_you_mean
+from xtc_study.report.equal_bytes import NAME, TITLE, EqualBytes
+from xtc_study.report.pages.equal_bytes import write_equal_bytes
 from xtc_study.report.pages.html import citation, earlier_pages, shown_states
 from xtc_study.report.scope import scope_together
 from xtc_study.report.study import StudyPage, with_done_runs
@@ -94,6 +96,9 @@ def write_format(
     if name == "pdf":
         for study in studies:
             print_pdf(index.with_name(study.href), browser)
+        equal_bytes = index.with_name(f"{NAME}.html")
+        if equal_bytes.is_file():
+            print_pdf(equal_bytes, browser)
         return print_pdf(index, browser)
     return index
 
@@ -128,6 +133,7 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
     for study in studies:
         text = environment.get_template("study.md.j2").render(study=study, **common)
         publish_file(folder / study.href.replace(".html", ".md"), text)
+    equal = write_equal_bytes(folder, EqualBytes(studies), environment, common, "md")
     pareto = pareto_figure(studies)
     if pareto:
         publish_file(folder / f"{pareto[0].name}.svg", pareto[0].file)
@@ -138,6 +144,7 @@ def write_markdown(folder: Path, studies: Sequence[StudyPage], profile: str = ""
         sharing=sharing(studies),
         scope=scope_together([study.scope for study in studies]),
         pareto=pareto,
+        equal=(equal, TITLE) if equal else None,
         earlier=earlier_pages(folder, studies, ".md"),
         **common,
     )
