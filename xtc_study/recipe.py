@@ -12,6 +12,7 @@ from xtc_study.canonical import digest
 from xtc_study.granularity import EXPECTED, Granularity
 from xtc_study.nearest import did_you_mean
 from xtc_study.recipe_messages import NOT_TEXT, readable
+from xtc_study.recipe_static import refuse_with_static, static_fields
 from xtc_study.share import PATTERN, Share
 
 VERSION = 1
@@ -151,6 +152,15 @@ class Recipe(BaseModel):
     vocabulary: Literal["full", "task"] = "full"
     """Which tokens the file keeps: all of the encoder's, or those that the task's training text uses and those that
     spell any other word. The others are cut after training and before the score is measured."""
+    static: Annotated[int, Field(ge=1, lt=2**15)] | None = None
+    """Width of a table of static token vectors that takes the encoder's place (``compress/static``), at embedding_bits;
+    nothing is trained but a linear head. None: a transformer. With a table, fields that only a training has (seed,
+    epochs, rates, batches, distillation) get their defaults, and those that only a transformer has are refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _static_has_no_training(cls, values: Any) -> Any:
+        return static_fields(values) if isinstance(values, dict) and values.get("static") is not None else values
 
     @field_validator("*", mode="before")
     @classmethod
@@ -226,6 +236,8 @@ class Recipe(BaseModel):
             )
         if self.quantise_attention and self.activation_bits == FULL_PRECISION:
             raise ValueError("quantise_attention needs activation_bits of 2 to 8: at 32 there is nothing to quantise")
+        if self.static is not None:
+            refuse_with_static(self)
         return self
 
     @classmethod
@@ -280,6 +292,8 @@ class Recipe(BaseModel):
         return f"{self._slug()}-{digest({'version': VERSION, **generated, **self.scientific()})}"
 
     def _slug(self) -> str:
+        if self.static is not None:
+            return re.sub(r"[^a-z0-9.-]+", "_", f"{self.task}-static{self.static}-w{self.weight_bits}".lower())[:80]
         if self.layers is None:
             depth = "all"
         elif isinstance(self.layers, int | str):

@@ -225,7 +225,7 @@ def plan(
 
     # One recipe per task, seed and arm. Later fields win: profile, study, study at this profile, override, arm.
     budget = overrides.pop(BUDGET, None) or special.get(BUDGET)
-    runs = []
+    runs: dict[tuple[str, str], PlannedRun] = {}
     for task in tasks or special.get("tasks") or profile.tasks:
         for seed in special.get("seeds") or profile.seeds if seeds is None else seeds:
             for arm in arms:
@@ -234,8 +234,9 @@ def plan(
                 values = with_arm(fields, arm)
                 paths = {key: (folders or {}).get(str(values.get(key))) for key in ("model", "start")}
                 recipe = Recipe.of(**values | {key: path for key, path in paths.items() if path})
-                runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
-    return runs
+                # A static table is the same for every seed, and planned once.
+                runs.setdefault((recipe.run_id, arm.name), PlannedRun(study.name, recipe.run_id, arm.name, recipe))
+    return list(runs.values())
 
 
 def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:

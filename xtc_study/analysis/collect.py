@@ -69,7 +69,7 @@ def merged(frame: pd.DataFrame, studies: Sequence[str], before: Path) -> pd.Data
     """
     try:
         old = pd.read_parquet(before)
-        missing: dict[str, int | None] = dict.fromkeys(ADDED) | dict.fromkeys(VERSIONS, 1)
+        missing: dict[str, int | None] = dict.fromkeys((*ADDED, "static")) | dict.fromkeys(VERSIONS, 1)
         missing = {column: value for column, value in missing.items() if column not in old}
         old = old.assign(**missing)[list(COLUMNS)].astype(COLUMNS)
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,9 +136,13 @@ def shape_words(run: pd.Series) -> str:
 
     ``all of 1/2``: every layer of a teacher that itself has half of the encoder's layers.
 
+    A static table has no layers: ``none, table of width 128``.
+
     Args:
         run: the student's row of the tidy frame.
     """
+    if pd.notna(run.get("static")):
+        return f"none, table of width {run['static']:g}"
     words = "all" if run["layers"] == "1/1" else str(run["layers"])
     if run["teacher_layers"] != "all":
         words += f" of {run['teacher_layers']}"
