@@ -32,6 +32,8 @@ RunState = State | Literal["interrupted"]
 """``State``, or ``interrupted``: the run was started, but no process is executing it."""
 VERSIONS = ("recipe_version", "method_version")
 """Columns that are 1 in a table written before they were added."""
+TABLE = "none, table of width "
+"""How the shape of a static table begins, in place of its layers."""
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
@@ -142,7 +144,7 @@ def shape_words(run: pd.Series) -> str:
         run: the student's row of the tidy frame.
     """
     if pd.notna(run.get("static")):
-        return f"none, table of width {run['static']:g}"
+        return f"{TABLE}{run['static']:g}"
     words = "all" if run["layers"] == "1/1" else str(run["layers"])
     if run["teacher_layers"] != "all":
         words += f" of {run['teacher_layers']}"
@@ -197,9 +199,13 @@ def _latency(folder: Path) -> dict[str, Any]:
         latency = read_record(folder, LATENCY, Latency)
     except RunFileError:
         return {}
+    return {"latency_ms": latency.ms, "latency_of": setting_of(latency)}
+
+
+def setting_of(latency: Latency) -> str:
+    """Return what a time was measured with, as text; only times of one setting can be compared."""
     threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
-    setting = f"{latency.batch}, {threads}, {latency.engine} engine, {latency.processor}"
-    return {"latency_ms": latency.ms, "latency_of": setting}
+    return f"{latency.batch}, {threads}, {latency.engine} engine, {latency.processor}"
 
 
 def _kinds(annotation: Any) -> set[type]:

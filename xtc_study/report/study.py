@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from xtc_study.analysis.baselines import Baseline
 from xtc_study.analysis.claims import Answer
 from xtc_study.analysis.pareto import ParetoPoint
 from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Difference, seen
@@ -67,6 +68,8 @@ class StudyPage:
     provenance: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[ParetoPoint] = ()
     """Its arms, for the figure of all studies."""
+    baselines: Sequence[Baseline] = ()
+    """What stands beside them, in the figure too."""
     seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By run id, the device and the seconds of every done run."""
     frame: pd.DataFrame | None = None
