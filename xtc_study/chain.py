@@ -1,7 +1,8 @@
 """The chain of trainings that carries out a recipe, each step with its own content address. Imports no torch.
 
-``teacher -> reduce -> quantise stage 1..n``, or ``vectors -> static`` for a table without a transformer. A step's address covers its own parameters and its parent's address, so
-recipes that share a prefix of the chain share its trained models.
+``teacher -> reduce -> quantise stage 1..n``, or ``vectors -> static`` for a table without a transformer. A step's
+address covers its own parameters and its parent's address, so recipes that share a prefix of the chain share its
+trained models.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class Recipe(BaseModel):
     """Which tokens the file keeps: all of the encoder's, or those that the task's training text uses and those that
     spell any other word. The others are cut after training and before the score is measured."""
     static: Annotated[int, Field(ge=1, lt=2**15)] | None = None
-    """Width of a table of static token vectors that takes the encoder's place (``compress/static``), at embedding_bits;
+    """Width of a table of static token vectors in place of an encoder (``compress/static``), at embedding_bits;
     nothing is trained but a linear head. None: a transformer. With a table, fields that only a training has (seed,
     epochs, rates, batches, distillation) get their defaults, and those that only a transformer has are refused."""
 

@@ -1,7 +1,7 @@
 """What stands beside the arms of every study: the simplest things that work on the same tasks, and published models.
 
-They are no arms of the comparison and have no difference, interval or p-value. A baseline that lacks one of the study's
-tasks is left out, since its mean would be over other tasks.
+They are no arms of the comparison and have no difference, interval or p-value. A baseline that lacks one of the
+study's tasks is left out, since its mean would be over other tasks.
 """
 
 from __future__ import annotations
@@ -128,12 +128,15 @@ def _static(
 
 
 def _of_table(table: _Table, runs: Sequence[_Run], wanted: Mapping[tuple[str, str], str]) -> Baseline | None:
-    """Return a table's mean over the tasks, or None if one is missing or was cut to another length than another run."""
+    """Return a table's mean over the tasks; None if a task is missing, or was run with two lengths of texts."""
     scores: dict[tuple[str, str], float] = {}
     used: list[_Run] = []
     for run in runs:
-        rows = {(run.recipe.task, row.split): row.value for row in run.metrics.rows if _wanted(run, row, wanted)}
-        if set(rows) & set(scores):  # two lengths of texts: neither is the study's
+        task = run.recipe.task
+        rows = {
+            (task, row.split): row.value for row in run.metrics.rows if wanted.get((task, row.split)) == row.metric
+        }
+        if set(rows) & set(scores):
             return None
         scores |= rows
         used += [run] if rows else []
@@ -152,10 +155,6 @@ def _of_table(table: _Table, runs: Sequence[_Run], wanted: Mapping[tuple[str, st
         _mean([one.ms for one in timed]) if same else float("nan"),
         settings.pop() if same else "",
     )
-
-
-def _wanted(run: _Run, row: Any, wanted: Mapping[tuple[str, str], str]) -> bool:
-    return wanted.get((run.recipe.task, row.split)) == row.metric
 
 
 def _static_runs(runs_folder: Path) -> list[_Run]:
@@ -179,17 +178,15 @@ def _published(wanted: Mapping[tuple[str, str], str]) -> list[Baseline]:
     """Return the published small models that have every task, split and metric."""
     found = []
     for model, rows in small_models().groupby("model", sort=False):
-        scores = {(row.task, row.split): row.value / 100 for row in rows.itertuples() if _same(row, wanted)}
-        if set(scores) == set(wanted):
+        known = dict(zip(zip(rows["task"], rows["split"], rows["metric"], strict=True), rows["value"], strict=True))
+        places = [(task, split, metric) for (task, split), metric in wanted.items()]
+        if set(places) <= set(known):
             first = rows.iloc[0]
             note = f"published ({first['status']}): {first['source']}; {first['note']}"
             size = float(first["size_bytes"])
-            found.append(Baseline("published", str(model), _mean(list(scores.values())), size, note))
+            mean = _mean([float(known[place]) / 100 for place in places])
+            found.append(Baseline("published", str(model), mean, size, note))
     return found
-
-
-def _same(row: Any, wanted: Mapping[tuple[str, str], str]) -> bool:
-    return wanted.get((row.task, row.split)) == row.metric
 
 
 @cache

@@ -87,7 +87,7 @@ def _read_only(width: int, model: Any) -> Any:
     """
     hidden = int(model.config.hidden_size)
     if width > hidden:
-        raise ModelError(f"static={width}: the encoder's output has {hidden} numbers; choose a width of {hidden} at most")
+        raise ModelError(f"static={width}: the encoder's output has {hidden} numbers; choose a width up to {hidden}")
     return model
 
 

@@ -36,9 +36,7 @@ def vectors_model(encoder: Any, tokenizer: Any) -> Any:
     return _filled(StaticForSequenceClassification(config), outputs)
 
 
-def static_model(
-    recipe: Recipe, vectors: Any, tokenizer: Any, task: Task, rows: Any, padding: Padding
-) -> Any:
+def static_model(recipe: Recipe, vectors: Any, tokenizer: Any, task: Task, rows: Any, padding: Padding) -> Any:
     """Return the recipe's table with a head fitted on the task's training rows.
 
     The head is fitted on the quantised vectors. ``config.xtc_regularisation`` is the strength that was chosen.

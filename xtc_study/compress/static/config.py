@@ -9,7 +9,7 @@ from transformers import PretrainedConfig
 MODEL_TYPE = "xtc-static"
 
 
-class StaticConfig(PretrainedConfig):  # type: ignore[misc]
+class StaticConfig(PretrainedConfig):
     """Shape of a table of token vectors and of the head above it.
 
     Args:

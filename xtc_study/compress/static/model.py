@@ -7,6 +7,7 @@ same size, and the head's weights can share a scale in a file.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ SMALLEST = 1e-12
 """The least length a vector is divided by; a text of special tokens alone stays zero."""
 
 
-class StaticForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
+class StaticForSequenceClassification(PreTrainedModel):
     """Sequence classifier over a table of token vectors.
 
     The head reads, of one text u, its vector; of two texts u and v to be rated for similarity, their cosine; of any
@@ -32,7 +33,7 @@ class StaticForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
 
     def __init__(self, config: StaticConfig) -> None:
         super().__init__(config)
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.word_embeddings: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
         self.classifier = nn.Linear(config.features, config.num_labels)
         self.post_init()
 
@@ -72,4 +73,5 @@ class StaticForSequenceClassification(PreTrainedModel):  # type: ignore[misc]
 def _unit(vectors: Tensor) -> Tensor:
     """Scale vectors (batch, width) to the length sqrt(width); a zero vector stays zero."""
     length = vectors.norm(dim=-1, keepdim=True).clamp(min=SMALLEST)
-    return vectors / length * vectors.shape[-1] ** 0.5
+    scaled: Tensor = vectors / length * math.sqrt(vectors.shape[-1])
+    return scaled

@@ -1,9 +1,9 @@
 """Make static token vectors from an encoder: each token alone through the encoder, PCA, and a weight by its rank.
 
-The method is model2vec's (Tulkens and van Dongen 2024, github.com/MinishLab/model2vec), written anew from its
+The method is model2vec's (Tulkens and van Dongen 2024, github.com/MinishLab/model2vec), written here from its
 description: the mean of the encoder's outputs for ``[CLS] token [SEP]``, principal components, and the weight
-``a / (a + p)`` of smooth inverse frequency (Arora et al. 2017), where Zipf's law over the order of the vocabulary stands
-for the frequency p of a token. No text is read and nothing is trained.
+``a / (a + p)`` of smooth inverse frequency (Arora et al. 2017), where Zipf's law over the order of the vocabulary
+stands for the frequency p of a token. No text is read and nothing is trained.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def static_vectors(outputs: Tensor, width: int, special: Sequence[int]) -> Tenso
     tokens, hidden = outputs.shape
     kept = np.setdiff1d(np.arange(tokens), np.asarray(special, dtype=np.int64))
     if width > min(len(kept), hidden):
-        raise ValueError(f"static={width}: expected at most {min(len(kept), hidden)}, the width of the encoder's output")
+        raise ValueError(
+            f"static={width}: expected at most {min(len(kept), hidden)}, what the encoder's output allows"
+        )
     values = outputs.double().numpy()
     table = np.zeros((tokens, width))
     table[kept] = PCA(width, svd_solver="covariance_eigh").fit_transform(values[kept])
