@@ -80,7 +80,7 @@ def test_published_models_need_every_task_and_no_more_bytes_than_the_teacher(
     assert list(found) == ["BERT-Tiny", "BERT-Mini"], "BERT-Small takes 115 MB"
     tiny = found["BERT-Tiny"]
     assert tiny.score == pytest.approx((0.743 + 0.711) / 2) and tiny.size_bytes == 17_544_712
-    assert "read" in tiny.note and "google-research/bert" in tiny.note and "test set" in tiny.note
+    assert "(read: " in tiny.note and "google-research/bert" in tiny.note and "test set" in tiny.note
     assert not named(baselines(tmp_path, glue.assign(metric="f1")), "published")
 
 

@@ -182,7 +182,7 @@ def _published(wanted: Mapping[tuple[str, str], str]) -> list[Baseline]:
         places = [(task, split, metric) for (task, split), metric in wanted.items()]
         if set(places) <= set(known):
             first = rows.iloc[0]
-            note = f"published ({first['status']}): {first['source']}; {first['note']}"
+            note = f"{first['note']} ({first['status']}: {first['source']})"
             size = float(first["size_bytes"])
             mean = _mean([float(known[place]) / 100 for place in places])
             found.append(Baseline("published", str(model), mean, size, note))

@@ -41,6 +41,9 @@ def with_baselines(table: PageTable, beside: Sequence[Baseline]) -> PageTable:
     if order is not None:
         added = pd.DataFrame({"Score": [one.score for one in beside], "On disk": [one.size_bytes for one in beside]})
         order = pd.concat([order.astype(float), added], ignore_index=True)[list(order.columns)]
-    notes = dict.fromkeys(f"{baseline_name(one)}: {one.note}" for one in beside)
-    caption = f"{table.caption} Baselines are no arms of the comparison and have no interval ({'; '.join(notes)})."
+    by_note: dict[str, list[str]] = {}
+    for one in beside:
+        by_note.setdefault(one.note, []).append(one.name)
+    notes = "; ".join(f"{', '.join(names)}: {note}" for note, names in by_note.items())
+    caption = f"{table.caption} Baselines are no arms of the comparison and have no interval. {notes}."
     return PageTable(text, caption, order, table.ids, table.links, table.filters)

@@ -147,7 +147,7 @@ def counts_of(run_states: pd.DataFrame) -> dict[str, int]:
 
 def seed_limits(differences: Mapping[str, Difference]) -> list[str]:
     """What few seeds cannot show, with the smallest differences that they could."""
-    if not differences:
+    if not differences or all(difference.seedless for difference in differences.values()):
         return []
     seeds = min(difference.n_seeds for difference in differences.values())
     if seeds < MIN_SEEDS:

@@ -30,6 +30,8 @@ from xtc_study.report.figures.style import (
 )
 from xtc_study.report.tables import after_title, score_text, size_word
 
+FIGURE = "#front"
+"""Where the mark of a baseline leads: to the figure itself, since no page is about it."""
 LABELLED = 4
 """If the Pareto front has more points than this, only its ends are labelled; the tooltips name the others."""
 NEAR_POINTS = 2
@@ -111,7 +113,7 @@ def _panel(
     for number, (one, cost) in enumerate(beside):
         gid = f"baseline-{letter}{number}"
         panel.plot(cost, 100 * one.score, "*", color=INK, mfc=PAPER, markersize=11, gid=gid, zorder=4)
-        marks[gid] = Mark(f"{baseline_name(one)}: {score_text(one.score)} points; {one.note}", "")
+        marks[gid] = Mark(f"{baseline_name(one)}: {score_text(one.score)} points; {one.note}", FIGURE)
 
     # On a long Pareto front only the ends have room for labels.
     labelled = pareto_front if len(pareto_front) <= LABELLED else [pareto_front[0], pareto_front[-1]]

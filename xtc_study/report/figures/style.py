@@ -47,7 +47,6 @@ class Mark:
 
     text: str
     href: str
-    """Empty: nowhere."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +126,8 @@ def figure_svg(figure: Figure, alt: str, *, themed: bool = True, marks: Mapping[
 def _linked(svg: str, prefix: str, marks: Mapping[str, Mark]) -> str:
     """Each marked group inside a link; groups do not nest, so a group ends at its first closing tag after the next."""
     for gid, mark in marks.items():
-        text = escape(mark.text)
-        leads = f'href="{escape(mark.href)}"' if mark.href else 'tabindex="0"'
-        link = f'<a class="mark" {leads} aria-label="{text}"><title>{text}</title>'
+        text, href = escape(mark.text), escape(mark.href)
+        link = f'<a class="mark" href="{href}" aria-label="{text}"><title>{text}</title>'
         group = re.compile(rf'<g id="{re.escape(prefix + gid)}">.*?</g>\s*</g>', re.DOTALL)
         svg = group.sub(lambda found, link=link: f"{link}{found[0]}</a>", svg, count=1)  # type: ignore[misc]
     return svg
