@@ -173,7 +173,7 @@ def test_every_recipe_field_shapes_some_step() -> None:
     every |= {"ffn": "1/2", "teacher_layers": 6, "holdout": "1/5"}
     for step in steps(layers=6, **every):
         covered |= set(step.params)
-    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary"}, "both after every step"
+    assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary", "static"}, "after every step"
 
 
 def test_how_units_are_chosen_shapes_what_is_cut_and_nothing_else() -> None:

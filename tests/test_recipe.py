@@ -55,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "rest": "fp32",
     "vocabulary": "full",
     "holdout": None,
+    "static": None,
 }
 
 
@@ -128,7 +129,9 @@ def test_where_no_unit_is_cut_how_they_are_chosen_is_no_part_of_a_run() -> None:
 
 
 def test_every_field_shapes_the_run_id() -> None:
-    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation", "ffn_by"} == set(Recipe.model_fields)
+    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation", "ffn_by", "static"} == set(
+        Recipe.model_fields
+    )
     recipes = [Recipe.of(task="cola"), Recipe.of(task="sst2")]
     recipes += [Recipe.of(task="cola", **{field: value}) for field, value in OTHERS.items()]
     recipes += [Recipe.of(task="cola", activation_scale="tensor", activation_range="static")]

@@ -1,7 +1,8 @@
 """The chain of trainings that carries out a recipe, each step with its own content address. Imports no torch.
 
-``teacher -> reduce -> quantise stage 1..n``. A step's address covers its own parameters and its parent's address, so
-recipes that share a prefix of the chain share its trained models.
+``teacher -> reduce -> quantise stage 1..n``, or ``vectors -> static`` for a table without a transformer. A step's
+address covers its own parameters and its parent's address, so recipes that share a prefix of the chain share its
+trained models.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ LOW_BIT = (
     "activation_range",
     "weight_clip",
 )
+STATIC = ("task", "max_length", "static", "embedding_bits")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Step:
     """One training in the chain."""
 
     phase: str
-    """teacher, reduce, quantise, or distil (a student of full depth and precision)."""
+    """teacher, reduce, quantise, or distil (a student of full depth and precision); vectors and static (a table)."""
     terms: tuple[str, ...]
     """The loss terms it trains on."""
     epochs: float
@@ -73,8 +75,10 @@ class Step:
 
     @property
     def task(self) -> str:
-        """The task of the whole chain: the teacher's."""
-        return str(self.params["task"]) if self.parent is None else self.parent.task
+        """The task of the whole chain: the teacher's. Empty for an encoder's vectors, which serve every task."""
+        if "task" in self.params:
+            return str(self.params["task"])
+        return self.parent.task if self.parent is not None else ""
 
     @property
     def title(self) -> str:
@@ -110,6 +114,11 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
 
     def pick(*fields: str) -> dict[str, Any]:
         return {field: values[field] for field in fields}
+
+    # A static table has no teacher, and an encoder's vectors are made once for every task, width and bits.
+    if recipe.static is not None:
+        vectors = Step("vectors", (), 0, (0, 1), 0, pick("model"), None)
+        return [vectors, Step("static", (), 0, (0, 1), 0, pick(*STATIC), vectors)]
 
     # Fields that were added later enter an address only where they matter, so that older steps keep their names.
     common = pick(*COMMON, *(field for field in ("teacher_layers", "holdout") if values[field] is not None))

@@ -12,6 +12,7 @@ from xtc_study.canonical import digest
 from xtc_study.granularity import EXPECTED, Granularity
 from xtc_study.nearest import did_you_mean
 from xtc_study.recipe_messages import NOT_TEXT, readable
+from xtc_study.recipe_static import refuse_with_static, static_fields
 from xtc_study.share import PATTERN, Share
 
 VERSION = 1
@@ -157,6 +158,15 @@ class Recipe(BaseModel):
     holdout: Fraction | None = None
     """Share of the training rows that are held out and scored in place of the dev rows, which are not read. Such a run
     is a *trial*: it serves to choose a value (``tuning``), and no table counts it. None: not a trial."""
+    static: Annotated[int, Field(ge=1, lt=2**15)] | None = None
+    """Width of a table of static token vectors in place of an encoder (``compress/static``), at embedding_bits;
+    nothing is trained but a linear head. None: a transformer. With a table, fields that only a training has (seed,
+    epochs, rates, batches, distillation) get their defaults, and those that only a transformer has are refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _static_has_no_training(cls, values: Any) -> Any:
+        return static_fields(values) if isinstance(values, dict) and values.get("static") is not None else values
 
     @field_validator("*", mode="before")
     @classmethod
@@ -239,6 +249,8 @@ class Recipe(BaseModel):
             )
         if self.quantise_attention and self.activation_bits == FULL_PRECISION:
             raise ValueError("quantise_attention needs activation_bits of 2 to 8: at 32 there is nothing to quantise")
+        if self.static is not None:
+            refuse_with_static(self)
         return self
 
     @classmethod
@@ -293,6 +305,8 @@ class Recipe(BaseModel):
         return f"{self._slug()}-{digest({'version': VERSION, **generated, **self.scientific()})}"
 
     def _slug(self) -> str:
+        if self.static is not None:
+            return re.sub(r"[^a-z0-9.-]+", "_", f"{self.task}-static{self.static}-w{self.weight_bits}".lower())[:80]
         if self.layers is None:
             depth = "all"
         elif isinstance(self.layers, int | str):

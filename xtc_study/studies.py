@@ -231,7 +231,7 @@ def plan(
 
     # One recipe per task, seed and arm. Later fields win: profile, study, study at this profile, override, arm.
     budget = overrides.pop(BUDGET, None) or special.get(BUDGET)
-    runs = []
+    runs: dict[tuple[str, str], PlannedRun] = {}
     for task in tasks or special.get("tasks") or profile.tasks:
         for seed in special.get("seeds") or profile.seeds if seeds is None else seeds:
             for arm in arms:
@@ -245,8 +245,9 @@ def plan(
                         f"holdout={recipe.holdout!r}: makes every run of study {study.name} a trial, which no table "
                         "counts; to choose a value on held-out rows, use --tune"
                     )
-                runs.append(PlannedRun(study.name, recipe.run_id, arm.name, recipe))
-    return runs
+                # A static table is the same for every seed, and planned once.
+                runs.setdefault((recipe.run_id, arm.name), PlannedRun(study.name, recipe.run_id, arm.name, recipe))
+    return list(runs.values())
 
 
 def profile_part(study: StudySpec, profile: str) -> dict[str, Any]:

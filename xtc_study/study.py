@@ -176,12 +176,14 @@ class Study:
         """Say in a sentence what difference the planned seeds can detect, and how many seeds 5, 2 and 1 points need.
 
         From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
-        dev split is not known either.
+        dev split is not known either, and where every arm is a static table, which has no seeds.
         """
         from xtc_study.analysis.compare import differences
         from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
         from xtc_study.runs.records import RunFileError
 
+        if all(run.recipe.static is not None for run in self.planned):
+            return ""  # no seeds: what examples can show follows from their number alone
         seeds = len({run.recipe.seed for run in self.planned})
         frame = self.collect()
         try:

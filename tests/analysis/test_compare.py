@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fabricate import TASKS, make_done_run, plan_runs, split_in_two
+from fabricate import TASKS, claim, make_done_run, plan_runs, split_in_two
 
+from xtc_study.analysis.claims import answers
 from xtc_study.analysis.collect import collect
 from xtc_study.analysis.compare import TEACHER, differences, paired_samples
 from xtc_study.recipe import Recipe
@@ -123,3 +124,27 @@ def test_own_streams_draw_the_seeds_of_each_difference_independently(study: tupl
     assert alike["32-bit"].drawn.tolist() == apart["32-bit"].drawn.tolist()
     assert alike["1-bit"].drawn.tolist() != apart["1-bit"].drawn.tolist()
     assert alike["1-bit"].mean == apart["1-bit"].mean
+
+
+def test_arms_that_draw_nothing_at_random_need_no_second_seed(tmp_path: Path) -> None:
+    runs = []
+    for bits, accuracy in ((32, 0.95), (1, 0.6)):
+        recipe = Recipe.of(task="toy-sentiment", static=16, embedding_bits=bits)
+        runs.append(PlannedRun("22_static", recipe.run_id, f"{bits}-bit", recipe))
+        make_done_run(tmp_path, runs[-1], accuracy)
+    frame = collect(tmp_path, runs)
+    found = differences(tmp_path, frame, "32-bit")["1-bit"]
+    assert found.seedless and found.n_seeds == 1 and found.seed_error == 0 and found.detectable > 0
+    claims = [claim("lower", "1-bit", "32-bit", 0.01), claim("equivalent", "1-bit", "32-bit", 0.01)]
+    judged = answers(claims, {"32-bit": {"1-bit": found}})
+    assert [answer.label for answer in judged] == ["supported", "contradicted"]
+    assert "no seeds: nothing is drawn at random" in judged[0].reasons and "these examples alone" in judged[0].reasons
+
+
+def test_a_table_is_not_compared_with_a_teacher(tmp_path: Path) -> None:
+    recipe = Recipe.of(task="toy-sentiment", static=16)
+    run = PlannedRun("22_static", recipe.run_id, "1-bit", recipe)
+    path = make_done_run(tmp_path, run) / "predictions.parquet"
+    pd.read_parquet(path).assign(teacher_prediction=float("nan")).to_parquet(path)
+    with pytest.raises(RunFileError, match="the runs of '1-bit' have no teacher"):
+        differences(tmp_path, collect(tmp_path, [run]), "teacher")

@@ -57,3 +57,11 @@ def test_every_part_of_a_plain_page_is_there(runs: Path, planned: list[PlannedRu
     copy = plain(page)
     assert copy.scope.tasks and copy.seconds and copy.provenance and copy.points and copy.failures and copy.commands
     assert copy.claims == page.claims and copy.waiting == page.waiting == [("2-bit", "toy-pairs, seed 1")]
+
+
+def test_baselines_stand_below_the_arms_and_in_the_figure(runs: Path, planned: list[PlannedRun]) -> None:
+    page = section(planned, runs)
+    below = page.arms.text["Arm"].tolist()[len(page.scores) :]
+    assert below == ["Baseline: one answer", "Baseline: fp32 teacher"]
+    assert "no arms of the comparison" in page.arms.caption and "fp32 teacher" in page.pareto.caption
+    assert len(page.differences) == len(page.scores) - 1, "a baseline has no difference"

@@ -51,7 +51,7 @@ class Answer:
     @property
     def label(self) -> str:
         """The verdict as pages show it: ``supported``, or ``supported, on 2 seeds`` below ``SURE_SEEDS``."""
-        seeds = self.difference.n_seeds if self.difference else SURE_SEEDS
+        seeds = self.difference.n_seeds if self.difference and not self.difference.seedless else SURE_SEEDS
         return f"{self.verdict}, on {seeds} seed{'s' if seeds > 1 else ''}" if seeds < SURE_SEEDS else self.verdict
 
 
@@ -143,6 +143,8 @@ def explain(claim: ClaimSpec, difference: Difference) -> str:
         if difference.seeds_counted
         else "1 seed: the interval covers the choice of examples only"
     )
+    if difference.seedless:
+        seeds = "no seeds: nothing is drawn at random"
     more = f"; a verdict needs at least {MIN_SEEDS} seeds"
     if difference.seeds_counted:
         more = f"; {_power_words(difference)}"
@@ -155,14 +157,17 @@ def explain(claim: ClaimSpec, difference: Difference) -> str:
 
 def _power_words(difference: Difference) -> str:
     """Return in words what difference these seeds could detect if the claim had no margin and were the only one."""
+    of = "examples" if difference.seedless else "seeds"
     if np.isinf(difference.detectable):
-        return "these seeds could not detect even the largest possible difference"
+        return f"these {of} could not detect even the largest possible difference"
     share = f"{100 * POWER:.0f} % of cases"
-    return f"these seeds alone could detect a difference of {seen(difference)} in {share}"
+    return f"these {of} alone could detect a difference of {seen(difference)} in {share}"
 
 
 def _can_decide(difference: Difference) -> bool:
-    return difference.n_seeds >= MIN_SEEDS and bool(np.isfinite([difference.low, difference.high]).all())
+    return (difference.n_seeds >= MIN_SEEDS or difference.seedless) and bool(
+        np.isfinite([difference.low, difference.high]).all()
+    )
 
 
 def _tests(claim: ClaimSpec, difference: Difference, verdict: Verdict, both: tuple[float, float], family: int) -> str:

@@ -32,6 +32,8 @@ RunState = State | Literal["interrupted"]
 """``State``, or ``interrupted``: the run was started, but no process is executing it."""
 VERSIONS = ("recipe_version", "method_version")
 """Columns that are 1 in a table written before they were added."""
+TABLE = "none, table of width "
+"""How the shape of a static table begins, in place of its layers."""
 PREDICTION_COLUMNS = ("split", "idx", "label", "prediction", "teacher_prediction")
 
 
@@ -142,9 +144,13 @@ def shape_words(run: pd.Series) -> str:
 
     ``all of 1/2``: every layer of a teacher that itself has half of the encoder's layers.
 
+    A static table has no layers: ``none, table of width 128``.
+
     Args:
         run: the student's row of the tidy frame.
     """
+    if pd.notna(run.get("static")):
+        return f"{TABLE}{run['static']:g}"
     words = "all" if run["layers"] == "1/1" else str(run["layers"])
     if run["teacher_layers"] != "all":
         words += f" of {run['teacher_layers']}"
@@ -199,9 +205,13 @@ def _latency(folder: Path) -> dict[str, Any]:
         latency = read_record(folder, LATENCY, Latency)
     except RunFileError:
         return {}
+    return {"latency_ms": latency.ms, "latency_of": setting_of(latency)}
+
+
+def setting_of(latency: Latency) -> str:
+    """Return what a time was measured with, as text; only times of one setting can be compared."""
     threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
-    setting = f"{latency.batch}, {threads}, {latency.engine} engine, {latency.processor}"
-    return {"latency_ms": latency.ms, "latency_of": setting}
+    return f"{latency.batch}, {threads}, {latency.engine} engine, {latency.processor}"
 
 
 def _kinds(annotation: Any) -> set[type]:
@@ -227,7 +237,7 @@ def _dtype(field: str) -> str:
 
 ADDED = {"rows_cut": "Int64", "one_answer": "str"}
 """Columns added later, which an older table may lack."""
-ADDED_FIELDS = ("holdout",)
+ADDED_FIELDS = ("holdout", "static")
 """Recipe fields added later, likewise."""
 
 COLUMNS: dict[str, str] = {

@@ -54,6 +54,10 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                     "the same examples, so they cannot be paired"
                 )
 
+        if _means_teacher(frame, reference) and reference_files[0][column].isna().any():
+            raise RunFileError(
+                f"{task}, {split}: the runs of {arm!r} have no teacher, so they cannot be compared with it"
+            )
         samples.append(
             PairedSample(
                 task=f"{task} {split}",
@@ -63,6 +67,7 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
                 reference=np.stack([file[column].to_numpy(np.float64) for file in reference_files]),
                 models=f"{task}, seeds {seeds}",
                 same_training=not _means_teacher(frame, reference) and _same_training(rows, arm, reference, seeds),
+                seedless=not _means_teacher(frame, reference) and _seedless(rows, arm, reference),
             )
         )
     return samples
@@ -120,6 +125,11 @@ def _same_training(rows: pd.DataFrame, arm: str, reference: str, seeds: Sequence
         for name in (arm, reference)
     )
     return arm_fields.equals(reference_fields)
+
+
+def _seedless(rows: pd.DataFrame, arm: str, reference: str) -> bool:
+    """Return whether both arms are static tables, which draw nothing at random."""
+    return "static" in rows and bool(rows.loc[rows["arm"].isin([arm, reference]), "static"].notna().all())
 
 
 def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:

@@ -52,11 +52,13 @@ class Difference:
     """Standard error due to the choice of seeds; NaN with one seed, which shows no spread."""
     span: float = float("inf")
     """The largest possible difference of two scores."""
+    seedless: bool = False
+    """Whether both arms draw nothing at random: one run then says all about seeds that there is to say."""
 
     @property
     def seeds_counted(self) -> bool:
-        """False with one seed: the interval then covers the choice of examples only."""
-        return self.n_seeds > 1
+        """False with one seed of an arm that has seeds: the interval then covers the choice of examples only."""
+        return self.n_seeds > 1 or self.seedless
 
     @property
     def detectable(self) -> float:
@@ -91,6 +93,8 @@ class PairedSample:
     mean of these samples, not each sample on its own. Empty: the sample shares its models with no other."""
     same_training: bool = False
     """True if the arm and the reference of a seed are one trained model that was changed after training."""
+    seedless: bool = False
+    """True if neither the arm nor the reference draws anything at random (static tables)."""
 
 
 def seen(difference: Difference) -> str:
@@ -160,7 +164,8 @@ def macro_difference(
     be too wide rather than too narrow. Only if both are one trained model (``same_training``) is the spread that of
     their differences, with n - 1.
 
-    The interval is the 2.5 and 97.5 percentile of the draws. With one seed only examples are drawn.
+    The interval is the 2.5 and 97.5 percentile of the draws. With one seed only examples are drawn, and with arms
+    that draw nothing at random (``seedless``) there is nothing else to draw.
 
     The seeds are not drawn with replacement too (the Multi-Bootstrap of Sellam et al., ICLR 2022), because the spread
     of n drawn seeds is (n - 1) / n of the unbiased variance and does not account for t. ``benchmarks/verdicts.py``
@@ -210,6 +215,7 @@ def macro_difference(
         example_error=float(by_examples.std(ddof=1)) if resamples > 1 else float("nan"),
         seed_error=float(np.sqrt(variance)),
         span=span,
+        seedless=all(sample.seedless for sample in samples),
     )
 
 
@@ -230,6 +236,8 @@ def _seed_variance(samples: Sequence[PairedSample], scores: Sequence[tuple[Array
     variance = squares = 0.0
     for group in groups.values():
         n = len(samples[group[0]].arm)
+        if all(samples[place].seedless for place in group):
+            continue
         if n < 2:
             return float("nan"), float("nan")
 

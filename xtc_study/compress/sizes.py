@@ -8,6 +8,9 @@ from torch import nn
 
 from xtc_study.compress.encoder_parts import encoder_parts
 
+STATIC = "xtc-static"
+"""``model_type`` of a static table (``compress.static.config``)."""
+
 
 def matrix_parameters(model: Any) -> int:
     """Count the elements of all weight matrices and embedding tables, without classifier, biases, norms and scales."""
@@ -26,10 +29,12 @@ def paper_size_bytes(model: Any, bits: int, table_bits: int | None = None) -> in
     no file has this size.
 
     Args:
-        model: an encoder with a classifier.
+        model: an encoder with a classifier, or a static table.
         bits: bits per weight.
         table_bits: bits per weight of the embedding tables; None: ``bits``.
     """
+    if model.config.model_type == STATIC:  # a table, and a head, which is not counted
+        return int(model.get_input_embeddings().weight.numel()) * (table_bits or bits) // 8
     extra = 0 if table_bits is None else table_bits - bits
     return (matrix_parameters(model) * bits + _table_parameters(model) * extra) // 8
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from xtc_study.compress.quantization.freeze import freeze
 from xtc_study.compress.sizes import paper_size_bytes
@@ -22,6 +23,7 @@ from xtc_study.tasks.task import Task
 from xtc_study.tasks.trial_rows import held_out_record
 from xtc_study.training.pipeline import Pipeline, Trained
 from xtc_study.training.predict import decide, predict
+from xtc_study.training.pretrained import untrained_encoder
 
 
 class ReloadError(RuntimeError):
@@ -47,7 +49,7 @@ class Evaluation:
         )
 
 
-def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path) -> Evaluation:
+def measure(pipeline: Pipeline, teacher: Trained | None, student: Trained, folder: Path) -> Evaluation:
     """Pack the student into ``folder``, reload it, and score the loaded model.
 
     The student is frozen first, on the device that trained it, so that the file, the vocabulary cut and the student's
@@ -58,7 +60,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
 
     Args:
         pipeline: the recipe's pipeline.
-        teacher: the trained teacher.
+        teacher: the trained teacher; None: a static table has none, and its predictions and scores stay empty.
         student: the trained student.
         folder: where the packed file is written.
 
@@ -101,9 +103,7 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
                 "idx": pipeline.text[split]["idx"][:],
                 "label": np.asarray(encoded["labels"][:], dtype=np.float64),
                 "prediction": decide(logits, pipeline.task),
-                "teacher_prediction": decide(
-                    predict(teacher.model, pipeline.dev[split], pipeline.padding), pipeline.task
-                ),
+                "teacher_prediction": _teachers(pipeline, teacher, split),
             }
         )
         parts.append(part)
@@ -115,10 +115,10 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "size_bytes_paper": paper_size_bytes(
             filed.model, pipeline.recipe.weight_bits, pipeline.recipe.embedding_bits_used
         ),
-        "teacher_size_bytes": (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size,
-        "seconds": {"teacher": teacher.seconds, "student": student.seconds},
+        "teacher_size_bytes": _teacher_bytes(pipeline, teacher),
+        "seconds": {"teacher": teacher.seconds if teacher else 0.0, "student": student.seconds},
         "steps": [step.address for step in pipeline.steps],
-        "steps_reused": teacher.reused + student.reused,
+        "steps_reused": (teacher.reused if teacher else 0) + student.reused,
         "reload_difference": 0.0,
         "augmentation": pipeline.pool.record() if pipeline.pool is not None else None,
         "vocabulary": filed.vocabulary,
@@ -126,27 +126,43 @@ def measure(pipeline: Pipeline, teacher: Trained, student: Trained, folder: Path
         "lengths": {split: lengths.record() for split, lengths in pipeline.lengths.items()},
         "holdout": held_out_record(pipeline.recipe.holdout, pipeline.text),
         "one_answer": _one_answer(parts, pipeline.task, "prediction"),
-        "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction"),
+        "teacher_one_answer": _one_answer(parts, pipeline.task, "teacher_prediction") if teacher else {},
     }
 
     write_card(folder, pipeline.recipe, metrics, pipeline.task.primary_metric)
-    return Evaluation(loaded, metrics, pd.concat(parts, ignore_index=True), teacher.curve + student.curve)
+    curve = (teacher.curve if teacher else []) + student.curve
+    return Evaluation(loaded, metrics, pd.concat(parts, ignore_index=True), curve)
+
+
+def _teachers(pipeline: Pipeline, teacher: Trained | None, split: str) -> Any:
+    """Return the teacher's predictions on a split, (rows,) float64; NaN without a teacher."""
+    if teacher is None:
+        return np.full(len(pipeline.dev[split]), np.nan)
+    return decide(predict(teacher.model, pipeline.dev[split], pipeline.padding), pipeline.task)
+
+
+def _teacher_bytes(pipeline: Pipeline, teacher: Trained | None) -> int:
+    """Return the bytes of the teacher's file or, without a teacher, of the encoder's numbers in fp32."""
+    if teacher is not None:
+        return (pipeline.store.folder(teacher.step.address) / WEIGHTS).stat().st_size
+    with torch.device("meta"):
+        encoder = untrained_encoder(pipeline.recipe.model, pipeline.places.models_dir, pipeline.task.num_labels)
+    return 4 * sum(int(parameter.numel()) for parameter in encoder.parameters())
 
 
 def _row(pipeline: Pipeline, part: pd.DataFrame, split: str, metric: str, student: Trained) -> dict[str, Any]:
-    labels = part["label"].to_numpy()
+    labels, taught = part["label"].to_numpy(), part["teacher_prediction"]
     best = None
     if metric == pipeline.task.primary_metric and split == pipeline.task.eval_splits[0]:
         last = student.step.phase  # scores of an earlier phase are not of this student
-        best = max(
-            point["value"] for point in student.curve if point["term"] == "dev score" and point["phase"] == last
-        )
+        on_the_way = [p["value"] for p in student.curve if p["term"] == "dev score" and p["phase"] == last]
+        best = max(on_the_way, default=None)  # a static table has no way
     return {
         "split": split,
         "metric": metric,
         "value": score(metric, labels, part["prediction"].to_numpy()),
         "best_value": best,
-        "teacher_value": score(metric, labels, part["teacher_prediction"].to_numpy()),
+        "teacher_value": None if taught.isna().all() else score(metric, labels, taught.to_numpy()),
         "n_examples": len(part),
         "higher_is_better": higher_is_better(metric),
     }
@@ -183,10 +199,12 @@ def wrong_examples(pipeline: Pipeline, evaluation: Evaluation, count: int = 8) -
         return farthest.drop(columns=["idx", "off"]).round(2)
 
     # Wrong classes, as names.
-    frame["teacher_off"] = (frame["teacher_prediction"] - frame["label"]).abs()
+    if frame["teacher_prediction"].isna().all():
+        frame = frame.drop(columns="teacher_prediction")
+    frame["teacher_off"] = (frame.get("teacher_prediction", frame["prediction"]) - frame["label"]).abs()
     wrong = frame[frame["off"] > 0].sort_values(["teacher_off", "idx"]).head(count)
     names = dict(enumerate(pipeline.task.labels))
-    for column in ("label", "prediction", "teacher_prediction"):
+    for column in [name for name in ("label", "prediction", "teacher_prediction") if name in wrong]:
         wrong[column] = wrong[column].astype(int).map(names)
     shown: pd.DataFrame = wrong.drop(columns=["idx", "off", "teacher_off"])
     return shown.reset_index(drop=True)

@@ -84,14 +84,16 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     lines = [
         f"# {plain(recipe.run_id)}",
         "",
-        f"A student of `{plain(public(recipe.model))}` on `{plain(recipe.task)}`: {recipe.weight_bits}-bit "
-        f"weights, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
-        "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022).",
+        _what(recipe),
         "",
         "## Score",
         "",
-        f"Measured on this file after reloading it. The teacher is {_teacher(recipe)} in full precision, fine-tuned "
-        "on the task.",
+        "Measured on this file after reloading it. "
+        + (
+            f"The teacher is {_teacher(recipe)} in full precision, fine-tuned on the task."
+            if recipe.static is None
+            else "A table has no teacher."
+        ),
         "",
         "| split | metric | this file | teacher | examples |",
         "|---|---|---|---|---|",
@@ -108,7 +110,7 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "|---|---|",
         f"| this weight file, on disk | {metrics['size_bytes']:,} |",
         f"| by the paper's convention: every matrix at {bits}, nothing else | {metrics['size_bytes_paper']:,} |",
-        f"| the teacher's weight file | {metrics['teacher_size_bytes']:,} |",
+        f"| {_whole(recipe)} | {metrics['teacher_size_bytes']:,} |",
         "",
     ]
 
@@ -144,6 +146,27 @@ def _body(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
         "The terms of the original encoder and of the training data apply to these weights. Fill in `license` above "
         "before you publish them.",
     ]
+
+
+def _what(recipe: Recipe) -> str:
+    """Return what the file holds, how it was made and whose method that is."""
+    model, task = plain(public(recipe.model)), plain(recipe.task)
+    if recipe.static is not None:
+        return (
+            f"A table of static token vectors of `{model}` with a head for `{task}`: {recipe.static} dimensions, "
+            f"{recipe.weight_bits}-bit values, no transformer. Made by XTC Study with the method of "
+            "[model2vec](https://github.com/MinishLab/model2vec) (Tulkens and van Dongen, 2024)."
+        )
+    return (
+        f"A student of `{model}` on `{task}`: {recipe.weight_bits}-bit "
+        f"weights, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
+        "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022)."
+    )
+
+
+def _whole(recipe: Recipe) -> str:
+    """Return what the file's size is compared with."""
+    return "the teacher's weight file" if recipe.static is None else "the encoder in float32"
 
 
 def _warnings(metrics: Mapping[str, Any]) -> list[str]:

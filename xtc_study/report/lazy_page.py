@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from xtc_study.analysis.baselines import Baseline, baselines
 from xtc_study.analysis.chance import chance_by_task
 from xtc_study.analysis.choices import Choice, diverged
 from xtc_study.analysis.claims import Answer, answers, comparisons_of
@@ -18,6 +19,7 @@ from xtc_study.analysis.published import why_not_comparable
 from xtc_study.analysis.score_tables import arm_table
 from xtc_study.analysis.stale import stale_runs
 from xtc_study.analysis.stats import Difference
+from xtc_study.report.baselines import with_baselines
 from xtc_study.report.figures.style import Drawing
 from xtc_study.report.notices import notices_of
 from xtc_study.report.pareto import pareto_drawing
@@ -204,7 +206,12 @@ class LazyStudyPage(StudyPage):
         reference, (_, broken) = self.source.spec.reference, self._comparisons
         left_out = {arm: why for (arm, compared_with), why in broken.items() if compared_with == reference}
         table = arms_part(self.frame, self.scores.reset_index(), reference, self.differences, left_out)
-        return with_tuned_arms(table, list(self.scores.index), self.source.choices)
+        return with_baselines(with_tuned_arms(table, list(self.scores.index), self.source.choices), self.baselines)
+
+    @cached_property
+    def baselines(self) -> Sequence[Baseline]:
+        """What stands beside the arms: one answer, static tables, published small models, the teacher."""
+        return baselines(self.source.runs_folder, self.frame)
 
     @cached_property
     def tasks(self) -> PageTable:
@@ -244,4 +251,4 @@ class LazyStudyPage(StudyPage):
     @cached_property
     def pareto(self) -> Drawing:
         """Its arms' scores against the bytes of their files. The report has this figure of all studies together."""
-        return pareto_drawing(self.points)
+        return pareto_drawing(self.points, self.baselines)

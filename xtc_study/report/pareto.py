@@ -7,18 +7,25 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from xtc_study.analysis.baselines import Baseline
 from xtc_study.analysis.pareto import ParetoPoint, comparable, undominated
+from xtc_study.report.baselines import baseline_name
 from xtc_study.report.figures.pareto import score_against_cost
 from xtc_study.report.figures.style import Drawing, drawing
 from xtc_study.report.tables import MISSING, PageTable, score_text, size_text, size_word
 
 
-def pareto_drawing(every: Sequence[ParetoPoint]) -> Drawing:
-    """The arms that can be compared, the Pareto front among them; a figure in words if no arm is done."""
+def pareto_drawing(every: Sequence[ParetoPoint], beside: Sequence[Baseline] = ()) -> Drawing:
+    """The arms that can be compared, the Pareto front among them; a figure in words if no arm is done.
+
+    Args:
+        every: arms of any studies.
+        beside: baselines on the tasks of these arms, drawn as stars; none of them is on the Pareto front.
+    """
     points = comparable(every)
     timed = next((point.latency_of for point in points if point.latency_of), "")
     title = f"Score against the file's real size{', and against time' if timed else ''}"
-    figure, marks = score_against_cost(points, title=title)
+    figure, marks = score_against_cost(points, title=title, beside=beside)
     finding = _finding(points) if points else ""
     scope = _scope(points, every, timed) if points else ""
     return drawing(
@@ -26,9 +33,20 @@ def pareto_drawing(every: Sequence[ParetoPoint]) -> Drawing:
         "front",
         "Score against cost",
         f"Score against bytes on disk for {len(points)} arms. {finding}",
-        f"{finding} {scope} Bars lead from the lowest to the highest seed; too long ones are cut off.",
+        f"{finding} {scope} Bars lead from the lowest to the highest seed; too long ones are cut off."
+        f"{_beside(beside) if points else ''}",
         marks,
     )
+
+
+def _beside(baselines: Sequence[Baseline]) -> str:
+    """The baselines in words, with their scores: those without a file too, which the figure cannot show."""
+    each = [
+        f"{baseline_name(one)} {score_text(one.score)}"
+        + ("" if math.isnan(one.size_bytes) else f" ({size_word(one.size_bytes)})")
+        for one in baselines
+    ]
+    return f" Stars are baselines and take no part in the Pareto front: {'; '.join(each)}." if each else ""
 
 
 def _finding(points: Sequence[ParetoPoint]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from xtc_study.analysis.baselines import Baseline
 from xtc_study.analysis.claims import Answer
 from xtc_study.analysis.pareto import ParetoPoint
 from xtc_study.analysis.stats import FEW_SEEDS, MIN_SEEDS, Difference, seen
@@ -69,6 +70,8 @@ class StudyPage:
     provenance: Mapping[str, str] = field(default_factory=dict)
     points: Sequence[ParetoPoint] = ()
     """Its arms, for the figure of all studies."""
+    baselines: Sequence[Baseline] = ()
+    """What stands beside them, in the figure too."""
     seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By run id, the device and the seconds of every done run."""
     trial_seconds: Mapping[str, tuple[str, float]] = field(default_factory=dict)
@@ -148,7 +151,7 @@ def counts_of(run_states: pd.DataFrame) -> dict[str, int]:
 
 def seed_limits(differences: Mapping[str, Difference]) -> list[str]:
     """What few seeds cannot show, with the smallest differences that they could."""
-    if not differences:
+    if not differences or all(difference.seedless for difference in differences.values()):
         return []
     seeds = min(difference.n_seeds for difference in differences.values())
     if seeds < MIN_SEEDS:

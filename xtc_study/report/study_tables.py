@@ -116,6 +116,9 @@ def _arms_caption(frame: pd.DataFrame, reference: str, differences: Mapping[str,
     if primary["weight_bits"].eq(2).any():
         caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
 
+    if "static" in primary and primary["static"].notna().any():
+        caption += " A static table has no teacher: its compression is against its encoder in fp32."
+
     # One mean of teachers of several depths would be no arm's.
     teacher = teachers_score(primary)
     if primary["teacher_layers"].nunique() > 1:

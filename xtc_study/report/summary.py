@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xtc_study.analysis.baselines import Baseline
+from xtc_study.analysis.collect import TABLE
 from xtc_study.analysis.ledger import ledger_of
 from xtc_study.analysis.pareto import ParetoPoint, comparable
 from xtc_study.recipe import FULL_PRECISION
@@ -133,7 +135,20 @@ def pareto_figure(studies: Sequence[StudyPage]) -> tuple[Drawing, PageTable] | N
     """The figure of score against cost and the table behind it; None if no arm is done."""
     every = [point for study in studies for point in study.points]
     table = pareto_table(every)
-    return (pareto_drawing(every), table) if table else None
+    return (pareto_drawing(every, baselines_of(studies)), table) if table else None
+
+
+def baselines_of(studies: Sequence[StudyPage]) -> list[Baseline]:
+    """The baselines of the studies whose arms the figure compares, each once; no static table that is an arm there."""
+    every = [point for study in studies for point in study.points]
+    shown = {point.comparable for point in comparable(every)}
+    tables = any(point.layers.startswith(TABLE) for point in comparable(every))
+    found: dict[tuple[str, str], Baseline] = {}
+    for study in studies:
+        if any(point.comparable in shown for point in study.points):
+            for one in study.baselines:
+                found.setdefault((one.kind, one.name), one)
+    return [one for one in found.values() if not (tables and one.kind == "static table")]
 
 
 def claims_figure(studies: Sequence[StudyPage]) -> Drawing:

@@ -103,6 +103,8 @@ def free_bytes(folder: Path) -> int:
 def _parameters(step: Step, size: EncoderSize | None) -> int:
     if size is None:
         return 0
+    if step.phase in ("vectors", "static"):
+        return size.outside  # a table at most as wide as the encoder's own
     root: Mapping[str, object] = step.params
     above = step
     while above.parent is not None:

@@ -15,7 +15,7 @@ from xtc_study.recipe import Recipe, RecipeError
 from xtc_study.runs.records import state_of
 from xtc_study.runs.step_store import StepStore
 
-PHASES = ("teacher", "reduce", "quantise", "distil")
+PHASES = ("teacher", "reduce", "quantise", "distil", "vectors", "static")
 
 
 class Surplus(NamedTuple):

@@ -43,6 +43,8 @@ def dry_run_on_meta(
         ValueError: the group size does not divide a matrix.
     """
     with torch.device("meta"):
+        if recipe.static is not None:
+            return _read_only(recipe.static, untrained_encoder(recipe.model, models_dir))
         try:
             model = untrained_encoder(recipe.model, models_dir)
             student = reduced(model, [teacher_layers[layer] for layer in layers])
@@ -74,6 +76,18 @@ def dry_run_on_meta(
                 f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA use it. This encoder can "
                 "only be trained on labels: set stages=0, reduce_stages=0 and quantise_attention=false"
             ) from None
+    return model
+
+
+def _read_only(width: int, model: Any) -> Any:
+    """Return an encoder that gives a table of static vectors its values, after checking its width.
+
+    Raises:
+        ModelError: the table is wider than the encoder's output.
+    """
+    hidden = int(model.config.hidden_size)
+    if width > hidden:
+        raise ModelError(f"static={width}: the encoder's output has {hidden} numbers; choose a width up to {hidden}")
     return model
 
 

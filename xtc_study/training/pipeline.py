@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import set_seed
@@ -18,7 +19,6 @@ from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
-from xtc_study.compress.reduction.word_table import cut_vocabulary
 from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
@@ -31,6 +31,7 @@ from xtc_study.training.augmented_rows import AugmentedRows
 from xtc_study.training.checkpoints import CurvePoint, History
 from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
 from xtc_study.training.dry_run import dry_run
+from xtc_study.training.filed import Filed, cut
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
@@ -38,6 +39,7 @@ from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
 from xtc_study.training.stage import Objective, Schedule, train
+from xtc_study.training.static_table import static_model, vectors_model
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -56,17 +58,6 @@ class Trained:
     """Training time of these steps, reused ones included."""
     reused: int
     """How many of these steps had been trained before."""
-
-
-class Filed(NamedTuple):
-    """The model and tokenizer of a student's file, and the dev rows as that tokenizer encodes them."""
-
-    model: Any
-    tokenizer: Any
-    dev: dict[str, Any]
-    padding: Padding
-    vocabulary: dict[str, Any] | None
-    """What was cut (``TaskVocabulary.record``); None if nothing was."""
 
 
 class Pipeline:
@@ -145,7 +136,7 @@ class Pipeline:
             self.pool = AugmentedRows(
                 recipe, self.text, self.tokenizer, self.store, places, self.precision.device, self.longest
             )
-        if not all(self.store.is_done(step.address) for step in self.steps):
+        if recipe.static is None and not all(self.store.is_done(step.address) for step in self.steps):
             dry_run(
                 recipe,
                 self.steps,
@@ -159,11 +150,19 @@ class Pipeline:
             )
 
     def teacher(self) -> Trained:
-        """Return the encoder fine-tuned on the task's labels; train it if it is missing."""
+        """Return the encoder fine-tuned on the task's labels; train it if it is missing.
+
+        Raises:
+            ValueError: a static table has no teacher.
+        """
+        if self.recipe.static is not None:
+            raise ValueError("static: a table of token vectors has no teacher; call student() alone")
         return self._carry_out(self.steps[:1])
 
     def student(self) -> Trained:
         """Return the recipe's student; train the steps of its chain that are missing."""
+        if self.recipe.static is not None:
+            return self._carry_out(self.steps)
         teacher = self.teacher()
         return self._carry_out(self.steps[1:], teacher.model)
 
@@ -173,11 +172,8 @@ class Pipeline:
 
     def filed(self, student: Any) -> Filed:
         """Return the student as its file stores it: with the task's own vocabulary if the recipe asks for it."""
-        if self.vocabulary is None:
-            return Filed(student, self.tokenizer, self.dev, self.padding, None)
-        model, tokenizer = cut_vocabulary(student, self.vocabulary.kept), self.vocabulary.tokenizer
-        dev = {split: tokenize(self.text[split], self.task, tokenizer, self.longest) for split in self.dev}
-        return Filed(model, tokenizer, dev, Padding(tokenizer, self.task), self.vocabulary.record(self.dev, dev))
+        whole = Filed(student, self.tokenizer, self.dev, self.padding, None)
+        return whole if self.vocabulary is None else cut(whole, self.vocabulary, self.text, self.task, self.longest)
 
     def head_notes(self) -> dict[str, str]:
         """Return whether the heads of the recipe's checkpoints are used, in words, by the field that names each."""
@@ -205,14 +201,16 @@ class Pipeline:
         def make(folder: Path) -> dict[str, Any]:
             self.heads = {}
             with self.label_scale.unfolded(teacher):
+                started = time.monotonic()
                 model = self._initial_model(step, teacher)
                 curve, seconds = self._train(step, model, teacher)
+                seconds = seconds if step.terms else time.monotonic() - started  # tables are made, not trained
             self.label_scale.fold(model)
 
             # Read back at once: files that lose something must not become a finished step.
             write_model(model, folder)
             try:
-                check_written(model, folder, self.recipe if step.phase == "quantise" else None)
+                check_written(model, folder, self._low_bit(step))
             except WrittenOtherwiseError as error:
                 raise UnreadableStepError(f"{step.title} of {model.config.model_type}: {error}") from error
             (folder / "curve.json").write_text(json.dumps(curve))
@@ -280,7 +278,12 @@ class Pipeline:
         """Return the model that the step starts from, on the training device."""
         recipe = self.recipe
         set_seed(recipe.seed)
-        if step.phase == "teacher":
+        if step.phase == "vectors":
+            model = vectors_model(self._encoder().to(self.precision.device), self.tokenizer)
+        elif step.phase == "static" and step.parent is not None:
+            vectors = self._read(step.parent)
+            model = static_model(recipe, vectors, self.tokenizer, self.task, self.train_rows, self.padding)
+        elif step.phase == "teacher":
             model = self._encoder()
         elif step.parent is not None and step.parent.phase != "teacher":
             model = self._read(step.parent)
@@ -292,6 +295,10 @@ class Pipeline:
             if step.phase == "quantise":
                 make_low_bit(model, recipe)
         return model.to(self.precision.device)
+
+    def _low_bit(self, step: Step) -> Recipe | None:
+        """Return the recipe if it makes layers of the step's model low-bit."""
+        return self.recipe if step.phase in ("quantise", "static") else None
 
     def _full_precision_student(self, teacher: Any) -> Any:
         """Return the student before its first training, in full precision."""
@@ -337,7 +344,7 @@ class Pipeline:
         """Return a finished step's model, in evaluation mode, on the training device."""
         folder = self.store.folder(step.address)
         try:
-            model = read_model(folder, self.recipe if step.phase == "quantise" else None)
+            model = read_model(folder, self._low_bit(step))
         except Exception as error:  # errors of damaged files have no common base class in these libraries
             raise self.store.damaged(step.address, step.title, error) from error
         return model.to(torch.device(self.precision.device)).eval()

@@ -15,6 +15,9 @@ from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
 from xtc_study.compress.quantization.shared_input import share_inputs
 from xtc_study.recipe import FULL_PRECISION, Recipe
 
+WORD_TABLE = "word_embeddings"
+"""Name of the table of a static model."""
+
 
 def weight_format(recipe: Recipe) -> WeightFormat | None:
     """Return how the recipe quantises the weights of linears; None for full precision."""
@@ -43,9 +46,15 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
     As in XTC, position and type embeddings (unless ``quantise_tables``), LayerNorms, biases and the classifier stay in
     full precision.
 
+    A static table has nothing but its vectors to quantise.
+
     Raises:
         ValueError: the recipe's groups do not divide a matrix; nothing has been replaced then.
     """
+    if recipe.static is not None:
+        if (vectors := embedding_format(recipe)) is not None:
+            replace(model, WORD_TABLE, LowBitEmbedding(model.get_input_embeddings(), vectors))
+        return
     parts = encoder_parts(model)
     names = parts.layer_linears + (parts.head_linears if recipe.quantise_pooler else ())
     weights, activations, table = weight_format(recipe), activation_format(recipe), embedding_format(recipe)

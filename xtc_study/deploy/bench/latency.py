@@ -22,7 +22,7 @@ from xtc_study.runs.store import LATENCY, write_json
 
 NOT_SHAPE = (
     *(CHECKSUMS, "transformers_version", "_name_or_path", "id2label", "label2id", "problem_type"),
-    *("xtc_task", "xtc_texts", "xtc_label_mean", "xtc_label_deviation", FIELD),
+    *("xtc_task", "xtc_texts", "xtc_label_mean", "xtc_label_deviation", "xtc_regularisation", FIELD),
 )
 
 

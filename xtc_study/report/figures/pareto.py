@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from xtc_study.analysis.baselines import Baseline
 from xtc_study.analysis.pareto import ParetoPoint, undominated
+from xtc_study.report.baselines import baseline_name
 from xtc_study.report.figures.style import (
     INK,
     MARKERS,
@@ -28,13 +30,17 @@ from xtc_study.report.figures.style import (
 )
 from xtc_study.report.tables import after_title, score_text, size_word
 
+FIGURE = "#front"
+"""Where the mark of a baseline leads: to the figure itself, since no page is about it."""
 LABELLED = 4
 """If the Pareto front has more points than this, only its ends are labelled; the tooltips name the others."""
 NEAR_POINTS = 2
 """Points of score; labels of marks closer than this would overlap."""
 
 
-def score_against_cost(points: Sequence[ParetoPoint], *, title: str) -> tuple[Figure, dict[str, Mark]]:
+def score_against_cost(
+    points: Sequence[ParetoPoint], *, title: str, beside: Sequence[Baseline] = ()
+) -> tuple[Figure, dict[str, Mark]]:
     """Draw score against bytes on disk with the Pareto front, and a second panel of milliseconds if any are measured.
 
     Colour stands for the bits of a weight, shape for the layers; dominated points are hollow. Every point with a
@@ -43,6 +49,7 @@ def score_against_cost(points: Sequence[ParetoPoint], *, title: str) -> tuple[Fi
     Args:
         points: arms that can be compared (``analysis.pareto.comparable``).
         title: the figure's title.
+        beside: baselines, drawn as stars where they have a file and, in the second panel, a time of the same setting.
 
     Returns:
         The figure, and by gid of a drawn point, its text and link.
@@ -55,17 +62,27 @@ def score_against_cost(points: Sequence[ParetoPoint], *, title: str) -> tuple[Fi
     with mpl.rc_context(fname=STYLE):
         figure, panels = grid(1 + timed, title, width=4.6 if timed else 7.2, height=3.6)
         sizes = [point.size_bytes for point in points]
-        _panel(panels[0], points, sizes, "a", "bytes on disk (log scale)", marks)
+        filed = [(one, one.size_bytes) for one in beside if not math.isnan(one.size_bytes)]
+        _panel(panels[0], points, sizes, "a", "bytes on disk (log scale)", marks, filed)
         panels[0].xaxis.set_major_formatter(FuncFormatter(lambda size, _: size_word(size)))
         if timed:
-            _panel(panels[1], points, [point.latency_ms for point in points], "b", "milliseconds (log scale)", marks)
+            setting = {point.latency_of for point in points}
+            quick = [(one, one.latency_ms) for one in beside if one.latency_of and one.latency_of in setting]
+            times = [point.latency_ms for point in points]
+            _panel(panels[1], points, times, "b", "milliseconds (log scale)", marks, quick)
             panels[1].xaxis.set_major_formatter(FuncFormatter(lambda time, _: f"{time:g}"))
-        _legend(panels[-1], points)
+        _legend(panels[-1], points, filed)
     return figure, marks
 
 
 def _panel(
-    panel: Axes, points: Sequence[ParetoPoint], costs: Sequence[float], letter: str, label: str, marks: dict[str, Mark]
+    panel: Axes,
+    points: Sequence[ParetoPoint],
+    costs: Sequence[float],
+    letter: str,
+    label: str,
+    marks: dict[str, Mark],
+    beside: Sequence[tuple[Baseline, float]],
 ) -> None:
     best = undominated(costs, [point.score for point in points])
     pareto_front = sorted((cost, 100 * point.score) for cost, point, on in zip(costs, points, best, strict=True) if on)
@@ -92,6 +109,12 @@ def _panel(
         )
         marks[gid] = Mark(_mark_text(point), point.href)
 
+    # Baselines have a tooltip each; the caption names them.
+    for number, (one, cost) in enumerate(beside):
+        gid = f"baseline-{letter}{number}"
+        panel.plot(cost, 100 * one.score, "*", color=INK, mfc=PAPER, markersize=11, gid=gid, zorder=4)
+        marks[gid] = Mark(f"{baseline_name(one)}: {score_text(one.score)} points; {one.note}", FIGURE)
+
     # On a long Pareto front only the ends have room for labels.
     labelled = pareto_front if len(pareto_front) <= LABELLED else [pareto_front[0], pareto_front[-1]]
     for cost, score in _apart(labelled):
@@ -109,6 +132,7 @@ def _panel(
     panel.margins(x=0.2)
     # Scale the axis by the marks, not the seeds' bars: one outlying seed would squeeze all marks together.
     scores = [100 * point.score for point, cost in zip(points, costs, strict=True) if not np.isnan(cost + point.score)]
+    scores += [100 * one.score for one, _ in beside]
     margin = max(max(scores) - min(scores), 4) / 2
     panel.set_ylim(min(scores) - margin, max(scores) + margin)
     within_scores(panel)
@@ -150,7 +174,7 @@ def _mark_text(point: ParetoPoint) -> str:
     return f"{arm}: {score_text(point.score)} points{seeds}, {size_word(point.size_bytes)}{time}"
 
 
-def _legend(panel: Axes, points: Sequence[ParetoPoint]) -> None:
+def _legend(panel: Axes, points: Sequence[ParetoPoint], beside: Sequence[tuple[Baseline, float]]) -> None:
     handles = []
     for bits in sorted({point.weight_bits for point in points}):
         colour, _ = _look(next(point for point in points if point.weight_bits == bits), points)
@@ -161,4 +185,6 @@ def _legend(panel: Axes, points: Sequence[ParetoPoint]) -> None:
         handles.append(Line2D([], [], color=MUTED, marker=marker, linestyle="", label=f"layers: {kept}"))
     hollow = Line2D([], [], color=MUTED, markerfacecolor=PAPER, marker="o", linestyle="", label="dominated")
     handles.append(hollow)
+    if beside:
+        handles.append(Line2D([], [], color=INK, markerfacecolor=PAPER, marker="*", linestyle="", label="baseline"))
     panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1))
