@@ -14,7 +14,7 @@ OF_TRAINING = (
 then two ids never stand for one and the same table."""
 OF_TRANSFORMER = (
     *("teacher_layers", "layers", "ffn", "start", "order", "granularity", "quantise_attention", "activation_scale"),
-    *("activation_range", "weight_clip", "augmentation", "quantise_tables"),
+    *("activation_range", "weight_clip", "augmentation", "quantise_tables", "holdout"),
 )
 """Fields that ask for something a table does not have."""
 
