@@ -39,7 +39,7 @@ CURVE_POINTS = 40
 
 EVALUATIONS = 5
 """How often the dev split is scored in one stage, at even intervals up to the last step."""
-STEPS_BETWEEN_EVALUATIONS = 50
+STEPS_BETWEEN_EVALUATIONS = 100
 """Minimum; a shorter stage is scored only at its end, because scoring would take longer than training."""
 
 EPOCHS_WORTH_KEEPING = 2
