@@ -182,7 +182,7 @@ def test_a_training_uses_only_one_gpu(tmp_path: Path, monkeypatch: pytest.Monkey
     assert stage._arguments(schedule(), CPU, tmp_path).n_gpu == 0
 
 
-@pytest.mark.parametrize(("steps", "at"), [(7, [7]), (104, [52, 104]), (2000, [400, 800, 1200, 1600, 2000])])
+@pytest.mark.parametrize(("steps", "at"), [(7, [7]), (204, [102, 204]), (2000, [400, 800, 1200, 1600, 2000])])
 def test_the_dev_split_is_scored_at_even_intervals(steps: int, at: list[int]) -> None:
     trainer = SimpleNamespace(args=SimpleNamespace(max_steps=steps))
     assert sorted(stage._DevScore(trainer, lambda student: 0.5).at) == at  # type: ignore[arg-type]
