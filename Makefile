@@ -7,6 +7,8 @@ PROFILE ?= smoke
 DEEPSPEED ?= 0.19.6
 BENCH ?=
 GPU ?=
+# One process of tests more than there are cores: many tests wait for processes of their own.
+PROCESSES := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: demo test test-gpu stress bench-peer lab install clean
 
@@ -27,7 +29,7 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	$(BIN)/pytest --numprocesses $(PROCESSES) --maxprocesses 4 --dist worksteal
 
 # Every CUDA path at tiny size. Without .venv it takes $(PYTHON), whose torch is then the machine's own (docs/gpu.md).
 test-gpu:

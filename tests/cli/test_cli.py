@@ -160,7 +160,7 @@ def test_plan_warns_of_a_model_that_it_cannot_ask_about(tmp_path: Path) -> None:
         UserWarning, match=r"model='no/such': no such folder, not in the hub's cache, and the hub is swi"
     ):
         output = run("plan", "12_bits", "--model", "no/such", "--results", str(tmp_path))
-    assert "40 runs planned" in output
+    assert "24 runs planned" in output
 
 
 def test_the_warning_of_a_model_is_one_plain_line(
@@ -283,7 +283,7 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     assert "9 steps instead of 16, 9 to train" in output
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
-    assert "40 missing" in run("status", "12_bits", *results)
+    assert "24 missing" in run("status", "12_bits", *results)
     assert run("clean", "12_bits", *results) == f"nothing to remove in {tmp_path / 'results'}\n"
 
 
