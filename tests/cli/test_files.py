@@ -225,42 +225,40 @@ def test_predict_writes_a_line_for_each_line(results: Path, run_id: str) -> None
 def test_bench_measures_and_fills_the_card(
     results: Path, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With two of the runtimes; 20_size_and_speed.ipynb runs them all (tests/test_notebooks.py)."""
-    pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
-    kept, seen = ("packed, numba engine", "int8, ONNX Runtime"), []
-
-    def some(folder: Path, teacher: Path | None, workdir: Path, device: str) -> Any:
-        found, differences = contenders(folder, teacher, workdir, device)
-        seen.extend([teacher, *(one.name for one in found)])
-        return [one for one in found if one.name in kept], differences
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # the native engine is not built there
-    contenders = bench_module.contenders
-    monkeypatch.setattr(bench_module, "contenders", some)
+    """With two runtimes; 20_size_and_speed.ipynb runs them all (tests/test_notebooks.py)."""
     copy = Path(shutil.copytree(results, tmp_path / "results"))
     folder = copy / "runs" / run_id / "model"
+    teachers = []
+
+    def two(packed: Path, teacher: Path, *others: Any) -> Any:
+        teachers.append(teacher)
+        full = Contender("fp32, PyTorch", "pytorch", teacher, teacher)
+        return [full, Contender("packed, numba engine", "xtc-numba", packed, packed)], {}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # the native engine is not built there
+    monkeypatch.setattr(bench_module, "contenders", two)
     words = ["--shapes", "1x16,2x128", "--threads", "1", "--seconds", "0", "--passes", "1"]
     words += ["--json", str(tmp_path / "new" / "bench.json")]
     before = (folder / "README.md").read_text()
     monkeypatch.setattr("xtc_study.deploy.bench.busy.cores_in_use", lambda: 99.0)
     with monkeypatch.context() as patch:
-        one = Contender("packed, torch engine", "xtc-torch", folder, folder)
-        patch.setattr(bench_module, "contenders", lambda *places: ([one], {}))
+        patch.setattr(bench_module, "contenders", lambda *places: (two(*places)[0][1:], {}))
         busy = CliRunner().invoke(app, ["bench", str(folder), *words])
     assert isinstance(busy.exception, BusyError) and "other processes used 99.0 of" in str(busy.exception)
-    assert "1 of 1: packed, torch engine, 1 thread, pass 1" in busy.output and "MB on disk" in busy.output
+    assert "1 of 1: packed, numba engine, 1 thread, pass 1" in busy.output and "MB on disk" in busy.output
     assert (folder / "README.md").read_text() == before, "shown, not written"
+
     output = call("bench", str(folder), *words, "--force")
     assert "warning: this machine is busy: other processes used" in " ".join(output.split())
-    card = (folder / "README.md").read_text()
     assert "skipped 2x128: the model reads at most 48 tokens" in " ".join(output.split())
-    for runtime in kept:
-        assert f"| {runtime} | 1 | 1x16 |" in card, card
+    card, names = (folder / "README.md").read_text(), ("fp32, PyTorch", "packed, numba engine")
+    for name in names:
+        assert f"| {name} | 1 | 1x16 |" in card, card
     rows = json.loads((tmp_path / "new" / "bench.json").read_text())
     assert {(row["name"], row["device"], row["batch"]) for row in rows} == {
-        (name, cpu_name(), "1x16") for name in kept
+        (name, cpu_name(), "1x16") for name in names
     }
-    assert seen[0].parent == copy / "steps" and len(seen) == 8, "the run's own teacher, and seven runtimes"
+    assert {teacher.parent for teacher in teachers} == {copy / "steps"}, "the run's own teacher"
     assert card.count("## Speed") == 1 and "## Use" in card
 
 
