@@ -83,15 +83,8 @@ def space_table(lines: Sequence[tuple[str, Sequence[Gain]]]) -> PageTable:
     rows, order = [], []
     for name, gains in lines:
         for gain in gains:
-            shown = _difference(gain)
-            head = {
-                "Task": name,
-                "Budget": f"{gain.best.budget_mb:g} MB",
-                "Difference": shown["Difference"],
-                "Best arm": gain.best.arm.arm,
-                "Instead of": f"{gain.reference.arm.arm} ({gain.reference.budget_mb:g} MB)",
-            }
-            rows.append({**head, **shown})
+            instead = f"{gain.reference.arm.arm} ({gain.reference.budget_mb:g} MB)"
+            rows.append(_row(name, gain, {"Best arm": gain.best.arm.arm, "Instead of": instead}))
             order.append({"Budget": gain.best.budget_mb, **_difference_order(gain)})
     if not rows:
         return PageTable(pd.DataFrame(), "No budget has another best arm than the next smaller one.")
@@ -112,17 +105,13 @@ def encoder_table(lines: Sequence[tuple[str, Sequence[Gain]]]) -> PageTable:
     rows, order = [], []
     for name, gains in lines:
         for gain in gains:
-            shown = _difference(gain)
-            head = {
-                "Task": name,
-                "Budget": f"{gain.best.budget_mb:g} MB",
-                "Difference": shown["Difference"],
+            arms = {
                 "With an encoder": gain.best.arm.arm,
                 "Its score": score_text(gain.best.arm.score),
                 "Without a transformer": gain.reference.arm.arm,
                 "Score without": score_text(gain.reference.arm.score),
             }
-            rows.append({**head, **shown})
+            rows.append(_row(name, gain, arms))
             scores = {"Its score": gain.best.arm.score, "Score without": gain.reference.arm.score}
             order.append({"Budget": gain.best.budget_mb, **scores, **_difference_order(gain)})
     if not rows:
@@ -141,6 +130,13 @@ def encoder_table(lines: Sequence[tuple[str, Sequence[Gain]]]) -> PageTable:
 
 def _ends(low: float, high: float) -> str:
     return MISSING if math.isnan(low) else f"{score_text(low)} to {score_text(high)}"
+
+
+def _row(task: str, gain: Gain, arms: dict[str, str]) -> dict[str, str]:
+    """A row of a table of differences: what is compared, then the difference and what is known of it."""
+    shown = _difference(gain)
+    budget = f"{gain.best.budget_mb:g} MB"
+    return {"Task": task, "Budget": budget, "Difference": shown["Difference"], **arms, **shown}
 
 
 def _difference(gain: Gain) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """Quantise the weights of all low-bit linears of a student together, once a forward pass.
 
-Matrix by matrix, each takes some seven operations, which on a GPU are as many kernels, most of them shorter than their
-launch. Groups of equal length, of whatever matrices, are rows of one tensor here; the rules are those of
-``quantizers``. The last bits of a scale depend on the order of summation, and so may differ from those of one matrix
-alone; what a file holds is computed by ``freeze``, matrix by matrix.
+Matrix by matrix, each takes some seven operations, which on a GPU are as many kernels. Groups of equal length, of
+whatever matrices, are rows of one tensor here; the rules are those of ``quantizers``. The last bits of a scale depend
+on the order of summation, and so may differ from those of one matrix alone; what a file holds is computed by
+``freeze``, matrix by matrix.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _torch_run(model: Any, device: str) -> tuple[Callable[[Any], Any], Any]:
     def run(inputs: dict[str, Any]) -> Any:
         batch, length = inputs["input_ids"].shape
         inputs = select_inputs(inputs, names)
-        if device == "cuda":  # a card is faster with the whole batch; a caller waits until it has finished
+        if device == "cuda":  # the whole batch at once; a caller waits until the card has finished
             logits = model(**inputs).logits
             torch.cuda.synchronize()
             return [logits]
