@@ -21,7 +21,8 @@ import torch
 
 from xtc_study.deploy.evaluate import ReloadError, measure
 from xtc_study.places import Compute, Places
-from xtc_study.recipe import REST_FORMATS, Recipe
+from xtc_study.recipe import Recipe
+from xtc_study.recipe_xtc import REST_FORMATS
 from xtc_study.training.pipeline import Pipeline
 
 BITS, GRANULARITIES = (1, 2, 4, 8), ("tensor", "row", "group:16")

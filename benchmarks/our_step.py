@@ -26,13 +26,16 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.batches import Padding
 from xtc_study.tasks.catalogue import find_task
+from xtc_study.training import schedule as schedules
 from xtc_study.training import stage
 from xtc_study.training.graphed_step import graphs_wanted
+from xtc_study.training.objective import Objective
 from xtc_study.training.precision import choose_precision
 from xtc_study.training.pretrained import load_tokenizer
-from xtc_study.training.stage import Objective, Schedule, train
+from xtc_study.training.schedule import Schedule
+from xtc_study.training.stage import train
 
-stage.CURVE_POINTS = 1  # a short training would log after each step, a real one after hundreds
+schedules.CURVE_POINTS = 1  # a short training would log after each step, a real one after hundreds
 
 
 class Watch:

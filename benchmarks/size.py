@@ -19,7 +19,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.sizes import paper_size_bytes
 from xtc_study.packed.checkpoint import save_packed
-from xtc_study.recipe import REST_FORMATS, Recipe
+from xtc_study.recipe import Recipe
+from xtc_study.recipe_xtc import REST_FORMATS
 
 ARMS = [(layers, bits, tables) for bits in (1, 2) for layers in (5, 6, 12) for tables in (False, True)]
 BOUNDS = {

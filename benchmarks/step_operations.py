@@ -23,9 +23,9 @@ from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import layer_map
 from xtc_study.recipe import Recipe
+from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import untrained_encoder
-from xtc_study.training.stage import Objective, losses_of
 
 NO_KERNEL = ("detach.default", "empty.memory_format", "empty_like.default", "_unsafe_view.default")
 

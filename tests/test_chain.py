@@ -165,12 +165,32 @@ def test_stages_have_addresses_of_their_own() -> None:
     assert three["quantise 1/3"] != two["quantise 1/2"], "the first of three is shorter than the first of two"
 
 
+OF_STUDENTS: dict[str, Any] = {
+    "student_weight_decay": 0, "warmdown": 0.25, "optimizer": "muon", "muon_learning_rate": 1e-3, "averaging": 0.9,
+    "attention_loss": "relations", "relation_layer": 2, "attention_weight": 2, "hidden_weight": 0, "label_weight": 1,
+    "temperature": 2,
+}  # fmt: skip
+OF_LOW_BITS: dict[str, Any] = {
+    "weight_bits": 2, "intervention": 0.3, "progressive": 0.2, "weight_scale": "learned", "two_bit_levels": "odd",
+    "input_norm": "rms", "weight_start": "least-squares", "word_start": "static",
+}  # fmt: skip
+BEYOND = {**OF_STUDENTS, **OF_LOW_BITS}
+
+
+@pytest.mark.parametrize("field", [field for field in BEYOND if field not in ("weight_bits", "relation_layer")])
+def test_what_goes_beyond_xtc_changes_students_and_no_teacher(field: str) -> None:
+    needs = {"two_bit_levels": {"weight_bits": 2}, "muon_learning_rate": {"optimizer": "muon"}}.get(field, {})
+    one, other = addresses(layers=6, **needs), addresses(layers=6, **needs, **{field: BEYOND[field]})
+    students = ["reduce", "quantise"] if field in OF_STUDENTS else ["quantise"]
+    assert [title for title in one if one[title] != other[title]] == students
+
+
 def test_every_recipe_field_shapes_some_step() -> None:
     """A field that reached no step would let a run reuse another recipe's model."""
     covered = {"epochs", "learning_rate", "stages", "reduce_epochs", "reduce_learning_rate", "reduce_stages",
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
     every = {"augmentation": "synonyms", "quantise_attention": True, "quantise_tables": True}
-    every |= {"ffn": "1/2", "teacher_layers": 6, "holdout": "1/5"}
+    every |= {"ffn": "1/2", "teacher_layers": 6, "holdout": "1/5", **BEYOND}
     for step in steps(layers=6, **every):
         covered |= set(step.params)
     assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary", "static"}, "after every step"

@@ -56,6 +56,24 @@ DEFAULTS: dict[str, Any] = {
     "vocabulary": "full",
     "holdout": None,
     "static": None,
+    "student_weight_decay": None,
+    "warmdown": None,
+    "optimizer": "adamw",
+    "muon_learning_rate": 2e-4,
+    "averaging": 0,
+    "attention_loss": "scores",
+    "relation_layer": None,
+    "attention_weight": 1,
+    "hidden_weight": 1,
+    "label_weight": 0,
+    "temperature": 1,
+    "intervention": 0,
+    "progressive": 0,
+    "weight_scale": "mean",
+    "two_bit_levels": "ternary",
+    "input_norm": "none",
+    "weight_start": "copied",
+    "word_start": "model",
 }
 
 
@@ -109,6 +127,10 @@ OTHERS: dict[str, Any] = {
     "teacher_dropout": True,
     "rest": "fp16", "quantise_tables": True, "vocabulary": "task",
     "ffn": "1/2", "teacher_layers": 6, "holdout": "1/5",
+    "student_weight_decay": 0, "warmdown": 0.25, "optimizer": "muon", "averaging": 0.9, "attention_loss": "maps",
+    "attention_weight": 2, "hidden_weight": 2, "label_weight": 1, "temperature": 2, "intervention": 0.3,
+    "progressive": 0.2, "weight_scale": "learned", "input_norm": "rms", "weight_start": "least-squares",
+    "word_start": "static",
 }  # fmt: skip
 
 
@@ -128,14 +150,21 @@ def test_where_no_unit_is_cut_how_they_are_chosen_is_no_part_of_a_run() -> None:
     assert Recipe.of(task="cola", ffn_by="magnitude").run_id == Recipe.of(task="cola").run_id
 
 
+def test_without_muon_its_rate_is_no_part_of_a_run() -> None:
+    assert Recipe.of(task="cola", muon_learning_rate=1e-3).run_id == Recipe.of(task="cola").run_id
+
+
 def test_every_field_shapes_the_run_id() -> None:
-    assert {*OTHERS, *AUGMENTED, "task", "activation_range", "augmentation", "ffn_by", "static"} == set(
-        Recipe.model_fields
-    )
+    with_others = {"task", "activation_range", "augmentation", "ffn_by", "static"}
+    with_others |= {"muon_learning_rate", "relation_layer", "two_bit_levels"}
+    assert {*OTHERS, *AUGMENTED, *with_others} == set(Recipe.model_fields)
     recipes = [Recipe.of(task="cola"), Recipe.of(task="sst2")]
     recipes += [Recipe.of(task="cola", **{field: value}) for field, value in OTHERS.items()]
     recipes += [Recipe.of(task="cola", activation_scale="tensor", activation_range="static")]
     recipes += [Recipe.of(task="cola", ffn="1/2", ffn_by="magnitude")]
+    recipes += [Recipe.of(task="cola", optimizer="muon", muon_learning_rate=1e-3)]
+    recipes += [Recipe.of(task="cola", attention_loss="relations", relation_layer=layer) for layer in (None, 0, 1)]
+    recipes += [Recipe.of(task="cola", weight_bits=2, two_bit_levels="odd")]
     recipes += [Recipe.of(task="cola", augmentation=method) for method in ("synonyms", "masked-lm")]
     recipes += [
         Recipe.of(task="cola", augmentation="synonyms", **{field: value}) for field, value in AUGMENTED.items()

@@ -13,6 +13,7 @@ from typing import Any
 
 from xtc_study.canonical import digest
 from xtc_study.recipe import AUGMENTATION, VERSION, Recipe
+from xtc_study.recipe_beyond import DISTILLATION, LOW_BIT_TRAINING, TRAINING
 
 STAGE_TERMS: dict[int, tuple[tuple[str, ...], ...]] = {
     0: (("labels",),),
@@ -125,11 +126,17 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
     teacher = Step("teacher", ("labels",), recipe.teacher_epochs, (0, 1), recipe.teacher_learning_rate, common, None)
     steps = [teacher]
 
+    def changed(*fields: str) -> dict[str, Any]:
+        return pick(*(field for field in fields if values[field] != Recipe.model_fields[field].default))
+
     # The fp32 reduction of a small student.
     rows = {**pick(*AUGMENTATION), "synonyms": synonyms} if recipe.augmentation != "none" else {}
     shape = {**pick(*SHAPE), **rows}
     if recipe.ffn is not None:
         shape |= pick("ffn", "ffn_by")
+    shape |= changed(*TRAINING, *DISTILLATION)
+    if recipe.optimizer == "adamw":
+        shape.pop("muon_learning_rate", None)
     if (recipe.layers is not None or recipe.ffn is not None) and recipe.order == "reduce-then-quantise":
         steps += _phase(
             "reduce", recipe.reduce_stages, recipe.reduce_epochs, recipe.reduce_learning_rate, shape, teacher
@@ -138,7 +145,7 @@ def chain(recipe: Recipe, synonyms: str | None = None) -> list[Step]:
             return steps
 
     # The low-bit training, or plain distillation.
-    params = {**shape, **pick(*LOW_BIT)}
+    params = {**shape, **pick(*LOW_BIT), **changed(*LOW_BIT_TRAINING)}
     if recipe.quantise_attention:
         params |= pick("quantise_attention")
     if recipe.quantise_tables:

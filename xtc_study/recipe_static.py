@@ -8,13 +8,16 @@ OF_TRAINING = (
     *("seed", "batch_size", "teacher_epochs", "teacher_learning_rate", "reduce_stages", "reduce_epochs"),
     *("reduce_learning_rate", "activation_bits", "stages", "epochs", "learning_rate", "warmup", "weight_decay"),
     *("pad_in_loss", "teacher_dropout", "augmentation_copies", "augmentation_probability", "augmentation_candidates"),
-    *("ffn_by", "quantise_pooler"),
+    *("ffn_by", "quantise_pooler", "student_weight_decay", "warmdown", "optimizer", "muon_learning_rate", "averaging"),
+    *("attention_loss", "relation_layer", "attention_weight", "hidden_weight", "label_weight", "temperature"),
+    *("intervention", "progressive"),
 )
 """Fields without effect on a table. Profiles set them for every arm, so they are not refused but get their defaults:
 then two ids never stand for one and the same table."""
 OF_TRANSFORMER = (
     *("teacher_layers", "layers", "ffn", "start", "order", "granularity", "quantise_attention", "activation_scale"),
-    *("activation_range", "weight_clip", "augmentation", "quantise_tables", "holdout"),
+    *("activation_range", "weight_clip", "augmentation", "quantise_tables", "holdout", "weight_scale"),
+    *("two_bit_levels", "input_norm", "weight_start", "word_start"),
 )
 """Fields that ask for something a table does not have."""
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, fi
 from xtc_study.arms import BUDGET, TIMES, Arm, with_arm
 from xtc_study.chain import chain
 from xtc_study.nearest import did_you_mean
-from xtc_study.recipe import MOST_HELD_OUT, Recipe
+from xtc_study.recipe import Recipe
+from xtc_study.recipe_xtc import MOST_HELD_OUT
 from xtc_study.share import Share
 
 TUNABLE = ("learning_rate", "epochs", "reduce_learning_rate", "reduce_epochs", "warmup", "weight_decay")

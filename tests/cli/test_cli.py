@@ -20,7 +20,8 @@ from xtc_study.cli import app, main
 from xtc_study.cli.files import RUNTIMES
 from xtc_study.packed.engines import ENGINES
 from xtc_study.places import DEVICES, PRECISIONS, Places
-from xtc_study.recipe import REST_FORMATS, Recipe
+from xtc_study.recipe import Recipe
+from xtc_study.recipe_xtc import REST_FORMATS
 from xtc_study.report.pages.markdown_pdf import FORMATS
 from xtc_study.studies import PlannedRun, load_study, study_names
 from xtc_study.study import Study

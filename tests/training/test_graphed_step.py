@@ -24,9 +24,11 @@ from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import checkpoints, graphed_step, stage
 from xtc_study.training.graphed_step import GraphedSteps, PaddedTo, StepLosses, graphs_wanted
+from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
-from xtc_study.training.stage import Objective, Schedule, losses_of, train
+from xtc_study.training.schedule import Schedule
+from xtc_study.training.stage import train
 
 TASK = find_task("toy-sentiment")
 CPU = Precision("cpu", "fp32")

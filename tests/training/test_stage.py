@@ -22,9 +22,12 @@ from xtc_study.tasks.batches import Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import checkpoints, stage
+from xtc_study.training import schedule as schedules
+from xtc_study.training.objective import Objective
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
-from xtc_study.training.stage import Objective, Schedule, train
+from xtc_study.training.schedule import Schedule, arguments_of
+from xtc_study.training.stage import train
 
 TASK = find_task("toy-sentiment")
 CPU = Precision("cpu", "fp32")
@@ -121,7 +124,7 @@ def test_interrupted_training_resumes_bit_for_bit(
         return made
 
     monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
-    monkeypatch.setattr(stage, "CURVE_POINTS", 4)  # each of three steps
+    monkeypatch.setattr(schedules, "CURVE_POINTS", 4)  # each of three steps
     terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
     objective = Objective(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
@@ -177,9 +180,9 @@ def test_killed_save_keeps_the_previous_checkpoint(rows: Any, tmp_path: Path, mo
 
 def test_a_training_uses_only_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    arguments = stage._arguments(schedule(), Precision("cuda", "fp32"), tmp_path)
+    arguments = arguments_of(schedule(), Precision("cuda", "fp32"), tmp_path)
     assert (arguments.n_gpu, arguments.train_batch_size) == (1, 16)
-    assert stage._arguments(schedule(), CPU, tmp_path).n_gpu == 0
+    assert arguments_of(schedule(), CPU, tmp_path).n_gpu == 0
 
 
 @pytest.mark.parametrize(("steps", "at"), [(7, [7]), (204, [102, 204]), (2000, [400, 800, 1200, 1600, 2000])])

@@ -15,9 +15,11 @@ from xtc_study.tasks.batches import ROW, Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
+from xtc_study.training.objective import Objective
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
-from xtc_study.training.stage import Objective, Schedule, train
+from xtc_study.training.schedule import Schedule
+from xtc_study.training.stage import train
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed
 
 TASK = find_task("toy-sentiment")

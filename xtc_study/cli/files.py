@@ -54,7 +54,7 @@ def export_model(
     """Copy the packed file of a run out of the results, with its model card, or convert it for another runtime."""
     from xtc_study.places import optional_folder, results_folder, work_folder
     from xtc_study.profiles import load_profile
-    from xtc_study.recipe import REST_FORMATS
+    from xtc_study.recipe_xtc import REST_FORMATS
     from xtc_study.runs.find import best_run, find_run
     from xtc_study.tasks.catalogue import chosen_tasks
     from xtc_study.tasks.metric_names import in_words

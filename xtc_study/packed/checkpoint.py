@@ -23,7 +23,7 @@ from xtc_study.packed.checksums import OTHER_FILES, CheckpointError, read_config
 from xtc_study.packed.module_format import ModuleFormat
 from xtc_study.packed.text_length import FIELD, write_length
 from xtc_study.packed.unpacked import decode, encode
-from xtc_study.recipe import REST_FORMATS
+from xtc_study.recipe_xtc import REST_FORMATS
 
 FORMAT_VERSION = 2
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from xtc_study.recipe import REST_FORMATS
+from xtc_study.recipe_xtc import REST_FORMATS
 
 SMALL = 16
 """Tensors of up to this many numbers stay float32; rows of up to this many share one range per tensor."""

@@ -10,7 +10,7 @@ from xtc_study.analysis.baselines import Baseline
 from xtc_study.analysis.collect import TABLE
 from xtc_study.analysis.ledger import ledger_of
 from xtc_study.analysis.pareto import ParetoPoint, comparable
-from xtc_study.recipe import FULL_PRECISION
+from xtc_study.recipe_xtc import FULL_PRECISION
 from xtc_study.report.figures.claims import LOOKS, claims_at_a_glance
 from xtc_study.report.figures.style import Drawing, drawing
 from xtc_study.report.pareto import pareto_drawing, pareto_table

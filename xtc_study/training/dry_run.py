@@ -28,10 +28,10 @@ from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
+from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import untrained_encoder
-from xtc_study.training.stage import Objective, losses_of
 from xtc_study.training.step_files import check_written, write_model
 
 ROWS = 2

@@ -23,9 +23,9 @@ from xtc_study.hardware import forget_peak, processor, resident
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_times import StepTime, StepTimes
 from xtc_study.training.graphed_step import CudaCapture, GraphedSteps, graphs_wanted
+from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.pretrained import untrained_encoder
-from xtc_study.training.stage import Objective, losses_of
 
 LENGTHS = (32, 128)
 REPEATS = 3

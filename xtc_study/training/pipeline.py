@@ -35,10 +35,12 @@ from xtc_study.training.filed import Filed, cut
 from xtc_study.training.importance import importances
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
+from xtc_study.training.objective import Objective
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
 from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
-from xtc_study.training.stage import Objective, Schedule, train
+from xtc_study.training.schedule import schedule_of
+from xtc_study.training.stage import train
 from xtc_study.training.static_table import static_model, vectors_model
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
@@ -250,14 +252,7 @@ class Pipeline:
 
         # An epoch is a pass over the plain rows, with or without augmentation, so that arms differ only in their rows.
         steps_per_epoch = -(-len(self.train_rows) // recipe.batch_size)
-        schedule = Schedule(
-            steps=step.optimiser_steps(steps_per_epoch),
-            batch_size=recipe.batch_size,
-            learning_rate=step.learning_rate,
-            warmup=recipe.warmup,
-            weight_decay=recipe.weight_decay,
-            seed=recipe.seed,
-        )
+        schedule = schedule_of(step, recipe, steps_per_epoch)
 
         # The teacher trains on labels and plain rows; its students on the teacher's outputs and also augmented rows.
         objective, rows = Objective(step.terms), self.train_rows

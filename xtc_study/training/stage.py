@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
-from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN, LABELS, distillation_terms
+from xtc_study.compress.distillation.losses import ATTENTION, LABELS
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import hidden_state_map
@@ -30,12 +29,11 @@ from xtc_study.training.checkpoints import (
     last_checkpoint,
 )
 from xtc_study.training.graphed_step import Capture, GraphedSteps, PaddedTo, graphs_wanted
+from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
+from xtc_study.training.schedule import Schedule, arguments_of
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
-
-CURVE_POINTS = 40
-"""Points of a loss curve."""
 
 EVALUATIONS = 5
 """How often the dev split is scored in one stage, at even intervals up to the last step."""
@@ -45,31 +43,6 @@ steps on a CPU."""
 
 EPOCHS_WORTH_KEEPING = 2
 """Epochs from which keeping the teacher's outputs pays; a shorter training runs the teacher on each batch."""
-
-
-@dataclass(frozen=True)
-class Objective:
-    """The loss terms of a training, and the teacher that they compare the student with."""
-
-    terms: tuple[str, ...]
-    teacher: Any = None
-    """Needed for every term except 'labels'."""
-    layers: tuple[int, ...] = ()
-    """The teacher layer that each student layer is compared with."""
-    pad_in_loss: bool = False
-    teacher_dropout: bool = False
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Length, batch size, rates and seed of a training."""
-
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    seed: int
 
 
 def train(
@@ -104,7 +77,7 @@ def train(
         padding = PaddedTo(padding, model, positions(model))
     trainer = _DistillationTrainer(
         model=model,
-        args=_arguments(schedule, precision, folder),
+        args=arguments_of(schedule, precision, folder),
         train_dataset=rows,
         data_collator=padding,
         objective=objective,
@@ -134,68 +107,8 @@ def train(
     return trainer.history()
 
 
-def losses_of(
-    objective: Objective,
-    precision: Precision,
-    student: Any,
-    inputs: dict[str, Tensor],
-    labels: Tensor,
-    teacher_outputs: Any = None,
-) -> tuple[Any, dict[str, Tensor]]:
-    """Return the student's outputs for one batch and each loss term of the objective, a scalar.
-
-    Args:
-        objective: loss terms and teacher.
-        precision: precision of the forward passes.
-        student: the model in training.
-        inputs: input_ids, attention_mask, ... of shape (batch, positions).
-        labels: (batch,).
-        teacher_outputs: the teacher's outputs for this batch; None: the teacher computes them.
-    """
-    terms = objective.terms
-    want = {"output_attentions": ATTENTION in terms, "output_hidden_states": HIDDEN in terms}
-    states = hidden_state_map(objective.layers) if objective.layers else ()
-    with precision.autocast():
-        if teacher_outputs is None and terms != (LABELS,):
-            with torch.no_grad():
-                teacher_outputs = objective.teacher(**inputs, **want)
-
-        outputs = student(**inputs, **want)
-        mask = None if objective.pad_in_loss else inputs["attention_mask"]
-        return outputs, distillation_terms(terms, outputs, teacher_outputs, objective.layers, states, mask, labels)
-
-
 def _some(names: list[str]) -> str:
     return f"{len(names)} tensors" + (f" ({', '.join(names[:3])}, ...)" if names else "")
-
-
-def _arguments(schedule: Schedule, precision: Precision, folder: Path) -> TrainingArguments:
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=schedule.steps,
-        per_device_train_batch_size=schedule.batch_size,
-        learning_rate=schedule.learning_rate,
-        warmup_steps=int(schedule.warmup * schedule.steps),
-        weight_decay=schedule.weight_decay,
-        max_grad_norm=1.0,
-        lr_scheduler_type="linear",
-        optim="adamw_torch_fused" if precision.device in ("cpu", "cuda") else "adamw_torch",
-        seed=schedule.seed,
-        logging_steps=max(schedule.steps // CURVE_POINTS, 1),
-        logging_nan_inf_filter=False,
-        save_strategy="no",  # SaveByTheClock saves
-        save_total_limit=None,  # complete_checkpoint removes older ones once the new one is complete
-        report_to="none",
-        disable_tqdm=True,
-        use_cpu=precision.device == "cpu",
-        dataloader_pin_memory=precision.device == "cuda",
-        accelerator_config={"non_blocking": precision.device == "cuda"},  # a blocking copy waits for the last step
-        remove_unused_columns=False,
-    )
-
-    # One GPU per training: with several, DataParallel would multiply the batch size.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
 
 
 def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precision: Precision) -> bool:

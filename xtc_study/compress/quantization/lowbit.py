@@ -13,7 +13,8 @@ from xtc_study.compress.quantization.attention import quantize_attention
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
 from xtc_study.compress.quantization.shared_input import share_inputs
-from xtc_study.recipe import FULL_PRECISION, Recipe
+from xtc_study.recipe import Recipe
+from xtc_study.recipe_xtc import FULL_PRECISION
 
 WORD_TABLE = "word_embeddings"
 """Name of the table of a static model."""
