@@ -1,7 +1,6 @@
 """Start a student's word table from what a model makes of each token alone, as a static table does.
 
-A static table of 128 one-bit numbers a token reaches most of a small student's score without an encoder; here the same
-vectors, of the fine-tuned teacher, take the place of the pre-trained rows before the low-bit training. They are not
+Those outputs of the fine-tuned teacher take the place of the pre-trained rows before the low-bit training. They are not
 reduced by principal components: a row has the model's own width.
 """
 
