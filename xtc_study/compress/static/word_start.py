@@ -1,7 +1,7 @@
 """Start a student's word table from what a model makes of each token alone, as a static table does.
 
-Those outputs of the fine-tuned teacher take the place of the pre-trained rows before the low-bit training. They are not
-reduced by principal components: a row has the model's own width.
+The outputs are the fine-tuned teacher's, and take the place of the pre-trained rows before the low-bit training. They
+are not reduced by principal components: a row has the model's own width.
 """
 
 from __future__ import annotations
