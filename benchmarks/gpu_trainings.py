@@ -42,6 +42,8 @@ LESSONS: dict[str, dict[str, Any]] = {
     "padding in the loss": {"pad_in_loss": True},
     "teacher's dropout": {"teacher_dropout": True},
     "quantised attention": {"quantise_attention": True},
+    "normalised inputs": {"input_norm": "rms"},
+    "other starts": {"weight_start": "least-squares", "word_start": "static"},
     "augmentation with synonyms": {"task": "toy-acceptability", "augmentation": "synonyms", "augmentation_copies": 2},
     "narrow layers": {"ffn": "1/2"},
     "own vocabulary, every table": {"vocabulary": "task", "quantise_tables": True},
@@ -49,7 +51,7 @@ LESSONS: dict[str, dict[str, Any]] = {
 }
 CAPTURED = (
     "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
-    "teacher's dropout", "quantised attention", "a regression",
+    "teacher's dropout", "quantised attention", "normalised inputs", "a regression",
 )  # fmt: skip
 """Lessons trained with and without graphs."""
 LONGER = {"epochs": 4}

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.input_norm import InputNorm
 from xtc_study.compress.quantization.layers import LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import make_engine
@@ -17,9 +18,15 @@ from xtc_study.packed.module_format import ModuleFormat
 STATIC = {"activation_scale": "tensor", "activation_range": "static"}
 
 
-def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: ActivationFormat | None) -> LowBitLinear:
+def low_bit(
+    rows: int,
+    columns: int,
+    weight: WeightFormat | None,
+    activation: ActivationFormat | None,
+    input_norm: InputNorm | None = None,
+) -> LowBitLinear:
     """A training layer with random weights."""
-    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation)
+    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation, input_norm)
     with torch.no_grad():
         layer.weight.normal_()
         layer.bias.normal_()

@@ -63,11 +63,12 @@ class BeyondXtc(XtcFields):
     two_bit_levels: Literal["ternary", "odd"] = "ternary"
     """The integers of a 2-bit weight: -1, 0, 1, or -3, -1, 1, 3, which use both bits."""
     input_norm: Literal["none", "rms"] = "none"
-    """rms: the input of each low-bit linear is divided by its root mean square, blended in over the warm-up."""
+    """rms: each low-bit linear divides each token by its root mean square, blended in over the first low-bit stage's
+    warm-up."""
     weight_start: Literal["copied", "least-squares"] = "copied"
-    """least-squares: the low-bit weights start from those that change outputs least on training rows (GPTQ)."""
+    """least-squares: weights of 1 or 2 bits start from those that change outputs least on 128 training rows (GPTQ)."""
     word_start: Literal["model", "static"] = "model"
-    """static: the student's word table starts from the teacher's output for each token alone."""
+    """static: the student's word table starts the low-bit training from the teacher's output for each token alone."""
 
     @model_validator(mode="after")
     def _beyond_fits_together(self) -> Self:
@@ -83,10 +84,39 @@ class BeyondXtc(XtcFields):
             raise ValueError(
                 "input_norm 'rms' needs weight_bits or activation_bits below 32: it is a low-bit linear's"
             )
+        if self.input_norm != "none" and self.activation_scale == "tensor" and self.activation_bits < FULL_PRECISION:
+            raise ValueError(
+                "input_norm 'rms' needs activation_scale 'token': it gives each token a scale of its own, and "
+                "'tensor' has one for all"
+            )
+        embedding_bits = self.weight_bits if self.embedding_bits is None else self.embedding_bits
+        lowest = min(self.weight_bits, embedding_bits, self.activation_bits)
+        if self.word_start != "model" and lowest == FULL_PRECISION:
+            raise ValueError(
+                "word_start='static' needs weight_bits, embedding_bits or activation_bits below 32: it starts the "
+                "low-bit training"
+            )
         if self.stages == 0:
             for field in (*DISTILLATION, "intervention"):
                 if getattr(self, field) != type(self).model_fields[field].default:
                     raise ValueError(
                         f"{field}={getattr(self, field)!r} needs stages of 1 to 3: at 0 nothing is distilled"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _least_squares_fits(self) -> Self:
+        needed = {
+            "weight_bits of 1 or 2": self.weight_bits in (1, 2),
+            "two_bit_levels 'ternary'": self.weight_bits == 1 or self.two_bit_levels == "ternary",
+            "no weight_clip": self.weight_clip is None,
+            "activation_range 'dynamic'": self.activation_range == "dynamic",
+            "progressive of 0": self.progressive == 0,
+        }
+        for what, given in needed.items():
+            if self.weight_start == "least-squares" and not given:
+                raise ValueError(
+                    f"weight_start='least-squares' needs {what}: it finds the first integers of binary or ternary "
+                    "weights, for inputs that are quantised by ranges of their own"
+                )
         return self

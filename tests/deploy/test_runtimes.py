@@ -38,7 +38,7 @@ TYPES = "token_type_ids"
 def packed(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     """Students with random weights, whose token types change the logits strongly."""
 
-    def make(family: str, bits: int = 2) -> Path:
+    def make(family: str, bits: int = 2, **fields: Any) -> Path:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = MODELS[family]() if family in MODELS else tiny(family, layers=2)
@@ -46,7 +46,7 @@ def packed(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
             with torch.no_grad():
                 for table in tables:
                     table.weight.mul_(5)
-        make_low_bit(model, Recipe.of(task="toy-inference", weight_bits=bits))
+        make_low_bit(model, Recipe.of(task="toy-inference", weight_bits=bits, **fields))
         save_packed(model.eval(), tmp_path / family)
         return tmp_path / family
 
@@ -94,6 +94,19 @@ def test_float32_onnx_takes_token_types_too(packed: Callable[..., Path], tmp_pat
     inputs = sample_inputs(model.config, 8, 20, padded=True)
     exact, logits = logits_of(model, **inputs), run_onnx(session(tmp_path / "model.onnx"), inputs)
     assert np.abs(logits - exact).max() < 0.1 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_exports_normalise_inputs_as_the_packed_file_does(
+    packed: Callable[..., Path], runtime: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino" if runtime == "openvino" else "onnxruntime", reason="pip install -e '.[export]'")
+    folder = packed("bert", input_norm="rms")
+    if runtime == "openvino":
+        found = to_openvino(folder, tmp_path / "out" / "model.xml")
+    else:
+        found = to_onnx(folder, tmp_path / "model.onnx")
+    assert found.same_class is not None and found.same_class >= 0.9 and found.off_by < 0.1
 
 
 def test_input_names_depend_on_the_tokenizer_and_the_model(tiny: Callable[..., Any]) -> None:

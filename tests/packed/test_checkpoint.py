@@ -24,6 +24,9 @@ FORMATS: dict[str, dict[str, Any]] = {
     "1 bit a row": {"weight_bits": 1, "granularity": "row"},
     "2 bits, groups of 16": {"weight_bits": 2, "granularity": "group:16"},
     "1 bit, static inputs": {"weight_bits": 1, **STATIC},
+    "normalised": {"weight_bits": 1, "input_norm": "rms"},
+    "normalised, 2 bits, 4 bits an input": {"weight_bits": 2, "activation_bits": 4, "input_norm": "rms"},
+    "normalised weights only, groups": {"activation_bits": 32, "granularity": "group:8", "input_norm": "rms"},
     "inputs only": {"weight_bits": 32, "activation_bits": 8},
     "inputs only, static": {"weight_bits": 32, "activation_bits": 8, **STATIC},
     "4 bits an input, a scale a tensor": {"weight_bits": 4, "activation_bits": 4, "activation_scale": "tensor"},
@@ -146,6 +149,18 @@ def test_configuration_lists_the_packed_modules(student: Callable[..., Any], tmp
         "packing": "base3",
         "granularity": "row",
     }
+
+
+def test_configuration_names_the_norm_only_where_there_is_one(student: Callable[..., Any], tmp_path: Path) -> None:
+    for name, fields in (("plain", {}), ("normalised", {"input_norm": "rms"})):
+        save_packed(student("bert", layers=1, **fields), tmp_path / name)
+    plain, normalised = (
+        json.loads((tmp_path / name / "config.json").read_text())["quantization_config"]
+        for name in ("plain", "normalised")
+    )
+    linears = {name for name, entry in plain["modules"].items() if entry["kind"] == "linear"}
+    assert {name for name, entry in normalised["modules"].items() if entry.pop("input_norm", None) == "rms"} == linears
+    assert normalised == plain
 
 
 @pytest.mark.parametrize("bits", [1, 32])

@@ -30,6 +30,15 @@ CASES: dict[str, dict[str, Any]] = {
     "inputs as they are": {"weight_bits": 3, "activation_bits": 32},
     "static": {"weight_bits": 1, **STATIC},
     "attention": {"weight_bits": 1, "quantise_attention": True},
+    "normalised": {"weight_bits": 1, "granularity": "row", "input_norm": "rms"},
+    "normalised, groups, 4 bits": {
+        "weight_bits": 2,
+        "granularity": "group:8",
+        "activation_bits": 4,
+        "input_norm": "rms",
+    },
+    "normalised, inputs as they are": {"weight_bits": 2, "activation_bits": 32, "input_norm": "rms"},
+    "normalised inputs only": {"weight_bits": 32, "activation_bits": 8, "input_norm": "rms"},
     "inputs only": {"weight_bits": 32, "activation_bits": 8},
     "inputs only, static": {"weight_bits": 32, "activation_bits": 8, **STATIC},
     "full precision": {"weight_bits": 32, "activation_bits": 32},
@@ -85,6 +94,8 @@ class Reader:
         if fmt := entry.get("activation"):
             limit = self.rest(f"{module}.input_range.limit") if fmt["static"] else None
             x, s = quantized(x, fmt["bits"], fmt["scale"], limit)
+        if entry.get("input_norm") == "rms":
+            x, s = normalised(x, s)
         if "bits" not in entry:
             y = (x @ weight.t()) * s
         else:
@@ -115,6 +126,16 @@ def quantized(x: Tensor, bits: int, scale: str, limit: Tensor | None = None) -> 
         limit = x.abs().amax(-1, keepdim=True) if scale == "token" else x.abs().max()
     s = limit / largest
     return (x / torch.where(s > 0, s, 1.0)).round().clamp(-largest, largest), s
+
+
+def normalised(x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    width, epsilon = np.float32(x.shape[-1]), np.float32(1e-6)
+    if s is None:
+        mean = x.square().mean(-1, keepdim=True).numpy()
+        return x * torch.from_numpy(1 / np.sqrt(mean + epsilon)), None
+    total = (x.long() ** 2).sum(-1, keepdim=True).numpy().astype(np.float32)
+    rms = np.sqrt(s.numpy() * s.numpy() * (total / width) + epsilon)
+    return x, s * torch.from_numpy(1 / rms)
 
 
 def rounded(x: Tensor, bits: int) -> Tensor:

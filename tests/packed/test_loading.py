@@ -165,11 +165,18 @@ def test_quantization_config_that_is_not_a_mapping_is_refused(packed: Path) -> N
         pytest.param({"activation": {"bits": 1}}, id="activation bits no format has"),
         pytest.param({"activation": {"width": 8}}, id="unknown activation field"),
         pytest.param({"activation": {"bits": 8, "scale": "tensor", "static": []}}, id="static that is no truth"),
+        pytest.param({"input_norm": "rms"}, id="norm of an input with one scale"),
+        pytest.param({"input_norms": "rms"}, id="unknown field"),
     ],
 )
 def test_module_entry_that_does_not_fit_is_refused(packed: Path, entry: dict) -> None:
     edit_config(packed, lambda config: config["quantization_config"]["modules"][QUERY].update(entry))
     rejected(packed, re.escape(QUERY))
+
+
+def test_norm_of_an_embedding_is_refused(packed: Path) -> None:
+    edit_config(packed, lambda config: config["quantization_config"]["modules"][WORDS].update({"input_norm": "rms"}))
+    rejected(packed, "word_embeddings.*input_norm 'rms': expected 'rms', of a linear")
 
 
 def test_embedding_needs_one_scale_per_row(packed: Path) -> None:

@@ -50,6 +50,12 @@ def model(family: str, **shape: Any) -> Any:
         ("MPNet", SHAPE, {"stages": 0, "quantise_attention": True}, "mpnet has its own attention code"),
         ("Bert", SHAPE, {"granularity": "group:7"}, "group:7"),
         (
+            "Electra",
+            {**SHAPE, "embedding_size": 16},
+            {"word_start": "static"},
+            "word_start='static': model=.*its word table has 16 columns, the encoder's output 32; set",
+        ),
+        (
             "Bert",
             {**SHAPE, "intermediate_size": 32},
             {"ffn": "1/2"},

@@ -124,8 +124,9 @@ def test_an_unsupported_family_is_an_error_before_anything_is_trained(
         ("gte", {}, {"layers": 2, "weight_bits": 2, "rest": "8bit"}),
         ("esm", {"mask_token_id": 4, "position_embedding_type": "rotary"}, {}),
         ("fnet", {}, {"stages": 0}),
+        ("modernbert", {}, {"input_norm": "rms", "weight_start": "least-squares", "word_start": "static"}),
     ],
-    ids=["nomic", "gte", "esm", "fnet on labels alone"],
+    ids=["nomic", "gte", "esm", "fnet on labels alone", "other starts"],
 )
 def test_a_supported_family_is_trained_and_its_steps_are_reused(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], folder: Callable[..., str], tmp_path: Path
@@ -136,6 +137,25 @@ def test_a_supported_family_is_trained_and_its_steps_are_reused(
     assert evaluation.metrics["steps_reused"] == 0 and evaluation.metrics["reload_difference"] == 0.0
     again = Pipeline(chosen, Places(tmp_path))
     assert again.teacher().reused + again.student().reused == len(again.steps)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "function"),
+    [("word_start", "static", "static_word_start"), ("weight_start", "least-squares", "set_least_squares_weights")],
+)
+def test_a_start_that_a_family_cannot_have_is_an_error_before_anything_is_trained(
+    field: str, value: str, function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any, **named: Any) -> None:
+        raise IndexError("no such output")
+
+    monkeypatch.setattr(dry_run, function, fail)
+    Pipeline(recipe(), Places(tmp_path / "without"))
+    with pytest.raises(
+        ModelError, match=r"bert cannot be trained with this recipe.*'quantise': IndexError: no such out"
+    ):
+        Pipeline(recipe(**{field: value}), Places(tmp_path / "with"))
+    assert not (tmp_path / "with" / "steps").exists()
 
 
 def test_dry_run_keeps_the_random_state_and_is_skipped_for_trained_steps(

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from xtc_study.compress.distillation import attention_scores
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.compress.quantization.input_norm import blended
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.model_source import BUILTIN_CONFIG
 from xtc_study.recipe import Recipe
@@ -85,7 +86,7 @@ def encoder(seed: int, low_bit: dict[str, Any] | None = None) -> Any:
 
 def fit(model: Any, rows: Any, objective: Objective, folder: Path, capture: Any = None, steps: int = 14) -> Any:
     """Train in batches of 16, the last of an epoch of 8, always padded to multiples of 8."""
-    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0)
+    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, norm_steps=10)
     torch.manual_seed(0)
     padding = PaddedTo(PADDING, model, positions(model))
     return train(model, rows, padding, objective, schedule, CPU, folder, lambda student: 0.5, capture)
@@ -98,6 +99,7 @@ LESSONS = {
     "last stage": (("logits",), {"weight_bits": 2, "granularity": "row"}, False),
     "fixed ranges": (EVERY_TERM, {"activation_scale": "tensor", "activation_range": "static"}, False),
     "8-bit attention": (EVERY_TERM, {"quantise_attention": True, "quantise_tables": True}, False),
+    "normalised inputs": (EVERY_TERM, {"input_norm": "rms"}, False),
     "clipped": (("attention", "hidden"), {"weight_clip": 0.05, "granularity": "group:16"}, False),
     "teacher with dropout": (EVERY_TERM, {"weight_bits": 4}, True),
 }
@@ -272,7 +274,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage"])
+@pytest.mark.parametrize(
+    "lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage", "normalised inputs"]
+)
 def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:
     terms, low_bit, _ = LESSONS[lesson]
     config = transformers.AutoConfig.for_model(family, **{**SHAPE, **FAMILIES[family]})
@@ -294,7 +298,8 @@ def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypat
         losses = losses_of(objective, CPU, student, inputs, labels)[1]
         torch.stack(list(losses.values())).sum().backward()
 
-    with hook_attention_scores(*((student, teacher) if "attention" in terms else ())):
+    norms = blended(student, "cpu")
+    with norms, hook_attention_scores(*((student, teacher) if "attention" in terms else ())):
         step()
         with CaptureRules(), NothingIsReadBack():
             step()

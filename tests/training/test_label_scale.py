@@ -106,12 +106,12 @@ def test_a_head_of_unknown_unit_is_redrawn_with_a_warning(
     with pytest.warns(
         UserWarning, match=rf"{field}='.*elsewhere': .*the unit of its values is not known; a new one is d"
     ):
-        heads = [other._loaded(field).classifier for _ in range(2)]
+        heads = [other.initial.loaded(field).classifier for _ in range(2)]
     assert torch.equal(heads[0].weight, heads[1].weight), "the seed draws it"
     assert heads[0].bias.tolist() == [0.0] and 0.02 < float(heads[0].weight.detach().std()) < 0.1, "the range is 0.05"
-    assert "the unit of its values is not known" in other.heads[field]
+    assert "the unit of its values is not known" in other.initial.heads[field]
     if field == "start":  # the model of teacher_epochs=0 is used unchanged, in the unit of the labels
-        used, scale = other._loaded("model").classifier, other.label_scale
+        used, scale = other.initial.loaded("model").classifier, other.label_scale
         assert used.weight.detach()[0].tolist() == pytest.approx([1 / scale.deviation] * 64)
         assert float(used.bias.detach()) == pytest.approx((2.5 - scale.mean) / scale.deviation)
 

@@ -91,6 +91,23 @@ def test_the_phases_of_other_chains(fields: dict[str, Any], phases: list[str], t
 
 
 @pytest.mark.usefixtures("little")
+def test_other_starts_follow_the_reduction_and_share_it(tmp_path: Path) -> None:
+    plain = Pipeline(recipe(layers=2), Places(tmp_path))
+    teacher = plain.teacher().model
+    other = Pipeline(recipe(layers=2, weight_start="least-squares", word_start="static"), Places(tmp_path))
+    plain.student()
+    models = [pipeline.initial.of(pipeline.steps[-1], teacher) for pipeline in (plain, other)]
+    before, after = (model.state_dict() for model in models)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert len(changed) == 2 * 6 + 2 and "bert.embeddings.word_embeddings.weight" in changed
+    trained = other.student()
+    assert trained.reused == 1
+    assert not torch.equal(
+        trained.model.get_input_embeddings().weight, after["bert.embeddings.word_embeddings.weight"]
+    )
+
+
+@pytest.mark.usefixtures("little")
 def test_a_shallow_teacher_is_cut_before_training(tmp_path: Path) -> None:
     pipeline = Pipeline(
         recipe(teacher_layers="1/2", teacher_epochs=0.01, warmup=0.9, start="pretrained"), Places(tmp_path)

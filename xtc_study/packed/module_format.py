@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.input_norm import RMS
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.granularity import Granularity
@@ -30,13 +31,21 @@ class ModuleFormat:
     """None if only the input is quantised; the weight is then an unpacked tensor, in one dimension."""
     activation: ActivationFormat | None = None
     """Format of a linear's input; None if it is not quantised."""
+    input_norm: bool = False
+    """Whether each token of a linear's input is divided by its root mean square."""
 
     @classmethod
     def of(cls, module: nn.Module) -> ModuleFormat | None:
         """Return the format of a low-bit layer of a trained student, or None for any other module."""
         if isinstance(module, LowBitLinear):
             rows, columns = module.weight.shape
-            return cls("linear", (rows, columns), module.weight_format, module.activation_format)
+            return cls(
+                "linear",
+                (rows, columns),
+                module.weight_format,
+                module.activation_format,
+                module.input_norm is not None,
+            )
         if isinstance(module, LowBitEmbedding):
             rows, columns = module.weight.shape
             return cls("embedding", (rows, columns), module.weight_format)
@@ -51,7 +60,7 @@ class ModuleFormat:
         """
         if not isinstance(fields, dict):
             raise ValueError(f"is {fields!r}, expected a mapping")
-        unknown = set(fields) - {"kind", "shape", "bits", "packing", "granularity", "activation"}
+        unknown = set(fields) - {"kind", "shape", "bits", "packing", "granularity", "activation", "input_norm"}
         if unknown:
             raise ValueError(f"unknown field {sorted(unknown)[0]!r}")
         kind, shape = fields.get("kind"), fields.get("shape")
@@ -70,7 +79,10 @@ class ModuleFormat:
                 raise ValueError(f"activation {activation!r}: not a known format of a linear's input")
             activation = ActivationFormat(activation["bits"], activation["scale"], activation["static"])
 
-        return cls(kind, (shape[0], shape[1]), weight, activation)
+        input_norm = "input_norm" in fields
+        if input_norm:
+            _check_norm(fields, activation)
+        return cls(kind, (shape[0], shape[1]), weight, activation, input_norm)
 
     def json(self) -> dict[str, Any]:
         """Return the fields as ``config.json`` stores them."""
@@ -80,6 +92,8 @@ class ModuleFormat:
         if self.activation is not None:
             fmt = self.activation
             fields["activation"] = {"bits": fmt.bits, "scale": fmt.scale, "static": fmt.static}
+        if self.input_norm:
+            fields["input_norm"] = RMS
         return fields
 
     @property
@@ -122,6 +136,13 @@ class ModuleFormat:
         if self.weight.bits == 2:
             return torch.from_numpy(base3.unpack(rows, self.shape[1]))
         return torch.from_numpy(packing.unpack(rows, self.shape[1], self.weight.bits))
+
+
+def _check_norm(fields: dict[str, Any], activation: ActivationFormat | None) -> None:
+    if fields["input_norm"] != RMS or fields["kind"] != "linear":
+        raise ValueError(f"input_norm {fields['input_norm']!r}: expected {RMS!r}, of a linear")
+    if activation is not None and activation.scale != "token":
+        raise ValueError(f"input_norm {RMS!r} needs activation scale 'token', not {activation.scale!r}")
 
 
 def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:

@@ -65,6 +65,8 @@ def dry_run_on_meta(
             except WidthError as error:
                 raise ModelError(f"ffn={recipe.ffn!r}: model={recipe.model!r}: {error}") from None
 
+        if recipe.word_start == "static":
+            _check_word_width(recipe.model, student)
         try:
             if recipe.is_low_bit:
                 make_low_bit(student, recipe)
@@ -77,6 +79,20 @@ def dry_run_on_meta(
                 "only be trained on labels: set stages=0, reduce_stages=0 and quantise_attention=false"
             ) from None
     return model
+
+
+def _check_word_width(name: str, student: Any) -> None:
+    """Check that a student's word table is as wide as the encoder's output, whose values it gets.
+
+    Raises:
+        ModelError: it is not.
+    """
+    width, hidden = student.get_input_embeddings().embedding_dim, int(student.config.hidden_size)
+    if width != hidden:
+        raise ModelError(
+            f"word_start='static': model={name!r}: its word table has {width} columns, the encoder's output {hidden}; "
+            "set word_start='model', or choose a model whose tokens are as wide as its layers"
+        )
 
 
 def _read_only(width: int, model: Any) -> Any:

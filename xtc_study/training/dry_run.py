@@ -23,11 +23,13 @@ from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.compress.static.word_start import static_word_start
 from xtc_study.errors import one_line
 from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
+from xtc_study.training.low_bit_start import set_least_squares_weights
 from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
 from xtc_study.training.precision import Precision
@@ -117,7 +119,7 @@ def _dry_run(
                     if student is None:
                         student = _student(recipe, teacher, layers, task, places)
                     if step.phase == "quantise" and step.part[0] == 0:
-                        make_low_bit(student, recipe)
+                        _start_low_bit(student, teacher, recipe, batch, padding.tokenizer)
                     objective = Objective(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
                     learner = student
                 _one_step(objective, learner, batch, labels)
@@ -168,6 +170,15 @@ def _student(recipe: Recipe, teacher: Any, layers: Sequence[int], task: Task, pl
     if recipe.ffn is not None:
         source = narrowed(source, kept_units(magnitudes(source), recipe.ffn))
     return reduced(source, layers)
+
+
+def _start_low_bit(student: Any, teacher: Any, recipe: Recipe, batch: dict[str, Tensor], tokenizer: Any) -> None:
+    """Make the student low-bit as ``low_bit_start`` does, trying each kind of start on a part of the model."""
+    if recipe.word_start == "static":
+        static_word_start(student, teacher, tokenizer, most=len(batch["input_ids"]))
+    if recipe.weight_start == "least-squares":
+        set_least_squares_weights(student, recipe, [batch], most_layers=1)
+    make_low_bit(student, recipe)
 
 
 def _one_step(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import set_seed
 
 from xtc_study.chain import Step, chain
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.method_version import METHOD_VERSION
-from xtc_study.compress.quantization.lowbit import make_low_bit
-from xtc_study.compress.reduction.layers import layer_map, reduced
-from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
+from xtc_study.compress.reduction.layers import layer_map
 from xtc_study.places import Compute, Places
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore, UnreadableStepError
@@ -32,16 +28,15 @@ from xtc_study.training.checkpoints import CurvePoint, History
 from xtc_study.training.checks import check_head, check_model_files, check_start, check_tokens, dry_run_on_meta
 from xtc_study.training.dry_run import dry_run
 from xtc_study.training.filed import Filed, cut
-from xtc_study.training.importance import importances
+from xtc_study.training.initial_models import InitialModels
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
 from xtc_study.training.objective import Objective
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
-from xtc_study.training.pretrained import encoder_shape, load_tokenizer, load_with_head
+from xtc_study.training.pretrained import encoder_shape, load_tokenizer
 from xtc_study.training.schedule import schedule_of
 from xtc_study.training.stage import train
-from xtc_study.training.static_table import static_model, vectors_model
 from xtc_study.training.step_files import WrittenOtherwiseError, check_written, read_model, write_model
 from xtc_study.training.task_vocabulary import TaskVocabulary
 from xtc_study.training.text_check import check_reading, lengths_before_cutting
@@ -127,10 +122,22 @@ class Pipeline:
         if recipe.start not in ("teacher", "pretrained"):
             self.model_files["start"] = files_hash(recipe.start, places.models_dir)
         check_model_files(recipe, self.steps, self.store, self.model_files)
-        self.heads: dict[str, str] = {}
         for step in self.steps:
             if not self.store.is_done(step.address):
                 self.store.check_readable(step.address)
+
+        self.initial = InitialModels(
+            recipe,
+            places,
+            self.task,
+            self.tokenizer,
+            self.train_rows,
+            self.padding,
+            self.label_scale,
+            self.teacher_layers,
+            self.precision.device,
+            self._read,
+        )
 
         # The slowest checks last: words for augmentation, and the dry run.
         self.pool: AugmentedRows | None = None
@@ -201,10 +208,10 @@ class Pipeline:
 
     def _maker(self, step: Step, teacher: Any) -> Callable[[Path], dict[str, Any]]:
         def make(folder: Path) -> dict[str, Any]:
-            self.heads = {}
+            self.initial.heads.clear()
             with self.label_scale.unfolded(teacher):
                 started = time.monotonic()
-                model = self._initial_model(step, teacher)
+                model = self.initial.of(step, teacher)
                 curve, seconds = self._train(step, model, teacher)
                 seconds = seconds if step.terms else time.monotonic() - started  # tables are made, not trained
             self.label_scale.fold(model)
@@ -227,7 +234,7 @@ class Pipeline:
                     field: digest for field, digest in self.model_files.items() if field == "model" or step.parent
                 },
                 "parent": step.parent.address if step.parent else None,
-                "heads": self.heads,
+                "heads": dict(self.initial.heads),
                 "size": {
                     "model": self.recipe.model,
                     "encoder_depth": self.encoder_depth,
@@ -269,71 +276,9 @@ class Pipeline:
         checkpoints = self.store.checkpoints(step.address)
         return train(model, rows, self.padding, objective, schedule, self.precision, checkpoints, dev_score)
 
-    def _initial_model(self, step: Step, teacher: Any) -> Any:
-        """Return the model that the step starts from, on the training device."""
-        recipe = self.recipe
-        set_seed(recipe.seed)
-        if step.phase == "vectors":
-            model = vectors_model(self._encoder().to(self.precision.device), self.tokenizer)
-        elif step.phase == "static" and step.parent is not None:
-            vectors = self._read(step.parent)
-            model = static_model(recipe, vectors, self.tokenizer, self.task, self.train_rows, self.padding)
-        elif step.phase == "teacher":
-            model = self._encoder()
-        elif step.parent is not None and step.parent.phase != "teacher":
-            model = self._read(step.parent)
-            self.label_scale.unfold(model)
-            if step.phase == "quantise" and step.parent.phase == "reduce":
-                make_low_bit(model, recipe)
-        else:
-            model = self._full_precision_student(teacher)
-            if step.phase == "quantise":
-                make_low_bit(model, recipe)
-        return model.to(self.precision.device)
-
     def _low_bit(self, step: Step) -> Recipe | None:
         """Return the recipe if it makes layers of the step's model low-bit."""
         return self.recipe if step.phase in ("quantise", "static") else None
-
-    def _full_precision_student(self, teacher: Any) -> Any:
-        """Return the student before its first training, in full precision."""
-        recipe = self.recipe
-        layers = layer_map(self.depth, recipe.layers)
-        if recipe.start == "teacher":
-            return reduced(self._narrow(teacher), layers)
-        if recipe.start == "pretrained":
-            return reduced(self._narrow(self._encoder()), layers)
-        student = self._narrow(self._loaded("start"))
-        return reduced(student, layer_map(student.config.num_hidden_layers, len(layers)))
-
-    def _encoder(self) -> Any:
-        """Return the pre-trained encoder, cut to the teacher's depth."""
-        recipe = self.recipe
-        model = self._loaded("model")
-        return model if recipe.teacher_layers is None else reduced(model, self.teacher_layers)
-
-    def _loaded(self, field: str) -> Any:
-        """Return the checkpoint that a field of the recipe names; warn if its head is not used."""
-        name = getattr(self.recipe, field)
-        # Only teacher_epochs=0 states that the head's values are in the unit of the labels.
-        unit_known = self.label_scale.is_plain or (field == "model" and self.recipe.teacher_epochs == 0)
-        model, head = load_with_head(name, self.task, self.recipe.seed, self.places.models_dir, unit_known)
-        self.heads[field] = head.text
-        if head.kind == "drawn":
-            warnings.warn(f"{field}={name!r}: {head.text}", stacklevel=2)
-        if head.kind == "matched":
-            self.label_scale.unfold(model)  # its values are in the unit of the labels
-        return model
-
-    def _narrow(self, model: Any) -> Any:
-        """Return the model with the inner units that the recipe keeps; to be called before layers are removed."""
-        if self.recipe.ffn is None:
-            return model
-        if self.recipe.ffn_by == "magnitude":
-            scores = magnitudes(model)
-        else:
-            scores = importances(model.to(self.precision.device), self.train_rows, self.padding)
-        return narrowed(model, kept_units(scores, self.recipe.ffn))
 
     def _read(self, step: Step) -> Any:
         """Return a finished step's model, in evaluation mode, on the training device."""

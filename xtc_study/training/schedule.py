@@ -8,6 +8,7 @@ from pathlib import Path
 from transformers import TrainingArguments
 
 from xtc_study.chain import Step
+from xtc_study.compress.quantization.input_norm import RMS
 from xtc_study.recipe import Recipe
 from xtc_study.training.precision import Precision
 
@@ -25,17 +26,22 @@ class Schedule:
     warmup: float
     weight_decay: float
     seed: int
+    norm_steps: int = 0
+    """First steps, over which the norms of inputs are blended in; a training without them, or after them, has 0."""
 
 
 def schedule_of(step: Step, recipe: Recipe, steps_per_epoch: int) -> Schedule:
     """Return the schedule of one step of a recipe's chain."""
+    steps = step.optimiser_steps(steps_per_epoch)
+    blends = recipe.input_norm == RMS and step.phase == "quantise" and step.part[0] == 0
     return Schedule(
-        steps=step.optimiser_steps(steps_per_epoch),
+        steps=steps,
         batch_size=recipe.batch_size,
         learning_rate=step.learning_rate,
         warmup=recipe.warmup,
         weight_decay=recipe.weight_decay,
         seed=recipe.seed,
+        norm_steps=int(recipe.warmup * steps) if blends else 0,
     )
 
 

@@ -16,6 +16,7 @@ from xtc_study.compress.distillation.attention_scores import hook_attention_scor
 from xtc_study.compress.distillation.dropout import cheap_dropout
 from xtc_study.compress.distillation.losses import ATTENTION, LABELS
 from xtc_study.compress.encoder_parts import positions
+from xtc_study.compress.quantization.input_norm import blended
 from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
@@ -29,6 +30,7 @@ from xtc_study.training.checkpoints import (
     last_checkpoint,
 )
 from xtc_study.training.graphed_step import Capture, GraphedSteps, PaddedTo, graphs_wanted
+from xtc_study.training.norm_blend import NormBlend
 from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
 from xtc_study.training.schedule import Schedule, arguments_of
@@ -93,6 +95,8 @@ def train(
         stack.enter_context(cheap_dropout(model))
         if precision.device == "cuda":
             stack.enter_context(weights_together(model))
+        if schedule.norm_steps:
+            trainer.add_callback(NormBlend(stack.enter_context(blended(model, precision.device)), schedule.norm_steps))
         if objective.teacher is not None:
             objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
             stack.enter_context(precision.cast_once(objective.teacher))

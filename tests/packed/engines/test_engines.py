@@ -17,6 +17,7 @@ from packed_layers import low_bit, packed
 from torch import nn
 
 from xtc_study.compress.quantization.activations import ActivationFormat
+from xtc_study.compress.quantization.input_norm import InputNorm
 from xtc_study.compress.quantization.layers import LowBitEmbedding
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import make_engine
@@ -45,6 +46,25 @@ def test_linear_equals_the_training_layer(engine: str, activation: str, granular
     x = 3 * torch.randn(2, 5, 40)
     x[0, 0] = 0
     assert torch.equal(packed(layer, engine)(x), layer(x))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["token", "4 bits", "none"])
+@pytest.mark.parametrize("granularity", ["row", "group:8"])
+@pytest.mark.parametrize("bits", [1, 2, 4, None])
+def test_normalised_input_equals_the_training_layers(
+    engine: str, raw: None, activation: str, granularity: str, bits: int | None
+) -> None:
+    """A token of zeros, tiny and huge tokens, and more columns than squares fit in one exact float32 sum."""
+    torch.manual_seed(0)
+    weight = None if bits is None else WeightFormat(bits, granularity)
+    layer = low_bit(24, 1200, weight, ACTIVATIONS[activation], InputNorm())
+    x = torch.randn(2, 5, 1200)
+    x[0, 0], x[0, 1], x[0, 2], x[0, 3] = 0, 1e-6 * x[0, 1], 1e6 * x[0, 2], x[0, 3].sign()
+    y = packed(layer, engine)(x)
+    assert torch.equal(y, layer(x)) and y.isfinite().all()
+    layer.input_norm = None
+    assert not torch.allclose(layer(x), y, rtol=1e-2)
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from xtc_study.compress.quantization.activations import ActivationFormat, StaticRange
 from xtc_study.compress.quantization.freeze import Freezable
+from xtc_study.compress.quantization.input_norm import InputNorm, Normalized, gradient_before
 from xtc_study.compress.quantization.integer_first import integer_first_linear
 from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
 from xtc_study.compress.quantization.shared_input import LinearInput, linear_input
@@ -25,7 +26,10 @@ ROWS = 1024
 
 
 class _StraightThroughLinear(torch.autograd.Function):
-    """Integer-first forward; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat and w_hat taken as x and w."""
+    """Integer-first forward; backward of ``F.linear(x_hat, w_hat, bias)`` with x_hat and w_hat taken as x and w.
+
+    With a norm, x_hat is the normalised input, and the gradient passes through the norm.
+    """
 
     @staticmethod
     def forward(
@@ -33,14 +37,14 @@ class _StraightThroughLinear(torch.autograd.Function):
     ) -> Tensor:
         dtype = inputs.value.dtype
         quantized = layer.quantized_weight(dtype)
-        ctx.save_for_backward(inputs.value, *quantized, weight)
+        ctx.save_for_backward(inputs.value, *quantized, weight, *(inputs.normalized or ()))
         ctx.clip = layer.weight_format.clip if layer.weight_format else None
         ctx.has_bias = bias is not None
         return integer_first_linear(inputs.integers, inputs.scale, quantized, bias, layer.largest_product, dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x_hat, integers, scale, weight = ctx.saved_tensors
+        x_hat, integers, scale, weight, *normalized = ctx.saved_tensors
         grad = grad.to(x_hat.dtype)
 
         # Two dimensions: with more, a product would copy the weight for every row of the batch if grad is strided.
@@ -54,6 +58,8 @@ class _StraightThroughLinear(torch.autograd.Function):
             else:
                 grad_x = flat @ dequantize(Quantized(integers, scale)).to(flat.dtype)
             grad_x = grad_x.reshape(x_hat.shape)
+            if normalized:
+                grad_x = gradient_before(grad_x, x_hat, Normalized(*normalized))
 
         grad_weight = (flat.t() @ x_hat.reshape(-1, x_hat.shape[-1])).to(weight.dtype)
         if ctx.clip is not None:
@@ -72,6 +78,7 @@ class LowBitLinear(Freezable, nn.Linear):
         linear: provides weight and bias.
         weight_format: None leaves the weight in full precision.
         activation_format: None leaves the input in full precision.
+        input_norm: divides each token of the input by its root mean square; None does not.
     """
 
     def __init__(
@@ -79,10 +86,12 @@ class LowBitLinear(Freezable, nn.Linear):
         linear: nn.Linear,
         weight_format: WeightFormat | None,
         activation_format: ActivationFormat | None,
+        input_norm: InputNorm | None = None,
     ) -> None:
         super().__init__(linear.in_features, linear.out_features, bias=linear.bias is not None, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
         self.weight_format, self.activation_format = weight_format, activation_format
+        self.input_norm = input_norm
         self.input_range = StaticRange() if activation_format and activation_format.static else None
         self.ready: Quantized | None = None
         """The quantised weight during a forward pass that quantises all of them together (``weights_together``)."""
@@ -112,9 +121,9 @@ class LowBitLinear(Freezable, nn.Linear):
         return result
 
     def quantized_input(self, x: Tensor) -> LinearInput:
-        """Quantise x (..., in) as the product uses it; in training mode a static range is updated."""
+        """Quantise and normalise x (..., in) as the product uses it; in training mode a static range is updated."""
         limit = self.input_range(x) if self.input_range is not None else None
-        return linear_input(x, self.activation_format, arithmetic_dtype(x), limit)
+        return linear_input(x, self.activation_format, arithmetic_dtype(x), limit, self.input_norm)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.weight_format}, {self.activation_format}"

@@ -10,6 +10,7 @@ from torch import nn
 from xtc_study.compress.encoder_parts import encoder_parts
 from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.attention import quantize_attention
+from xtc_study.compress.quantization.input_norm import RMS, InputNorm
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat, grouped
 from xtc_study.compress.quantization.shared_input import share_inputs
@@ -67,8 +68,9 @@ def make_low_bit(model: Any, recipe: Recipe) -> None:
 
     # Linears; several under one parent (queries, keys and values) read the same input.
     if weights is not None or activations is not None:
+        norm = InputNorm() if recipe.input_norm == RMS else None
         for name in names:
-            replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations))
+            replace(model, name, LowBitLinear(model.get_submodule(name), weights, activations, norm))
         for parent, count in Counter(name.rpartition(".")[0] for name in names).items():
             if count > 1:
                 share_inputs(model.get_submodule(parent))

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from xtc_study.compress.quantization.activations import ActivationFormat, quantize_activation
+from xtc_study.compress.quantization.input_norm import InputNorm, Normalized, normalized_input, normalized_integers
 
 
 class LinearInput(NamedTuple):
@@ -30,6 +31,8 @@ class LinearInput(NamedTuple):
     """(..., 1) per token, () per tensor, float32; None if the input is not quantised."""
     value: Tensor
     """integers * scale, the rounded input. The backward pass needs it."""
+    normalized: Normalized | None = None
+    """What a norm did to it, which the backward pass needs too; None without a norm."""
 
 
 class _Last(threading.local):
@@ -97,8 +100,14 @@ def _forget() -> None:
     _last.source, _last.key, _last.result = None, (), None
 
 
-def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
-    """Quantise x (..., in), without a gradient.
+def linear_input(
+    x: Tensor,
+    fmt: ActivationFormat | None,
+    dtype: torch.dtype,
+    limit: Tensor | None,
+    norm: InputNorm | None = None,
+) -> LinearInput:
+    """Quantise and normalise x (..., in), without a gradient.
 
     Within ``one_pass``, a second call with the same tensor and format returns the first call's result. Only the last
     input is cached, so at most one is kept longer than needed.
@@ -108,22 +117,35 @@ def linear_input(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, li
         fmt: how to quantise it; None leaves it in full precision.
         dtype: of the linear's arithmetic.
         limit: as in ``quantize_activation``; if given, nothing is shared, because each layer learns its own.
+        norm: needs one scale per token, or none; None does not normalise.
     """
     if not _last.blocks or limit is not None or x.is_inference():  # an inference tensor has no version
-        return _quantized(x, fmt, dtype, limit)
-    key = (x._version, fmt, dtype)
+        return _quantized(x, fmt, dtype, limit, norm)
+    key = (x._version, fmt, dtype, norm)
     if _last.result is not None and _last.source is not None and _last.source() is x and _last.key == key:
         return _last.result
-    result = _quantized(x, fmt, dtype, None)
+    result = _quantized(x, fmt, dtype, None, norm)
     _last.source, _last.key, _last.result = weakref.ref(x), key, result
     return result
 
 
-def _quantized(x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None) -> LinearInput:
+def _quantized(
+    x: Tensor, fmt: ActivationFormat | None, dtype: torch.dtype, limit: Tensor | None, norm: InputNorm | None
+) -> LinearInput:
     with torch.no_grad():
         if fmt is None:
-            value = x.detach().to(dtype)
-            return LinearInput(value, None, value)
+            value, normalized = x.detach(), None
+            if norm is not None:
+                value = value.float()
+                normalized = normalized_input(value, norm.share)
+                value = value * normalized.factor
+            value = value.to(dtype)
+            return LinearInput(value, None, value, normalized)
+
         integers, scale = quantize_activation(x, fmt, limit)
         assert scale is not None  # quantize_activation always returns one
-        return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype))
+        normalized = None
+        if norm is not None:
+            normalized = normalized_integers(integers, scale, fmt.largest, norm.share)
+            scale = scale * normalized.factor
+        return LinearInput(integers.to(dtype), scale, (integers * scale).to(dtype), normalized)

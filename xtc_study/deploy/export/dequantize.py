@@ -6,12 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from xtc_study.compress.quantization.input_norm import EPSILON
 from xtc_study.compress.quantization.lowbit import replace
 from xtc_study.compress.quantization.quantizers import Quantized, dequantize
 from xtc_study.packed.layers import PackedEmbedding, PackedLinear, unpacked_rows
 from xtc_study.packed.loading import load
+
+
+class NormalizedLinear(nn.Linear):
+    """A linear that divides each token of its input by the token's root mean square."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (..., in) to (..., out)."""
+        rms = (x.square().mean(-1, keepdim=True) + EPSILON).sqrt()
+        return F.linear(x / rms, self.weight, self.bias)
 
 
 @torch.no_grad()
@@ -30,7 +41,8 @@ def dequantized(folder: Path) -> Any:
             if module.integers is not None and module.weight_scale is not None:
                 weight = dequantize(Quantized(module.integers.float(), module.weight_scale))
             assert weight is not None
-            linear = nn.Linear(columns, rows, bias=module.bias is not None, device="meta")
+            kind = NormalizedLinear if module.format.input_norm else nn.Linear
+            linear = kind(columns, rows, bias=module.bias is not None, device="meta")
             linear.weight = nn.Parameter(weight, requires_grad=False)
             if module.bias is not None:
                 linear.bias = nn.Parameter(module.bias, requires_grad=False)

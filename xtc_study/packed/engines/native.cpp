@@ -148,8 +148,9 @@ struct Row {
     int32_t sum;
 };
 
-// Quantises a row of x to q (columns). limit < 0: use the row's own maximum.
-Row quantise(const float* x, long columns, float levels, float limit, int8_t* q) {
+// Quantises a row of x to q (columns). limit < 0: use the row's own maximum. epsilon >= 0: divide the row by its root
+// mean square, which changes only its scale (compress/quantization/input_norm.py).
+Row quantise(const float* x, long columns, float levels, float limit, float epsilon, int8_t* q) {
     if (limit < 0) {
         int32_t largest = 0;  // of the bits without sign, which order like the numbers, NaN last
         for (long k = 0; k < columns; k++) {
@@ -167,12 +168,16 @@ Row quantise(const float* x, long columns, float levels, float limit, int8_t* q)
         q[k] = static_cast<int8_t>(whole);
         sum += whole;
     }
-    return {scale, sum};
+    if (epsilon < 0) return {scale, sum};
+    int64_t squares = 0;
+    for (long k = 0; k < columns; k++) squares += q[k] * q[k];
+    const float mean_square = (scale * scale) * (static_cast<float>(squares) / static_cast<float>(columns));
+    return {scale * (1.0f / std::sqrt(mean_square + epsilon)), sum};
 }
 
 template <int BITS>
 void linear(const float* x, long rows, long columns, const uint8_t* weight, long outputs, const float* weight_scale,
-            bool one_scale, const float* bias, float levels, float limit, float* y, int threads) {
+            bool one_scale, const float* bias, float levels, float limit, float epsilon, float* y, int threads) {
     const long per_group = 4 * 8 / BITS, groups = (columns + per_group - 1) / per_group, width = groups * per_group;
     const long quads = width / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
     static thread_local std::vector<int8_t> inputs;
@@ -195,7 +200,7 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
                 const long start = count * tile / tiles, size = count * (tile + 1) / tiles - start;
                 for (long row = 0; row < size; row++) {
                     row_of[start + row] =
-                        quantise(x + (first + start + row) * columns, columns, levels, limit, line.data());
+                        quantise(x + (first + start + row) * columns, columns, levels, limit, epsilon, line.data());
                     int8_t* into = q + start * width + row * 4;
                     for (long k = 0; k < quads; k++) std::memcpy(into + k * size * 4, line.data() + k * 4, 4);
                 }
@@ -233,11 +238,13 @@ extern "C" {
 
 const char* xtc_instructions() { return INSTRUCTIONS; }
 
-// Maps x (rows, columns) to y (rows, outputs). weight_scale: one, or one per output. bias may be null.
+// Maps x (rows, columns) to y (rows, outputs). weight_scale: one, or one per output. bias may be null. epsilon: of the
+// norm of each row; below 0, there is none.
 void xtc_linear(int bits, const float* x, long rows, long columns, const uint8_t* weight, long outputs,
-                const float* weight_scale, int one_scale, const float* bias, float levels, float limit, float* y,
-                int threads) {
+                const float* weight_scale, int one_scale, const float* bias, float levels, float limit,
+                float epsilon, float* y, int threads) {
     const auto function = bits == 1 ? linear<1> : linear<2>;
-    function(x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, y, threads);
+    function(x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, epsilon, y,
+             threads);
 }
 }

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xtc_study.compress.quantization.input_norm import EPSILON
 from xtc_study.packed.engines import native_build
 from xtc_study.packed.engines.raw_memory import CPU, floats, inputs, packed_bytes, results
 from xtc_study.packed.engines.torch_engine import TorchEngine
@@ -84,6 +85,7 @@ class NativeEngine:
             None if bias is None else bias.data_ptr(),
             module_format.activation.largest,
             limit,
+            EPSILON if module_format.input_norm else -1.0,
             y.data_ptr(),
             torch.get_num_threads(),
         )

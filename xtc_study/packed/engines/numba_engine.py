@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xtc_study.compress.quantization.input_norm import EPSILON
 from xtc_study.packed import base3
 from xtc_study.packed.engines import numba_kernels as kernels
 from xtc_study.packed.engines.int8 import has_exact_int8
@@ -90,14 +91,17 @@ class NumbaEngine:
         return y.reshape(*x.shape[:-1], rows)
 
     def _levels(self, layer: PackedLinear, x: Tensor) -> Any:
-        """The largest integer of the input and its limit, or -1 for each row's own maximum: float32 (2,)."""
+        """The largest integer of the input, its limit (-1: each row's own maximum) and its norm's epsilon (-1: none).
+
+        float32 (3,).
+        """
         fmt = layer.format.activation
         assert fmt is not None
         if layer.input_range is not None:
             limit = float(layer.input_range.limit)
         else:
             limit = -1.0 if fmt.scale == "token" else float(x.abs().amax())
-        return np.array([fmt.largest, limit], np.float32)
+        return np.array([fmt.largest, limit, EPSILON if layer.format.input_norm else -1.0], np.float32)
 
     def _epilogue(self, layer: PackedLinear) -> tuple[Any, Any]:
         """Weight scale and bias, both (N,)."""

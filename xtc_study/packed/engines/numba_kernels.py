@@ -24,9 +24,13 @@ def _largest(x):  # type: ignore[no-untyped-def]
     return np.int32(largest).view(np.float32)
 
 
-@njit("(float32[:, ::1], float32, float32, int8[:, ::1], float32[::1])", cache=True, nogil=True)
-def quantize_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
-    """Quantise x (M, K) float32 to q int8 and scales (M,). limit < 0: use each row's own maximum."""
+@njit("(float32[:, ::1], float32, float32, float32, int8[:, ::1], float32[::1])", cache=True, nogil=True)
+def quantize_rows(x, levels, limit, epsilon, q, scales):  # type: ignore[no-untyped-def]
+    """Quantise x (M, K) float32 to q int8 and scales (M,).
+
+    limit < 0: use each row's own maximum. epsilon >= 0: divide each row by its root mean square, which changes only
+    its scale (``compress/quantization/input_norm.py``).
+    """
     for row in range(x.shape[0]):
         largest = _largest(x[row]) if limit < 0 else limit
         scale = largest / levels
@@ -34,6 +38,12 @@ def quantize_rows(x, levels, limit, q, scales):  # type: ignore[no-untyped-def]
         for column in range(x.shape[1]):
             value = np.rint(x[row, column] / step)
             q[row, column] = np.int8(min(max(value, -levels), levels))
+        if epsilon >= 0:
+            squares = np.int64(0)
+            for column in range(x.shape[1]):
+                squares += np.int64(q[row, column]) * np.int64(q[row, column])
+            mean_square = (scale * scale) * (np.float32(squares) / np.float32(x.shape[1]))
+            scale = scale * (np.float32(1) / np.sqrt(mean_square + epsilon))
         scales[row] = scale
 
 

@@ -65,14 +65,14 @@ def part(count):  # type: ignore[no-untyped-def]
 
 @cfunc("void(voidptr)", cache=True)
 def quantize_rows(job):  # type: ignore[no-untyped-def]
-    """job: x, levels and limit, q, scales; M, K."""
+    """job: x; levels, limit and epsilon; q, scales; M, K."""
     j = carray(job, 6, np.int64)
     start, stop = part(j[4])
     x = carray(pointer(j[0]), (j[4], j[5]), np.float32)
-    constants = carray(pointer(j[1]), 2, np.float32)
+    constants = carray(pointer(j[1]), 3, np.float32)
     q = carray(pointer(j[2]), (j[4], j[5]), np.int8)
     scales = carray(pointer(j[3]), j[4], np.float32)
-    kernels.quantize_rows(x[start:stop], constants[0], constants[1], q[start:stop], scales[start:stop])
+    kernels.quantize_rows(x[start:stop], constants[0], constants[1], constants[2], q[start:stop], scales[start:stop])
 
 
 @cfunc("void(voidptr)", cache=True)
