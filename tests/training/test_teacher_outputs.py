@@ -57,7 +57,7 @@ def test_kept_outputs_equal_recomputed_ones(terms: tuple[str, ...], rows: Any, p
     mask = batch["attention_mask"]
     assert not mask.bool().all(), "some of it must be padding"
     with hook_attention_scores(teacher):
-        kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
+        kept = TeacherOutputs(Objective(terms, teacher, LAYERS), rows, padding, CPU).of(NUMBERS, mask)
         expected = recomputed(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
     assert set(kept.hidden_states) == (set(STATES) if "hidden" in terms else set())
@@ -76,7 +76,7 @@ def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Paddi
     mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
     found = []
     with hook_attention_scores(teacher, student):
-        kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
+        kept = TeacherOutputs(Objective(EVERY, teacher, layers), rows, padding, CPU).of(NUMBERS, mask)
         for teacher_outputs in (kept, recomputed(teacher, batch)):
             student.zero_grad()
             answer = student(**batch, output_attentions=True, output_hidden_states=True)
@@ -136,8 +136,8 @@ def test_the_teacher_runs_on_each_batch_if_its_outputs_are_not_kept(
 
 def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:
     teacher = tiny(labels=3)
-    assert bytes_needed(teacher, [3, 5], EVERY, (1, 3), (0, 2, 4)) == 4 * (3 * 32 * 8 + 2 * 4 * (9 + 25) + 2 * 3)
-    assert bytes_needed(teacher, [3, 5], ("logits",), (1, 3), (0, 2, 4)) == 4 * 2 * 3
+    assert bytes_needed(Objective(EVERY, teacher, LAYERS), [3, 5]) == 4 * (3 * 32 * 8 + 2 * 4 * (9 + 25) + 2 * 3)
+    assert bytes_needed(Objective(("logits",), teacher, LAYERS), [3, 5]) == 4 * 2 * 3
 
 
 def test_padding_keeps_row_numbers(rows: Any) -> None:
