@@ -6,8 +6,9 @@ teacher's; for the second half its attention's outputs are a blend, in which the
 Values and all that follows are the student's, and learn. So does the attention that stands aside: losses compare the
 student's own scores, maps, queries and keys all the while.
 
-Their code also stops the gradient between a layer's queries and keys and the layers below; here it flows. Their output
-is that after the output projection or before it, by a switch; here it is before. The gradual blend is ours: a line.
+Their code (MarsJacobs/ti-kd-qat, main.py) goes the other way, in a first training of 60 or 120 steps: first the output
+after its projection, then that before it, then the map. It also stops the gradient between a layer's queries and keys
+and the layers below; here it flows. The linear blend is ours.
 """
 
 from __future__ import annotations
