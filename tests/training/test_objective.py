@@ -142,6 +142,23 @@ def test_no_attention_is_compared_where_student_and_teacher_are_equal(
         assert all(abs(value.item()) < 1e-6 for value in found.values())
 
 
+@pytest.mark.parametrize("mode", [None, MAP, OUTPUT])
+@pytest.mark.parametrize("kind", ["scores", "maps", "relations"])
+def test_products_in_bf16_give_losses_in_fp32(
+    kind: str, mode: str | None, tiny: Callable[..., Any], batch: Callable[..., Any]
+) -> None:
+    student, teacher, precision = tiny("bert"), tiny("bert", seed=1), Precision("cpu", "bf16")
+    objective = Objective((*EVERY, "labels"), teacher, (0, 1, 2, 3), comparison=Comparison(kind, label_weight=1))
+    standing = None if mode is None else Standing(mode, torch.tensor(0.5))
+    with hook_attention_scores(student, teacher), precision.cast_once(teacher):
+        low = losses_of(objective, precision, student, batch("bert"), LABELS, standing=standing)[1]
+    with hook_attention_scores(student, teacher):
+        full = losses_of(objective, CPU, student, batch("bert"), LABELS, standing=standing)[1]
+    torch.stack(list(low.values())).sum().backward()
+    assert all(value.dtype == torch.float32 for value in low.values())
+    torch.testing.assert_close(low, full, rtol=0.1, atol=0.02)
+
+
 @pytest.mark.parametrize("mode", [MAP, OUTPUT])
 def test_a_student_learns_its_own_attention_while_the_teachers_stands_in(
     mode: str, pair: tuple[Any, Any], batch: Callable[..., Any], family: str

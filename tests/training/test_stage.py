@@ -86,7 +86,7 @@ def test_the_curve_holds_each_term_without_its_weight(rows: Any, tmp_path: Path)
         objective = Objective(("attention", "hidden", "logits", "labels"), encoder(1), LAYERS, comparison=comparison)
         curve = fit(encoder(0), rows, objective, tmp_path, steps=1)
         found.append({point["term"]: point["value"] for point in curve})
-    assert list(found[0])[:5] == ["attention", "attention output", "hidden", "logits", "labels"]
+    assert set(found[0]) >= {"attention", "attention output", "hidden", "logits", "labels"}
     assert found[0] == found[1], "the first step's losses, before a weight could matter"
 
 

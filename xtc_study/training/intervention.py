@@ -7,8 +7,8 @@ Values and all that follows are the student's, and learn. So does the attention 
 student's own scores, maps, queries and keys all the while.
 
 Their code (MarsJacobs/ti-kd-qat, main.py) goes the other way, in a first training of 60 or 120 steps: first the output
-after its projection, then that before it, then the map. It also stops the gradient between a layer's queries and keys
-and the layers below; here it flows. The linear blend is ours.
+after its projection, then that before it, then the map; map first is its option "inverted". It also stops the gradient
+between a layer's queries and keys and the layers below; here it flows. The linear blend is ours.
 """
 
 from __future__ import annotations
