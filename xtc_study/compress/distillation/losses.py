@@ -33,7 +33,7 @@ def logit_loss(student: Tensor, teacher: Tensor, temperature: float = 1) -> Tens
         student: logits (batch, classes).
         teacher: same shape.
         temperature: T; both are divided by it and the cross-entropy is multiplied by T^2, so that its gradient keeps
-            its size (Hinton et al. 2015, section 2.1). Without effect on a regression, which has no softmax.
+            its size (Hinton et al. 2015, section 2). Without effect on a regression, which has no softmax.
     """
     if student.shape[-1] == 1:
         return F.mse_loss(student.float(), teacher.float())
