@@ -1,7 +1,7 @@
 """Distil the relations among queries, among keys and among values of one layer.
 
-Source: MiniLMv2 (Wang et al. 2021, arXiv 2012.15828), equations 4 to 7: the vectors of all heads are concatenated and
-split into relation heads of width d, whose scaled dot products A A^T / sqrt(d) pass through a softmax; the loss is the
+Source: MiniLMv2 (Wang et al. 2021, arXiv 2012.15828), section 3: the vectors of all heads are concatenated and split
+into relation heads of width d, whose scaled dot products A A^T / sqrt(d) pass through a softmax; the loss is the
 divergence of the student's from the teacher's, the mean over rows and heads, summed over Q-Q, K-K and V-V with equal
 weights. The relation heads are the student's heads. They are compared as they enter the attention's products: after a
 rotary embedding and after rounding, where a model has these.
