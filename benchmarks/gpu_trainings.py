@@ -48,10 +48,15 @@ LESSONS: dict[str, dict[str, Any]] = {
     "narrow layers": {"ffn": "1/2"},
     "own vocabulary, every table": {"vocabulary": "task", "quantise_tables": True},
     "a regression": {"task": "toy-similarity"},
+    "attention maps and labels": {"attention_loss": "maps", "label_weight": 0.5, "temperature": 2},
+    "relations": {"attention_loss": "relations", "hidden_weight": 0.5},
+    "teacher intervention": {"intervention": 0.6},
+    "teacher intervention alone": {"intervention": 0.6, "attention_weight": 0},
 }
 CAPTURED = (
     "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
-    "teacher's dropout", "quantised attention", "normalised inputs", "a regression",
+    "teacher's dropout", "quantised attention", "normalised inputs", "a regression", "attention maps and labels",
+    "relations", "teacher intervention", "teacher intervention alone",
 )  # fmt: skip
 """Lessons trained with and without graphs."""
 LONGER = {"epochs": 4}
@@ -111,8 +116,8 @@ def replayed() -> Iterator[list[bool]]:
     """Give, for each step that ``GraphedSteps`` was offered inside the block, whether it replayed a graph."""
     take, taken = GraphedSteps.take, []
 
-    def counted(self: GraphedSteps, inputs: Any) -> Any:
-        losses = take(self, inputs)
+    def counted(self: GraphedSteps, inputs: Any, mode: Any = None) -> Any:
+        losses = take(self, inputs, mode)
         taken.append(losses is not None)
         return losses
 

@@ -43,19 +43,21 @@ class BeyondXtc(XtcFields):
     divergence of the relations among queries, among keys and among values, of one layer (MiniLMv2)."""
     relation_layer: Annotated[int, Field(ge=0)] | None = None
     """The teacher's layer (from 0) whose relations are compared; the student's layer that is compared with it in the
-    other losses learns from it. None: the last."""
+    other losses learns from it. None: the last of both."""
     attention_weight: NotNegative = 1
-    """Weight of the attention's term; that of the logits is 1."""
+    """Weight of the attention's terms; that of the logits is 1. 0: attention is not compared."""
     hidden_weight: NotNegative = 1
-    """Weight of the hidden states' term."""
+    """Weight of the hidden states' term. 0: they are not compared."""
     label_weight: NotNegative = 0
     """Weight of the labels' own loss, a further term wherever students learn from logits."""
     temperature: Positive = 1
-    """Divides the logits of student and teacher before the softmax; the term is multiplied by its square (Hinton)."""
+    """Divides the logits of student and teacher before the softmax; the term is multiplied by its square (Hinton).
+    Without effect on a regression, which has no softmax."""
 
     intervention: ShareOfSteps = 0
     """First share of the low-bit steps in which the teacher's attention stands in the student's place: for the first
-    half its map, for the second its output, which gives way to the student's linearly."""
+    half its map, for the second its output, which gives way to the student's linearly. It ends within the first
+    stage."""
     progressive: ShareOfSteps = 0
     """First share of the low-bit steps in which weights have more bits: 32 for the first half, 2 for the second."""
     weight_scale: Literal["mean", "learned"] = "mean"
@@ -71,9 +73,36 @@ class BeyondXtc(XtcFields):
     """static: the student's word table starts the low-bit training from the teacher's output for each token alone."""
 
     @model_validator(mode="after")
-    def _beyond_fits_together(self) -> Self:
+    def _distillation_fits_together(self) -> Self:
         if self.relation_layer is not None and self.attention_loss != "relations":
             raise ValueError(f"relation_layer={self.relation_layer} needs attention_loss 'relations'")
+        if self.attention_weight == 0 and self.attention_loss != "scores":
+            raise ValueError(
+                f"attention_loss={self.attention_loss!r} needs an attention_weight above 0: at 0 it has no effect"
+            )
+        if self.attention_weight == self.hidden_weight == 0:
+            for field in ("stages", "reduce_stages"):
+                if getattr(self, field) in (2, 3):
+                    raise ValueError(
+                        f"{field}={getattr(self, field)} needs attention_weight or hidden_weight above 0: its first "
+                        f"stage learns from nothing else; or set {field}=1"
+                    )
+        if self.intervention > 0:
+            bits = (self.weight_bits, self.embedding_bits or self.weight_bits, self.activation_bits)
+            if min(bits) == FULL_PRECISION:
+                raise ValueError(
+                    f"intervention={self.intervention:g} needs weight_bits, embedding_bits or activation_bits below "
+                    "32: it begins a low-bit training"
+                )
+            if self.stages and self.intervention > 1 / self.stages:
+                raise ValueError(
+                    f"intervention={self.intervention:g} with stages={self.stages}: expected at most 1/{self.stages}, "
+                    "for it ends within the first stage"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _beyond_fits_together(self) -> Self:
         if self.two_bit_levels != "ternary" and 2 not in (self.weight_bits, self.embedding_bits):
             raise ValueError(f"two_bit_levels={self.two_bit_levels!r} needs weight_bits or embedding_bits of 2")
         weights = ("progressive", "weight_scale", "weight_start")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import transformers
 
+from xtc_study.compress.reduction.layers import LayersError
 from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
@@ -72,6 +73,49 @@ def test_an_unsupported_encoder_is_an_error(
     with pytest.raises(ValueError, match=message):
         Pipeline(Recipe.of(task="toy-sentiment", model=str(tmp_path / "model"), **fields), Places(tmp_path))
     assert not (tmp_path / "steps").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "chosen", "message"),
+    [
+        (
+            [1, 3],
+            2,
+            "relation_layer=2: no student layer learns from this layer of the teacher; choose 1 or 3, or null",
+        ),
+        ([0, 2, 3], 12, "relation_layer=12: no student layer .*; choose 0, 2 or 3, or null for the last"),
+        ([3], 0, "relation_layer=0: .*; choose 3, or null"),
+    ],
+)
+def test_relations_need_a_layer_that_the_student_learns_from(layers: list[int], chosen: int, message: str) -> None:
+    recipe = Recipe.of(task="toy-sentiment", layers=layers, attention_loss="relations", relation_layer=chosen)
+    with pytest.raises(LayersError, match=message):
+        dry_run_on_meta(recipe, range(4), layers)
+    dry_run_on_meta(recipe.model_copy(update={"relation_layer": layers[-1]}), range(4), layers)
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ({}, True),
+        ({"attention_weight": 0}, False),
+        ({"attention_weight": 0, "intervention": 0.3}, True),
+        ({"stages": 0}, False),
+    ],
+    ids=str,
+)
+def test_attention_code_of_its_own_matters_only_where_attention_is_read(
+    fields: dict[str, Any], refused: bool, tmp_path: Path
+) -> None:
+    model("MPNet", **SHAPE).save_pretrained(tmp_path)
+    recipe = Recipe.of(task="toy-sentiment", model=str(tmp_path), **fields)
+    if refused:
+        with pytest.raises(
+            ModelError, match=r"mpnet has its own attention code.*set attention_weight=0, intervention=0"
+        ):
+            dry_run_on_meta(recipe, (0, 1), (0, 1))
+    else:
+        dry_run_on_meta(recipe, (0, 1), (0, 1))
 
 
 def test_an_incomplete_model_folder_is_an_error(tmp_path: Path) -> None:

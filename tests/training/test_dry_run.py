@@ -86,6 +86,13 @@ def recipe(**fields: Any) -> Recipe:
             {},
             "albert cannot.*'quantise': it returns 16 attention scores for 4 layers, but the loss .* 4.*stages=0",
         ),
+        ("fnet", {}, {"attention_loss": "maps"}, "fnet cannot.*'quantise': it returns no attention scores.*stages=0"),
+        (
+            "albert",
+            {"inner_group_num": 4, "embedding_size": 32},
+            {"attention_weight": 0, "intervention": 0.3},
+            "albert cannot.*'quantise': it returns 16 attention scores for 4 layers",
+        ),
         ("xmod", {}, {"layers": 2}, "xmod cannot.*'teacher': ValueError: Input language unknown"),
         (
             "mra",
@@ -106,7 +113,16 @@ def recipe(**fields: Any) -> Recipe:
             "weights such as albert.encoder.albert_layer_groups.2.* whatever the number of layers; use it at its full",
         ),
     ],
-    ids=["fnet", "albert of inner groups", "xmod", "mra", "esm of one layer", "albert of four groups"],
+    ids=[
+        "fnet",
+        "albert of inner groups",
+        "fnet by maps",
+        "albert with a stand-in",
+        "xmod",
+        "mra",
+        "esm of one layer",
+        "albert of four groups",
+    ],
 )
 def test_an_unsupported_family_is_an_error_before_anything_is_trained(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], message: str, folder: Callable[..., str], tmp_path: Path
@@ -125,8 +141,13 @@ def test_an_unsupported_family_is_an_error_before_anything_is_trained(
         ("esm", {"mask_token_id": 4, "position_embedding_type": "rotary"}, {}),
         ("fnet", {}, {"stages": 0}),
         ("modernbert", {}, {"input_norm": "rms", "weight_start": "least-squares", "word_start": "static"}),
+        (
+            "modernbert",
+            {"local_attention": 8, "global_attn_every_n_layers": 2, "cls_token_id": 1, "sep_token_id": 2},
+            {"attention_loss": "maps", "intervention": 0.5, "label_weight": 0.5, "temperature": 2},
+        ),
     ],
-    ids=["nomic", "gte", "esm", "fnet on labels alone", "other starts"],
+    ids=["nomic", "gte", "esm", "fnet on labels alone", "other starts", "modernbert by maps with a stand-in"],
 )
 def test_a_supported_family_is_trained_and_its_steps_are_reused(
     kind: str, shape: dict[str, Any], fields: dict[str, Any], folder: Callable[..., str], tmp_path: Path

@@ -23,7 +23,7 @@ from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import checkpoints, stage
 from xtc_study.training import schedule as schedules
-from xtc_study.training.objective import Objective
+from xtc_study.training.objective import Comparison, Objective
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.schedule import Schedule, arguments_of
@@ -78,6 +78,16 @@ def test_distillation_losses_are_zero_for_a_student_equal_to_its_teacher(rows: A
     objective = Objective(("attention", "hidden"), encoder(0), LAYERS)
     curve = fit(encoder(0), rows, objective, tmp_path, steps=1)
     assert [point["value"] for point in curve if point["term"] in objective.terms] == [0.0, 0.0]
+
+
+def test_the_curve_holds_each_term_without_its_weight(rows: Any, tmp_path: Path) -> None:
+    found = []
+    for comparison in (Comparison("maps", label_weight=1), Comparison("maps", None, 4, 0.5, 2)):
+        objective = Objective(("attention", "hidden", "logits", "labels"), encoder(1), LAYERS, comparison=comparison)
+        curve = fit(encoder(0), rows, objective, tmp_path, steps=1)
+        found.append({point["term"]: point["value"] for point in curve})
+    assert set(found[0]) >= {"attention", "attention output", "hidden", "logits", "labels"}
+    assert found[0] == found[1], "the first step's losses, before a weight could matter"
 
 
 def test_the_same_seed_gives_the_same_student(rows: Any, tmp_path: Path) -> None:

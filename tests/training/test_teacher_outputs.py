@@ -15,7 +15,7 @@ from xtc_study.tasks.batches import ROW, Padding, tokenize
 from xtc_study.tasks.catalogue import find_task, load_task
 from xtc_study.tasks.generated.vocabulary import toy_tokenizer
 from xtc_study.training import stage
-from xtc_study.training.objective import Objective
+from xtc_study.training.objective import Comparison, Objective, losses_of
 from xtc_study.training.precision import Precision
 from xtc_study.training.pretrained import load_encoder
 from xtc_study.training.schedule import Schedule
@@ -57,7 +57,7 @@ def test_kept_outputs_equal_recomputed_ones(terms: tuple[str, ...], rows: Any, p
     mask = batch["attention_mask"]
     assert not mask.bool().all(), "some of it must be padding"
     with hook_attention_scores(teacher):
-        kept = TeacherOutputs(teacher, rows, padding, terms, LAYERS, STATES, CPU).of(NUMBERS, mask)
+        kept = TeacherOutputs(Objective(terms, teacher, LAYERS), rows, padding, CPU).of(NUMBERS, mask)
         expected = recomputed(teacher, batch)
     torch.testing.assert_close(kept.logits, expected.logits)
     assert set(kept.hidden_states) == (set(STATES) if "hidden" in terms else set())
@@ -76,7 +76,7 @@ def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Paddi
     mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
     found = []
     with hook_attention_scores(teacher, student):
-        kept = TeacherOutputs(teacher, rows, padding, EVERY, layers, states, CPU).of(NUMBERS, mask)
+        kept = TeacherOutputs(Objective(EVERY, teacher, layers), rows, padding, CPU).of(NUMBERS, mask)
         for teacher_outputs in (kept, recomputed(teacher, batch)):
             student.zero_grad()
             answer = student(**batch, output_attentions=True, output_hidden_states=True)
@@ -86,6 +86,27 @@ def test_kept_outputs_give_the_same_loss_and_gradients(rows: Any, padding: Paddi
             found.append((terms, gradients))
     torch.testing.assert_close(found[0][0], found[1][0])
     torch.testing.assert_close(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("kind", ["maps", "relations"])
+def test_kept_attention_gives_the_same_loss_and_gradients(kind: str, rows: Any, padding: Padding) -> None:
+    """And takes the bytes that were reckoned with."""
+    teacher, student = load_encoder("builtin:tiny", TASK, 0).eval(), load_encoder("builtin:tiny", TASK, 1)
+    objective = Objective(EVERY, teacher, (1, 0, 3, 2), comparison=Comparison(kind))
+    batch = batch_of(rows, padding, NUMBERS)
+    mask, labels = batch["attention_mask"], torch.zeros(len(NUMBERS), dtype=torch.long)
+    found = []
+    with hook_attention_scores(teacher, student):
+        outputs = TeacherOutputs(objective, rows, padding, CPU)
+        for kept in (outputs.of(NUMBERS, mask), None):
+            student.zero_grad()
+            terms = losses_of(objective, CPU, student, batch, labels, kept)[1]
+            torch.stack(list(terms.values())).sum().backward()
+            gradients = [parameter.grad for parameter in student.parameters() if parameter.grad is not None]
+            found.append((terms, gradients))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
+    stored = sum(part.numel() * part.element_size() for row in outputs.rows for part in row)
+    assert stored == bytes_needed(objective, rows["length"][:])
 
 
 def count_calls(model: Any) -> list[int]:
@@ -136,8 +157,14 @@ def test_the_teacher_runs_on_each_batch_if_its_outputs_are_not_kept(
 
 def test_bytes_by_hand(tiny: Callable[..., Any]) -> None:
     teacher = tiny(labels=3)
-    assert bytes_needed(teacher, [3, 5], EVERY, (1, 3), (0, 2, 4)) == 4 * (3 * 32 * 8 + 2 * 4 * (9 + 25) + 2 * 3)
-    assert bytes_needed(teacher, [3, 5], ("logits",), (1, 3), (0, 2, 4)) == 4 * 2 * 3
+    assert bytes_needed(Objective(EVERY, teacher, LAYERS), [3, 5]) == 4 * (3 * 32 * 8 + 2 * 4 * (9 + 25) + 2 * 3)
+    assert bytes_needed(Objective(("logits",), teacher, LAYERS), [3, 5]) == 4 * 2 * 3
+    maps = Objective(("attention",), teacher, LAYERS, comparison=Comparison("maps"))
+    assert bytes_needed(maps, [3, 5]) == 4 * (2 * 4 * (9 + 25) + 2 * 32 * 8 + 2 * 3), "probabilities and contexts"
+    relations = Objective(("attention",), teacher, LAYERS, comparison=Comparison("relations"))
+    assert bytes_needed(relations, [3, 5]) == 4 * (3 * 32 * 8 + 2 * 3), "queries, keys and values of one layer"
+    teacher.config.head_dim = 16
+    assert bytes_needed(relations, [3, 5]) == 4 * (3 * 64 * 8 + 2 * 3)
 
 
 def test_padding_keeps_row_numbers(rows: Any) -> None:

@@ -11,16 +11,16 @@ import torch
 
 from xtc_study.chain import Step, chain
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
-from xtc_study.compress.distillation.losses import ATTENTION
 from xtc_study.compress.encoder_parts import EncoderError, positions
 from xtc_study.compress.quantization.lowbit import make_low_bit
-from xtc_study.compress.reduction.layers import reduced
+from xtc_study.compress.reduction.layers import LayersError, reduced
 from xtc_study.compress.reduction.width import WidthError, kept_units, magnitudes, narrowed
 from xtc_study.model_source import ModelError
 from xtc_study.recipe import Recipe
 from xtc_study.runs.step_store import StepStore
 from xtc_study.tasks.lengths import MOST_UNKNOWN
 from xtc_study.tasks.task import Task
+from xtc_study.training.objective import Objective
 from xtc_study.training.pretrained import EncoderShape, load_with_head, untrained_encoder
 
 if TYPE_CHECKING:
@@ -40,8 +40,14 @@ def dry_run_on_meta(
 
     Raises:
         ModelError: the encoder's architecture is not supported, or these layers cannot form an encoder.
-        ValueError: the group size does not divide a matrix.
+        ValueError: the group size does not divide a matrix, or (LayersError) no student layer learns from
+            ``relation_layer``.
     """
+    if recipe.relation_layer is not None and recipe.relation_layer not in layers:
+        raise LayersError(
+            f"relation_layer={recipe.relation_layer}: no student layer learns from this layer of the teacher; choose "
+            f"{', '.join(map(str, layers[:-1]))}{' or ' if len(layers) > 1 else ''}{layers[-1]}, or null for the last"
+        )
     with torch.device("meta"):
         if recipe.static is not None:
             return _read_only(recipe.static, untrained_encoder(recipe.model, models_dir))
@@ -70,13 +76,14 @@ def dry_run_on_meta(
         try:
             if recipe.is_low_bit:
                 make_low_bit(student, recipe)
-            if any(ATTENTION in step.terms for step in chain(recipe)):
+            if any(Objective.of(step, recipe, None, layers).reads_attention for step in chain(recipe)):
                 with hook_attention_scores(model):
                     pass
         except EncoderError as error:
             raise ModelError(
                 f"model={recipe.model!r}: {error}; BERT, RoBERTa, DistilBERT and ELECTRA use it. This encoder can "
-                "only be trained on labels: set stages=0, reduce_stages=0 and quantise_attention=false"
+                "only be trained on labels: set stages=0, reduce_stages=0 and quantise_attention=false; or on logits "
+                "and hidden states: set attention_weight=0, intervention=0 and quantise_attention=false"
             ) from None
     return model
 

@@ -19,7 +19,8 @@ from transformers.initialization import no_init_weights
 
 from xtc_study.chain import Step
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
-from xtc_study.compress.distillation.losses import ATTENTION, HIDDEN
+from xtc_study.compress.distillation.attention_tape import AttentionTape, Wanted
+from xtc_study.compress.distillation.losses import HIDDEN
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.reduction.layers import layer_map, reduced
 from xtc_study.compress.reduction.width import kept_units, magnitudes, narrowed
@@ -29,6 +30,7 @@ from xtc_study.model_source import ModelError
 from xtc_study.places import Places
 from xtc_study.recipe import Recipe
 from xtc_study.tasks.task import Task
+from xtc_study.training.intervention import MODES, Standing
 from xtc_study.training.low_bit_start import set_least_squares_weights
 from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.passed_trials import dry_run_folder, dry_run_inputs
@@ -113,16 +115,14 @@ def _dry_run(
 
             for step in steps:
                 title = step.title
-                if step.phase == "teacher":
-                    objective, learner = Objective(step.terms), teacher
-                else:
+                learner = teacher
+                if step.phase != "teacher":
                     if student is None:
-                        student = _student(recipe, teacher, layers, task, places)
+                        student = _student(recipe, teacher.eval(), layers, task, places)
                     if step.phase == "quantise" and step.part[0] == 0:
                         _start_low_bit(student, teacher, recipe, batch, padding.tokenizer)
-                    objective = Objective(step.terms, teacher.eval(), tuple(layers), recipe.pad_in_loss)
                     learner = student
-                _one_step(objective, learner, batch, labels)
+                _one_step(Objective.of(step, recipe, teacher, layers), learner, batch, labels)
 
                 if step.part[0] == 0:
                     folder = workdir / step.phase
@@ -182,39 +182,47 @@ def _start_low_bit(student: Any, teacher: Any, recipe: Recipe, batch: dict[str, 
 
 
 def _one_step(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> None:
+    """Take one step's losses, forward and backward; with an intervention, one step of each kind."""
     learner.train()
-    if ATTENTION not in objective.terms:
-        losses = _losses(objective, learner, batch, labels)
-    else:
-        with hook_attention_scores(learner, objective.teacher):
-            for model in (objective.teacher, learner):
-                _check_outputs(objective, model, batch)
-            losses = _losses(objective, learner, batch, labels)
-    torch.stack(list(losses.values())).sum().backward()
+    standings: list[Standing | None] = [None]
+    if objective.intervention > 0:
+        standings += [Standing(mode, torch.tensor(0.5)) for mode in MODES]
+    models = (objective.teacher, learner) if objective.reads_attention or HIDDEN in objective.terms else ()
+    with hook_attention_scores(*(models if objective.reads_attention else ())):
+        for model in models:
+            _check_outputs(objective, model, batch)
+        for standing in standings:
+            losses = losses_of(objective, PLAIN_CPU, learner, dict(batch), labels, standing=standing)[1]
+            torch.stack(list(losses.values())).sum().backward()
     for parameter in learner.parameters():
         parameter.grad = None
 
 
-def _losses(objective: Objective, learner: Any, batch: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
-    return losses_of(objective, PLAIN_CPU, learner, dict(batch), labels)[1]
-
-
 def _check_outputs(objective: Objective, model: Any, batch: dict[str, Tensor]) -> None:
-    """Check that a model returns scores and states for each layer, which the losses compare layer by layer."""
+    """Check that a model gives scores and states for each layer, and that each layer's attention passes through ours.
+
+    The losses compare all of them layer by layer.
+    """
     depth = model.config.num_hidden_layers
-    with torch.no_grad():
-        outputs = model(**batch, output_attentions=True, output_hidden_states=True)
-    for term, what, values, expected in (
-        (ATTENTION, "attention scores", outputs.attentions, depth),
-        (HIDDEN, "hidden states", outputs.hidden_states, depth + 1),
-    ):
-        if term not in objective.terms:
-            continue
+    tape = AttentionTape(Wanted())
+    with torch.no_grad(), tape.recording():
+        outputs = model(**batch, output_attentions=objective.reads_attention, output_hidden_states=True)
+    checked = []
+    if objective.reads_attention:
+        checked.append(("attention scores", outputs.attentions, depth))
+    if HIDDEN in objective.terms:
+        checked.append(("hidden states", outputs.hidden_states, depth + 1))
+    for what, values, expected in checked:
         given = 0 if values is None else sum(value is not None for value in values)
         if given == 0:
             raise _LossError(f"it returns no {what}, which the loss compares layer by layer")
         if given != expected:
             raise _LossError(f"it returns {given} {what} for {depth} layers, but the loss compares {expected}")
+    if objective.reads_attention and tape.layers != depth:
+        raise _LossError(
+            f"it computes attention {tape.layers} times for {depth} layers, but the loss or the intervention takes "
+            "one of each layer"
+        )
 
 
 def _pack(student: Any, folder: Path, recipe: Recipe, batch: dict[str, Tensor]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -26,8 +26,8 @@ from xtc_study.runs.environment import CUDA_GRAPHS
 PAD_TO = 8
 """Batches are padded to a multiple of this many tokens, so that they have few shapes."""
 LARGEST_NUMBER = 32
-"""Graphs of one training. They share one pool of memory, so that together they need what the largest of them needs,
-but each keeps its list of kernels. Further shapes take the plain way."""
+"""Graphs of one training in one mode. They share one pool of memory, so that together they need what the largest of
+them needs, but each keeps its list of kernels. Further shapes take the plain way."""
 WARM_UPS = 2
 
 Result = TypeVar("Result")
@@ -59,10 +59,12 @@ class _Captured(NamedTuple):
     """A replay reads these."""
     losses: StepLosses
     """A replay writes these."""
+    gradients: list[tuple[nn.Parameter, Tensor]]
+    """The parameters that get a gradient, and where a replay writes it."""
 
 
 class GraphedSteps:
-    """The steps of one training: ``take`` runs one if its shape has a graph, or has occurred before.
+    """The steps of one training: ``take`` runs one if its shape and mode have a graph, or have occurred before.
 
     Args:
         model: the model in training.
@@ -75,11 +77,11 @@ class GraphedSteps:
         self.capture = capture or CudaCapture()
         self.graphs: dict[tuple[Any, ...], _Captured] = {}
         self.seen: Counter[tuple[Any, ...]] = Counter()
-        self.gradients: list[tuple[nn.Parameter, Tensor]] = []
-        """Fixed memory for the gradient of each parameter that gets one."""
+        self.gradients: dict[nn.Parameter, Tensor] = {}
+        """Fixed memory for the gradient of each parameter that gets one in some mode."""
         self.refused = False
 
-    def take(self, inputs: Batch) -> StepLosses | None:
+    def take(self, inputs: Batch, mode: Hashable = None) -> StepLosses | None:
         """Run forward and backward pass, and return the losses; ``parameter.grad`` then holds the gradients.
 
         None if the caller must run the step: the shape is new (rare ones are not worth a capture), there are enough
@@ -87,12 +89,14 @@ class GraphedSteps:
 
         Args:
             inputs: input_ids, attention_mask, ... (batch, positions) and labels (batch,), on the device.
+            mode: what ``losses`` computes at this step, if not always the same; each mode has graphs of its own.
         """
-        shape = tuple((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items()))
+        shape = (mode, *((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items())))
         captured = self.graphs.get(shape)
         if captured is None:
             self.seen[shape] += 1
-            if self.refused or self.seen[shape] < 2 or len(self.graphs) >= LARGEST_NUMBER:
+            enough = sum(known[0] == mode for known in self.graphs) >= LARGEST_NUMBER
+            if self.refused or self.seen[shape] < 2 or enough:
                 return None
             captured = self._captured(inputs)
             if captured is None:
@@ -102,7 +106,7 @@ class GraphedSteps:
         for name, value in inputs.items():
             captured.inputs[name].copy_(value, non_blocking=True)
         captured.graph.replay()
-        for parameter, gradient in self.gradients:
+        for parameter, gradient in captured.gradients:
             parameter.grad = gradient
         return captured.losses
 
@@ -114,8 +118,8 @@ class GraphedSteps:
         generator = _generator_state(device)
 
         try:
-            self._warm_up(fixed)
-            graph, losses = self.capture(lambda: self._step(fixed))
+            gradients = self._warm_up(fixed)
+            graph, losses = self.capture(lambda: self._step(fixed, gradients))
         except RuntimeError as error:
             self.refused = True
             kind = type(self.model).__name__
@@ -131,10 +135,10 @@ class GraphedSteps:
             _set_generator_state(device, generator)
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[name])
-        return _Captured(graph, fixed, losses)
+        return _Captured(graph, fixed, losses, gradients)
 
-    def _warm_up(self, fixed: Batch) -> None:
-        """Load the kernels, and find out which parameters get a gradient; others keep None, as on the plain way."""
+    def _warm_up(self, fixed: Batch) -> list[tuple[nn.Parameter, Tensor]]:
+        """Load the kernels, and return the parameters that get a gradient; others keep None, as on the plain way."""
         real = fixed["attention_mask"].clone()
         # A batch without padding would take a way without a mask, which is not the one that is captured.
         fixed["attention_mask"][0, -1] = 0
@@ -143,20 +147,19 @@ class GraphedSteps:
                 self.model.zero_grad()
                 torch.stack(list(self.losses(fixed).values())).sum().backward()
         fixed["attention_mask"].copy_(real)
-        if not self.gradients:
-            self.gradients = [
-                (parameter, torch.empty_like(parameter))
-                for parameter in self.model.parameters()
-                if parameter.grad is not None
-            ]
+        getting = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in getting:
+            if parameter not in self.gradients:
+                self.gradients[parameter] = torch.empty_like(parameter)
         self.model.zero_grad()
+        return [(parameter, self.gradients[parameter]) for parameter in getting]
 
-    def _step(self, fixed: Batch) -> StepLosses:
+    def _step(self, fixed: Batch, gradients: list[tuple[nn.Parameter, Tensor]]) -> StepLosses:
         losses = self.losses(fixed)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
-        fresh = [parameter.grad for parameter, _ in self.gradients if parameter.grad is not None]
-        torch._foreach_copy_([gradient for _, gradient in self.gradients], fresh)
+        fresh = [parameter.grad for parameter, _ in gradients if parameter.grad is not None]
+        torch._foreach_copy_([gradient for _, gradient in gradients], fresh)
         return StepLosses(total.detach(), {term: value.detach() for term, value in losses.items()})
 
 

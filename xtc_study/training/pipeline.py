@@ -262,11 +262,8 @@ class Pipeline:
         schedule = schedule_of(step, recipe, steps_per_epoch)
 
         # The teacher trains on labels and plain rows; its students on the teacher's outputs and also augmented rows.
-        objective, rows = Objective(step.terms), self.train_rows
-        if step.phase != "teacher":
-            layers = layer_map(self.depth, recipe.layers)
-            objective = Objective(step.terms, teacher, layers, recipe.pad_in_loss, recipe.teacher_dropout)
-            rows = self.train_rows if self.pool is None else self.pool.rows()
+        objective = Objective.of(step, recipe, teacher, layer_map(self.depth, recipe.layers))
+        rows = self.train_rows if step.phase == "teacher" or self.pool is None else self.pool.rows()
         first_split = self.task.eval_splits[0]
 
         def dev_score(student: Any) -> float:

@@ -14,11 +14,9 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from xtc_study.compress.distillation.attention_scores import hook_attention_scores
 from xtc_study.compress.distillation.dropout import cheap_dropout
-from xtc_study.compress.distillation.losses import ATTENTION, LABELS
 from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.input_norm import blended
 from xtc_study.compress.quantization.weights_together import weights_together
-from xtc_study.compress.reduction.layers import hidden_state_map
 from xtc_study.tasks.batches import ROW
 from xtc_study.training.batch_order import LengthGroupedSampler
 from xtc_study.training.checkpoints import (
@@ -30,6 +28,7 @@ from xtc_study.training.checkpoints import (
     last_checkpoint,
 )
 from xtc_study.training.graphed_step import Capture, GraphedSteps, PaddedTo, graphs_wanted
+from xtc_study.training.intervention import Intervention, Standing, intervention_steps
 from xtc_study.training.norm_blend import NormBlend
 from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
@@ -100,7 +99,7 @@ def train(
         if objective.teacher is not None:
             objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
             stack.enter_context(precision.cast_once(objective.teacher))
-        if ATTENTION in objective.terms:
+        if objective.reads_attention:
             stack.enter_context(hook_attention_scores(model, objective.teacher))
         if graphed:
             trainer.graphed = GraphedSteps(model, trainer.loss_terms, capture)
@@ -120,26 +119,29 @@ def _worth_keeping(objective: Objective, rows: Any, schedule: Schedule, precisio
 
     On a GPU the teacher's forward pass is cheaper than copying kept outputs to the device.
     """
-    if objective.terms == (LABELS,) or precision.device == "cuda":
+    if not objective.needs_teacher or precision.device == "cuda":
         return False
     if objective.teacher_dropout or objective.pad_in_loss:
         return False
-    if schedule.steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
+    steps = schedule.steps - intervention_steps(objective.intervention, schedule.steps)
+    if steps * schedule.batch_size < EPOCHS_WORTH_KEEPING * len(rows):
         return False
-    states = hidden_state_map(objective.layers)
-    needed = bytes_needed(objective.teacher, rows["length"][:], objective.terms, objective.layers, states)
-    return needed <= memory_limit()
+    return bytes_needed(objective, rows["length"][:]) <= memory_limit()
 
 
 class _DistillationTrainer(Trainer):
-    """A Trainer whose loss is the sum of an objective's terms; it records each term's mean between log points."""
+    """A Trainer whose loss is the weighted sum of an objective's terms.
+
+    It records each term's mean between log points, without its weight, so that curves of other weights compare.
+    """
 
     loss_is_scaled_for_ga = False
 
     def __init__(self, *, objective: Objective, precision: Precision, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.objective, self.precision = objective, precision
-        self.states = hidden_state_map(objective.layers) if objective.layers else ()
+        self.intervention = Intervention(objective.intervention, self.args.max_steps, precision.device)
+        self.standing: Standing | None = None
         self.curve: list[CurvePoint] = []
         self.before = History([], 0.0)
         self.started = time.monotonic()
@@ -159,10 +161,8 @@ class _DistillationTrainer(Trainer):
 
     def keep_teacher_outputs(self) -> None:
         """Compute the teacher's outputs for every row once, before training."""
-        objective, rows = self.objective, self.encoded
-        self.kept = TeacherOutputs(
-            objective.teacher, rows, self.data_collator, objective.terms, objective.layers, self.states, self.precision
-        )
+        rows = self.encoded
+        self.kept = TeacherOutputs(self.objective, rows, self.data_collator, self.precision)
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
@@ -172,8 +172,10 @@ class _DistillationTrainer(Trainer):
     def training_step(
         self, model: nn.Module, inputs: dict[str, Tensor], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
+        self.standing = self.intervention.at(self.state.global_step)
         if self.graphed is not None:
-            losses = self.graphed.take(self._prepare_inputs(inputs))
+            mode = self.standing.mode if self.standing is not None else None
+            losses = self.graphed.take(self._prepare_inputs(inputs), mode)
             if losses is not None:
                 self._count(losses.terms)
                 return losses.total
@@ -189,9 +191,9 @@ class _DistillationTrainer(Trainer):
     ) -> Any:
         labels, numbers = inputs.pop("labels"), inputs.pop(ROW, None)
         kept = None
-        if self.kept is not None and numbers is not None:
+        if self.kept is not None and numbers is not None and self.standing is None:
             kept = self.kept.of(numbers.tolist(), inputs["attention_mask"])
-        outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept)
+        outputs, losses = losses_of(self.objective, self.precision, model, inputs, labels, kept, self.standing)
         self._count({term: value.detach() for term, value in losses.items()})
         loss = torch.stack(list(losses.values())).sum()
         return (loss, outputs) if return_outputs else loss
@@ -199,7 +201,8 @@ class _DistillationTrainer(Trainer):
     def loss_terms(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return each loss term of a batch, with its labels, for a step that is captured."""
         others = {name: value for name, value in inputs.items() if name != "labels"}
-        return losses_of(self.objective, self.precision, self.model, others, inputs["labels"])[1]
+        labels, standing = inputs["labels"], self.standing
+        return losses_of(self.objective, self.precision, self.model, others, labels, standing=standing)[1]
 
     def _count(self, losses: dict[str, Tensor]) -> None:
         """Add to the sums on the device: copying a number to the CPU at every step would wait for the device."""
@@ -239,7 +242,7 @@ class _DistillationTrainer(Trainer):
         if self.counted:
             step = self.state.global_step
             for term, total in self.sums.items():
-                value = float(total) / self.counted
+                value = float(total) / self.counted / self.objective.weight(term)
                 if value != value or value in (float("inf"), float("-inf")):
                     raise FloatingPointError(
                         f"the {term} loss is {value} at step {step}: lower the learning rate "

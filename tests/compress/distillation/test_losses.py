@@ -124,6 +124,17 @@ def test_logit_loss_of_a_regression_is_the_mean_squared_error() -> None:
     assert float(logit_loss(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [5.0]]))) == 6.5
 
 
+def test_temperature_by_hand() -> None:
+    """At T = 2 the teacher's ln 9 and 0 are ln 3 and 0: 3/4 and 1/4. The term is multiplied by 4."""
+    student, teacher = torch.zeros(1, 2), torch.tensor([[math.log(9.0), 0.0]])
+    assert float(logit_loss(student, teacher, 2)) == pytest.approx(4 * math.log(2) / 2)
+    found = float(logit_loss(teacher, teacher, 2))
+    assert found == pytest.approx(-4 * (0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / 2)
+    assert torch.equal(logit_loss(student, teacher, 1), soft_cross_entropy(student, teacher))
+    one, other = torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [5.0]])
+    assert float(logit_loss(one, other, 2)) == 6.5, "a regression has no softmax"
+
+
 def test_label_loss_matches_hand_computed_values() -> None:
     logits, labels = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]]), torch.tensor([1, 0])
     assert float(label_loss(logits, labels)) == pytest.approx((-math.log(0.75) + math.log(2)) / 2)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from xtc_study.compress.distillation.attention_tape import open_tape
 from xtc_study.compress.distillation.dropout import dropout as dropout_of
 from xtc_study.compress.encoder_parts import EncoderError
 
@@ -34,6 +35,9 @@ def attention_with_scores(
 ) -> tuple[Tensor, Tensor]:
     """Compute attention and return its output (batch, queries, heads, width) and the scores before the mask is added.
 
+    An open ``AttentionTape`` records the layer; with a stand-in, the output is that of the other's attention, and the
+    scores are still the model's own.
+
     Args:
         module: the attention layer; dropout is applied if it is in training mode.
         query: (batch, heads, positions, width).
@@ -48,10 +52,15 @@ def attention_with_scores(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = torch.matmul(query, key.transpose(-1, -2)) * scale
     masked = scores if attention_mask is None else scores + attention_mask
-    weights = dropout_of(masked.softmax(-1), dropout, module.training)
+    weights = masked.softmax(-1)
+    tape = open_tape()
+    if tape is not None:
+        weights = tape.mapped((query, key, value), masked, weights)
+    weights = dropout_of(weights, dropout, module.training)
     if probabilities is not None:
         weights = probabilities(weights)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous(), scores
+    output = torch.matmul(weights, value).transpose(1, 2).contiguous()
+    return output if tape is None else tape.finished(output), scores
 
 
 def additive_mask(dtype: torch.dtype = torch.float32, **kwargs: Any) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Distillation losses. All weights 1, temperature 1, no hard-label term, as in XTC's released one-stage method.
+"""Distillation losses. By default all weights 1, temperature 1, no hard-label term, as in XTC's one-stage method.
 
 Source of each term: the authors' ``forward_loss`` (DeepSpeedExamples, compression/bert/util.py). Padding is excluded
 here; ``pad_in_loss`` includes it, as their code does. Its amount differs: here a batch holds rows of similar length
@@ -17,6 +17,8 @@ from torch import Tensor
 
 ATTENTION, HIDDEN, LOGITS, LABELS = "attention", "hidden", "logits", "labels"
 """Names of the loss terms."""
+ATTENTION_OUTPUT = "attention output"
+"""Name of the second term where attention maps are compared."""
 
 
 def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
@@ -24,11 +26,20 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
     return -(teacher.float().softmax(-1) * student.float().log_softmax(-1)).mean()
 
 
-def logit_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the soft cross-entropy for classification, or the mean squared error for regression (1 column)."""
+def logit_loss(student: Tensor, teacher: Tensor, temperature: float = 1) -> Tensor:
+    """Return the soft cross-entropy for classification, or the mean squared error for regression (1 column).
+
+    Args:
+        student: logits (batch, classes).
+        teacher: same shape.
+        temperature: T; both are divided by it and the cross-entropy is multiplied by T^2, so that its gradient keeps
+            its size (Hinton et al. 2015, section 2). Without effect on a regression, which has no softmax.
+    """
     if student.shape[-1] == 1:
         return F.mse_loss(student.float(), teacher.float())
-    return soft_cross_entropy(student, teacher)
+    if temperature == 1:
+        return soft_cross_entropy(student, teacher)
+    return soft_cross_entropy(student.float() / temperature, teacher.float() / temperature) * temperature**2
 
 
 def label_loss(student: Tensor, labels: Tensor) -> Tensor:
@@ -105,6 +116,7 @@ def distillation_terms(
     states: Sequence[int],
     mask: Tensor | None,
     labels: Tensor,
+    temperature: float = 1,
 ) -> dict[str, Tensor]:
     """Compute the named terms of one batch, each a scalar.
 
@@ -116,6 +128,7 @@ def distillation_terms(
         states: the teacher hidden state of each student hidden state.
         mask: (batch, positions), or None to count padding.
         labels: (batch,), class ids or float targets.
+        temperature: of the logits' term.
     """
     losses = {}
     if ATTENTION in terms:
@@ -123,7 +136,7 @@ def distillation_terms(
     if HIDDEN in terms:
         losses[HIDDEN] = hidden_loss(student.hidden_states, [teacher.hidden_states[i] for i in states], mask)
     if LOGITS in terms:
-        losses[LOGITS] = logit_loss(student.logits, teacher.logits)
+        losses[LOGITS] = logit_loss(student.logits, teacher.logits, temperature)
     if LABELS in terms:
         losses[LABELS] = label_loss(student.logits, labels)
     return losses
