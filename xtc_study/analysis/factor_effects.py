@@ -69,8 +69,8 @@ class DesignEffects:
         return {self.fraction.axes[effect.contrast.factor]: effect.overall for effect in self.main}
 
 
-def effects_of(runs_folder: Path, frame: pd.DataFrame, spec: StudySpec) -> tuple[DesignEffects | None, str]:
-    """Return the effects of a designed study or, where there are none yet, why.
+def effects_of(runs_folder: Path, frame: pd.DataFrame, spec: StudySpec) -> DesignEffects:
+    """Return the effects of a study that has a design and of which nothing is ``missing``.
 
     Args:
         runs_folder: contains the run folders.
@@ -78,21 +78,72 @@ def effects_of(runs_folder: Path, frame: pd.DataFrame, spec: StudySpec) -> tuple
         spec: the study at its profile.
 
     Raises:
-        ValueError: an arm has two runs of one task and seed.
+        ValueError: the study has no design, or an arm has two runs of one task and seed.
+        RunFileError: as ``design_samples``.
     """
     if spec.design is None:
-        return None, "This study has no design, so it has no effects of factors."
+        raise ValueError(f"study {spec.name}: has no design, so it has no effects of factors")
     fraction = fraction_of(spec.axes, spec.design)
-    if missing := _missing(frame, spec):
-        return None, missing
-    try:
-        samples = design_samples(runs_folder, frame, spec.arm_names)
-    except RunFileError as error:
-        return None, f"The predictions cannot be compared: {error}."
-    found = estimated(samples, fraction.contrasts)
+    found = estimated(design_samples(runs_folder, frame, spec.arm_names), fraction.contrasts)
     main = [effect for effect in found if effect.contrast.factor]
     pairs = [effect for effect in found if effect.contrast.pairs and not effect.contrast.factor]
-    return DesignEffects(fraction, _adjusted(main), _adjusted(pairs)), ""
+    return DesignEffects(fraction, _adjusted(main), _adjusted(pairs))
+
+
+def missing(frame: pd.DataFrame, spec: StudySpec) -> str:
+    """Say what is missing before effects can be estimated, if anything is: without an arm the others are not balanced.
+
+    Args:
+        frame: rows of ``analysis.collect.collect`` of the study.
+        spec: the study at its profile.
+    """
+    primary = frame[frame["is_primary"]]
+    need = f"Effects need a seed that all {len(spec.arms)} arms have done on every task"
+    if primary.empty:
+        return f"{need}; no run is done yet."
+    for task, rows in primary.groupby("task", sort=False):
+        done = rows.groupby("seed")["arm"].agg(set)
+        if not (done.map(len) == len(spec.arms)).any():
+            left = min((set(spec.arm_names) - arms for arms in done), key=len)
+            names = [arm.name for arm in spec.arms if arm.name in left]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            return f"{need}. On {task} is still missing: {'; '.join(names[:3])}{more}."
+    return ""
+
+
+def effect_rows(effects: DesignEffects) -> pd.DataFrame:
+    """Return every effect over all tasks and on each, one row each.
+
+    Columns: code (letters), factors (names of axes), tasks (``all``, or one); effect, low, high, seed_error and
+    example_error in points; p (two-sided) and p_adjusted (Holm over the effects of its kind; NaN on one task); seeds;
+    examples.
+    """
+    rows = []
+    for effect in (*effects.main, *effects.interactions):
+        for tasks, found in {"all": effect.overall, **effect.by_task}.items():
+            rows.append(
+                {
+                    "code": effect.contrast.code,
+                    "factors": in_names(effect.contrast, effects.fraction),
+                    "tasks": tasks,
+                    "effect": 100 * found.mean,
+                    "low": 100 * found.low,
+                    "high": 100 * found.high,
+                    "seed_error": 100 * found.seed_error,
+                    "example_error": 100 * found.example_error,
+                    "p": p_no_difference(found),
+                    "p_adjusted": effect.p_adjusted if tasks == "all" else float("nan"),
+                    "seeds": found.n_seeds,
+                    "examples": found.n_examples,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def in_names(contrast: Contrast, fraction: Fraction) -> str:
+    """Return a contrast by the names of its axes: ``rate``, or ``rate x bits + depth x start`` with a times sign."""
+    pairs = [" \N{MULTIPLICATION SIGN} ".join(fraction.axes[letter] for letter in pair) for pair in contrast.pairs]
+    return fraction.axes[contrast.factor] if contrast.factor else " + ".join(pairs)
 
 
 def design_samples(runs_folder: Path, frame: pd.DataFrame, arms: Sequence[str]) -> list[DesignSample]:
@@ -237,19 +288,3 @@ def _adjusted(effects: Sequence[Effect]) -> tuple[Effect, ...]:
         Effect(effect.contrast, effect.overall, effect.by_task, float(p))
         for effect, p in zip(effects, adjusted, strict=True)
     )
-
-
-def _missing(frame: pd.DataFrame, spec: StudySpec) -> str:
-    """Say what is missing before effects can be estimated: an arm left out would leave the others out of balance."""
-    primary = frame[frame["is_primary"]]
-    need = f"Effects need a seed that all {len(spec.arms)} arms have done on every task"
-    if primary.empty:
-        return f"{need}; no run is done yet."
-    for task, rows in primary.groupby("task", sort=False):
-        done = rows.groupby("seed")["arm"].agg(set)
-        if not (done.map(len) == len(spec.arms)).any():
-            left = min((set(spec.arm_names) - arms for arms in done), key=len)
-            names = [arm.name for arm in spec.arms if arm.name in left]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            return f"{need}. On {task} is still missing: {'; '.join(names[:3])}{more}."
-    return ""

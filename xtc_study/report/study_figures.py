@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from xtc_study.analysis.factor_effects import DesignEffects
 from xtc_study.analysis.factors import Factor, factors, with_scores
 from xtc_study.analysis.stats import Difference, points
 from xtc_study.arms import Arm
+from xtc_study.report.designed import NO_DESIGN, effects_figure, interactions_figure
 from xtc_study.report.figures.differences import differences_by_arm
 from xtc_study.report.figures.factors import MAX_LINES, one_at_a_time
 from xtc_study.report.figures.seeds import seeds_by_arm, seeds_finding
@@ -18,7 +20,8 @@ from xtc_study.tasks.metric_names import in_words
 
 
 class StudyFigures(Mapping[str, Drawing]):
-    """``differences``, ``seeds`` and ``factors`` of one study, each drawn when it is first asked for.
+    """``differences``, ``effects``, ``interactions``, ``seeds`` and ``factors`` of one study, each drawn when it is
+    first asked for.
 
     Iterating gives those that show something, as the report needs them. Asking for one of the others by name gives a
     figure that says what is missing, as a notebook needs it.
@@ -28,6 +31,7 @@ class StudyFigures(Mapping[str, Drawing]):
         spec: its arms, reference and claims.
         differences: gives, by arm, its difference to the reference.
         chance: gives, by task and split, the score of guessing.
+        effects: gives the effects of factors, if there are any, and else why.
     """
 
     def __init__(
@@ -36,13 +40,18 @@ class StudyFigures(Mapping[str, Drawing]):
         spec: StudySpec,
         differences: Callable[[], Mapping[str, Difference]],
         chance: Callable[[], Mapping[tuple[str, str], float]] = dict,
+        effects: Callable[[], tuple[DesignEffects | None, str]] = lambda: (None, NO_DESIGN),
     ) -> None:
         self._draw = {
+            "effects": lambda: effects_figure(*effects()),
+            "interactions": lambda: interactions_figure(*effects()),
             "differences": lambda: differences_figure(differences(), spec.reference, spec.claims),
             "seeds": lambda: seeds_figure(frame, spec.reference, chance()),
             "factors": lambda: factors_figure(frame, spec.arms),
         }
         self._shows = {
+            "effects": lambda: effects()[0] is not None,
+            "interactions": lambda: (found := effects()[0]) is not None and bool(found.interactions),
             "differences": lambda: bool(differences()),
             "seeds": lambda: not frame.empty,
             # Of one factor alone the figure of seeds shows as much.
