@@ -89,6 +89,10 @@ def test_figures_of_effects(page: LazyStudyPage) -> None:
     )
     assert "Small marks: each task." in drawn.caption
     assert "AB + CD" in page.figures["interactions"].alt
+    seeds = page.figures["seeds"]
+    assert seeds.figure is not None and "Letters stand for the factors" in seeds.caption
+    names = [label.get_text() for label in seeds.figure.axes[0].get_xticklabels()]
+    assert names == ["XTC", "ad", "bd", "ab", "cd", "ac", "bc", "abcd"], "names of arms are too long for an axis"
 
 
 def test_the_report_has_the_parts_and_the_numbers_to_download(page: LazyStudyPage, tmp_path: Path) -> None:

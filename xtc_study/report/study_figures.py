@@ -46,7 +46,7 @@ class StudyFigures(Mapping[str, Drawing]):
             "effects": lambda: effects_figure(*effects()),
             "interactions": lambda: interactions_figure(*effects()),
             "differences": lambda: differences_figure(differences(), spec.reference, spec.claims),
-            "seeds": lambda: seeds_figure(frame, spec.reference, chance()),
+            "seeds": lambda: seeds_figure(frame, spec.reference, chance(), codes_of(spec)),
             "factors": lambda: factors_figure(frame, spec.arms),
         }
         self._shows = {
@@ -92,8 +92,16 @@ def differences_figure(found: Mapping[str, Difference], reference: str, claims: 
     )
 
 
+def codes_of(spec: StudySpec) -> dict[str, str]:
+    """Return by arm the letters that stand for it in a study with a design; the reference keeps its name."""
+    return {arm.name: arm.code for arm in spec.arms if arm.code and arm.name != spec.reference}
+
+
 def seeds_figure(
-    frame: pd.DataFrame, reference: str, chance: Mapping[tuple[str, str], float] | None = None
+    frame: pd.DataFrame,
+    reference: str,
+    chance: Mapping[tuple[str, str], float] | None = None,
+    short: Mapping[str, str] | None = None,
 ) -> Drawing:
     """Every seed of every arm, one panel a task.
 
@@ -101,14 +109,16 @@ def seeds_figure(
         frame: rows of ``analysis.collect.collect`` of one study.
         reference: the arm drawn first.
         chance: by task and split, the score of guessing.
+        short: by arm, what stands for its name, if it is long.
     """
     finding = seeds_finding(frame)
+    letters = " Letters stand for the factors that an arm has high." if short else ""
     return drawing(
-        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
+        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance, short=short),
         "seeds",
         "Every seed, task by task",
         f"Score of each seed by arm, one panel per task: {_panels(frame)}. {finding}".strip(),
-        f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.".strip(),
+        f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.{letters}".strip(),
     )
 
 
