@@ -50,7 +50,7 @@ def effects_in_order(effects: Mapping[str, Effect], missing: str, *, title: str)
         panel.set_yticks(range(len(ordered)), [label for label, _ in ordered])
         panel.set_ylim(len(ordered) - 0.4, -0.7)
         panel.margins(x=0.08)
-        panel.set_xlabel("points: high minus low")
+        panel.set_xlabel("effect (points)")
         panel.spines["left"].set_color(RULE)
         if len(tasks) > 1:
             # The marks are named beside the panel, where the legend covers no interval.
