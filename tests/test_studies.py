@@ -13,7 +13,7 @@ import yaml
 from xtc_study import yaml_models
 from xtc_study.profiles import ProfileError, load_profile, profile_names
 from xtc_study.recipe import RecipeError
-from xtc_study.studies import StudyError, StudySpec, load_study, plan, study_at, study_names
+from xtc_study.studies import StudyError, StudySpec, in_words, load_study, plan, study_at, study_names
 
 
 @pytest.mark.parametrize("profile", profile_names())
@@ -248,3 +248,63 @@ def test_the_arm_with_padding_says_whose_padding() -> None:
         assert "padding of the batch in the loss" in study.arm_names
         assert not {"padding in the loss"} & set(study.arm_names)
         assert any("13.7 %" in limit and "62.5 %" in limit for limit in study.limits)
+
+
+DESIGNED: dict[str, Any] = {
+    "arms": [],
+    "axes": {
+        "rate": {"low": {}, "high": {"learning_rate": "x2"}},
+        "decay": {"decay": {}, "no decay": {"weight_decay": 0}},
+        "depth": {"all": {}, "half": {"layers": "1/2"}},
+    },
+    "design": {"fractional": "III"},
+    "reference": "today",
+    "claims": [{"sentence": "s", "kind": "higher", "factor": "rate", "margin": 0, "source": "x"}],
+}
+
+
+def test_a_designed_study_plans_its_fraction() -> None:
+    runs = plan(study(**DESIGNED), SMOKE, tasks=["rte"], seeds=[0])
+    assert [run.arm for run in runs] == ["today", "high + half", "no decay + half", "high + no decay"]
+    assert [(run.recipe.learning_rate, run.recipe.layers) for run in runs[:2]] == [(1e-3, None), (2e-3, "1/2")]
+    whole = study_at(study(**DESIGNED), "smoke")
+    assert in_words(whole, whole) == "4 arms of 8 combinations, compared with today; 1 of 1 claims can be judged."
+
+
+def test_a_profile_may_change_the_design_and_an_axis() -> None:
+    axis = {"extra": {"no": {}, "rows": {"batch_size": 8}}}
+    special = {"smoke": {"design": {"fractional": {"D": "ABC"}}, "axes": axis}}
+    changed = study(**DESIGNED, profiles=special)
+    assert (len(study_at(changed, "smoke").arms), len(study_at(changed, "mini").arms)) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"design": "some"}, r"own: design: .*design='some': expected fractional"),
+        ({"axes": {}}, "own: design: a fraction needs at least three axes, got none"),
+        (
+            {"axes": {"a": {"x": {}}, "b": {"y": {}}, "c": {"z": {}}}},
+            "own: design: axis a has the labels x; expected two",
+        ),
+        ({"arms": SOUND["arms"]}, "has both axes and arms"),
+        (
+            {"claims": [{**DESIGNED["claims"][0], "factor": "rat"}]},
+            r"factor 'rat'; it has .*rate; did you mean 'rate'",
+        ),
+        ({"claims": [{**DESIGNED["claims"][0], "arm": "today"}]}, "factor='rate': expected a factor or an arm"),
+        ({"claims": [{**DESIGNED["claims"][0], "factor": ""}]}, "expected an arm and its reference or"),
+        ({"design": None, "reference": "low, decay, all"}, "a claim is about factor 'rate'; it has no design"),
+    ],
+)
+def test_a_designed_study_that_is_not_well_formed(folder: Path, change: dict[str, Any], message: str) -> None:
+    (folder / "own.yml").write_text(yaml.safe_dump({**SOUND, **DESIGNED, **change}))
+    with pytest.raises(StudyError, match=message):
+        load_study("own")
+
+
+def test_points_of_a_designed_study_cannot_be_chosen() -> None:
+    with pytest.raises(
+        StudyError, match=r"axis rate: study own runs a designed part .* choose some of its arms with --arm"
+    ):
+        plan(study(**DESIGNED), SMOKE, axes={"rate": ["low"]})

@@ -35,6 +35,8 @@ class Arm(BaseModel):
     """The recipe fields it sets, and ``budget``. ``x2`` is twice the profile's value."""
     factors: dict[str, str] = {}
     """The arm's label on each axis, where it is a cell of a grid."""
+    code: str = ""
+    """In a study with a design, the letters of the factors that it has high: ``acfh``; ``(1)`` where it has none."""
 
 
 def grid(axes: Mapping[str, Axis]) -> list[Arm]:

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xtc_study.arms import BUDGET, Arm, chosen_axes, grid, varied_fields, varies_budget, with_arm
+from xtc_study.fractional import Designed, DesignError, designed_arms
 from xtc_study.nearest import did_you_mean
 from xtc_study.profiles import Profile
 from xtc_study.recipe import Recipe
 from xtc_study.tuning import Tuned
 from xtc_study.yaml_models import load_yaml_model, names_in, what_is_wrong
 
-CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "arms", "reference", "claims", "limits", "tune"}
+CHANGEABLE = {"tasks", "seeds", BUDGET, "recipe", "axes", "design", "arms", "reference", "claims", "limits", "tune"}
 """What a study may set differently at one profile."""
 
 
@@ -31,6 +32,9 @@ class _Strict(BaseModel):
 class ClaimSpec(_Strict):
     """A finding, as a statement about the score of ``arm`` minus that of ``reference`` which runs can test.
 
+    In a study with a design it may be about a factor instead: the mean over the arms that have it high minus the mean
+    over those that have it low.
+
     ``equivalent``: not below the reference by more than the margin (non-inferiority: better also counts).
     ``lower``: below the reference by more than the margin. ``higher``: above it by more than the margin.
     """
@@ -38,8 +42,10 @@ class ClaimSpec(_Strict):
     sentence: str
     """The finding, for a reader."""
     kind: Literal["equivalent", "lower", "higher"]
-    arm: str
-    reference: str
+    arm: str = ""
+    reference: str = ""
+    factor: str = ""
+    """The axis that the claim is about, in place of arm and reference."""
     margin: Annotated[float, Field(ge=0, lt=1)]
     """On the metric's scale, 0 to 1: 0.01 is one point."""
     source: str
@@ -50,6 +56,19 @@ class ClaimSpec(_Strict):
         if self.kind == "equivalent" and self.margin == 0:
             raise ValueError("margin=0: expected above 0 for kind 'equivalent' (0.01 is a point)")
         return self
+
+    @model_validator(mode="after")
+    def _about_two_arms_or_a_factor(self) -> Self:
+        if self.factor and (self.arm or self.reference):
+            raise ValueError(f"factor={self.factor!r}: expected a factor or an arm with its reference, not both")
+        if not (self.factor or (self.arm and self.reference)):
+            raise ValueError("expected an arm and its reference or, in a study with a design, a factor")
+        return self
+
+    @property
+    def about(self) -> str:
+        """The arm or the factor whose difference is claimed."""
+        return self.factor or self.arm
 
     @property
     def bound(self) -> float:
@@ -68,9 +87,12 @@ class StudySpec(_Strict):
     """Recipe fields shared by every arm."""
     axes: dict[str, Annotated[dict[str, dict[str, Any]], Field(min_length=1)]] = {}
     """Maps axis and label to recipe fields; the arms are every combination. A study has either these or ``arms``."""
+    design: Designed = None
+    """Which of the combinations are run (``fractional``): each axis then has two labels, low and high. None: all."""
     arms: list[Arm] = []
     reference: str
-    """The arm that the others are compared with; the first row of every table."""
+    """The arm that the others are compared with; the first row of every table. With a design, the name that the arm
+    gets which has every factor low."""
     claims: Annotated[list[ClaimSpec], Field(min_length=1)]
     """One family: their p-values are adjusted together (Holm)."""
     limits: list[str] = []
@@ -78,7 +100,7 @@ class StudySpec(_Strict):
     """What is tuned for each arm and task before it is trained in full (``tuning``); None: what the profile says."""
     profiles: dict[str, dict[str, Any]] = {}
     """What differs at each profile: tasks, seeds, budget, recipe fields under 'recipe', axes (each replaces the axis
-    of its name), arms, reference, claims, limits (added to the others), tune."""
+    of its name), design, arms, reference, claims, limits (added to the others), tune."""
 
     @property
     def arm_names(self) -> list[str]:
@@ -142,18 +164,26 @@ def study_at(
     values = study.model_dump(exclude={"profiles"})
     values["axes"] = {**values["axes"], **special.get("axes", {})}
     values["limits"] = [*study.limits, *special.get("limits", [])]
-    values |= {key: special[key] for key in ("arms", "reference", "claims", "tune") if key in special}
+    values |= {key: special[key] for key in ("design", "arms", "reference", "claims", "tune") if key in special}
 
-    # The arms: listed, or every combination of the axes.
+    # The arms: listed, or every combination of the axes, or those of a design.
+    if axes and values["design"] is not None:
+        raise StudyError(
+            f"axis {', '.join(axes)}: study {study.name} runs a designed part of the combinations of its axes, which "
+            "is balanced only as a whole; choose some of its arms with --arm, or copy the study without design"
+        )
     if axes:
         values["axes"] = chosen_axes(values["axes"], axes)
     if values["axes"] and values["arms"]:
         raise StudyError(f"study {study.name}: has both axes and arms; remove one of them")
-    values["arms"] = values["arms"] or grid(values["axes"])
     try:
+        spec = StudySpec(**values)
+        values["arms"] = values["arms"] or _arms_of(spec)
         spec = StudySpec(**values)
     except ValidationError as error:
         raise StudyError(f"study {study.name}: {what_is_wrong(error, StudySpec, INNER)}") from None
+    except DesignError as error:
+        raise StudyError(f"study {study.name}: {error}") from None
 
     # There must be at least two arms, with different names.
     arms = spec.arm_names
@@ -168,13 +198,25 @@ def study_at(
         kept = [claim for claim in spec.claims if {claim.arm, claim.reference} <= set(arms)]
         reference = spec.reference if spec.reference in arms else arms[0]
         return spec.model_copy(update={"claims": kept, "reference": reference})
-    named = [spec.reference, *(claim.arm for claim in spec.claims), *(claim.reference for claim in spec.claims)]
-    for arm in named:
+    where = f", profile {profile}" if profile else ""
+    for factor in [claim.factor for claim in spec.claims if claim.factor]:
+        if spec.design is None or factor not in spec.axes:
+            have = ", ".join(spec.axes) if spec.design else "no design"
+            near = did_you_mean(factor, spec.axes)
+            raise StudyError(f"study {study.name}{where}: a claim is about factor {factor!r}; it has {have}{near}")
+    of_arms = [claim for claim in spec.claims if not claim.factor]
+    for arm in [spec.reference, *(claim.arm for claim in of_arms), *(claim.reference for claim in of_arms)]:
         if arm not in arms:
-            where = f", profile {profile}" if profile else ""
             near = did_you_mean(arm, arms)
             raise StudyError(f"study {study.name}{where}: arm {arm!r} is not one of {', '.join(arms)}{near}")
     return spec
+
+
+def _arms_of(spec: StudySpec) -> list[Arm]:
+    """Return the arms that the axes of a study make: every combination, or those of its design."""
+    if spec.design is None:
+        return grid(spec.axes)
+    return designed_arms(spec.axes, spec.design, spec.reference)
 
 
 def in_words(study: StudySpec, whole: StudySpec) -> str:
@@ -189,6 +231,8 @@ def in_words(study: StudySpec, whole: StudySpec) -> str:
     if not study.claims:
         claims = "no claim can be judged: each is about an arm that was not chosen"
     count = f"{len(study.arms)} arm" + ("s" if len(study.arms) > 1 else "")
+    if study.design is not None:
+        count += f" of {2 ** len(study.axes)} combinations"
     return f"{count}, compared with {study.reference}{other}; {claims}."
 
 

@@ -173,32 +173,26 @@ class Study:
         return cost_of(list(recipes.values()), self.places, self.compute.device)
 
     def power(self) -> str:
-        """Say in a sentence what difference the planned seeds can detect, and how many seeds 5, 2 and 1 points need.
+        """Say in a sentence what difference (with a design: what effect) the planned seeds can detect, and how many
+        seeds 5, 2 and 1 points need.
 
         From the runs that are done, where an arm has two seeds; else from what is usual. Empty where the size of a
         dev split is not known either, and where every arm is a static table, which has no seeds.
         """
-        from xtc_study.analysis.compare import differences
-        from xtc_study.analysis.power import RESAMPLES, measured_spread, power_text, usual_spread
-        from xtc_study.runs.records import RunFileError
+        from xtc_study.analysis.power import power_text, spread_of, usual_spread
 
         if all(run.recipe.static is not None for run in self.planned):
             return ""  # no seeds: what examples can show follows from their number alone
         seeds = len({run.recipe.seed for run in self.planned})
-        frame = self.collect()
-        try:
-            measured = measured_spread(
-                frame, differences(self.places.runs, frame, self.spec.reference, resamples=RESAMPLES)
-            )
-        except RunFileError:  # the report says which file
-            measured = None
+        arms = len(self.spec.arms) if self.spec.design else 2
+        measured = spread_of(self.places.runs, self.collect(), self.spec)
         if measured is not None:
             return power_text(measured, seeds)
 
         tasks = {name: find_task(name, self.places.task_files) for name in {run.recipe.task for run in self.planned}}
         rows = {f"{name} {split}": task.dev_rows for name, task in tasks.items() for split in task.eval_splits}
         known = {name: count for name, count in rows.items() if count is not None}
-        return power_text(usual_spread(known), seeds) if len(known) == len(rows) else ""
+        return power_text(usual_spread(known, arms), seeds) if len(known) == len(rows) else ""
 
     def step_times(self) -> StepTimes | None:
         """Return the measured training steps of the study's model (``xtc-study plan --measure``), if there are any."""

@@ -112,7 +112,9 @@ class StudyRuns:
         from xtc_study.runs.carry_out import RunFilter
 
         which = which or RunFilter()
-        for arm in which.arms or ():
+        codes = {arm.code: arm.name for arm in self.spec.arms if arm.code}
+        wanted_arms = [codes.get(arm, arm) for arm in which.arms or ()]
+        for arm in wanted_arms:
             if arm not in self.spec.arm_names:
                 has = ", ".join(map(repr, self.spec.arm_names)) + did_you_mean(arm, self.spec.arm_names)
                 raise StudyError(f"arm={arm!r}: study {self.spec.name} has {has}")
@@ -127,7 +129,7 @@ class StudyRuns:
             if not run.waits
             and run.run_id not in but_not
             and states[run.run_id] in wanted
-            and (not which.arms or run.arm in which.arms)
+            and (not wanted_arms or run.arm in wanted_arms)
         }
         return list(runs.values())[: which.limit]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from designed import designed_plan, designed_spec, make_runs
 from fabricate import make_done_run, plan_runs
 
 from xtc_study.analysis.collect import collect
@@ -15,6 +16,7 @@ from xtc_study.analysis.power import (
     measured_spread,
     power_text,
     seeds_needed,
+    spread_of,
     usual_spread,
 )
 
@@ -79,3 +81,35 @@ def test_the_seed_spread_is_measured_on_done_runs(tmp_path: Path) -> None:
     assert found.measured == f"measured on the 12 runs that are done, whose seeds differ by {100 * pooled:.1f} points"
     one_seed = frame[frame["seed"] == 0]
     assert measured_spread(one_seed, differences(tmp_path, one_seed, "32-bit", resamples=10)) is None
+
+
+def test_an_effect_over_many_arms_needs_fewer_seeds() -> None:
+    """Sixteen arms halve the runs' noise three times over: the error of an effect is that of 8 against 8 arms."""
+    two, sixteen = Spread(0.02, 0.0, 1, ""), Spread(0.02, 0.0, 1, "assumed", 16)
+    # 2.8016 standard errors of 0.02 sqrt(4 / (16 x 5)), a little more with 60 degrees of freedom
+    assert detectable(sixteen, 5) == pytest.approx(2.8016 * 0.02 / np.sqrt(20), rel=0.03)
+    assert detectable(sixteen, 2) < detectable(two, 2) / 3
+    text = power_text(sixteen, 2)
+    assert text.startswith("power: 2 seeds detect an effect of a factor, over 16 arms, of ")
+    assert usual_spread({"a": 600}, 16).example_error == pytest.approx(np.sqrt(0.15 / 600 / 8))
+
+
+def test_effects_are_detected_as_often_as_simulated() -> None:
+    """Eight arms, two seeds with blocks: four of five studies find an effect that is called detectable."""
+    spread, rng = Spread(0.02, 0.0, 1, "", 8), np.random.default_rng(0)
+    true = detectable(spread, 2)
+    scores = rng.normal(size=(100_000, 2, 8)) * 0.02
+    scores = scores - scores.mean(axis=2, keepdims=True)
+    estimate = true + (scores[..., 4:].mean(axis=(1, 2)) - scores[..., :4].mean(axis=(1, 2)))
+    residual = ((scores - scores.mean(axis=1, keepdims=True)) ** 2).sum(axis=(1, 2)) / 7
+    assert (estimate > 2.364624 * np.sqrt(4 * residual / 16)).mean() == pytest.approx(0.8, abs=0.015)
+
+
+def test_the_spread_of_a_designed_study_is_that_of_its_effects(tmp_path: Path) -> None:
+    planned, spec = designed_plan(), designed_spec()
+    assert spread_of(tmp_path, collect(tmp_path, planned), spec) is None
+    make_runs(tmp_path, planned, {"rate": 0.1})
+    found = spread_of(tmp_path, collect(tmp_path, planned), spec)
+    assert found is not None and (found.arms, found.tasks) == (8, 2) and "measured on the 32 runs" in found.measured
+    (tmp_path / planned[0].run_id / "predictions.parquet").write_text("nothing")
+    assert spread_of(tmp_path, collect(tmp_path, planned), spec) is None

@@ -32,6 +32,9 @@ RULE = (
 )
 """The rule of ``verdicts``, for pages."""
 
+OF_FACTORS = ""
+"""The reference, among comparisons, of the effects of factors: each is compared with its own low arms."""
+
 Verdict = Literal["supported", "contradicted", "undecided", "not run"]
 
 
@@ -101,7 +104,8 @@ def answers(
 
     Args:
         claims: the claims of one study.
-        comparisons: by reference and arm, the difference (``comparisons_of``).
+        comparisons: by reference and arm, the difference (``comparisons_of``); with ``OF_FACTORS`` in place of a
+            reference, the effects of factors (``factor_effects``).
         broken: by arm and reference, why a pair that was run cannot be compared.
         nothing_done: True if no run of the study is done.
     """
@@ -109,7 +113,7 @@ def answers(
         return [Answer(claim, "not run", "No answer yet: no run of this study is done.") for claim in claims]
 
     # The family is what can be compared: Holm's adjustment does not count claims without a p-value.
-    compared = [comparisons[claim.reference].get(claim.arm) for claim in claims]
+    compared = [comparisons[claim.reference or OF_FACTORS].get(claim.about) for claim in claims]
     family = [
         (claim, difference) for claim, difference in zip(claims, compared, strict=True) if difference is not None
     ]
@@ -119,7 +123,9 @@ def answers(
     for claim, difference in zip(claims, compared, strict=True):
         if difference is None:
             waiting = f"{claim.arm} and {claim.reference} cannot be compared until every task is done for both."
-            why = (broken or {}).get((claim.arm, claim.reference))
+            if claim.factor:
+                waiting = f"The effect of {claim.factor} needs a seed that every arm has done on every task."
+            why = (broken or {}).get((claim.about, claim.reference or OF_FACTORS))
             result.append(Answer(claim, "undecided" if why else "not run", why or waiting))
             continue
         (verdict, p), both = next(judged)
@@ -148,8 +154,11 @@ def explain(claim: ClaimSpec, difference: Difference) -> str:
     more = f"; a verdict needs at least {MIN_SEEDS} seeds"
     if difference.seeds_counted:
         more = f"; {_power_words(difference)}"
+    what = f"{claim.arm} minus {claim.reference}"
+    if claim.factor:
+        what = f"Effect of {claim.factor} (the mean over the arms that have it high minus that over the others)"
     return (
-        f"{claim.arm} minus {claim.reference}: {points(difference.mean)} points, 95 % interval {low} to {high}; "
+        f"{what}: {points(difference.mean)} points, 95 % interval {low} to {high}; "
         f"claimed: {asserted.format(margin).strip()} "
         f"({seeds}, {difference.n_examples:,} examples, {difference.resamples:,} resamples{more})."
     )
@@ -200,13 +209,14 @@ def comparisons_of(
     Args:
         runs_folder: contains the run folders.
         frame: rows of ``analysis.collect.collect``, of one study.
-        claims: the claims whose arms and references are compared.
+        claims: the claims whose arms and references are compared; those about factors are left to
+            ``factor_effects``.
         reference: compare every arm with this one too.
         own_streams: as for ``differences``.
     """
     # Which arms to compare with each reference; None stands for all.
     wanted: dict[str, set[str] | None] = {reference: None} if reference else {}
-    for claim in claims:
+    for claim in (claim for claim in claims if not claim.factor):
         arms = wanted.setdefault(claim.reference, set())
         if arms is not None:
             arms.add(claim.arm)

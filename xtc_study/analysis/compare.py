@@ -36,8 +36,8 @@ def paired_samples(runs_folder: Path, frame: pd.DataFrame, arm: str, reference: 
     primary = frame[frame["is_primary"]]
     for key, rows in primary.groupby(["task", "split", "metric"], sort=False):
         task, split, metric = map(str, key)
-        arm_runs = _runs_by_seed(rows, arm)
-        reference_runs = arm_runs if _means_teacher(frame, reference) else _runs_by_seed(rows, reference)
+        arm_runs = runs_by_seed(rows, arm)
+        reference_runs = arm_runs if _means_teacher(frame, reference) else runs_by_seed(rows, reference)
         column = "teacher_prediction" if _means_teacher(frame, reference) else "prediction"
         seeds = sorted(set(arm_runs) & set(reference_runs))
         if not seeds:
@@ -132,7 +132,7 @@ def _seedless(rows: pd.DataFrame, arm: str, reference: str) -> bool:
     return "static" in rows and bool(rows.loc[rows["arm"].isin([arm, reference]), "static"].notna().all())
 
 
-def _runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
+def runs_by_seed(rows: pd.DataFrame, arm: str) -> dict[int, str]:
     chosen = rows[rows["arm"] == arm]
     if chosen["seed"].duplicated().any():
         raise ValueError(f"arm {arm!r} has two runs of one task and seed: {', '.join(chosen['run_id'])}")

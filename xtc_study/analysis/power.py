@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
+from xtc_study.analysis.compare import differences
+from xtc_study.analysis.factor_effects import effects_of, missing
 from xtc_study.analysis.stats import CONFIDENCE, MIN_SEEDS, POWER, Difference
 from xtc_study.analysis.weighted import Array
+from xtc_study.runs.records import RunFileError
+from xtc_study.studies import StudySpec
 
 USUAL_SEED_SPREAD = 0.02
 """Standard deviation over seeds of a small student's score, assumed if none was measured: two points."""
@@ -38,10 +43,12 @@ class Spread:
     tasks: int
     measured: str
     """In words, where the two numbers come from."""
+    arms: int = 2
+    """Arms that a difference is a mean over, half of them on each side; above two it is the effect of a factor."""
 
 
 def detectable(spread: Spread, seeds: int) -> float:
-    """Return the smallest true difference that this number of seeds per arm detects in 80 % of cases.
+    """Return the smallest true difference, or effect, that this number of seeds per arm detects in 80 % of cases.
 
     Args:
         spread: what makes the difference uncertain.
@@ -52,8 +59,9 @@ def detectable(spread: Spread, seeds: int) -> float:
     """
     if seeds < MIN_SEEDS:
         raise ValueError(f"seeds={seeds}: expected at least {MIN_SEEDS}")
-    freedom = 2 * (seeds - 1) * spread.tasks
-    by_seeds = spread.seed_sd * np.sqrt(2 / (seeds * spread.tasks))
+    # Two arms are two samples; more share blocks, the seeds, which take a degree of freedom each but one.
+    freedom = (2 if spread.arms == 2 else spread.arms - 1) * (seeds - 1) * spread.tasks
+    by_seeds = spread.seed_sd * np.sqrt(4 / (spread.arms * seeds * spread.tasks))
     error = float(np.hypot(spread.example_error, by_seeds))  # of the estimate, which is normal
     if error == 0:
         return 0.0
@@ -75,32 +83,35 @@ def seeds_needed(spread: Spread, difference: float) -> int | None:
     return next((n for n in range(MIN_SEEDS, MOST_SEEDS + 1) if detectable(spread, n) <= difference), None)
 
 
-def usual_spread(dev_rows: Mapping[str, int]) -> Spread:
-    """Return the spread to assume if nothing was measured.
+def usual_spread(dev_rows: Mapping[str, int], arms: int = 2) -> Spread:
+    """Return the spread to assume if nothing was measured; pairs of arms are taken to disagree independently.
 
     Args:
         dev_rows: by task, the number of rows that are scored.
+        arms: as in ``Spread``.
     """
-    variances = [USUAL_DISAGREEMENT / rows for rows in dev_rows.values()]
+    variances = [USUAL_DISAGREEMENT / rows * 2 / arms for rows in dev_rows.values()]
     return Spread(
         USUAL_SEED_SPREAD,
         float(np.sqrt(sum(variances))) / len(variances),
         len(variances),
         f"assuming that seeds differ by {100 * USUAL_SEED_SPREAD:g} points and that arms disagree on "
         f"{USUAL_DISAGREEMENT:.0%} of the dev rows",
+        arms,
     )
 
 
-def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) -> Spread | None:
+def measured_spread(frame: pd.DataFrame, found: Mapping[str, Difference], arms: int = 2) -> Spread | None:
     """Return the spread of the done runs; None if no arm has two seeds or no arms were compared.
 
     Args:
         frame: rows of ``analysis.collect.collect``.
-        differences: by arm, the difference computed from the same runs.
+        found: by arm, the difference computed from the same runs; or by factor, the effect.
+        arms: as in ``Spread``.
     """
     primary = frame[frame["is_primary"]]
     groups = primary.groupby(["arm", "task", "split"])["value"].agg(["var", "size"]).dropna()
-    errors = [each.example_error for each in differences.values() if np.isfinite(each.example_error)]
+    errors = [each.example_error for each in found.values() if np.isfinite(each.example_error)]
     if groups.empty or not errors:
         return None
     freedom: Array = groups["size"].to_numpy(np.float64) - 1
@@ -112,7 +123,30 @@ def measured_spread(frame: pd.DataFrame, differences: Mapping[str, Difference]) 
         float(np.median(errors)),
         tasks,
         f"measured on the {done} runs that are done, whose seeds differ by {100 * np.sqrt(pooled):.1f} points",
+        arms,
     )
+
+
+def spread_of(runs_folder: Path, frame: pd.DataFrame, spec: StudySpec) -> Spread | None:
+    """Return the spread of the done runs of a study: of its differences or, where it has a design, of its effects.
+
+    Args:
+        runs_folder: contains the run folders.
+        frame: rows of ``analysis.collect.collect`` of the study.
+        spec: the study at its profile.
+
+    Returns:
+        None where ``measured_spread`` is, and where predictions cannot be used: the report names the file.
+    """
+    try:
+        if spec.design is None:
+            found = differences(runs_folder, frame, spec.reference, resamples=RESAMPLES)
+            return measured_spread(frame, found)
+        if missing(frame, spec):
+            return None
+        return measured_spread(frame, effects_of(runs_folder, frame, spec).by_factor(), len(spec.arms))
+    except RunFileError:
+        return None
 
 
 def power_text(spread: Spread, seeds: int) -> str:
@@ -134,6 +168,7 @@ def power_text(spread: Spread, seeds: int) -> str:
         needs.append(f"{points} point{'s' if points > 1 else ''} need{'' if points > 1 else 's'} {how_many}")
     now = "one seed cannot decide a claim"
     if seeds >= MIN_SEEDS:
-        difference = f"a difference of {100 * detectable(spread, seeds):.1f} points"
+        what = "a difference" if spread.arms == 2 else f"an effect of a factor, over {spread.arms} arms,"
+        difference = f"{what} of {100 * detectable(spread, seeds):.1f} points"
         now = f"{seeds} seeds detect {difference} in about {100 * POWER:.0f} % of cases"
     return f"power: {now}; {', '.join(needs)} ({spread.measured})"

@@ -5,7 +5,7 @@ Scores and differences are in the metric's own scale: 0.01 is one point.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -192,7 +192,44 @@ def macro_difference(
 
     # The seeds' part, added to each draw: the quantiles of t in random order, which spares the noise of random draws.
     variance, freedom = _seed_variance(samples, scores)
-    draws = by_examples
+    return with_interval(
+        float(np.mean([(arm - reference).mean() for arm, reference in scores])),
+        by_examples,
+        (variance, freedom),
+        span=span_of([sample.metric for sample in samples]),
+        n_seeds=min(len(sample.arm) for sample in samples),
+        n_examples=sum(len(sample.labels) for sample in samples),
+        rng_seed=rng_seed,
+        stream=stream,
+        seedless=all(sample.seedless for sample in samples),
+    )
+
+
+def with_interval(
+    mean: float,
+    by_examples: Array,
+    seeds: tuple[float, float],
+    *,
+    span: float,
+    n_seeds: int,
+    n_examples: int,
+    rng_seed: int = 0,
+    stream: int = 0,
+    seedless: bool = False,
+) -> Difference:
+    """Return a difference with its interval: to each draw over examples a draw over seeds is added.
+
+    Args:
+        mean: the difference on all examples.
+        by_examples: (resamples,): the same on drawn examples.
+        seeds: its variance due to seeds, and the degrees of freedom of that variance; NaN where it is not known.
+        span: the largest possible difference.
+        n_seeds, n_examples, seedless: as in ``Difference``.
+        rng_seed: seed of the random generator.
+        stream: as for ``macro_difference``.
+    """
+    variance, freedom = seeds
+    resamples, draws = len(by_examples), by_examples
     if variance > 0:
         quantiles = (np.arange(resamples) + 0.5) / resamples
         t = stdtrit(freedom, np.random.default_rng([rng_seed, stream]).permutation(quantiles))
@@ -200,23 +237,26 @@ def macro_difference(
 
     # No difference of means can lie outside the metrics' range.
     tail = 100 * (1 - CONFIDENCE) / 2
-    span = float(np.mean([float("inf") if s.metric in UNBOUNDED else SPANS.get(s.metric, 1.0) for s in samples]))
     low, high = np.clip(np.percentile(draws, [tail, 100 - tail]), -span, span)
-
     return Difference(
-        mean=float(np.mean([(arm - reference).mean() for arm, reference in scores])),
+        mean=mean,
         low=float(low),
         high=float(high),
-        n_seeds=min(len(sample.arm) for sample in samples),
-        n_examples=sum(len(sample.labels) for sample in samples),
+        n_seeds=n_seeds,
+        n_examples=n_examples,
         resamples=resamples,
         rng_seed=rng_seed,
         drawn=draws,
         example_error=float(by_examples.std(ddof=1)) if resamples > 1 else float("nan"),
         seed_error=float(np.sqrt(variance)),
         span=span,
-        seedless=all(sample.seedless for sample in samples),
+        seedless=seedless,
     )
+
+
+def span_of(metrics: Sequence[str]) -> float:
+    """Return the largest possible difference of two means over these metrics."""
+    return float(np.mean([float("inf") if metric in UNBOUNDED else SPANS.get(metric, 1.0) for metric in metrics]))
 
 
 def _seed_variance(samples: Sequence[PairedSample], scores: Sequence[tuple[Array, Array]]) -> tuple[float, float]:
@@ -272,16 +312,23 @@ def _scores(sample: PairedSample, resamples: int, rng: np.random.Generator) -> t
         weighted_scores(sample.metric, each_once, labels, reference)[0],
     )
 
-    # Resamples are drawn in blocks, so that the weights of a large dev set fit in memory.
-    drawn = np.empty(resamples)
+    drawn = []
+    for weights in drawn_weights(examples, resamples, rng):
+        difference = weighted_scores(sample.metric, weights, labels, arm)
+        difference -= weighted_scores(sample.metric, weights, labels, reference)
+        drawn.append(difference.mean(axis=1))
+    return scores, np.concatenate(drawn)
+
+
+def drawn_weights(examples: int, resamples: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Yield how often each example is drawn in each resample, (some resamples, examples) at a time.
+
+    They come in blocks, so that the weights of a large dev set fit in memory.
+    """
     block = max(1, _BLOCK // examples)
     for start in range(0, resamples, block):
         stop = min(start + block, resamples)
-        weights = _counts(rng.integers(examples, size=(stop - start, examples)), examples)
-        difference = weighted_scores(sample.metric, weights, labels, arm)
-        difference -= weighted_scores(sample.metric, weights, labels, reference)
-        drawn[start:stop] = difference.mean(axis=1)
-    return scores, drawn
+        yield _counts(rng.integers(examples, size=(stop - start, examples)), examples)
 
 
 def _counts(draws: npt.NDArray[np.int64], n: int) -> Array:

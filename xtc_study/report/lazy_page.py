@@ -12,14 +12,16 @@ import pandas as pd
 from xtc_study.analysis.baselines import Baseline, baselines
 from xtc_study.analysis.chance import chance_by_task
 from xtc_study.analysis.choices import Choice, diverged
-from xtc_study.analysis.claims import Answer, answers, comparisons_of
+from xtc_study.analysis.claims import OF_FACTORS, Answer, answers, comparisons_of
 from xtc_study.analysis.collect import collect, states
+from xtc_study.analysis.factor_effects import DesignEffects, effect_rows, effects_of, missing
 from xtc_study.analysis.pareto import ParetoPoint, pareto_points
 from xtc_study.analysis.published import why_not_comparable
 from xtc_study.analysis.score_tables import arm_table
 from xtc_study.analysis.stale import stale_runs
 from xtc_study.analysis.stats import Difference
 from xtc_study.report.baselines import with_baselines
+from xtc_study.report.designed import NO_DESIGN, aliases_part, design_part, effects_part, interactions_part
 from xtc_study.report.figures.style import Drawing
 from xtc_study.report.notices import notices_of
 from xtc_study.report.pareto import pareto_drawing
@@ -37,6 +39,7 @@ from xtc_study.report.tuned import (
     with_tuned_arms,
     with_tuned_tasks,
 )
+from xtc_study.runs.records import RunFileError
 from xtc_study.studies import PlannedRun, StudySpec
 from xtc_study.tuning import Tune
 
@@ -69,7 +72,8 @@ class LazyStudyPage(StudyPage):
     claims undecided.
 
     A notebook shows the parts: ``verdicts``, ``arms``, ``figures["differences"]``, ``figures["factors"]``,
-    ``figures["seeds"]``, ``tasks``, ``tuning``, ``published``, ``pareto``. Each says in a sentence what is missing
+    ``figures["seeds"]``, ``tasks``, ``tuning``, ``published``, ``pareto``; of a study with a design also ``design``,
+    ``aliases``, ``effects``, ``interactions`` and the figures of these two. Each says in a sentence what is missing
     where it has nothing to show.
 
     Raises:
@@ -186,13 +190,32 @@ class LazyStudyPage(StudyPage):
     def answers(self) -> Sequence[Answer]:
         if self.frame.empty:
             return answers(self.source.spec.claims, {}, nothing_done=True)
-        return answers(self.source.spec.claims, *self._comparisons)
+        comparisons, broken = self._comparisons
+        effects, why = self._effects
+        if self.source.spec.design and effects is None and not missing(self.frame, self.source.spec):
+            broken = {**broken, **{(axis, OF_FACTORS): why for axis in self.source.spec.axes}}
+        of_factors = effects.by_factor() if effects else {}
+        return answers(self.source.spec.claims, {**comparisons, OF_FACTORS: of_factors}, broken)
+
+    @cached_property
+    def _effects(self) -> tuple[DesignEffects | None, str]:
+        """Of a study with a design, the effects of its factors; None with the reason where there are none."""
+        if self.source.spec.design is None:
+            return None, NO_DESIGN
+        if why := missing(self.frame, self.source.spec):
+            return None, why
+        try:
+            return effects_of(self.source.runs_folder, self.frame, self.source.spec), ""
+        except RunFileError as error:
+            return None, f"The predictions cannot be compared: {error}."
 
     @cached_property
     def limits(self) -> Sequence[str]:
         tuning = tuning_limits(self.source.choices, self.source.tune, self.source.spec)
         limits = [*self.source.spec.limits, *tuning, *self.source.notes]
-        return [*notices_of(self.frame), *limits, *seed_limits(self.differences)] if len(self.frame) else limits
+        effects, _ = self._effects
+        compared = effects.by_factor() if effects else self.differences
+        return [*notices_of(self.frame), *limits, *seed_limits(compared)] if len(self.frame) else limits
 
     # Tables.
 
@@ -212,6 +235,28 @@ class LazyStudyPage(StudyPage):
     def baselines(self) -> Sequence[Baseline]:
         """What stands beside the arms: one answer, static tables, published small models, the teacher."""
         return baselines(self.source.runs_folder, self.frame)
+
+    @property
+    def design(self) -> PageTable:
+        return design_part(self.source.spec)
+
+    @property
+    def aliases(self) -> PageTable:
+        return aliases_part(self.source.spec)
+
+    @cached_property
+    def effects(self) -> PageTable:
+        effects, why = self._effects
+        return effects_part(effects, self.source.spec, why)
+
+    @cached_property
+    def interactions(self) -> PageTable:
+        return interactions_part(*self._effects)
+
+    @cached_property
+    def effect_rows(self) -> pd.DataFrame | None:
+        effects, _ = self._effects
+        return None if effects is None else effect_rows(effects)
 
     @cached_property
     def tasks(self) -> PageTable:
@@ -239,6 +284,7 @@ class LazyStudyPage(StudyPage):
             spec,
             differences=lambda: self.differences,
             chance=lambda: chance_by_task(self.source.runs_folder, self.frame),
+            effects=lambda: self._effects,
         )
 
     @cached_property

@@ -50,6 +50,16 @@ class StudyPage:
     """What its runs are of: tasks, seeds, encoder, epochs."""
     arms: PageTable = NO_TABLE
     """The reference first, then each arm with its difference to it."""
+    design: PageTable = NO_TABLE
+    """Of a study with a design: its arms as a matrix. Without one, no row, as in the next three."""
+    aliases: PageTable = NO_TABLE
+    """What its arms cannot tell apart."""
+    effects: PageTable = NO_TABLE
+    """The effect of each factor."""
+    interactions: PageTable = NO_TABLE
+    """Interactions of two factors."""
+    effect_rows: pd.DataFrame | None = None
+    """Both as numbers (``analysis.factor_effects.effect_rows``), to be downloaded; None where there are none."""
     tasks: PageTable = NO_TABLE
     tuning: PageTable = NO_TABLE
     """The values tried for each tuned arm and task, and the one chosen; no row where nothing was tuned."""
@@ -60,7 +70,7 @@ class StudyPage:
     runs: PageTable = NO_TABLE
     """Every planned run and its state."""
     figures: Mapping[str, Drawing] = field(default_factory=dict)
-    """``differences``, ``seeds`` and ``factors``, those that there are."""
+    """``effects``, ``interactions``, ``differences``, ``seeds`` and ``factors``, those that there are."""
     commands: Sequence[tuple[str, str]] = ()
     """Each arm and the exact command that repeats it."""
     failures: Sequence[Failure] = ()

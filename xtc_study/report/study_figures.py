@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from xtc_study.analysis.factor_effects import DesignEffects
 from xtc_study.analysis.factors import Factor, factors, with_scores
 from xtc_study.analysis.stats import Difference, points
 from xtc_study.arms import Arm
+from xtc_study.report.designed import NO_DESIGN, effects_figure, interactions_figure
 from xtc_study.report.figures.differences import differences_by_arm
 from xtc_study.report.figures.factors import MAX_LINES, one_at_a_time
 from xtc_study.report.figures.seeds import seeds_by_arm, seeds_finding
@@ -18,7 +20,8 @@ from xtc_study.tasks.metric_names import in_words
 
 
 class StudyFigures(Mapping[str, Drawing]):
-    """``differences``, ``seeds`` and ``factors`` of one study, each drawn when it is first asked for.
+    """``differences``, ``effects``, ``interactions``, ``seeds`` and ``factors`` of one study, each drawn when it is
+    first asked for.
 
     Iterating gives those that show something, as the report needs them. Asking for one of the others by name gives a
     figure that says what is missing, as a notebook needs it.
@@ -28,6 +31,7 @@ class StudyFigures(Mapping[str, Drawing]):
         spec: its arms, reference and claims.
         differences: gives, by arm, its difference to the reference.
         chance: gives, by task and split, the score of guessing.
+        effects: gives the effects of factors, if there are any, and else why.
     """
 
     def __init__(
@@ -36,13 +40,18 @@ class StudyFigures(Mapping[str, Drawing]):
         spec: StudySpec,
         differences: Callable[[], Mapping[str, Difference]],
         chance: Callable[[], Mapping[tuple[str, str], float]] = dict,
+        effects: Callable[[], tuple[DesignEffects | None, str]] = lambda: (None, NO_DESIGN),
     ) -> None:
         self._draw = {
+            "effects": lambda: effects_figure(*effects()),
+            "interactions": lambda: interactions_figure(*effects()),
             "differences": lambda: differences_figure(differences(), spec.reference, spec.claims),
-            "seeds": lambda: seeds_figure(frame, spec.reference, chance()),
+            "seeds": lambda: seeds_figure(frame, spec.reference, chance(), codes_of(spec)),
             "factors": lambda: factors_figure(frame, spec.arms),
         }
         self._shows = {
+            "effects": lambda: effects()[0] is not None,
+            "interactions": lambda: (found := effects()[0]) is not None and bool(found.interactions),
             "differences": lambda: bool(differences()),
             "seeds": lambda: not frame.empty,
             # Of one factor alone the figure of seeds shows as much.
@@ -83,8 +92,16 @@ def differences_figure(found: Mapping[str, Difference], reference: str, claims: 
     )
 
 
+def codes_of(spec: StudySpec) -> dict[str, str]:
+    """Return by arm the letters that stand for it in a study with a design; the reference keeps its name."""
+    return {arm.name: arm.code for arm in spec.arms if arm.code and arm.name != spec.reference}
+
+
 def seeds_figure(
-    frame: pd.DataFrame, reference: str, chance: Mapping[tuple[str, str], float] | None = None
+    frame: pd.DataFrame,
+    reference: str,
+    chance: Mapping[tuple[str, str], float] | None = None,
+    short: Mapping[str, str] | None = None,
 ) -> Drawing:
     """Every seed of every arm, one panel a task.
 
@@ -92,14 +109,16 @@ def seeds_figure(
         frame: rows of ``analysis.collect.collect`` of one study.
         reference: the arm drawn first.
         chance: by task and split, the score of guessing.
+        short: by arm, what stands for its name, if it is long.
     """
     finding = seeds_finding(frame)
+    letters = " Letters stand for the factors that an arm has high." if short else ""
     return drawing(
-        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance),
+        seeds_by_arm(frame, reference, title="Every seed, task by task", chance=chance, short=short),
         "seeds",
         "Every seed, task by task",
         f"Score of each seed by arm, one panel per task: {_panels(frame)}. {finding}".strip(),
-        f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.".strip(),
+        f"{finding} Each mark is one seed; the bar beside it is the mean of its arm.{letters}".strip(),
     )
 
 

@@ -60,6 +60,8 @@ class PageTable:
     """By id: a relative address."""
     filters: tuple[str, ...] = ()
     """Columns with few values, offered as menus."""
+    words: tuple[str, ...] = ()
+    """Columns of words besides ``WORDS``."""
 
     def __len__(self) -> int:
         """Rows; a table without any is false."""
@@ -79,7 +81,7 @@ class PageTable:
             "header": list(self.text.columns),
             "rows": list(zip(*columns, strict=True)),
             "ids": self.ids or tuple(cell for cell, _ in columns[0]) if columns else (),
-            "words": [column in WORDS for column in self.text.columns],
+            "words": [column in (*WORDS, *self.words) for column in self.text.columns],
         }
 
     def _repr_html_(self) -> str:

@@ -36,7 +36,12 @@ _UPRIGHT_LETTERS = 28
 
 
 def seeds_by_arm(
-    frame: pd.DataFrame, reference: str, *, title: str, chance: Mapping[tuple[str, str], float] | None = None
+    frame: pd.DataFrame,
+    reference: str,
+    *,
+    title: str,
+    chance: Mapping[tuple[str, str], float] | None = None,
+    short: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw every seed as a dot with its arm's mean beside it, one panel per task and split.
 
@@ -50,6 +55,7 @@ def seeds_by_arm(
         title: the finding, or the question.
         chance: by task and split, the chance level in the metric's scale, drawn as a labelled line. If the line would
             more than double the axis, only its label is drawn, with an arrow.
+        short: by arm, what to write below it in place of its name.
     """
     groups = list(frame[frame["is_primary"]].groupby(["task", "split", "metric"], sort=False))
     if not groups:
@@ -57,7 +63,8 @@ def seeds_by_arm(
     arms = arms_in_order(frame, reference)
     looks = zip(itertools.cycle(SERIES), itertools.cycle(MARKERS))
     with mpl.rc_context(fname=STYLE):
-        longest = max(len(word) for arm in arms for word in arm.split())
+        names = [(short or {}).get(arm, arm) for arm in arms]
+        longest = max(len(word) for name in names for word in name.split())
         crowded = len(arms) > _UPRIGHT_ARMS or longest * len(arms) > _UPRIGHT_LETTERS
         figure, panels = grid(
             len(groups), title, max(PANEL_WIDTH, _ARM_WIDTH * len(arms)), _CROWDED_HEIGHT if crowded else PANEL_HEIGHT
@@ -73,7 +80,7 @@ def seeds_by_arm(
                 _one_arm(panel, position, 100 * rows.loc[rows["arm"] == arm, "value"], colour, marker)
 
             # The names of the arms.
-            panel.set_xticks(range(len(arms)), [arm if crowded else _wrapped(arm) for arm in arms])
+            panel.set_xticks(range(len(arms)), [each if crowded else _wrapped(each) for each in names])
             if crowded:
                 for label in panel.get_xticklabels():
                     label.set(rotation=35, ha="right", rotation_mode="anchor")

@@ -131,7 +131,7 @@ def earlier_pages(folder: Path, studies: Sequence[StudyPage], ending: str) -> li
 
 
 def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
-    """Write the study's tidy rows as CSV and Parquet and its figures as SVG, in a folder beside its page.
+    """Write the study's rows as CSV and Parquet, effects as CSV and figures as SVG, in a folder beside its page.
 
     Returns:
         By file name, its address from the page.
@@ -144,6 +144,9 @@ def write_downloads(folder: Path, study: StudyPage) -> dict[str, str]:
         publish_file(place / "results.csv", study.frame.to_csv(index=False))
         publish_file(place / "results.parquet", parquet.getvalue())
         files |= {"results.csv": f"{place.name}/results.csv", "results.parquet": f"{place.name}/results.parquet"}
+    if study.effect_rows is not None:
+        publish_file(place / "effects.csv", study.effect_rows.to_csv(index=False))
+        files["effects.csv"] = f"{place.name}/effects.csv"
     for figure in study.figures.values():
         publish_file(place / f"{figure.name}.svg", figure.file)
         files[f"{figure.name}.svg"] = f"{place.name}/{figure.name}.svg"
