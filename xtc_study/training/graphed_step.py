@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -53,11 +53,17 @@ Capture = Callable[[Callable[[], StepLosses]], tuple[Graph, StepLosses]]
 """Captures a function, without executing it, and returns the graph with the tensors that a replay writes to."""
 
 
+Gradients = list[tuple[nn.Parameter, Tensor]]
+"""Each parameter that gets a gradient, with the fixed memory for it."""
+
+
 class _Captured(NamedTuple):
     graph: Graph
     inputs: Batch
     """A replay reads these."""
     losses: StepLosses
+    """A replay writes these."""
+    gradients: Gradients
     """A replay writes these."""
 
 
@@ -73,10 +79,13 @@ class GraphedSteps:
     def __init__(self, model: nn.Module, losses: Callable[[Batch], Losses], capture: Capture | None = None) -> None:
         self.model, self.losses = model, losses
         self.capture = capture or CudaCapture()
-        self.graphs: dict[tuple[Any, ...], _Captured] = {}
-        self.seen: Counter[tuple[Any, ...]] = Counter()
-        self.gradients: list[tuple[nn.Parameter, Tensor]] = []
-        """Fixed memory for the gradient of each parameter that gets one."""
+        self.phase: Hashable = None
+        """What decides, besides a batch's shape, what a step computes. The caller changes it in the course of a
+        training; no phase returns, so the graphs of another one are dropped as soon as this one has a graph."""
+        self.graphs: dict[tuple[Hashable, ...], _Captured] = {}
+        self.seen: Counter[tuple[Hashable, ...]] = Counter()
+        self.memory: dict[nn.Parameter, Tensor] = {}
+        """Fixed memory for the gradient of each parameter that gets one; all graphs write to it."""
         self.refused = False
 
     def take(self, inputs: Batch) -> StepLosses | None:
@@ -88,21 +97,24 @@ class GraphedSteps:
         Args:
             inputs: input_ids, attention_mask, ... (batch, positions) and labels (batch,), on the device.
         """
-        shape = tuple((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items()))
-        captured = self.graphs.get(shape)
+        shape = ((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items()))
+        key = (self.phase, *shape)
+        captured = self.graphs.get(key)
         if captured is None:
-            self.seen[shape] += 1
-            if self.refused or self.seen[shape] < 2 or len(self.graphs) >= LARGEST_NUMBER:
+            self.seen[key] += 1
+            of_phase = {other: graph for other, graph in self.graphs.items() if other[0] == self.phase}
+            if self.refused or self.seen[key] < 2 or len(of_phase) >= LARGEST_NUMBER:
                 return None
             captured = self._captured(inputs)
             if captured is None:
                 return None
-            self.graphs[shape] = captured
+            # Others are dropped only now: a pool of memory does not outlive its last graph.
+            self.graphs = {**of_phase, key: captured}
 
         for name, value in inputs.items():
             captured.inputs[name].copy_(value, non_blocking=True)
         captured.graph.replay()
-        for parameter, gradient in self.gradients:
+        for parameter, gradient in captured.gradients:
             parameter.grad = gradient
         return captured.losses
 
@@ -114,8 +126,8 @@ class GraphedSteps:
         generator = _generator_state(device)
 
         try:
-            self._warm_up(fixed)
-            graph, losses = self.capture(lambda: self._step(fixed))
+            gradients = self._warm_up(fixed)
+            graph, losses = self.capture(lambda: self._step(fixed, gradients))
         except RuntimeError as error:
             self.refused = True
             kind = type(self.model).__name__
@@ -131,9 +143,9 @@ class GraphedSteps:
             _set_generator_state(device, generator)
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(before[name])
-        return _Captured(graph, fixed, losses)
+        return _Captured(graph, fixed, losses, gradients)
 
-    def _warm_up(self, fixed: Batch) -> None:
+    def _warm_up(self, fixed: Batch) -> Gradients:
         """Load the kernels, and find out which parameters get a gradient; others keep None, as on the plain way."""
         real = fixed["attention_mask"].clone()
         # A batch without padding would take a way without a mask, which is not the one that is captured.
@@ -143,20 +155,19 @@ class GraphedSteps:
                 self.model.zero_grad()
                 torch.stack(list(self.losses(fixed).values())).sum().backward()
         fixed["attention_mask"].copy_(real)
-        if not self.gradients:
-            self.gradients = [
-                (parameter, torch.empty_like(parameter))
-                for parameter in self.model.parameters()
-                if parameter.grad is not None
-            ]
+        learning = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in learning:
+            if parameter not in self.memory:
+                self.memory[parameter] = torch.empty_like(parameter)
         self.model.zero_grad()
+        return [(parameter, self.memory[parameter]) for parameter in learning]
 
-    def _step(self, fixed: Batch) -> StepLosses:
+    def _step(self, fixed: Batch, gradients: Gradients) -> StepLosses:
         losses = self.losses(fixed)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
-        fresh = [parameter.grad for parameter, _ in self.gradients if parameter.grad is not None]
-        torch._foreach_copy_([gradient for _, gradient in self.gradients], fresh)
+        fresh = [parameter.grad for parameter, _ in gradients if parameter.grad is not None]
+        torch._foreach_copy_([gradient for _, gradient in gradients], fresh)
         return StepLosses(total.detach(), {term: value.detach() for term, value in losses.items()})
 
 
