@@ -83,9 +83,17 @@ def encoder(seed: int, low_bit: dict[str, Any] | None = None) -> Any:
     return model
 
 
-def fit(model: Any, rows: Any, objective: Objective, folder: Path, capture: Any = None, steps: int = 14) -> Any:
+def fit(
+    model: Any,
+    rows: Any,
+    objective: Objective,
+    folder: Path,
+    capture: Any = None,
+    steps: int = 14,
+    beyond: dict[str, float] | None = None,
+) -> Any:
     """Train in batches of 16, the last of an epoch of 8, always padded to multiples of 8."""
-    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0)
+    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, **(beyond or {}))  # type: ignore[arg-type]
     torch.manual_seed(0)
     padding = PaddedTo(PADDING, model, positions(model))
     return train(model, rows, padding, objective, schedule, CPU, folder, lambda student: 0.5, capture)
@@ -120,11 +128,58 @@ def test_graphed_steps_train_the_same_student(lesson: str, rows: Any, tmp_path: 
     assert all(torch.equal(tensor, state[name]) for name, tensor in graphed.state_dict().items())
 
 
-def test_a_graphed_training_resumes_bit_for_bit(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+BEYOND = {"warmdown": 0.3, "muon_learning_rate": 1e-3, "averaging": 0.9, "progressive": 0.6}
+"""With 24 steps: 7 at 32 bits, 7 at 2, 10 at one."""
+
+
+def test_graphs_follow_the_bits_of_a_progressive_start(rows: Any, tmp_path: Path) -> None:
+    """Also Muon, from gradients in fixed memory, and the average: bit for bit as without graphs."""
+    plain, graphed, pretend = encoder(0, {}), encoder(0, {}), Pretend()
+    objective = Objective(EVERY_TERM, encoder(1), LAYERS)
+    curve = fit(plain, rows, objective, tmp_path / "plain", steps=24, beyond=BEYOND).curve
+    assert fit(graphed, rows, objective, tmp_path / "graphed", pretend, 24, BEYOND).curve == curve
+    replays = [graph.replays for graph in pretend.graphs]
+    assert len(replays) >= 3, "each number of bits has graphs of its own"
+    assert sum(replays) >= 9
+    state = plain.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in graphed.state_dict().items())
+
+
+def test_each_phase_has_graphs_and_gradients_of_its_own(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the limit was reached before, and for a parameter that learns only in a later phase."""
+    monkeypatch.setattr(graphed_step, "LARGEST_NUMBER", 1)
+    model, pretend = encoder(0), Pretend()
+    late = torch.nn.Parameter(torch.ones(()))
+    model.late = late
+    steps = GraphedSteps(
+        model,
+        lambda batch: {"labels": model(**batch).loss * (late if steps.phase == "late" else 1)},
+        pretend,
+    )
+    batch = PaddedTo(PADDING, model, 64)([rows[number] for number in range(4)])
+    taken = []
+    for phase in (None, None, None, "late", "late", "late"):
+        model.zero_grad()
+        steps.phase = phase
+        losses = steps.take(dict(batch))
+        taken.append(losses is not None)
+        assert (late.grad is not None) is (phase == "late" and losses is not None)
+        if late.grad is not None and losses is not None:
+            torch.testing.assert_close(late.grad, losses.total)
+            assert model.classifier.weight.grad is not None
+    assert taken == [False, True, True, False, True, True]
+    assert [graph.replays for graph in pretend.graphs] == [2, 2]
+    assert [key[0] for key in steps.graphs] == ["late"], "graphs of earlier phases are dropped"
+
+
+@pytest.mark.parametrize("beyond", [{}, BEYOND], ids=["plain", "beyond XTC"])
+def test_a_graphed_training_resumes_bit_for_bit(
+    beyond: dict[str, float], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The resumed training takes other steps the plain way than the one that was not interrupted."""
     objective = Objective(EVERY_TERM, encoder(1), LAYERS)
     whole = encoder(0, {})
-    curve = fit(whole, rows, objective, tmp_path / "whole", Pretend()).curve
+    curve = fit(whole, rows, objective, tmp_path / "whole", Pretend(), beyond=beyond).curve
 
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     taken = []
@@ -138,9 +193,9 @@ def test_a_graphed_training_resumes_bit_for_bit(rows: Any, tmp_path: Path, monke
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(GraphedSteps, "take", cut_off)
-        fit(encoder(0, {}), rows, objective, tmp_path / "cut", Pretend())
+        fit(encoder(0, {}), rows, objective, tmp_path / "cut", Pretend(), beyond=beyond)
     resumed = encoder(0, {})
-    assert fit(resumed, rows, objective, tmp_path / "cut", Pretend()).curve == curve
+    assert fit(resumed, rows, objective, tmp_path / "cut", Pretend(), beyond=beyond).curve == curve
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
 
