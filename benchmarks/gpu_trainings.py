@@ -46,10 +46,13 @@ LESSONS: dict[str, dict[str, Any]] = {
     "narrow layers": {"ffn": "1/2"},
     "own vocabulary, every table": {"vocabulary": "task", "quantise_tables": True},
     "a regression": {"task": "toy-similarity"},
-}
+    "Muon, warm-down, averages, a progressive start": {
+        "optimizer": "muon", "warmdown": 0.3, "averaging": 0.9, "progressive": 0.5, "student_weight_decay": 0,
+    },
+}  # fmt: skip
 CAPTURED = (
     "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
-    "teacher's dropout", "quantised attention", "a regression",
+    "teacher's dropout", "quantised attention", "a regression", "Muon, warm-down, averages, a progressive start",
 )  # fmt: skip
 """Lessons trained with and without graphs."""
 LONGER = {"epochs": 4}

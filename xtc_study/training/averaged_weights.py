@@ -18,9 +18,9 @@ class AveragedWeights(TrainerCallback):
     """Average the parameters after each step, and put the averages into the model after the last one.
 
     After the first step an average is the parameter itself; after each further one it becomes ``decay * average +
-    (1 - decay) * parameter`` (Polyak and Juditsky 1992, with a fixed decay). Gradients are always those of the raw
-    weights. Buffers, the fixed ranges of inputs, are not averaged. Dev scores are those of the raw weights, except
-    for the last: a callback that scores after this one scores the averages, which are the training's result.
+    (1 - decay) * parameter``, the exponential form of Polyak and Juditsky's average (1992). Gradients are always
+    those of the raw weights. Buffers, the fixed ranges of inputs, are not averaged. Dev scores are those of the raw
+    weights, except for the last: a callback that scores after this one scores the averages, which are the result.
 
     Args:
         decay: 0 < decay < 1.

@@ -2,7 +2,7 @@
 
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) moves a matrix by its momentum, orthogonalised: all
 singular values become about 1, by five Newton-Schulz iterations in bfloat16. torch's own is used. It multiplies the
-rate by 0.2 sqrt(max(rows, columns)) (Liu et al. 2025, arXiv 2502.16982, section 2.2), so that an update has about the
+rate by 0.2 sqrt(max(rows, columns)) (Liu et al. 2025, arXiv 2502.16982), so that an update has about the
 root mean square of AdamW's, and rate and decay mean the same for both.
 """
 

@@ -1,9 +1,9 @@
 """A progressive start: weights have 32 bits first, then 2, then their own.
 
-Sources: BinaryBERT (Bai et al. 2021, arXiv 2012.15701) starts a binary student from a ternary one, since the loss of
-one that starts at one bit is hard to descend; ternlight (2026, github.com/soycaporal/ternlight) trains the first
-tenth of its epochs in full precision. Here both are the first steps of one training, so an arm costs as much as
-without them.
+Sources: BinaryBERT (Bai et al. 2021, arXiv 2012.15701) starts a binary student from a ternary one of half its width,
+whose weights it splits; ternlight (2026, github.com/soycaporal/ternlight) trains the first tenth of its epochs in full
+precision. Here both are the first steps of one training, which keeps its latent weights and its optimiser's state, so
+a student takes as many steps as without them.
 """
 
 from __future__ import annotations
