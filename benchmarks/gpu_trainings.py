@@ -112,8 +112,8 @@ def replayed() -> Iterator[list[bool]]:
     """Give, for each step that ``GraphedSteps`` was offered inside the block, whether it replayed a graph."""
     take, taken = GraphedSteps.take, []
 
-    def counted(self: GraphedSteps, inputs: Any) -> Any:
-        losses = take(self, inputs)
+    def counted(self: GraphedSteps, inputs: Any, mode: Any = None) -> Any:
+        losses = take(self, inputs, mode)
         taken.append(losses is not None)
         return losses
 

@@ -84,16 +84,10 @@ def encoder(seed: int, low_bit: dict[str, Any] | None = None) -> Any:
 
 
 def fit(
-    model: Any,
-    rows: Any,
-    objective: Objective,
-    folder: Path,
-    capture: Any = None,
-    steps: int = 14,
-    beyond: dict[str, float] | None = None,
+    model: Any, rows: Any, objective: Objective, folder: Path, capture: Any = None, steps: int = 14, **schedule_of: Any
 ) -> Any:
     """Train in batches of 16, the last of an epoch of 8, always padded to multiples of 8."""
-    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, **(beyond or {}))  # type: ignore[arg-type]
+    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, **schedule_of)
     torch.manual_seed(0)
     padding = PaddedTo(PADDING, model, positions(model))
     return train(model, rows, padding, objective, schedule, CPU, folder, lambda student: 0.5, capture)
@@ -128,89 +122,27 @@ def test_graphed_steps_train_the_same_student(lesson: str, rows: Any, tmp_path: 
     assert all(torch.equal(tensor, state[name]) for name, tensor in graphed.state_dict().items())
 
 
-BEYOND = {"warmdown": 0.3, "muon_learning_rate": 1e-3, "averaging": 0.9, "progressive": 0.6}
-"""With 24 steps: 7 at 32 bits, 7 at 2, 10 at one."""
-
-
-def test_graphs_follow_the_bits_of_a_progressive_start(rows: Any, tmp_path: Path) -> None:
-    """Also Muon, from gradients in fixed memory, and the average: bit for bit as without graphs."""
-    plain, graphed = encoder(0, {}), encoder(0, {})
-    table = graphed.get_input_embeddings()
-
-    class OfOneFormat(Pretend):
-        """A real graph replays the kernels of its capture; the stand-in computes with what the weights have now."""
-
-        def __call__(self, run: Callable[[], StepLosses]) -> tuple[PretendGraph, StepLosses]:
-            captured = table.weight_format
-
-            def checked() -> StepLosses:
-                assert table.weight_format == captured
-                return run()
-
-            return super().__call__(checked)
-
-    pretend = OfOneFormat()
-    objective = Objective(EVERY_TERM, encoder(1), LAYERS)
-    curve = fit(plain, rows, objective, tmp_path / "plain", steps=24, beyond=BEYOND).curve
-    assert fit(graphed, rows, objective, tmp_path / "graphed", pretend, 24, BEYOND).curve == curve
-    replays = [graph.replays for graph in pretend.graphs]
-    assert len(replays) >= 3, "each number of bits has graphs of its own"
-    assert sum(replays) >= 9
-    state = plain.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in graphed.state_dict().items())
-
-
-def test_each_phase_has_graphs_and_gradients_of_its_own(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the limit was reached before, and for a parameter that learns only in a later phase."""
-    monkeypatch.setattr(graphed_step, "LARGEST_NUMBER", 1)
-    model, pretend = encoder(0), Pretend()
-    late = torch.nn.Parameter(torch.ones(()))
-    model.late = late
-    steps = GraphedSteps(
-        model,
-        lambda batch: {"labels": model(**batch).loss * (late if steps.phase == "late" else 1)},
-        pretend,
-    )
-    batch = PaddedTo(PADDING, model, 64)([rows[number] for number in range(4)])
-    taken = []
-    for phase in (None, None, None, "late", "late", "late"):
-        model.zero_grad()
-        steps.phase = phase
-        losses = steps.take(dict(batch))
-        taken.append(losses is not None)
-        assert (late.grad is not None) is (phase == "late" and losses is not None)
-        if late.grad is not None and losses is not None:
-            torch.testing.assert_close(late.grad, losses.total)
-            assert model.classifier.weight.grad is not None
-    assert taken == [False, True, True, False, True, True]
-    assert [graph.replays for graph in pretend.graphs] == [2, 2]
-    assert [key[0] for key in steps.graphs] == ["late"], "graphs of earlier phases are dropped"
-
-
-@pytest.mark.parametrize("beyond", [{}, BEYOND], ids=["plain", "beyond XTC"])
-def test_a_graphed_training_resumes_bit_for_bit(
-    beyond: dict[str, float], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_graphed_training_resumes_bit_for_bit(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The resumed training takes other steps the plain way than the one that was not interrupted."""
     objective = Objective(EVERY_TERM, encoder(1), LAYERS)
     whole = encoder(0, {})
-    curve = fit(whole, rows, objective, tmp_path / "whole", Pretend(), beyond=beyond).curve
+    curve = fit(whole, rows, objective, tmp_path / "whole", Pretend()).curve
 
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     taken = []
     take = GraphedSteps.take
 
-    def cut_off(self: GraphedSteps, inputs: Any) -> Any:
+    def cut_off(self: GraphedSteps, inputs: Any, mode: Any = None) -> Any:
         taken.append(inputs)
         if len(taken) == 9:
             raise KeyboardInterrupt
-        return take(self, inputs)
+        return take(self, inputs, mode)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(GraphedSteps, "take", cut_off)
-        fit(encoder(0, {}), rows, objective, tmp_path / "cut", Pretend(), beyond=beyond)
+        fit(encoder(0, {}), rows, objective, tmp_path / "cut", Pretend())
     resumed = encoder(0, {})
-    assert fit(resumed, rows, objective, tmp_path / "cut", Pretend(), beyond=beyond).curve == curve
+    assert fit(resumed, rows, objective, tmp_path / "cut", Pretend()).curve == curve
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
 
@@ -368,3 +300,52 @@ def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypat
         step()
         with CaptureRules(), NothingIsReadBack():
             step()
+
+
+def test_graphs_follow_the_bits_of_a_progressive_start(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 steps at 32 bits, 7 at 2, 9 at one, with Muon, whose gradients lie in fixed memory, and averages; cut off at 2
+    bits. The student is that of plain steps, bit for bit."""
+    beyond = {"warmdown": 0.3, "muon_learning_rate": 1e-3, "averaging": 0.9, "progressive": 0.62}
+    objective = Objective(EVERY_TERM, encoder(1), LAYERS)
+    plain = encoder(0, {})
+    curve = fit(plain, rows, objective, tmp_path / "plain", steps=24, **beyond).curve
+    graphs: list[PretendGraph] = []
+
+    def graphed(student: Any) -> Any:
+        """A real graph replays the kernels of its capture; the stand-in computes with the bits of the moment."""
+        table = student.get_input_embeddings()
+
+        class OfOneFormat(Pretend):
+            def __call__(self, run: Callable[[], StepLosses]) -> tuple[PretendGraph, StepLosses]:
+                captured = table.weight_format
+
+                def checked() -> StepLosses:
+                    assert table.weight_format == captured
+                    return run()
+
+                graph, losses = super().__call__(checked)
+                graphs.append(graph)
+                return graph, losses
+
+        return fit(student, rows, objective, tmp_path / "graphed", OfOneFormat(), 24, **beyond)
+
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    calls = []
+
+    def interrupted(self: Any, *given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return take(self, *given)
+
+    take = GraphedSteps.take
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(GraphedSteps, "take", interrupted)
+        graphed(encoder(0, {}))
+    resumed = encoder(0, {})
+    assert graphed(resumed).curve == curve
+    assert sum(graph.replays for graph in graphs) >= 9
+    state = plain.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())

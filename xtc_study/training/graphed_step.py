@@ -26,8 +26,8 @@ from xtc_study.runs.environment import CUDA_GRAPHS
 PAD_TO = 8
 """Batches are padded to a multiple of this many tokens, so that they have few shapes."""
 LARGEST_NUMBER = 32
-"""Graphs of one training. They share one pool of memory, so that together they need what the largest of them needs,
-but each keeps its list of kernels. Further shapes take the plain way."""
+"""Graphs of one training in one mode. They share one pool of memory, so that together they need what the largest of
+them needs, but each keeps its list of kernels. Further shapes take the plain way."""
 WARM_UPS = 2
 
 Result = TypeVar("Result")
@@ -53,22 +53,18 @@ Capture = Callable[[Callable[[], StepLosses]], tuple[Graph, StepLosses]]
 """Captures a function, without executing it, and returns the graph with the tensors that a replay writes to."""
 
 
-Gradients = list[tuple[nn.Parameter, Tensor]]
-"""Each parameter that gets a gradient, with the fixed memory for it."""
-
-
 class _Captured(NamedTuple):
     graph: Graph
     inputs: Batch
     """A replay reads these."""
     losses: StepLosses
     """A replay writes these."""
-    gradients: Gradients
-    """A replay writes these."""
+    gradients: list[tuple[nn.Parameter, Tensor]]
+    """The parameters that get a gradient, and where a replay writes it."""
 
 
 class GraphedSteps:
-    """The steps of one training: ``take`` runs one if its shape has a graph, or has occurred before.
+    """The steps of one training: ``take`` runs one if its shape and mode have a graph, or have occurred before.
 
     Args:
         model: the model in training.
@@ -79,16 +75,13 @@ class GraphedSteps:
     def __init__(self, model: nn.Module, losses: Callable[[Batch], Losses], capture: Capture | None = None) -> None:
         self.model, self.losses = model, losses
         self.capture = capture or CudaCapture()
-        self.phase: Hashable = None
-        """What decides, besides a batch's shape, what a step computes. The caller changes it in the course of a
-        training; no phase returns, so the graphs of another one are dropped as soon as this one has a graph."""
-        self.graphs: dict[tuple[Hashable, ...], _Captured] = {}
-        self.seen: Counter[tuple[Hashable, ...]] = Counter()
-        self.memory: dict[nn.Parameter, Tensor] = {}
-        """Fixed memory for the gradient of each parameter that gets one; all graphs write to it."""
+        self.graphs: dict[tuple[Any, ...], _Captured] = {}
+        self.seen: Counter[tuple[Any, ...]] = Counter()
+        self.gradients: dict[nn.Parameter, Tensor] = {}
+        """Fixed memory for the gradient of each parameter that gets one in some mode."""
         self.refused = False
 
-    def take(self, inputs: Batch) -> StepLosses | None:
+    def take(self, inputs: Batch, mode: Hashable = None) -> StepLosses | None:
         """Run forward and backward pass, and return the losses; ``parameter.grad`` then holds the gradients.
 
         None if the caller must run the step: the shape is new (rare ones are not worth a capture), there are enough
@@ -96,20 +89,19 @@ class GraphedSteps:
 
         Args:
             inputs: input_ids, attention_mask, ... (batch, positions) and labels (batch,), on the device.
+            mode: what ``losses`` computes at this step, if not always the same; each mode has graphs of its own.
         """
-        shape = ((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items()))
-        key = (self.phase, *shape)
-        captured = self.graphs.get(key)
+        shape = (mode, *((name, tuple(value.shape), value.dtype) for name, value in sorted(inputs.items())))
+        captured = self.graphs.get(shape)
         if captured is None:
-            self.seen[key] += 1
-            of_phase = {other: graph for other, graph in self.graphs.items() if other[0] == self.phase}
-            if self.refused or self.seen[key] < 2 or len(of_phase) >= LARGEST_NUMBER:
+            self.seen[shape] += 1
+            enough = sum(known[0] == mode for known in self.graphs) >= LARGEST_NUMBER
+            if self.refused or self.seen[shape] < 2 or enough:
                 return None
             captured = self._captured(inputs)
             if captured is None:
                 return None
-            # Others are dropped only now: a pool of memory does not outlive its last graph.
-            self.graphs = {**of_phase, key: captured}
+            self.graphs[shape] = captured
 
         for name, value in inputs.items():
             captured.inputs[name].copy_(value, non_blocking=True)
@@ -145,8 +137,8 @@ class GraphedSteps:
                 buffer.copy_(before[name])
         return _Captured(graph, fixed, losses, gradients)
 
-    def _warm_up(self, fixed: Batch) -> Gradients:
-        """Load the kernels, and find out which parameters get a gradient; others keep None, as on the plain way."""
+    def _warm_up(self, fixed: Batch) -> list[tuple[nn.Parameter, Tensor]]:
+        """Load the kernels, and return the parameters that get a gradient; others keep None, as on the plain way."""
         real = fixed["attention_mask"].clone()
         # A batch without padding would take a way without a mask, which is not the one that is captured.
         fixed["attention_mask"][0, -1] = 0
@@ -155,14 +147,14 @@ class GraphedSteps:
                 self.model.zero_grad()
                 torch.stack(list(self.losses(fixed).values())).sum().backward()
         fixed["attention_mask"].copy_(real)
-        learning = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
-        for parameter in learning:
-            if parameter not in self.memory:
-                self.memory[parameter] = torch.empty_like(parameter)
+        getting = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in getting:
+            if parameter not in self.gradients:
+                self.gradients[parameter] = torch.empty_like(parameter)
         self.model.zero_grad()
-        return [(parameter, self.memory[parameter]) for parameter in learning]
+        return [(parameter, self.gradients[parameter]) for parameter in getting]
 
-    def _step(self, fixed: Batch, gradients: Gradients) -> StepLosses:
+    def _step(self, fixed: Batch, gradients: list[tuple[nn.Parameter, Tensor]]) -> StepLosses:
         losses = self.losses(fixed)
         total = torch.stack(list(losses.values())).sum()
         total.backward()

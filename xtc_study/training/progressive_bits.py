@@ -8,7 +8,6 @@ a student takes as many steps as without them.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from xtc_study.compress.quantization.freeze import Freezable
@@ -75,4 +74,4 @@ class ProgressiveBits:
             if bits == FULL_PRECISION:
                 layer.weight_format = None
             elif bits == TERNARY and own.bits < TERNARY:
-                layer.weight_format = replace(own, bits=TERNARY)
+                layer.weight_format = WeightFormat(TERNARY, own.granularity, own.clip)

@@ -191,8 +191,8 @@ class _DistillationTrainer(Trainer):
         if self.progressive is not None:
             self.progressive.before(self.state.global_step)
         if self.graphed is not None:
-            self.graphed.phase = self.progressive.bits if self.progressive is not None else None
-            losses = self.graphed.take(self._prepare_inputs(inputs))
+            bits = self.progressive.bits if self.progressive is not None else None
+            losses = self.graphed.take(self._prepare_inputs(inputs), bits)
             if losses is not None:
                 self._count(losses.terms)
                 return losses.total
