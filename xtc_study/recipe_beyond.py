@@ -72,12 +72,16 @@ class BeyondXtc(XtcFields):
     """static: the student's word table starts from the teacher's output for each token alone."""
 
     @model_validator(mode="after")
-    def _beyond_fits_together(self) -> Self:
+    def _training_fits_together(self) -> Self:
         if self.warmdown is not None and self.warmup + self.warmdown > 1:
             raise ValueError(
                 f"warmup={self.warmup} and warmdown={self.warmdown} take more than all of a stage's steps; lower one, "
                 "so that they sum to at most 1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _beyond_fits_together(self) -> Self:
         if self.relation_layer is not None and self.attention_loss != "relations":
             raise ValueError(f"relation_layer={self.relation_layer} needs attention_loss 'relations'")
         if self.two_bit_levels != "ternary" and 2 not in (self.weight_bits, self.embedding_bits):
