@@ -46,10 +46,10 @@ def test_what_cannot_be_planned_is_named_before_anything_is_written(
 
 def test_what_chosen_points_leave_is_said_in_words() -> None:
     said = {
-        None: "8 arms, compared with 32-bit, A32; 3 of 3 claims can be judged.",
+        None: "6 arms, compared with 32-bit, A32; 3 of 3 claims can be judged.",
         "1-bit": "2 arms, compared with 1-bit, A32 (not with 32-bit, A32, which was not chosen); "
         "1 of 3 claims can be judged.",
-        "8-bit": "2 arms, compared with 8-bit, A32 (not with 32-bit, A32, which was not chosen); "
+        "2-bit": "2 arms, compared with 2-bit, A32 (not with 32-bit, A32, which was not chosen); "
         "no claim can be judged: each is about an arm that was not chosen.",
     }
     for bits, sentence in said.items():

@@ -35,7 +35,7 @@ def run(*words: str) -> str:
 
 def test_plan_counts_every_run_and_writes_nothing(tmp_path: Path) -> None:
     output = run("plan", "12_bits", "--seed", "0", "--seed", "1", "--results", str(tmp_path / "results"))
-    assert "16 runs planned, 0 done, 16 to do" in output
+    assert "12 runs planned, 0 done, 12 to do" in output
     assert "power: 2 seeds detect a difference of" in output
     assert "5 points need" in output and "assuming that" in output
     assert not (tmp_path / "results").exists()
@@ -93,7 +93,7 @@ def test_plan_starts_without_torch() -> None:
         ),
         (
             ["plan", "12_bits", "--axis", "weights=1bit"],
-            "axis weights: no point '1bit'; expected some of 32-bit, 8-bit",
+            "axis weights: no point '1bit'; expected some of 32-bit, 2-bit",
         ),
         (["plan", "12_bits", "--axis", "depth=2"], "--axis depth: no such axis in 12_bits; existing axes: activatio"),
         (["plan", "12_bit"], "; did you mean '12_bits'?"),
@@ -281,7 +281,7 @@ def test_run_says_what_it_would_do_and_status_what_was_done(tmp_path: Path) -> N
     results = ["--results", str(tmp_path / "results")]
     output = run("run", "12_bits", "--seed", "0", "--dry-run", "--limit", "3", *results)
     assert len([line for line in output.splitlines() if line.startswith("toy-")]) == 3
-    assert "9 steps instead of 16, 9 to train" in output
+    assert "7 steps instead of 12, 7 to train" in output
     assert not (tmp_path / "results").exists()
     assert run("run", "12_bits", "--seed", "0", "--dry-run", "--only", "failed", *results).count("toy-") == 0
     assert "24 missing" in run("status", "12_bits", *results)
@@ -357,8 +357,8 @@ def test_a_run_without_a_process_is_interrupted_and_can_be_removed(tmp_path: Pat
     try:
         words = ["12_bits", "--seed", "0", "--results", str(tmp_path)]
         output = run("status", *words)
-        assert f"results: {tmp_path}\n12_bits: 6 missing, 1 interrupted, 1 running\n" in output
-        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  8-bit, A32: 1 missing\n" in output
+        assert f"results: {tmp_path}\n12_bits: 4 missing, 1 interrupted, 1 running\n" in output
+        assert "\n  32-bit, A32: 1 interrupted\n  32-bit, A8: 1 running\n  2-bit, A32: 1 missing\n" in output
         assert f"\n  running: {second.run_id}: no cell has ended, or it was started by hand, on " in output
         assert "interrupted" in run("plan", *words)
         assert run("clean", *words) == f"removed {gone.path}\n" and live.path.exists()
