@@ -52,11 +52,15 @@ LESSONS: dict[str, dict[str, Any]] = {
     "relations": {"attention_loss": "relations", "hidden_weight": 0.5},
     "teacher intervention": {"intervention": 0.6},
     "teacher intervention alone": {"intervention": 0.6, "attention_weight": 0},
-}
+    "Muon, warm-down, averages, a progressive start": {
+        "optimizer": "muon", "warmdown": 0.3, "averaging": 0.9, "progressive": 0.5, "student_weight_decay": 0,
+    },
+}  # fmt: skip
 CAPTURED = (
     "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
     "teacher's dropout", "quantised attention", "normalised inputs", "a regression", "attention maps and labels",
     "relations", "teacher intervention", "teacher intervention alone",
+    "Muon, warm-down, averages, a progressive start",
 )  # fmt: skip
 """Lessons trained with and without graphs."""
 LONGER = {"epochs": 4}

@@ -308,6 +308,14 @@ def test_a_static_range_needs_one_scale_a_tensor() -> None:
     assert Recipe.of(task="cola", activation_range="static", activation_scale="tensor").activation_range == "static"
 
 
+def test_warm_up_and_warm_down_share_a_stages_steps() -> None:
+    with pytest.raises(RecipeError, match=r"warmup=0\.4 and warmdown=0\.7 take more than all of a stage's steps"):
+        Recipe.of(task="cola", warmup=0.4, warmdown=0.7)
+    for tenths in range(10):
+        assert Recipe.of(task="cola", warmup=tenths / 10, warmdown=1 - tenths / 10).warmdown == 1 - tenths / 10
+    assert Recipe.of(task="cola", warmup=0.1, warmdown=0.9).warmdown == 0.9, "no rounding error refuses a sum of 1"
+
+
 def test_a_recipe_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Recipe.of(task="cola").seed = 3  # type: ignore[misc]

@@ -28,14 +28,15 @@ class BeyondXtc(XtcFields):
     student_weight_decay: NotNegative | None = None
     """Weight decay of students. None: ``weight_decay``."""
     warmdown: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Last share of each stage's steps, over which the learning rate falls linearly to 0; before it, the rate is flat.
-    None: it falls from the end of the warm-up on. The teacher's always does."""
+    """Last share of each stage's steps, over which the learning rate falls linearly to 0; between it and the warm-up
+    the rate is flat. Both fit into a stage: warmup + warmdown is at most 1. None: the rate falls from the end of the
+    warm-up on. The teacher's always does."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: the matrices of the student's linears take Muon's steps (orthogonalised momentum), all else AdamW's."""
     muon_learning_rate: Positive = 2e-4
     """Peak rate of Muon, in the unit of AdamW's (updates have the same root mean square)."""
     averaging: ShareOfSteps = 0
-    """Decay of the exponential average of the student's weights that ends the training. 0: the last weights."""
+    """Decay of the exponential average of the student's weights that ends each stage. 0: the last weights."""
 
     attention_loss: Literal["scores", "maps", "relations"] = "scores"
     """What of the attention is compared. scores: the mean squared error before the softmax, layer by layer (XTC).
@@ -59,7 +60,8 @@ class BeyondXtc(XtcFields):
     half its map, for the second its output, which gives way to the student's linearly. It ends within the first
     stage."""
     progressive: ShareOfSteps = 0
-    """First share of the low-bit steps in which weights have more bits: 32 for the first half, 2 for the second."""
+    """First share of the low-bit steps in which weights have more bits: 32 for the first half, 2 for the second, which
+    weights of 2 bits or more spend at their own. Of several stages, only the first one's steps count."""
     weight_scale: Literal["mean", "learned"] = "mean"
     """Where the scale of a low-bit weight comes from: its rule (the mean magnitude), or learnt from that start."""
     two_bit_levels: Literal["ternary", "odd"] = "ternary"
@@ -99,6 +101,15 @@ class BeyondXtc(XtcFields):
                     f"intervention={self.intervention:g} with stages={self.stages}: expected at most 1/{self.stages}, "
                     "for it ends within the first stage"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _training_fits_together(self) -> Self:
+        if self.warmdown is not None and self.warmup + self.warmdown > 1:
+            raise ValueError(
+                f"warmup={self.warmup} and warmdown={self.warmdown} take more than all of a stage's steps; lower one, "
+                "so that they sum to at most 1"
+            )
         return self
 
     @model_validator(mode="after")

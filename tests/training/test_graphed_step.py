@@ -85,9 +85,11 @@ def encoder(seed: int, low_bit: dict[str, Any] | None = None) -> Any:
     return model
 
 
-def fit(model: Any, rows: Any, objective: Objective, folder: Path, capture: Any = None, steps: int = 14) -> Any:
+def fit(
+    model: Any, rows: Any, objective: Objective, folder: Path, capture: Any = None, steps: int = 14, **schedule_of: Any
+) -> Any:
     """Train in batches of 16, the last of an epoch of 8, always padded to multiples of 8."""
-    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, norm_steps=10)
+    schedule = Schedule(steps, 16, 1e-3, warmup=0.0, weight_decay=0.01, seed=0, **{"norm_steps": 10, **schedule_of})
     torch.manual_seed(0)
     padding = PaddedTo(PADDING, model, positions(model))
     return train(model, rows, padding, objective, schedule, CPU, folder, lambda student: 0.5, capture)
@@ -202,21 +204,22 @@ def test_rare_shapes_and_shapes_beyond_the_limit_take_the_plain_way(
 
 
 def test_each_mode_has_graphs_of_its_own(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as there may be, and with the parameters that get a gradient in that mode."""
+    """As many as there may be, with the parameters that get a gradient in that mode, until the next one has a graph."""
     monkeypatch.setattr(graphed_step, "LARGEST_NUMBER", 1)
     model, pretend = torch.nn.ModuleDict({"one": torch.nn.Linear(1, 1), "two": torch.nn.Linear(1, 1)}), Pretend()
     mode = "one"
     steps = GraphedSteps(model, lambda batch: {"labels": model[mode](batch["labels"][:, None]).sum()}, pretend)
     found = []
-    for mode in ("one", "one", "one", "two", "two", "one"):
+    for mode in ("one", "one", "one", "two", "two"):
         model.zero_grad()
         taken = steps.take({"attention_mask": torch.ones(2, 2), "labels": torch.tensor([1.0, 2.0])}, mode)
         gradients = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
         found.append((taken is not None, {name.partition(".")[0] for name in gradients}))
     assert found == [
-        (False, set()), (True, {"one"}), (True, {"one"}), (False, set()), (True, {"two"}), (True, {"one"})
+        (False, set()), (True, {"one"}), (True, {"one"}), (False, set()), (True, {"two"})
     ]  # fmt: skip
-    assert [graph.replays for graph in pretend.graphs] == [3, 1]
+    assert [graph.replays for graph in pretend.graphs] == [2, 1]
+    assert [mode for mode, *_ in steps.graphs] == ["two"]
 
 
 def test_a_parameter_without_a_gradient_stays_without(rows: Any) -> None:
@@ -342,3 +345,52 @@ def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypat
         step()
         with CaptureRules(), NothingIsReadBack():
             step()
+
+
+def test_graphs_follow_the_bits_of_a_progressive_start(
+    rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """8 steps at 32 bits, 7 at 2, 9 at one, with Muon, whose gradients lie in fixed memory, and averages; cut off at 2
+    bits. The student is that of plain steps, bit for bit."""
+    beyond = {"warmdown": 0.3, "muon_learning_rate": 1e-3, "averaging": 0.9, "progressive": 0.62}
+    objective = Objective(EVERY_TERM, encoder(1), LAYERS)
+    plain = encoder(0, {})
+    curve = fit(plain, rows, objective, tmp_path / "plain", steps=24, **beyond).curve
+    graphs: list[PretendGraph] = []
+
+    def graphed(student: Any) -> Any:
+        """A real graph replays the kernels of its capture; the stand-in computes with the bits of the moment."""
+        table = student.get_input_embeddings()
+
+        class OfOneFormat(Pretend):
+            def __call__(self, run: Callable[[], StepLosses]) -> tuple[PretendGraph, StepLosses]:
+                captured = table.weight_format
+
+                def checked() -> StepLosses:
+                    assert table.weight_format == captured
+                    return run()
+
+                graph, losses = super().__call__(checked)
+                graphs.append(graph)
+                return graph, losses
+
+        return fit(student, rows, objective, tmp_path / "graphed", OfOneFormat(), 24, **beyond)
+
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
+    calls = []
+
+    def interrupted(self: Any, *given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return take(self, *given)
+
+    take = GraphedSteps.take
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(GraphedSteps, "take", interrupted)
+        graphed(encoder(0, {}))
+    resumed = encoder(0, {})
+    assert graphed(resumed).curve == curve
+    assert sum(graph.replays for graph in graphs) >= 9
+    state = plain.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())

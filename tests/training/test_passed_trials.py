@@ -44,7 +44,8 @@ def test_one_dry_run_serves_every_seed_and_length_of_training(tmp_path: Path, mo
         return real(name, *words)
 
     monkeypatch.setattr(dry_run, "_random_encoder", watched)
-    for fields in ({}, {"seed": 1}, {"seed": 2, "learning_rate": 1e-3, "epochs": 1, "teacher_epochs": 5}):
+    beyond = {"student_weight_decay": 0, "warmdown": 0.2, "optimizer": "muon", "averaging": 0.9, "progressive": 0.2}
+    for fields in ({}, {"seed": 1}, {"seed": 2, "learning_rate": 1e-3, "epochs": 1, "teacher_epochs": 5}, beyond):
         Pipeline(recipe(**fields), Places(tmp_path))
     assert len(made) == 1
     Pipeline(recipe(weight_bits=2), Places(tmp_path))

@@ -40,8 +40,8 @@ def rows() -> Any:
     return tokenize(load_task(TASK.name)["train"].select(range(64)), TASK, toy_tokenizer(), 32)
 
 
-def schedule(steps: int = 6, learning_rate: float = 1e-3) -> Schedule:
-    return Schedule(steps, 16, learning_rate, warmup=0.0, weight_decay=0.01, seed=0)
+def schedule(steps: int = 6, learning_rate: float = 1e-3, **beyond: Any) -> Schedule:
+    return Schedule(steps, 16, learning_rate, warmup=0.0, weight_decay=0.01, seed=0, **beyond)
 
 
 def encoder(seed: int) -> Any:
@@ -113,13 +113,26 @@ def nomic() -> Any:
     return transformers.AutoModelForSequenceClassification.from_config(config)
 
 
+BEYOND = {"warmdown": 0.5, "muon_learning_rate": 1e-3, "averaging": 0.9, "progressive": 0.75}
+
+
 @pytest.mark.parametrize(
-    ("low_bit", "start"),
-    [(False, lambda: encoder(0)), (True, lambda: encoder(0)), (False, nomic)],
-    ids=["teacher", "1-bit student", "names of its own"],
+    ("low_bit", "start", "beyond"),
+    [
+        (False, lambda: encoder(0), {}),
+        (True, lambda: encoder(0), {}),
+        (False, nomic, {}),
+        (True, lambda: encoder(0), BEYOND),
+    ],
+    ids=["teacher", "1-bit student", "names of its own", "beyond XTC, cut off at 2 bits"],
 )
 def test_interrupted_training_resumes_bit_for_bit(
-    low_bit: bool, start: Callable[[], Any], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    low_bit: bool,
+    start: Callable[[], Any],
+    beyond: dict[str, float],
+    rows: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
     the last checkpoint, which lies between two points of the curve."""
@@ -139,7 +152,7 @@ def test_interrupted_training_resumes_bit_for_bit(
     objective = Objective(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
     whole = model()
     torch.manual_seed(0)
-    curve = fit(whole, rows, objective, tmp_path / "whole", steps=12)
+    curve = fit(whole, rows, objective, tmp_path / "whole", steps=12, **beyond)
 
     monkeypatch.setattr(checkpoints, "CHECKPOINT_SECONDS", 0.0)
     calls = []
@@ -152,17 +165,74 @@ def test_interrupted_training_resumes_bit_for_bit(
 
     torch.manual_seed(0)
     with pytest.raises(KeyboardInterrupt):
-        train(model(), rows, PADDING, objective, schedule(12), CPU, tmp_path / "cut", cut_off)
+        train(model(), rows, PADDING, objective, schedule(12, **beyond), CPU, tmp_path / "cut", cut_off)
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["checkpoint-7"]
     checkpoint = tmp_path / "cut" / "checkpoint-7" / "so_far.json"
     checkpoint.write_text(json.dumps({**json.loads(checkpoint.read_text()), "seconds": 1000.0}))
     resumed = model()
     torch.manual_seed(99)  # what the new process draws before must not matter
-    again, seconds = train(resumed, rows, PADDING, objective, schedule(12), CPU, tmp_path / "cut", lambda student: 0.5)
+    again, seconds = train(
+        resumed, rows, PADDING, objective, schedule(12, **beyond), CPU, tmp_path / "cut", lambda student: 0.5
+    )
     assert 1000 < seconds < 1500, "what was spent before counts"
     state = whole.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.state_dict().items())
     assert again == curve
+
+
+def test_the_last_dev_score_is_that_of_the_averaged_student(rows: Any, tmp_path: Path) -> None:
+    """Scored, returned and saved are the averages of the raw weights of steps 1 to 3: those of a plain training."""
+    raw: list[dict[str, torch.Tensor]] = []
+
+    def copied(student: Any) -> float:
+        raw.append({name: tensor.clone() for name, tensor in student.state_dict().items()})
+        return 0.5
+
+    def trained(folder: str, **beyond: Any) -> Any:
+        student = encoder(0)
+        train(student, rows, PADDING, Objective(("labels",)), schedule(3, **beyond), CPU, tmp_path / folder, copied)
+        return student
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)
+        trained("plain")
+        plain = list(raw)
+        raw.clear()
+        averaged = trained("averaged", averaging=0.75)
+    for name, tensor in averaged.state_dict().items():
+        expected = 9 / 16 * plain[0][name] + 3 / 16 * plain[1][name] + 1 / 4 * plain[2][name]
+        torch.testing.assert_close(tensor, expected, rtol=1e-5, atol=1e-7)
+        assert torch.equal(tensor, raw[2][name])
+        assert torch.equal(plain[1][name], raw[1][name]), "before the last step the raw weights are scored"
+
+
+def test_muon_and_adamw_have_one_rate_in_the_curve(rows: Any, tmp_path: Path) -> None:
+    beyond = {"warmdown": 0.5, "muon_learning_rate": 0.1}
+    curve = fit(encoder(0), rows, Objective(("labels",)), tmp_path, steps=4, **beyond)
+    rates = [point["value"] for point in curve if point["term"] == "learning rate"]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4])
+
+
+def test_progressive_steps_learn_at_the_bits_of_the_moment(rows: Any, tmp_path: Path) -> None:
+    """The first loss is that of a student with 32-bit weights, the last that of one bit; the result has one bit."""
+
+    def student(**fields: Any) -> Any:
+        made = encoder(0)
+        make_low_bit(made, Recipe.of(task=TASK.name, **fields))
+        return made
+
+    def losses(model: Any, folder: str, **beyond: Any) -> list[float]:
+        objective = Objective(("logits",), encoder(1), LAYERS)
+        curve = fit(model, rows, objective, tmp_path / folder, steps=6, **beyond)
+        return [point["value"] for point in curve if point["term"] == "logits"]
+
+    progressive = student()
+    seen = losses(progressive, "progressive", progressive=0.67)
+    full, binary = losses(student(weight_bits=32), "full"), losses(student(), "binary")
+    assert seen[:2] == full[:2]
+    assert seen[2] != full[2]
+    assert seen[0] != binary[0]
+    assert {module.weight_format.bits for module in progressive.modules() if hasattr(module, "weight_format")} == {1}
 
 
 def test_killed_save_keeps_the_previous_checkpoint(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,8 @@ class GraphedSteps:
             captured = self._captured(inputs)
             if captured is None:
                 return None
+            # No mode returns. Its graphs are dropped only now, since a pool of memory ends with its last graph.
+            self.graphs = {known: graph for known, graph in self.graphs.items() if known[0] == mode}
             self.graphs[shape] = captured
 
         for name, value in inputs.items():

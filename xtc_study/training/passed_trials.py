@@ -20,6 +20,7 @@ from xtc_study.atomic import write_file
 from xtc_study.canonical import canonical_json, digest
 from xtc_study.compress.method_version import METHOD_VERSION
 from xtc_study.recipe import AUGMENTATION, Recipe
+from xtc_study.recipe_beyond import TRAINING
 
 FOLDER = "trials"
 NO_MATTER = (
@@ -33,6 +34,8 @@ NO_MATTER = (
     "learning_rate",
     "warmup",
     "weight_decay",
+    *TRAINING,
+    "progressive",
     "teacher_dropout",
     "ffn_by",
     "vocabulary",

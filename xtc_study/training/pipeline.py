@@ -31,6 +31,7 @@ from xtc_study.training.filed import Filed, cut
 from xtc_study.training.initial_models import InitialModels
 from xtc_study.training.label_scale import LabelScale
 from xtc_study.training.model_files import files_hash
+from xtc_study.training.muon import check_optimizer
 from xtc_study.training.objective import Objective
 from xtc_study.training.precision import Precision, choose_precision
 from xtc_study.training.predict import scores
@@ -79,6 +80,7 @@ class Pipeline:
         compute = compute or Compute()
         self.task: Task = find_task(recipe.task, places.task_files)
         check_synonyms(recipe, places.synonyms)
+        check_optimizer(recipe)
 
         # Shapes first: they need only a configuration, neither weights nor text.
         shape = encoder_shape(recipe.model, places.models_dir)

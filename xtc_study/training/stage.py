@@ -18,6 +18,7 @@ from xtc_study.compress.encoder_parts import positions
 from xtc_study.compress.quantization.input_norm import blended
 from xtc_study.compress.quantization.weights_together import weights_together
 from xtc_study.tasks.batches import ROW
+from xtc_study.training.averaged_weights import AveragedWeights
 from xtc_study.training.batch_order import LengthGroupedSampler
 from xtc_study.training.checkpoints import (
     Checkpoint,
@@ -29,9 +30,11 @@ from xtc_study.training.checkpoints import (
 )
 from xtc_study.training.graphed_step import Capture, GraphedSteps, PaddedTo, graphs_wanted
 from xtc_study.training.intervention import Intervention, Standing, intervention_steps
+from xtc_study.training.muon import MuonWithAdamW, muon_matrices
 from xtc_study.training.norm_blend import NormBlend
 from xtc_study.training.objective import Objective, losses_of
 from xtc_study.training.precision import Precision
+from xtc_study.training.progressive_bits import ProgressiveBits
 from xtc_study.training.schedule import Schedule, arguments_of
 from xtc_study.training.step_files import write_model
 from xtc_study.training.teacher_outputs import TeacherOutputs, bytes_needed, memory_limit
@@ -83,9 +86,12 @@ def train(
         data_collator=padding,
         objective=objective,
         precision=precision,
+        schedule=schedule,
         callbacks=[],
     )
     trainer.remove_callback(PrinterCallback)  # the curve is recorded instead
+    if trainer.averaged is not None:
+        trainer.add_callback(trainer.averaged)  # before the dev score, whose last point is the averages'
     trainer.add_callback(_DevScore(trainer, evaluate))
     trainer.add_callback(SaveByTheClock())
     trainer.resume(last := last_checkpoint(folder))
@@ -96,6 +102,9 @@ def train(
             stack.enter_context(weights_together(model))
         if schedule.norm_steps:
             trainer.add_callback(NormBlend(stack.enter_context(blended(model, precision.device)), schedule.norm_steps))
+        if schedule.progressive:
+            trainer.progressive = ProgressiveBits(model, schedule.progressive, schedule.steps)
+            stack.callback(trainer.progressive.end)
         if objective.teacher is not None:
             objective.teacher.to(precision.device).train(objective.teacher_dropout).requires_grad_(False)
             stack.enter_context(precision.cast_once(objective.teacher))
@@ -137,11 +146,13 @@ class _DistillationTrainer(Trainer):
 
     loss_is_scaled_for_ga = False
 
-    def __init__(self, *, objective: Objective, precision: Precision, **arguments: Any) -> None:
+    def __init__(self, *, objective: Objective, precision: Precision, schedule: Schedule, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.objective, self.precision = objective, precision
+        self.objective, self.precision, self.schedule = objective, precision, schedule
         self.intervention = Intervention(objective.intervention, self.args.max_steps, precision.device)
         self.standing: Standing | None = None
+        self.averaged = AveragedWeights(schedule.averaging) if schedule.averaging else None
+        self.progressive: ProgressiveBits | None = None
         self.curve: list[CurvePoint] = []
         self.before = History([], 0.0)
         self.started = time.monotonic()
@@ -152,9 +163,11 @@ class _DistillationTrainer(Trainer):
         self.graphed: GraphedSteps | None = None
 
     def resume(self, last: Checkpoint) -> None:
-        """Restore the curve and the loss sums; ``Trainer.train`` restores the weights."""
+        """Restore the curve, the loss sums and the averages; ``Trainer.train`` restores the weights."""
         self.before, self.curve, self.counted = last.history, last.history.curve, last.counted
         self.sums = {term: torch.tensor(total, device=self.precision.device) for term, total in last.sums.items()}
+        if self.averaged is not None and last.path is not None:
+            self.averaged.load(Path(last.path), self.model)
 
     def history(self) -> History:
         return History(self.curve, self.before.seconds + time.monotonic() - self.started)
@@ -165,6 +178,13 @@ class _DistillationTrainer(Trainer):
         self.kept = TeacherOutputs(self.objective, rows, self.data_collator, self.precision)
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
+    def create_optimizer(self, *given: Any) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*given)
+        if self.schedule.muon_learning_rate is not None and not isinstance(optimizer, MuonWithAdamW):
+            optimizer = MuonWithAdamW(optimizer, muon_matrices(self.model), self.schedule.muon_learning_rate)
+            self.optimizer = optimizer
+        return optimizer
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)
@@ -173,14 +193,20 @@ class _DistillationTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Tensor], num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
         self.standing = self.intervention.at(self.state.global_step)
+        if self.progressive is not None:
+            self.progressive.before(self.state.global_step)
         if self.graphed is not None:
-            mode = self.standing.mode if self.standing is not None else None
-            losses = self.graphed.take(self._prepare_inputs(inputs), mode)
+            losses = self.graphed.take(self._prepare_inputs(inputs), self._mode())
             if losses is not None:
                 self._count(losses.terms)
                 return losses.total
         loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
         return loss
+
+    def _mode(self) -> tuple[str | None, int | None]:
+        """What a step computes besides its batch; no mode returns once another has begun."""
+        standing, progressive = self.standing, self.progressive
+        return (standing.mode if standing else None, progressive.bits if progressive else None)
 
     def compute_loss(
         self,
@@ -235,6 +261,8 @@ class _DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        if self.averaged is not None:
+            self.averaged.save(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
         sums = {term: float(total) for term, total in self.sums.items()}
         complete_checkpoint(Path(self.args.output_dir), self.state.global_step, self.history(), sums, self.counted)
 

@@ -142,8 +142,6 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         ValueError: another granularity.
     """
 
-    weight_format: WeightFormat
-
     def __init__(self, embedding: nn.Embedding, weight_format: WeightFormat) -> None:
         if weight_format.granularity != "row":
             raise ValueError(
@@ -153,15 +151,19 @@ class LowBitEmbedding(Freezable, nn.Embedding):
             embedding.num_embeddings, embedding.embedding_dim, padding_idx=embedding.padding_idx, device="meta"
         )
         self.weight = embedding.weight
-        self.weight_format = weight_format
+        self.weight_format = weight_format  # None for a time: progressive_bits
         self.thaw_weight()
 
     def quantized_weight(self) -> Quantized:
         """Return integers (rows, embedding_dim) and scale (rows, 1) of the whole table, equal to those of lookups.
 
+        The weight itself with scale 1 if it is not quantised.
+
         On a GPU the order of summation within a row depends on the number of rows if there are few. So rows are looked
         up many at a time, as in a batch, cycling through a table that has fewer.
         """
+        if self.weight_format is None:
+            return Quantized(self.weight.detach(), self.weight.new_ones(1, 1))
         if self.frozen_integers is not None and self.frozen_scale is not None:
             return Quantized(self.frozen_integers.float(), self.frozen_scale)
         ids = torch.arange(-(-self.num_embeddings // ROWS) * ROWS, device=self.weight.device) % self.num_embeddings
@@ -172,6 +174,8 @@ class LowBitEmbedding(Freezable, nn.Embedding):
     def forward(self, ids: Tensor) -> Tensor:
         """Map ids (...) to (..., embedding_dim)."""
         rows = F.embedding(ids, self.weight, self.padding_idx)
+        if self.weight_format is None:
+            return rows
         if self.frozen_integers is not None and self.frozen_scale is not None:
             flat = ids.reshape(-1)
             quantized = Quantized(self.frozen_integers[flat].float(), self.frozen_scale[flat])

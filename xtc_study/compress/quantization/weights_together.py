@@ -47,17 +47,18 @@ def quantize_together(
 
 @contextmanager
 def weights_together(model: nn.Module) -> Iterator[None]:
-    """Within the block, each forward pass of the model in training mode begins by quantising all its linears."""
-    layers = [
-        layer for layer in model.modules() if isinstance(layer, LowBitLinear) and layer.weight_format is not None
-    ]
-    formats = [layer.weight_format for layer in layers if layer.weight_format is not None]
+    """Within the block, each forward pass of the model in training mode begins by quantising all its linears.
+
+    Formats are those that the linears have when the pass begins: they may change during a training.
+    """
+    layers = [layer for layer in model.modules() if isinstance(layer, LowBitLinear)]
 
     def begin(module: nn.Module, *given: Any) -> None:
-        if module.training and layers:
-            weights = [layer.weight for layer in layers]
+        chosen = [(layer, layer.weight_format) for layer in layers if layer.weight_format is not None]
+        if module.training and chosen:
+            weights, formats = [layer.weight for layer, _ in chosen], [fmt for _, fmt in chosen]
             ready = quantize_together(weights, formats, arithmetic_dtype(weights[0]))
-            for layer, quantized in zip(layers, ready, strict=True):
+            for (layer, _), quantized in zip(chosen, ready, strict=True):
                 layer.ready = quantized
 
     def end(*given: Any) -> None:
