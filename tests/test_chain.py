@@ -191,7 +191,9 @@ def test_every_recipe_field_shapes_some_step() -> None:
                "teacher_epochs", "teacher_learning_rate", "order"}  # fmt: skip
     every = {"augmentation": "synonyms", "quantise_attention": True, "quantise_tables": True}
     every |= {"ffn": "1/2", "teacher_layers": 6, "holdout": "1/5", **BEYOND}
-    for step in steps(layers=6, **every):
+    learned = {field: value for field, value in every.items() if field != "progressive"}
+    mean = {field: value for field, value in every.items() if field != "weight_scale"}
+    for step in (*steps(layers=6, **learned), *steps(layers=6, **mean)):
         covered |= set(step.params)
     assert covered == {*Recipe.model_fields, "synonyms"} - {"rest", "vocabulary", "static"}, "after every step"
 

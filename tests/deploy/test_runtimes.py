@@ -38,7 +38,7 @@ TYPES = "token_type_ids"
 def packed(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
     """Students with random weights, whose token types change the logits strongly."""
 
-    def make(family: str, bits: int = 2) -> Path:
+    def make(family: str, bits: int = 2, **fields: Any) -> Path:
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = MODELS[family]() if family in MODELS else tiny(family, layers=2)
@@ -46,7 +46,7 @@ def packed(tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Path]:
             with torch.no_grad():
                 for table in tables:
                     table.weight.mul_(5)
-        make_low_bit(model, Recipe.of(task="toy-inference", weight_bits=bits))
+        make_low_bit(model, Recipe.of(task="toy-inference", weight_bits=bits, **fields))
         save_packed(model.eval(), tmp_path / family)
         return tmp_path / family
 
@@ -113,11 +113,17 @@ def test_input_names_depend_on_the_tokenizer_and_the_model(tiny: Callable[..., A
     assert input_names(roberta, Tokenizer(*plain, TYPES)) == [*plain, TYPES], "its file takes what it is fed with"
 
 
-@pytest.mark.parametrize("bits", [1, 2])
-def test_openvino_is_correct_with_default_options(packed: Callable[..., Path], bits: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bits", "fields"),
+    [(1, {}), (2, {}), (2, {"two_bit_levels": "odd"}), (2, {"two_bit_levels": "odd", "granularity": "group:16"})],
+    ids=["1", "2", "2 odd", "2 odd, groups"],
+)
+def test_openvino_is_correct_with_default_options(
+    packed: Callable[..., Path], bits: int, fields: dict[str, Any], tmp_path: Path
+) -> None:
     """On a CPU with bf16, 2-bit weights and a dynamic batch gave an exception, or logits of no rows."""
     openvino = pytest.importorskip("openvino", reason="pip install -e '.[export]'")
-    folder = packed("bert", bits)
+    folder = packed("bert", bits, **fields)
     to_openvino(folder, tmp_path / "model.xml")
     model, running = load(folder, "torch"), openvino.Core().compile_model(str(tmp_path / "model.xml"), "CPU")
     for rows, length in ((1, 8), (8, 13), (200, 20), (1, 31), (3, 5)):

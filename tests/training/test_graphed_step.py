@@ -99,6 +99,10 @@ LESSONS = {
     "fixed ranges": (EVERY_TERM, {"activation_scale": "tensor", "activation_range": "static"}, False),
     "8-bit attention": (EVERY_TERM, {"quantise_attention": True, "quantise_tables": True}, False),
     "clipped": (("attention", "hidden"), {"weight_clip": 0.05, "granularity": "group:16"}, False),
+    "learnt scales": (
+        *(EVERY_TERM, {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row", "weight_scale": "learned"}),
+        False,
+    ),
     "teacher with dropout": (EVERY_TERM, {"weight_bits": 4}, True),
 }
 
@@ -272,7 +276,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage"])
+@pytest.mark.parametrize("lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage", "learnt scales"])
 def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:
     terms, low_bit, _ = LESSONS[lesson]
     config = transformers.AutoConfig.for_model(family, **{**SHAPE, **FAMILIES[family]})

@@ -29,8 +29,12 @@ def quantized_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tens
 @pytest.mark.parametrize("activations", [None, BY_TOKEN, BY_TENSOR], ids=["plain input", "8 bits a token", "4 bits"])
 @pytest.mark.parametrize(
     "weights",
-    [None, *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4"))],
-    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}" if fmt else "plain weight",
+    [
+        None,
+        *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4")),
+        *(WeightFormat(2, g, levels="odd") for g in ("tensor", "group:4")),
+    ],
+    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}, {fmt.levels}" if fmt else "plain weight",
 )
 def test_value_and_gradients_equal_those_of_the_quantized_linear(
     weights: WeightFormat | None, activations: ActivationFormat | None

@@ -15,13 +15,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from xtc_study.compress.quantization.learned_scale import start_scale
 from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat
 
 
 class Freezable(nn.Module, ABC):
     """A low-bit layer that can be frozen, until training mode or ``load_state_dict`` thaws it."""
 
+    weight: Tensor
     weight_format: WeightFormat | None
+    weight_scale: nn.Parameter | None
+    """The learnt scales, one number each in one dimension; None if scales follow from the weight by a rule."""
     frozen_integers: Tensor | None
     """int8, shape of the weight."""
     frozen_scale: Tensor | None
@@ -43,9 +47,12 @@ class Freezable(nn.Module, ABC):
             integers, scale = self.quantized_weight()
         if not torch.isfinite(scale).all():
             wrong = float(scale[~torch.isfinite(scale)][0])
+            cause = "a weight is not finite, or the sum of magnitudes exceeds float32 (3.4e38)"
+            if self.weight_scale is not None:
+                cause = "its training diverged"
             raise ValueError(
-                f"a scale of its weight is {wrong}, expected a finite number: a weight is not finite, or the sum of "
-                "magnitudes exceeds float32 (3.4e38); train it again with a lower learning rate"
+                f"a scale of its weight is {wrong}, expected a finite number: {cause}; train it again with a lower "
+                "learning rate"
             )
         return Quantized(integers.to(torch.int8), scale)
 
@@ -56,6 +63,16 @@ class Freezable(nn.Module, ABC):
             ValueError: a scale is not finite.
         """
         self.frozen_integers, self.frozen_scale = self.stored_weight()
+
+    def start_scale(self) -> None:
+        """Set the scales, if they are learned, to those of the rule for the current weight.
+
+        Call this after another weight has taken the place of the one that the layer was made with.
+        """
+        if self.weight_scale is not None:
+            started = start_scale(self.weight, self.weight_format)
+            assert started is not None  # as the layer's format has learned scales
+            self.weight_scale.data.copy_(started.data)
 
     def thaw_weight(self) -> None:
         """Make the layer quantise its weight in every forward pass, as before it was frozen."""
