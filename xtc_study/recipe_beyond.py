@@ -60,10 +60,10 @@ class BeyondXtc(XtcFields):
     """First share of the low-bit steps in which weights have more bits: 32 for the first half, 2 for the second."""
     weight_scale: Literal["mean", "learned"] = "mean"
     """Where the scales of low-bit weights and of the word table come from: their rule (for 1 and 2 bits, from the mean
-    magnitude), or learnt from that start."""
+    magnitude), or learned from that start."""
     two_bit_levels: Literal["ternary", "odd"] = "ternary"
-    """The integers of a 2-bit weight, in linears and tables: -1, 0, 1 (1.6 bits in the file), or -3, -1, 1, 3, which use
-    both bits."""
+    """The integers of a 2-bit weight, in linears and tables: -1, 0, 1 (1.6 bits in the file), or -3, -1, 1, 3, which
+    use both bits."""
     input_norm: Literal["none", "rms"] = "none"
     """rms: the input of each low-bit linear is divided by its root mean square, blended in over the warm-up."""
     weight_start: Literal["copied", "least-squares"] = "copied"
@@ -83,7 +83,7 @@ class BeyondXtc(XtcFields):
                 raise ValueError(f"{field}={getattr(self, field)!r} needs weight_bits of 1 to 8: at 32 there is none")
         if self.weight_scale == "learned" and self.weight_clip is not None:
             raise ValueError(
-                f"weight_clip={self.weight_clip} needs weight_scale 'mean': a learnt scale has a range of its own"
+                f"weight_clip={self.weight_clip} needs weight_scale 'mean': a learned scale has a range of its own"
             )
         if self.weight_scale == "learned" and self.progressive:
             raise ValueError(

@@ -39,10 +39,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def trained(student: Callable[..., Any], batch: Callable[..., Any]) -> Callable[..., Any]:
-    """``trained(**fields)``: a frozen student after three steps of AdamW, whose learnt scales have all moved."""
+    """``trained(**fields)``: a frozen student after three steps of AdamW, whose learned scales have all moved."""
 
     def make(**fields: Any) -> Any:
-        model = student("bert", layers=2, **fields).train()
+        model = student("bert", layers=1, **fields).train()
         learned = {name: p for name, p in model.named_parameters() if name.endswith(".weight_scale")}
         start = {name: parameter.detach().clone() for name, parameter in learned.items()}
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
@@ -73,7 +73,7 @@ def test_file_gives_the_trained_students_logits(
 
 
 @pytest.mark.parametrize("name", ["1 bit, groups", "odd, learned"])
-def test_learnt_scales_are_the_files_bit_for_bit(trained: Callable[..., Any], name: str, tmp_path: Path) -> None:
+def test_learned_scales_are_the_files_bit_for_bit(trained: Callable[..., Any], name: str, tmp_path: Path) -> None:
     model = trained(**RECIPES[name])
     save_packed(model, tmp_path)
     stored = load_file(weights_of(tmp_path))

@@ -99,7 +99,7 @@ LESSONS = {
     "fixed ranges": (EVERY_TERM, {"activation_scale": "tensor", "activation_range": "static"}, False),
     "8-bit attention": (EVERY_TERM, {"quantise_attention": True, "quantise_tables": True}, False),
     "clipped": (("attention", "hidden"), {"weight_clip": 0.05, "granularity": "group:16"}, False),
-    "learnt scales": (
+    "learned scales": (
         *(EVERY_TERM, {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row", "weight_scale": "learned"}),
         False,
     ),
@@ -276,7 +276,9 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage", "learnt scales"])
+@pytest.mark.parametrize(
+    "lesson", ["teacher", "one bit", "fixed ranges", "8-bit attention", "last stage", "learned scales"]
+)
 def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:
     terms, low_bit, _ = LESSONS[lesson]
     config = transformers.AutoConfig.for_model(family, **{**SHAPE, **FAMILIES[family]})

@@ -122,10 +122,14 @@ def nomic() -> Any:
 @pytest.mark.parametrize(
     ("low_bit", "start"),
     [(None, lambda: encoder(0)), ({}, lambda: encoder(0)), (LEARNED, lambda: encoder(0)), (None, nomic)],
-    ids=["teacher", "1-bit student", "learnt scales", "names of its own"],
+    ids=["teacher", "1-bit student", "learned scales", "names of its own"],
 )
 def test_interrupted_training_resumes_bit_for_bit(
-    low_bit: dict[str, Any] | None, start: Callable[[], Any], rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    low_bit: dict[str, Any] | None,
+    start: Callable[[], Any],
+    rows: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twelve steps over three epochs, with dropout; cut off after step 8, in the middle of an epoch and one step after
     the last checkpoint, which lies between two points of the curve."""

@@ -20,7 +20,7 @@ ONE_BIT = Recipe.of(task="cola", weight_bits=1)
 LEARNED = Recipe.of(task="cola", granularity="row", weight_scale="learned")
 
 
-@pytest.mark.parametrize("low_bit", [None, ONE_BIT, LEARNED], ids=["fp32", "1-bit", "learnt scales"])
+@pytest.mark.parametrize("low_bit", [None, ONE_BIT, LEARNED], ids=["fp32", "1-bit", "learned scales"])
 @pytest.mark.parametrize("name", ["nomic_bert", "jina_embeddings_v3", "gte", "esm", "bert"])
 def test_every_family_is_read_back_exactly(name: str, low_bit: Recipe | None, tmp_path: Path) -> None:
     """``save_pretrained`` renames tensors of the first four, and a strict load of what it writes fails."""

@@ -162,7 +162,7 @@ class _DistillationTrainer(Trainer):
         self.train_dataset = rows.add_column(ROW, range(len(rows)))
 
     def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
-        """As transformers', without the learnt scales of low-bit weights: decay would shrink the weights' magnitudes."""
+        """As transformers', without the learned scales of low-bit weights: decay would shrink every weight."""
         return [name for name in super().get_decay_parameter_names(model) if not name.endswith(".weight_scale")]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:

@@ -156,7 +156,7 @@ def test_a_scale_that_is_not_finite_is_an_error(tiny: Callable[..., Any], value:
 
 
 @torch.no_grad()
-def test_freezing_keeps_the_learnt_scale_bit_for_bit() -> None:
+def test_freezing_keeps_the_learned_scale_bit_for_bit() -> None:
     for bits, granularity in ((1, "tensor"), (2, "row"), (3, "group:4")):
         layer = LowBitLinear(nn.Linear(8, 4), WeightFormat(bits, granularity, learned=True), None)
         layer.weight_scale.copy_(torch.rand_like(layer.weight_scale) + 0.1)
@@ -237,5 +237,5 @@ def test_scales_are_no_matrices(tiny: Callable[..., Any]) -> None:
 
 
 def test_a_clip_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"clip=0\.5: a learnt scale has a range of its own"):
+    with pytest.raises(ValueError, match=r"clip=0\.5: a learned scale has a range of its own"):
         WeightFormat(1, clip=0.5, learned=True)

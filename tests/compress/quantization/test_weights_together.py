@@ -47,7 +47,7 @@ def gradients(model: Any) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("granularity", ["tensor", "row", "group:4"])
 @pytest.mark.parametrize(("bits", "levels"), [(1, "ternary"), (2, "ternary"), (2, "odd"), (4, "ternary")])
-def test_learnt_scales_as_alone(bits: int, levels: str, granularity: str) -> None:
+def test_learned_scales_as_alone(bits: int, levels: str, granularity: str) -> None:
     """Bit for bit: nothing is summed."""
     fmt = WeightFormat(bits, granularity, levels=levels, learned=True)
     layers = [LowBitLinear(torch.nn.Linear(columns, rows), fmt, None) for rows, columns in ((6, 8), (4, 12), (6, 8))]

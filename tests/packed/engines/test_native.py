@@ -20,7 +20,6 @@ from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import make_engine, native_build, native_engine
 
-
 FORMATS = [WeightFormat(1), WeightFormat(2), WeightFormat(2, levels="odd")]
 
 

@@ -25,7 +25,7 @@ class Freezable(nn.Module, ABC):
     weight: Tensor
     weight_format: WeightFormat | None
     weight_scale: nn.Parameter | None
-    """The learnt scales, one number each in one dimension; None if scales follow from the weight by a rule."""
+    """The learned scales, one number each in one dimension; None if scales follow from the weight by a rule."""
     frozen_integers: Tensor | None
     """int8, shape of the weight."""
     frozen_scale: Tensor | None

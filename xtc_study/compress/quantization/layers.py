@@ -111,7 +111,7 @@ class LowBitLinear(Freezable, nn.Linear):
         return quantize_weight(self.weight, self.weight_format, dtype)
 
     def latent_weight(self) -> Tensor:
-        """Return the weight, through which the gradient of the quantised weight reaches weight and learnt scales."""
+        """Return the weight, through which the gradient of the quantised weight reaches weight and learned scales."""
         if self.weight_scale is None or self.weight_format is None:
             return self.weight
         groups = grouped(self.weight, self.weight_format.granularity)
@@ -190,7 +190,7 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         return result
 
     def _scales(self, ids: Tensor) -> Tensor | None:
-        """The learnt scales of rows, in the shape of ids; None if scales follow from the rows."""
+        """The learned scales of rows, in the shape of ids; None if scales follow from the rows."""
         if self.weight_scale is None:
             return None
         return F.embedding(ids, self.weight_scale.unsqueeze(-1), self.padding_idx).squeeze(-1)

@@ -29,7 +29,7 @@ from xtc_study.compress.quantization.quantizers import (
 )
 
 SMALLEST = 1e-5
-"""A learnt scale below this counts as this, so that it stays positive (ParetoQ's code). Its parameter still gets the
+"""A learned scale below this counts as this, so that it stays positive (ParetoQ's code). Its parameter still gets the
 gradient, and may rise again."""
 
 
@@ -55,7 +55,7 @@ def used_scale(parameter: Tensor) -> Tensor:
 def quantize_by_scale(
     weight: Tensor, scale: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32
 ) -> Quantized:
-    """Return the integers of a weight matrix, and its learnt scales (1 or rows, groups).
+    """Return the integers of a weight matrix, and its learned scales (1 or rows, groups).
 
     Args:
         weight: (rows, columns).

@@ -64,7 +64,7 @@ class WeightFormat:
         if self.levels not in LEVELS:
             raise ValueError(f"levels={self.levels!r}: expected one of {', '.join(LEVELS)}")
         if self.learned and self.clip is not None:
-            raise ValueError(f"clip={self.clip!r}: a learnt scale has a range of its own; leave the clip out")
+            raise ValueError(f"clip={self.clip!r}: a learned scale has a range of its own; leave the clip out")
 
     @property
     def largest(self) -> int:

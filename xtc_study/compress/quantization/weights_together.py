@@ -33,7 +33,7 @@ def quantize_together(
         weights: (rows, columns) each.
         formats: how to quantise each.
         dtype: of the integers.
-        scales: the parameter of each one's learnt scales; None where they follow from the weight, or for all.
+        scales: the parameter of each one's learned scales; None where they follow from the weight, or for all.
     """
     scales = scales or [None] * len(weights)
     groups = [grouped(weight.detach().float(), fmt.granularity) for weight, fmt in zip(weights, formats, strict=True)]
