@@ -19,12 +19,12 @@ STATIC = {"activation_scale": "tensor", "activation_range": "static"}
 
 def low_bit(rows: int, columns: int, weight: WeightFormat | None, activation: ActivationFormat | None) -> LowBitLinear:
     """A training layer with random weights; a learned scale is none that its rule would give."""
-    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation)
+    linear = nn.Linear(columns, rows)
     with torch.no_grad():
-        layer.weight.normal_()
-        layer.bias.normal_()
+        linear.weight.normal_()
+        linear.bias.normal_()
+        layer = LowBitLinear(linear, weight, activation)
         if layer.weight_scale is not None:
-            layer.start_scale()
             layer.weight_scale.mul_(0.9)
         if layer.input_range is not None:
             layer.input_range.limit.fill_(2.5)

@@ -72,6 +72,20 @@ def test_low_bit_linear_matches_hand_computed_values() -> None:
     assert layer(torch.tensor([[254.0, -1.0]])).tolist() == [[509.0, 761.0]]
 
 
+@torch.no_grad()
+def test_wide_rows_of_odd_integers_are_summed_exactly() -> None:
+    """50,001 products of 3 and 127 exceed 2^24, up to which float32 sums are exact."""
+    linear = nn.Linear(50_001, 2, bias=False)
+    linear.weight.fill_(3)
+    linear.weight[1, ::7_000] = -1
+    layer = LowBitLinear(linear, WeightFormat(2, levels="odd", learned=True), BY_TOKEN)
+    layer.weight_scale.fill_(1)
+    assert layer.largest_product == 3 * 127
+    x = torch.full((1, 50_001), 127.0)
+    exact = layer.quantized_weight().integers.long().sum(1) * 127
+    assert (exact > 2**24).all() and torch.equal(layer(x)[0], exact.float())
+
+
 def test_clip_stops_only_gradients_outside_it() -> None:
     weights = WeightFormat(1, "row", clip=0.15)
     layer = low_bit(weights, None)

@@ -15,7 +15,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from xtc_study.compress.quantization.learned_scale import start_scale
 from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat
 
 
@@ -63,16 +62,6 @@ class Freezable(nn.Module, ABC):
             ValueError: a scale is not finite.
         """
         self.frozen_integers, self.frozen_scale = self.stored_weight()
-
-    def start_scale(self) -> None:
-        """Set the scales, if they are learned, to those of the rule for the current weight.
-
-        Call this after another weight has taken the place of the one that the layer was made with.
-        """
-        if self.weight_scale is not None:
-            started = start_scale(self.weight, self.weight_format)
-            assert started is not None  # as the layer's format has learned scales
-            self.weight_scale.data.copy_(started.data)
 
     def thaw_weight(self) -> None:
         """Make the layer quantise its weight in every forward pass, as before it was frozen."""
