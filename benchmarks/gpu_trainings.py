@@ -38,6 +38,12 @@ LESSONS: dict[str, dict[str, Any]] = {
     "full precision": {"weight_bits": 32, "activation_bits": 32},
     "steps in fp32": {"precision": "fp32"},
     "2 bits in groups": {"weight_bits": 2, "granularity": "group:16"},
+    "learned scales, levels without a zero": {
+        "weight_bits": 2,
+        "two_bit_levels": "odd",
+        "granularity": "row",
+        "weight_scale": "learned",
+    },
     "static ranges": {"activation_scale": "tensor", "activation_range": "static"},
     "padding in the loss": {"pad_in_loss": True},
     "teacher's dropout": {"teacher_dropout": True},
@@ -60,7 +66,7 @@ CAPTURED = (
     "teacher, reduction, one stage at 1 bit", "two stages", "full precision", "2 bits in groups", "static ranges",
     "teacher's dropout", "quantised attention", "normalised inputs", "a regression", "attention maps and labels",
     "relations", "teacher intervention", "teacher intervention alone",
-    "Muon, warm-down, averages, a progressive start",
+    "learned scales, levels without a zero", "Muon, warm-down, averages, a progressive start",
 )  # fmt: skip
 """Lessons trained with and without graphs."""
 LONGER = {"epochs": 4}

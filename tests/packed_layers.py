@@ -25,11 +25,14 @@ def low_bit(
     activation: ActivationFormat | None,
     input_norm: InputNorm | None = None,
 ) -> LowBitLinear:
-    """A training layer with random weights."""
-    layer = LowBitLinear(nn.Linear(columns, rows), weight, activation, input_norm)
+    """A training layer with random weights; a learned scale is none that its rule would give."""
+    linear = nn.Linear(columns, rows)
     with torch.no_grad():
-        layer.weight.normal_()
-        layer.bias.normal_()
+        linear.weight.normal_()
+        linear.bias.normal_()
+        layer = LowBitLinear(linear, weight, activation, input_norm)
+        if layer.weight_scale is not None:
+            layer.weight_scale.mul_(0.9)
         if layer.input_range is not None:
             layer.input_range.limit.fill_(2.5)
     return layer.eval()

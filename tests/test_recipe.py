@@ -353,3 +353,22 @@ def test_the_schema_says_what_a_field_means() -> None:
         "weight_decay",
         *(name for name in fields if name.endswith(("learning_rate", "reduce_epochs"))),
     }
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"weight_clip": 2.5}, r"weight_clip=2\.5 needs weight_scale 'mean'"),
+        ({"weight_bits": 32}, "weight_scale='learned' needs weight_bits of 1 to 8"),
+        ({"static": 64}, r"static=64 takes no weight_scale \('learned'\)"),
+    ],
+)
+def test_learned_scales_are_refused_where_they_fit_nothing(fields: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.of(task="cola", weight_scale="learned", **fields)
+
+
+def test_levels_without_a_zero_need_two_bits() -> None:
+    with pytest.raises(RecipeError, match="two_bit_levels='odd' needs weight_bits or embedding_bits of 2"):
+        Recipe.of(task="cola", two_bit_levels="odd")
+    assert Recipe.of(task="cola", embedding_bits=2, two_bit_levels="odd").embedding_bits == 2

@@ -63,9 +63,11 @@ class BeyondXtc(XtcFields):
     """First share of the low-bit steps in which weights have more bits: 32 for the first half, 2 for the second, which
     weights of 2 bits or more spend at their own. Of several stages, only the first one's steps count."""
     weight_scale: Literal["mean", "learned"] = "mean"
-    """Where the scale of a low-bit weight comes from: its rule (the mean magnitude), or learnt from that start."""
+    """Where the scales of low-bit weights and of the word table come from: their rule (for 1 and 2 bits, from the mean
+    magnitude), or learned from that start."""
     two_bit_levels: Literal["ternary", "odd"] = "ternary"
-    """The integers of a 2-bit weight: -1, 0, 1, or -3, -1, 1, 3, which use both bits."""
+    """The integers of a 2-bit weight, in linears and tables: -1, 0, 1 (1.6 bits in the file), or -3, -1, 1, 3, which
+    use both bits."""
     input_norm: Literal["none", "rms"] = "none"
     """rms: each low-bit linear divides each token by its root mean square, blended in over the first low-bit stage's
     warm-up."""
@@ -120,6 +122,10 @@ class BeyondXtc(XtcFields):
         for field in weights if self.weight_bits == FULL_PRECISION else ():
             if getattr(self, field) != type(self).model_fields[field].default:
                 raise ValueError(f"{field}={getattr(self, field)!r} needs weight_bits of 1 to 8: at 32 there is none")
+        if self.weight_scale == "learned" and self.weight_clip is not None:
+            raise ValueError(
+                f"weight_clip={self.weight_clip} needs weight_scale 'mean': a learned scale has a range of its own"
+            )
         if self.input_norm != "none" and min(self.weight_bits, self.activation_bits) == FULL_PRECISION:
             raise ValueError(
                 "input_norm 'rms' needs weight_bits or activation_bits below 32: it is a low-bit linear's"

@@ -35,6 +35,14 @@ def test_a_card_has_the_measured_scores_and_sizes(tmp_path: Path) -> None:
     assert "every matrix at 2 bits," in card(tmp_path, weight_bits=2)
 
 
+def test_a_card_says_what_is_particular_about_the_weights(tmp_path: Path) -> None:
+    assert "1-bit weights, 8-bit inputs" in card(tmp_path)
+    assert "1-bit weights (learned scales), 8-bit inputs" in card(tmp_path, weight_scale="learned")
+    both = card(tmp_path, weight_bits=2, two_bit_levels="odd", weight_scale="learned")
+    assert "2-bit weights (levels -3, -1, 1, 3; learned scales), 8-bit inputs" in both
+    assert "1-bit weights, 8-bit" in card(tmp_path, embedding_bits=2, two_bit_levels="odd"), "those of the table"
+
+
 @pytest.mark.parametrize(
     ("depth", "text"),
     [

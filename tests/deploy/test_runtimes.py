@@ -126,11 +126,17 @@ def test_input_names_depend_on_the_tokenizer_and_the_model(tiny: Callable[..., A
     assert input_names(roberta, Tokenizer(*plain, TYPES)) == [*plain, TYPES], "its file takes what it is fed with"
 
 
-@pytest.mark.parametrize("bits", [1, 2])
-def test_openvino_is_correct_with_default_options(packed: Callable[..., Path], bits: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bits", "fields"),
+    [(1, {}), (2, {}), (2, {"two_bit_levels": "odd"}), (2, {"two_bit_levels": "odd", "granularity": "group:16"})],
+    ids=["1", "2", "2 odd", "2 odd, groups"],
+)
+def test_openvino_is_correct_with_default_options(
+    packed: Callable[..., Path], bits: int, fields: dict[str, Any], tmp_path: Path
+) -> None:
     """On a CPU with bf16, 2-bit weights and a dynamic batch gave an exception, or logits of no rows."""
     openvino = pytest.importorskip("openvino", reason="pip install -e '.[export]'")
-    folder = packed("bert", bits)
+    folder = packed("bert", bits, **fields)
     to_openvino(folder, tmp_path / "model.xml")
     model, running = load(folder, "torch"), openvino.Core().compile_model(str(tmp_path / "model.xml"), "CPU")
     for rows, length in ((1, 8), (8, 13), (200, 20), (1, 31), (3, 5)):

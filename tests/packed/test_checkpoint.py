@@ -37,6 +37,8 @@ FORMATS: dict[str, dict[str, Any]] = {
     "table left": {"weight_bits": 1, "embedding_bits": 32},
     "pooler left": {"weight_bits": 1, "quantise_pooler": False},
     "every table": {"weight_bits": 1, "quantise_tables": True},
+    "2 bits without a zero": {"weight_bits": 2, "two_bit_levels": "odd"},
+    "table without a zero": {"weight_bits": 1, "embedding_bits": 2, "two_bit_levels": "odd"},
     "full precision": {"weight_bits": 32, "activation_bits": 32},
 }
 

@@ -24,6 +24,8 @@ STATIC = {"activation_scale": "tensor", "activation_range": "static"}
 CASES: dict[str, dict[str, Any]] = {
     "binary": {"weight_bits": 1, "granularity": "row"},
     "base 3": {"weight_bits": 2},
+    "without a zero": {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row"},
+    "without a zero, groups": {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "group:16"},
     "4 bits, a scale a tensor": {"weight_bits": 4, "activation_bits": 4, "activation_scale": "tensor"},
     "groups": {"weight_bits": 2, "granularity": "group:16"},
     "groups, inputs as they are": {"weight_bits": 1, "granularity": "group:8", "activation_bits": 32},
@@ -87,6 +89,9 @@ class Reader:
             )
         numbers = [int.from_bytes(row.tobytes(), "little") for row in stored]
         codes = torch.tensor([[number >> j * bits & 2**bits - 1 for j in range(columns)] for number in numbers])
+        if entry["packing"] == "b2-odd-le":
+            return (2 * codes - 3).float()
+        assert entry["packing"] == f"b{bits}-le" and bits != 2
         return (2 * codes - 1 if bits == 1 else codes - (2 ** (bits - 1) - 1)).float()
 
     def linear(self, module: str, x: Tensor) -> Tensor:

@@ -41,6 +41,15 @@ def test_teachers_of_several_depths_are_not_averaged(runs: Path, depth: str | No
     assert ("The fp32 teachers" in study.arms.caption) == (depth is None)
 
 
+@pytest.mark.parametrize("levels", ["ternary", "odd"])
+def test_only_ternary_weights_take_less_than_two_bits(runs: Path, levels: str) -> None:
+    recipe = Recipe.of(task="t", weight_bits=2, two_bit_levels=levels)
+    planned = [PlannedRun("bits", recipe.run_id, "2-bit", recipe)]
+    make_done_run(runs, planned[0])
+    study = section(planned, runs, reference="2-bit")
+    assert study.arms is not None and ("1.6 bits each" in study.arms.caption) == (levels == "ternary")
+
+
 def test_teachers_are_averaged_task_by_task_however_many_runs_each_has(runs: Path) -> None:
     """Three runs of a task whose teachers score 30, one of a task whose teacher scores 90: 60, not 45."""
     planned = [

@@ -104,6 +104,10 @@ LESSONS = {
     "8-bit attention": (EVERY_TERM, {"quantise_attention": True, "quantise_tables": True}, False),
     "normalised inputs": (EVERY_TERM, {"input_norm": "rms"}, False),
     "clipped": (("attention", "hidden"), {"weight_clip": 0.05, "granularity": "group:16"}, False),
+    "learned scales": (
+        *(EVERY_TERM, {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row", "weight_scale": "learned"}),
+        False,
+    ),
     "teacher with dropout": (EVERY_TERM, {"weight_bits": 4}, True),
     "stand-in": (EVERY_TERM, {}, False),
     "stand-in alone": (("logits", "labels"), {}, False),
@@ -204,7 +208,7 @@ def test_rare_shapes_and_shapes_beyond_the_limit_take_the_plain_way(
 
 
 def test_each_mode_has_graphs_of_its_own(rows: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many as there may be, with the parameters that get a gradient in that mode, until the next one has a graph."""
+    """As many as there may be, with the parameters that get a gradient, until the next mode has a graph."""
     monkeypatch.setattr(graphed_step, "LARGEST_NUMBER", 1)
     model, pretend = torch.nn.ModuleDict({"one": torch.nn.Linear(1, 1), "two": torch.nn.Linear(1, 1)}), Pretend()
     mode = "one"
@@ -313,7 +317,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "lesson",
     [
         *("teacher", "one bit", "fixed ranges", "8-bit attention", "last stage", "normalised inputs", "maps"),
-        *("relations", "stand-in"),
+        *("relations", "stand-in", "learned scales"),
     ],
 )
 def test_a_step_keeps_the_rules_of_a_capture(family: str, lesson: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,3 +138,29 @@ def test_a_student_is_frozen_at_its_own_bits(tiny: Callable[..., Any]) -> None:
         if isinstance(module, LowBitLinear | LowBitEmbedding):
             assert module.frozen_integers is not None
             assert set(module.frozen_integers.unique().tolist()) == {-1, 1}
+
+
+def test_learned_scales_start_from_the_weights_of_their_first_step(tiny: Callable[..., Any]) -> None:
+    """Four steps at 32 bits, four at 2, two at one bit; a table of 4 bits has its own from the fifth on."""
+    model = student(tiny, weight_scale="learned", granularity="row", embedding_bits=4)
+    linear, table = model.get_submodule(LINEAR), model.get_submodule(TABLE)
+    progressive = ProgressiveBits(model, 0.8, 10)
+    first = linear.weight_scale.clone()
+    for step in range(10):
+        with torch.no_grad():
+            linear.weight.mul_(2)
+            table.weight.mul_(2)
+        progressive.before(step)
+        assert (linear.learned_scale is not None) == (step >= 8)
+        assert (table.learned_scale is not None) == (step >= 4)
+        expected = linear.weight.abs().mean(-1) if step == 8 else linear.weight_scale if step == 9 else first
+        torch.testing.assert_close(linear.weight_scale.detach(), expected.detach())
+        if step in (4, 5):
+            torch.testing.assert_close(table.weight_scale, table.weight.abs().amax(-1) / 7 / (step - 3))
+
+    # A training resumed just there starts them again, from the same weights.
+    with torch.no_grad():
+        linear.weight_scale.fill_(1)
+    resumed = ProgressiveBits(model, 0.8, 10)
+    resumed.before(8)
+    torch.testing.assert_close(linear.weight_scale.detach(), linear.weight.abs().mean(-1).detach())

@@ -32,6 +32,7 @@ from xtc_study.training.stage import train
 TASK = find_task("toy-sentiment")
 CPU = Precision("cpu", "fp32")
 PADDING = Padding(toy_tokenizer(), TASK)
+LEARNED = {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row", "weight_scale": "learned"}
 LAYERS = tuple(range(BUILTIN_CONFIG["num_hidden_layers"]))
 
 
@@ -105,6 +106,21 @@ def test_a_loss_that_is_not_finite_is_an_error(rows: Any, tmp_path: Path) -> Non
         fit(model, rows, Objective(("labels",)), tmp_path)
 
 
+def test_scales_are_learned_without_weight_decay(rows: Any, tmp_path: Path) -> None:
+    """A rate of almost 0 leaves only a decay that is larger by its reciprocal."""
+    model = encoder(0)
+    make_low_bit(model, Recipe.of(task=TASK.name, weight_scale="learned"))
+    scale = model.bert.encoder.layer[0].output.dense.weight_scale
+    before, weight = scale.clone(), model.bert.encoder.layer[0].output.dense.weight.clone()
+    decaying = Schedule(2, 16, 1e-9, warmup=0.0, weight_decay=1e8, seed=0)
+    train(model, rows, PADDING, Objective(("labels",)), decaying, CPU, tmp_path / "decay", lambda student: 0.5)
+    assert model.bert.encoder.layer[0].output.dense.weight.norm() < 0.95 * weight.norm()
+    torch.testing.assert_close(scale, before, rtol=1e-5, atol=0)
+
+    fit(model, rows, Objective(("labels",)), tmp_path / "learn")
+    assert (scale - before).abs().min() > 1e-4, "and they are learned"
+
+
 def nomic() -> Any:
     """A family whose published checkpoints have other tensor names than the model."""
     shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -119,15 +135,20 @@ BEYOND = {"warmdown": 0.5, "muon_learning_rate": 1e-3, "averaging": 0.9, "progre
 @pytest.mark.parametrize(
     ("low_bit", "start", "beyond"),
     [
-        (False, lambda: encoder(0), {}),
-        (True, lambda: encoder(0), {}),
-        (False, nomic, {}),
-        (True, lambda: encoder(0), BEYOND),
+        (None, lambda: encoder(0), {}),
+        ({}, lambda: encoder(0), {}),
+        (LEARNED, lambda: encoder(0), {}),
+        (None, nomic, {}),
+        ({}, lambda: encoder(0), BEYOND),
+        (LEARNED, lambda: encoder(0), BEYOND),
     ],
-    ids=["teacher", "1-bit student", "names of its own", "beyond XTC, cut off at 2 bits"],
-)
+    ids=[
+        "teacher", "1-bit student", "learned scales", "names of its own", "beyond XTC, cut off at 2 bits",
+        "learned scales after 32 bits",
+    ],
+)  # fmt: skip
 def test_interrupted_training_resumes_bit_for_bit(
-    low_bit: bool,
+    low_bit: dict[str, Any] | None,
     start: Callable[[], Any],
     beyond: dict[str, float],
     rows: Any,
@@ -142,14 +163,15 @@ def test_interrupted_training_resumes_bit_for_bit(
         for part in made.modules():
             if isinstance(part, torch.nn.Dropout):
                 part.p = 0.1
-        if low_bit:
-            make_low_bit(made, Recipe.of(task=TASK.name))
+        if low_bit is not None:
+            make_low_bit(made, Recipe.of(task=TASK.name, **low_bit))
         return made
 
     monkeypatch.setattr(stage, "STEPS_BETWEEN_EVALUATIONS", 1)  # five of them
     monkeypatch.setattr(schedules, "CURVE_POINTS", 4)  # each of three steps
-    terms = ("attention", "hidden", "logits") if low_bit else ("labels",)
-    objective = Objective(terms, encoder(1) if low_bit else None, LAYERS if low_bit else ())
+    student = low_bit is not None
+    terms = ("attention", "hidden", "logits") if student else ("labels",)
+    objective = Objective(terms, encoder(1) if student else None, LAYERS if student else ())
     whole = model()
     torch.manual_seed(0)
     curve = fit(whole, rows, objective, tmp_path / "whole", steps=12, **beyond)

@@ -17,9 +17,10 @@ from xtc_study.training.step_files import WrittenOtherwiseError, check_written, 
 
 SHAPE = {"vocab_size": 101, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
 ONE_BIT = Recipe.of(task="cola", weight_bits=1)
+LEARNED = Recipe.of(task="cola", granularity="row", weight_scale="learned")
 
 
-@pytest.mark.parametrize("low_bit", [None, ONE_BIT], ids=["fp32", "1-bit"])
+@pytest.mark.parametrize("low_bit", [None, ONE_BIT, LEARNED], ids=["fp32", "1-bit", "learned scales"])
 @pytest.mark.parametrize("name", ["nomic_bert", "jina_embeddings_v3", "gte", "esm", "bert"])
 def test_every_family_is_read_back_exactly(name: str, low_bit: Recipe | None, tmp_path: Path) -> None:
     """``save_pretrained`` renames tensors of the first four, and a strict load of what it writes fails."""

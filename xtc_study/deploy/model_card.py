@@ -159,9 +159,19 @@ def _what(recipe: Recipe) -> str:
         )
     return (
         f"A student of `{model}` on `{task}`: {recipe.weight_bits}-bit "
-        f"weights, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
+        f"weights{_levels(recipe)}, {recipe.activation_bits}-bit inputs. Compressed with XTC Study, after Wu et al., "
         "[Extreme Compression for Pre-trained Transformers](https://arxiv.org/abs/2206.01859) (2022)."
     )
+
+
+def _levels(recipe: Recipe) -> str:
+    """Return what is particular about the weights' levels and scales, in brackets; empty where nothing is."""
+    odd = recipe.weight_bits == 2 and recipe.two_bit_levels == "odd"
+    what = [
+        *(["levels -3, -1, 1, 3"] if odd else []),
+        *(["learned scales"] if recipe.weight_scale == "learned" else []),
+    ]
+    return f" ({'; '.join(what)})" if what else ""
 
 
 def _whole(recipe: Recipe) -> str:

@@ -81,8 +81,8 @@ def _base3_table(device: torch.device) -> Tensor:
 def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
     """Unpack uint8 (rows, bytes per row) to int8 (rows, columns), on any device."""
     assert module_format.weight is not None
-    bits, columns = module_format.weight.bits, module_format.shape[1]
-    if bits == 2:
+    bits, columns, is_odd = module_format.weight.bits, module_format.shape[1], module_format.weight.is_odd
+    if bits == 2 and not is_odd:
         return _base3_table(codes.device)[codes.int()].flatten(1)[:, :columns]
     if bits == 8:
         return (codes.to(torch.int16) - 127).to(torch.int8)
@@ -95,4 +95,6 @@ def unpacked_rows(codes: Tensor, module_format: ModuleFormat) -> Tensor:
     digits = stream.reshape(len(codes), columns, bits).to(torch.int8)
     values = sum(digits[:, :, bit] << bit for bit in range(bits))
     assert isinstance(values, Tensor)
+    if is_odd:
+        return 2 * values - 3
     return values - module_format.weight.largest

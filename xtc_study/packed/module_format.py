@@ -14,7 +14,7 @@ from xtc_study.compress.quantization.input_norm import RMS
 from xtc_study.compress.quantization.layers import LowBitEmbedding, LowBitLinear
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.granularity import Granularity
-from xtc_study.packed import base3, packing
+from xtc_study.packed.codec import BASE3, ODD, Codec, codec, levels_of
 
 KINDS: dict[str, type[nn.Module]] = {"linear": nn.Linear, "embedding": nn.Embedding}
 
@@ -98,17 +98,18 @@ class ModuleFormat:
 
     @property
     def packing(self) -> str:
-        """base3 for ternary weights, else little-endian bits."""
-        assert self.weight is not None
-        return "base3" if self.weight.bits == 2 else f"b{self.weight.bits}-le"
+        """The name of the packing."""
+        return self._codec.name
 
     @property
     def row_bytes(self) -> int:
         """Bytes of a packed row."""
+        return self._codec.bytes_per_row(self.shape[1])
+
+    @property
+    def _codec(self) -> Codec:
         assert self.weight is not None
-        if self.weight.bits == 2:
-            return base3.bytes_per_row(self.shape[1])
-        return packing.bytes_per_row(self.shape[1], self.weight.bits)
+        return codec(self.weight)
 
     @property
     def scale_shape(self) -> tuple[int, int]:
@@ -118,9 +119,7 @@ class ModuleFormat:
 
     def pack(self, integers: Tensor) -> Tensor:
         """Pack integers (rows, columns) to the uint8 of the file, in one dimension."""
-        assert self.weight is not None
-        array = integers.to(torch.int8).cpu().numpy()
-        codes = base3.pack(array) if self.weight.bits == 2 else packing.pack(array, self.weight.bits)
+        codes = self._codec.pack(integers.to(torch.int8).cpu().numpy())
         return torch.from_numpy(np.ascontiguousarray(codes)).reshape(-1)
 
     def unpack(self, codes: Tensor) -> Tensor:
@@ -129,13 +128,10 @@ class ModuleFormat:
         Raises:
             ValueError: codes that encode no weight (a damaged file).
         """
-        assert self.weight is not None
         if codes.dtype != torch.uint8:
             raise ValueError(f"packed weights are {codes.dtype}, expected torch.uint8")
         rows = codes.cpu().numpy().reshape(-1, self.row_bytes)
-        if self.weight.bits == 2:
-            return torch.from_numpy(base3.unpack(rows, self.shape[1]))
-        return torch.from_numpy(packing.unpack(rows, self.shape[1], self.weight.bits))
+        return torch.from_numpy(self._codec.unpack(rows, self.shape[1]))
 
 
 def _check_norm(fields: dict[str, Any], activation: ActivationFormat | None) -> None:
@@ -154,15 +150,15 @@ def _weight_format(fields: dict[str, Any], columns: int) -> WeightFormat | None:
     if type(bits) is not int:
         raise ValueError(f"bits {bits!r}, expected a whole number")
 
-    fmt = WeightFormat(bits, str(granularity))
+    # Two bits have two packings, which hold other integers; otherwise bits determine the packing.
+    fmt = WeightFormat(bits, str(granularity), levels=levels_of(packing_name))
     Granularity.parse(granularity).scale_shape(1, columns)
     if fields["kind"] == "embedding" and granularity == "tensor":
         raise ValueError(
             "granularity 'tensor', expected 'row' or 'group:N': an embedding's rows are looked up one by one"
         )
 
-    # Bits determine the packing; the field is checked nevertheless.
-    expected = "base3" if bits == 2 else f"b{bits}-le"
-    if packing_name != expected:
-        raise ValueError(f"packing {packing_name!r}, expected {expected!r} for {bits} bits")
+    known = [BASE3, ODD] if bits == 2 else [codec(fmt).name]
+    if packing_name not in known:
+        raise ValueError(f"packing {packing_name!r}, expected {' or '.join(map(repr, known))} for {bits} bits")
     return fmt

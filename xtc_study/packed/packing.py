@@ -40,10 +40,7 @@ def pack(integers: Integers, bits: int) -> Bytes:
         if values.size and (values.min() < -largest or values.max() > largest):
             raise ValueError(f"{bits}-bit weights must lie in -{largest} to {largest}")
         codes = (values.astype(np.int16) + largest).astype(np.uint8)
-
-    rows, columns = values.shape
-    one_bit_each = (codes[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1
-    return np.packbits(one_bit_each.reshape(rows, columns * bits), axis=1, bitorder="little")
+    return pack_codes(codes, bits)
 
 
 def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
@@ -51,6 +48,28 @@ def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
 
     Raises:
         ValueError: rows of another length, nonzero padding bits, or a code that encodes no integer (a damaged file).
+    """
+    codes = unpack_codes(packed, columns, bits)
+    if bits == 1:
+        return (2 * codes - 1).astype(np.int8)
+    largest = largest_integer(bits)
+    if codes.size and codes.max() > 2 * largest:
+        raise ValueError(f"code {int(codes.max())} encodes no {bits}-bit weight")
+    return (codes - largest).astype(np.int8)
+
+
+def pack_codes(codes: Bytes, bits: int) -> Bytes:
+    """Pack codes (rows, columns) of ``bits`` bits to (rows, bytes per row)."""
+    rows, columns = codes.shape
+    one_bit_each = (codes[:, :, None] >> np.arange(bits, dtype=np.uint8)) & 1
+    return np.packbits(one_bit_each.reshape(rows, columns * bits), axis=1, bitorder="little")
+
+
+def unpack_codes(packed: Bytes, columns: int, bits: int) -> npt.NDArray[np.int16]:
+    """Unpack (rows, bytes per row) to codes (rows, columns).
+
+    Raises:
+        ValueError: rows of another length, or nonzero padding bits (a damaged file).
     """
     rows, width = packed.shape
     if width != bytes_per_row(columns, bits):
@@ -63,10 +82,4 @@ def unpack(packed: Bytes, columns: int, bits: int) -> Integers:
     codes = np.zeros((rows, columns), dtype=np.int16)
     for bit in range(bits):
         codes |= stream[:, :, bit].astype(np.int16) << bit
-
-    if bits == 1:
-        return (2 * codes - 1).astype(np.int8)
-    largest = largest_integer(bits)
-    if codes.size and codes.max() > 2 * largest:
-        raise ValueError(f"code {int(codes.max())} encodes no {bits}-bit weight")
-    return (codes - largest).astype(np.int8)
+    return codes

@@ -113,7 +113,10 @@ def _arms_caption(frame: pd.DataFrame, reference: str, differences: Mapping[str,
     # The two sizes must not be mixed, so both are explained.
     caption += " Compression: the teacher's fp32 file over the bytes on disk. Paper's size: every matrix at its bits"
     caption += " and nothing else; 1 MiB, the unit of the paper's figures, is 2^20 bytes."
-    if primary["weight_bits"].eq(2).any():
+    two_bits = primary["weight_bits"].eq(2)
+    if "two_bit_levels" in primary:
+        two_bits &= primary["two_bit_levels"].ne("odd")
+    if two_bits.any():
         caption += " It counts 2 bits for a ternary weight, of which the file holds five in a byte (1.6 bits each)."
 
     if "static" in primary and primary["static"].notna().any():

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from xtc_study.compress.quantization.freeze import Freezable
+from xtc_study.compress.quantization.learned_scale import restart_scale
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.recipe_xtc import FULL_PRECISION
 
@@ -34,8 +35,8 @@ class ProgressiveBits:
     """Change the bits of a student's weights in training, step by step.
 
     All low-bit weights follow: linears, word table and, if they are low-bit, the other tables. Weights of 2 or more
-    bits of their own have them from the end of the 32-bit steps on. Inputs keep their bits. Dev scores are those of
-    the student as it is at their step.
+    bits of their own have them from the end of the 32-bit steps on. Inputs keep their bits. Learned scales start from
+    the weights of the first step at their own bits. Dev scores are those of the student as it is at their step.
 
     Args:
         model: the low-bit student, in training.
@@ -62,6 +63,10 @@ class ProgressiveBits:
         bits = FULL_PRECISION if step < self.full else TERNARY if step < self.full + self.ternary else None
         if bits != self.bits:
             self._set(bits)
+        for layer, own in self.own:
+            begins = self.full + self.ternary if own.bits < TERNARY else self.full
+            if step == begins > 0 and layer.weight_scale is not None:
+                restart_scale(layer.weight_scale, layer.weight, own)
 
     def end(self) -> None:
         """Give the weights their own bits, those of the file."""

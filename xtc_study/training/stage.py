@@ -185,6 +185,10 @@ class _DistillationTrainer(Trainer):
             self.optimizer = optimizer
         return optimizer
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """As transformers', without the learned scales of low-bit weights: decay would shrink every weight."""
+        return [name for name in super().get_decay_parameter_names(model) if not name.endswith(".weight_scale")]
+
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(rows["length"][:], self.args.per_device_train_batch_size, self.args.seed)

@@ -29,8 +29,12 @@ def quantized_operands(layer: LowBitLinear, x: torch.Tensor) -> tuple[torch.Tens
 @pytest.mark.parametrize("activations", [None, BY_TOKEN, BY_TENSOR], ids=["plain input", "8 bits a token", "4 bits"])
 @pytest.mark.parametrize(
     "weights",
-    [None, *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4"))],
-    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}" if fmt else "plain weight",
+    [
+        None,
+        *(WeightFormat(b, g) for b in (1, 2, 4) for g in ("tensor", "row", "group:4")),
+        *(WeightFormat(2, g, levels="odd") for g in ("tensor", "group:4")),
+    ],
+    ids=lambda fmt: f"{fmt.bits} bits a {fmt.granularity}, {fmt.levels}" if fmt else "plain weight",
 )
 def test_value_and_gradients_equal_those_of_the_quantized_linear(
     weights: WeightFormat | None, activations: ActivationFormat | None
@@ -66,6 +70,20 @@ def test_low_bit_linear_matches_hand_computed_values() -> None:
     layer = LowBitLinear(linear, WeightFormat(1, "row"), BY_TOKEN)
     # the input is 254 and 127 to -1 in steps of 2: 127, 0; binary rows are +-2 and +3
     assert layer(torch.tensor([[254.0, -1.0]])).tolist() == [[509.0, 761.0]]
+
+
+@torch.no_grad()
+def test_wide_rows_of_odd_integers_are_summed_exactly() -> None:
+    """50,001 products of 3 and 127 exceed 2^24, up to which float32 sums are exact."""
+    linear = nn.Linear(50_001, 2, bias=False)
+    linear.weight.fill_(3)
+    linear.weight[1, ::7_000] = -1
+    layer = LowBitLinear(linear, WeightFormat(2, levels="odd", learned=True), BY_TOKEN)
+    layer.weight_scale.fill_(1)
+    assert layer.largest_product == 3 * 127
+    x = torch.full((1, 50_001), 127.0)
+    exact = layer.quantized_weight().integers.long().sum(1) * 127
+    assert (exact > 2**24).all() and torch.equal(layer(x)[0], exact.float())
 
 
 def test_clip_stops_only_gradients_outside_it() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from xtc_study.compress.quantization.quantizers import (
+    ODD_SHARE,
     WeightFormat,
     dequantize,
     grouped,
@@ -50,6 +52,21 @@ Rows = list[list[float]]
             id="ternary groups of 2",
         ),
         pytest.param(
+            [[0, -0.0, 2.49, -2.49, 2.5, -2.5, 5.02, -1]],
+            WeightFormat(2, levels="odd"),
+            [[1, 1, 1, -1, 3, -3, 3, -1]],
+            [[1.248]],
+            id="2 bits without a zero, mean magnitude 2, 3 from 2.496 on",
+        ),
+        pytest.param(
+            [[5, 0], [2.5, -1.5], [0, 0]],
+            WeightFormat(2, "row", levels="odd"),
+            [[3, 1], [3, -1], [1, 1]],
+            [[1.56], [1.248], [0]],
+            id="2 bits without a zero, rows, one of zeros",
+        ),
+        pytest.param([[-2, 4]], WeightFormat(3, levels="odd"), [[-2, 3]], [[4 / 3]], id="3 bits have one set only"),
+        pytest.param(
             [[3, 2.5, 1.5, 0.5, -0.5, -1.5, -2.6]],
             WeightFormat(3),
             [[3, 2, 2, 0, 0, -2, -3]],
@@ -76,7 +93,7 @@ def test_integers_and_scale_match_hand_computed_values(
 ) -> None:
     quantized = quantize_weight(torch.tensor(weight, dtype=torch.float32), fmt)
     assert quantized.integers.tolist() == integers
-    assert quantized.scale.tolist() == scale
+    torch.testing.assert_close(quantized.scale, torch.tensor(scale, dtype=torch.float32), rtol=2e-7, atol=0)
     assert quantized.integers.dtype == quantized.scale.dtype == torch.float32
 
 
@@ -107,10 +124,25 @@ def test_dequantize_matches_hand_computed_values() -> None:
     ]
 
 
-@pytest.mark.parametrize("bits", range(1, 9))
+def test_levels_without_a_zero_have_the_smallest_error_on_normal_weights() -> None:
+    """The error's derivative in the scale s is 0 where E[w q] = s E[q^2], with levels that change at 0 and 2 s."""
+
+    def surplus(s: float) -> float:
+        density_at_0, density_at_2s = 1 / math.sqrt(2 * math.pi), math.exp(-2 * s * s) / math.sqrt(2 * math.pi)
+        return 2 * (density_at_0 + 2 * density_at_2s) - s * (1 + 8 * math.erfc(math.sqrt(2) * s))
+
+    low, high = 0.1, 2.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if surplus(middle) > 0 else (low, middle)
+    assert 2 * low == pytest.approx(0.9957, abs=5e-5), "Max 1960, table II: the distance of four levels"
+    assert low / math.sqrt(2 / math.pi) == pytest.approx(ODD_SHARE, abs=5e-5)
+
+
+@pytest.mark.parametrize(("bits", "levels"), [*((bits, "ternary") for bits in range(1, 9)), (2, "odd")])
 @pytest.mark.parametrize("granularity", ["tensor", "row", "group:2"])
-def test_zeros_stay_zeros(bits: int, granularity: str) -> None:
-    values = dequantize(quantize_weight(torch.zeros(3, 4), WeightFormat(bits, granularity)))
+def test_zeros_stay_zeros(bits: int, levels: str, granularity: str) -> None:
+    values = dequantize(quantize_weight(torch.zeros(3, 4), WeightFormat(bits, granularity, levels=levels)))
     assert torch.equal(values, torch.zeros(3, 4))
 
 
@@ -153,19 +185,31 @@ def test_invalid_clips_are_refused(clip: Any) -> None:
         WeightFormat(1, clip=clip)
 
 
-@pytest.mark.parametrize("fmt", [WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")])
+def test_invalid_levels_are_refused() -> None:
+    with pytest.raises(ValueError, match="levels='even': expected one of ternary, odd"):
+        WeightFormat(2, levels="even")
+
+
+@pytest.mark.parametrize(
+    "fmt",
+    [
+        *(WeightFormat(1), WeightFormat(2), WeightFormat(2, "row"), WeightFormat(1, "group:2")),
+        *(WeightFormat(2, levels="odd"), WeightFormat(2, "row", levels="odd")),
+    ],
+)
 def test_magnitudes_beyond_float32_give_a_non_finite_scale(fmt: WeightFormat) -> None:
     """Ternary once gave zeros with scale 0 here, as for a matrix of zeros; DeepSpeed's gives NaN."""
     weight = torch.tensor([[3e38, -3e38, 3e38, 3e38], [1.0, 1.0, 1.0, 1.0]])
     scale = quantize_weight(weight, fmt).scale
     assert not torch.isfinite(scale[0]).any()
-    assert fmt.granularity == "tensor" or (scale[1] == 1).all(), "other groups do not change"
+    alone = torch.tensor(ODD_SHARE if fmt.is_odd else 1.0)
+    assert fmt.granularity == "tensor" or (scale[1] == alone).all(), "other groups do not change"
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 8])
+@pytest.mark.parametrize("fmt", [*map(WeightFormat, (1, 2, 3, 8)), WeightFormat(2, levels="odd")])
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_non_finite_weight_gives_a_non_finite_scale(bits: int, value: float) -> None:
-    assert not torch.isfinite(quantize_weight(torch.tensor([[1.0, value]]), WeightFormat(bits)).scale).any()
+def test_non_finite_weight_gives_a_non_finite_scale(fmt: WeightFormat, value: float) -> None:
+    assert not torch.isfinite(quantize_weight(torch.tensor([[1.0, value]]), fmt).scale).any()
 
 
 MATRICES = arrays(

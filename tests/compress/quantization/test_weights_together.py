@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from xtc_study.compress.quantization.layers import LowBitLinear
 from xtc_study.compress.quantization.lowbit import make_low_bit
 from xtc_study.compress.quantization.quantizers import WeightFormat, quantize_weight
 from xtc_study.compress.quantization.weights_together import quantize_together, weights_together
@@ -44,7 +45,32 @@ def gradients(model: Any) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
 
-@pytest.mark.parametrize("fields", [{}, {"weight_bits": 2, "granularity": "row"}, {"weight_bits": 32}])
+@pytest.mark.parametrize("granularity", ["tensor", "row", "group:4"])
+@pytest.mark.parametrize(("bits", "levels"), [(1, "ternary"), (2, "ternary"), (2, "odd"), (4, "ternary")])
+def test_learned_scales_as_alone(bits: int, levels: str, granularity: str) -> None:
+    """Bit for bit: nothing is summed."""
+    fmt = WeightFormat(bits, granularity, levels=levels, learned=True)
+    layers = [LowBitLinear(torch.nn.Linear(columns, rows), fmt, None) for rows, columns in ((6, 8), (4, 12), (6, 8))]
+    with torch.no_grad():
+        layers[1].weight_scale.mul_(1.7)
+        layers[2].weight_scale[0] = -1
+    together = quantize_together(
+        [layer.weight for layer in layers], [fmt] * 3, torch.bfloat16, [layer.weight_scale for layer in layers]
+    )
+    for layer, (integers, scale) in zip(layers, together, strict=True):
+        alone = layer.quantized_weight(torch.bfloat16)
+        assert integers.dtype == torch.bfloat16 and torch.equal(integers, alone.integers)
+        assert torch.equal(scale, alone.scale)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({}, {"weight_bits": 2, "granularity": "row"}, {"weight_bits": 32}),
+        *({"weight_scale": "learned"}, {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "group:16"}),
+        {"weight_bits": 2, "two_bit_levels": "odd", "granularity": "row", "weight_scale": "learned"},
+    ],
+)
 def test_a_forward_and_backward_pass_as_without(
     tiny: Callable[..., Any], batch: Callable[..., Any], fields: dict[str, Any]
 ) -> None:

@@ -20,6 +20,7 @@ from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.input_norm import InputNorm
 from xtc_study.compress.quantization.layers import LowBitEmbedding
 from xtc_study.compress.quantization.quantizers import WeightFormat
+from xtc_study.packed import odd_levels
 from xtc_study.packed.engines import make_engine
 from xtc_study.packed.engines import numba_engine as numba_module
 from xtc_study.packed.engines.int8 import has_exact_int8, int8_matmul, padded_int_mm
@@ -27,6 +28,9 @@ from xtc_study.packed.layers import PackedEmbedding
 from xtc_study.packed.module_format import ModuleFormat
 from xtc_study.packed.packing import unpack
 
+SMALL = {"1": (1, "ternary"), "2": (2, "ternary"), "2 odd": (2, "odd")}
+"""Bits and levels of what the numba and the native engine compute."""
+KINDS = {**SMALL, "4": (4, "ternary"), "8": (8, "ternary")}
 ACTIVATIONS = {
     "token": ActivationFormat(8),
     "tensor": ActivationFormat(8, "tensor"),
@@ -39,10 +43,15 @@ ACTIVATIONS = {
 @torch.inference_mode()
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("granularity", ["tensor", "row", "group:8"])
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_linear_equals_the_training_layer(engine: str, activation: str, granularity: str, bits: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("learned", [False, True], ids=["rule", "learned"])
+def test_linear_equals_the_training_layer(
+    engine: str, activation: str, granularity: str, kind: str, learned: bool
+) -> None:
+    bits, levels = KINDS[kind]
     torch.manual_seed(bits)
-    layer = low_bit(24, 40, WeightFormat(bits, granularity), ACTIVATIONS[activation])
+    fmt = WeightFormat(bits, granularity, levels=levels, learned=learned)
+    layer = low_bit(24, 40, fmt, ACTIVATIONS[activation])
     x = 3 * torch.randn(2, 5, 40)
     x[0, 0] = 0
     assert torch.equal(packed(layer, engine)(x), layer(x))
@@ -68,10 +77,10 @@ def test_normalised_input_equals_the_training_layers(
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("kind", SMALL)
 @pytest.mark.parametrize("threads", [1, 2, 3, "2, none shared"])
 def test_many_rows_at_bert_size_equal_the_training_layer(
-    engine: str, bits: int, threads: int | str, monkeypatch: pytest.MonkeyPatch
+    engine: str, kind: str, threads: int | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More rows than a chunk, with loops divided among threads."""
     monkeypatch.setattr(numba_module, "WORTH_THREADS", 1)
@@ -81,27 +90,32 @@ def test_many_rows_at_bert_size_equal_the_training_layer(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        layer = low_bit(768, 3072, WeightFormat(bits, "row"), ActivationFormat(8))
+        bits, levels = SMALL[kind]
+        layer = low_bit(768, 3072, WeightFormat(bits, "row", levels=levels), ActivationFormat(8))
         x = torch.randn(1100, 3072)
         assert torch.equal(packed(layer, engine)(x), layer(x))
     finally:
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("bits", [1, 2])
-def test_every_byte_is_unpacked(bits: int) -> None:
-    spread, wide = numba_module.kernels.SPREAD[bits]
-    weights = 8 // bits
-    codes = np.array([byte for byte in range(256) if bits == 1 or all(byte >> at & 3 != 3 for at in (0, 2, 4, 6))])
+@pytest.mark.parametrize("kind", SMALL)
+def test_every_byte_is_unpacked(kind: str) -> None:
+    bits, levels = SMALL[kind]
+    spread, wide = numba_module.kernels.SPREAD[bits, levels == "odd"]
+    weights, ternary = 8 // bits, kind == "2"
+    codes = np.array([byte for byte in range(256) if not ternary or all(byte >> at & 3 != 3 for at in (0, 2, 4, 6))])
     into = np.empty(len(codes) * weights, np.int8)
     spread(codes.astype(np.uint8), into.view(wide))
-    assert np.array_equal(into.reshape(-1, weights), unpack(codes.astype(np.uint8)[:, None], weights, bits))
+    rows = codes.astype(np.uint8)[:, None]
+    expected = odd_levels.unpack(rows, weights) if levels == "odd" else unpack(rows, weights, bits)
+    assert np.array_equal(into.reshape(-1, weights), expected)
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("bits", [1, 2])
-def test_moved_model_switches_to_the_torch_engine(engine: str, bits: int) -> None:
-    layer = low_bit(16, 32, WeightFormat(bits, "row"), ActivationFormat(8))
+@pytest.mark.parametrize("kind", SMALL)
+def test_moved_model_switches_to_the_torch_engine(engine: str, kind: str) -> None:
+    bits, levels = SMALL[kind]
+    layer = low_bit(16, 32, WeightFormat(bits, "row", levels=levels), ActivationFormat(8))
     twin, x = packed(layer, engine), torch.randn(3, 32)
     if engine != "torch":
         assert torch.equal(twin.engine._elsewhere(twin, x), layer(x))
@@ -110,17 +124,19 @@ def test_moved_model_switches_to_the_torch_engine(engine: str, bits: int) -> Non
 
 @torch.inference_mode()
 @pytest.mark.parametrize("columns", [5, 7, 33])
-@pytest.mark.parametrize("bits", [1, 2])
-def test_columns_that_do_not_fill_a_byte(engine: str, columns: int, bits: int) -> None:
-    layer = low_bit(3, columns, WeightFormat(bits), ActivationFormat(8))
+@pytest.mark.parametrize("kind", SMALL)
+def test_columns_that_do_not_fill_a_byte(engine: str, columns: int, kind: str) -> None:
+    bits, levels = SMALL[kind]
+    layer = low_bit(3, columns, WeightFormat(bits, levels=levels), ActivationFormat(8))
     x = torch.randn(4, columns)
     assert torch.equal(packed(layer, engine)(x), layer(x))
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("bits", [1, 2])
-def test_numba_and_native_keep_bits_in_memory_and_torch_int8(engine: str, bits: int) -> None:
-    layer = low_bit(32, 64, WeightFormat(bits), ActivationFormat(8))
+@pytest.mark.parametrize("kind", SMALL)
+def test_numba_and_native_keep_bits_in_memory_and_torch_int8(engine: str, kind: str) -> None:
+    bits, levels = SMALL[kind]
+    layer = low_bit(32, 64, WeightFormat(bits, levels=levels), ActivationFormat(8))
     twin = packed(layer, engine)
     if engine == "torch":
         assert twin.integers is not None and twin.integers.dtype == torch.int8 and twin.weight is None
@@ -151,15 +167,16 @@ def test_concurrent_threads_do_not_share_a_scratch_matrix(engine: str) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("bits", range(1, 9))
-def test_embedding_equals_the_training_layer(bits: int) -> None:
-    table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row"))
+@pytest.mark.parametrize("learned", [False, True], ids=["rule", "learned"])
+@pytest.mark.parametrize(("bits", "levels"), [*((bits, "ternary") for bits in range(1, 9)), (2, "odd")])
+def test_embedding_equals_the_training_layer(bits: int, levels: str, learned: bool) -> None:
+    table = LowBitEmbedding(nn.Embedding(9, 21), WeightFormat(bits, "row", levels=levels, learned=learned))
+    if table.weight_scale is not None:
+        table.weight_scale.mul_(0.9)
     module_format = ModuleFormat.of(table)
     assert module_format is not None
     twin = PackedEmbedding(module_format)
-    from xtc_study.compress.quantization.quantizers import quantize_weight
-
-    integers, twin.weight_scale = quantize_weight(table.weight, table.weight_format)
+    integers, twin.weight_scale = table.stored_weight()
     twin.weight = module_format.pack(integers).reshape(9, -1)
     ids = torch.tensor([[0, 8, 3], [3, 3, 1]])
     assert torch.equal(twin(ids), table(ids))

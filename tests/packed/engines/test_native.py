@@ -6,6 +6,7 @@ import copy
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from packed_layers import low_bit, packed
 from xtc_study.compress.quantization.activations import ActivationFormat
 from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import make_engine, native_build, native_engine
+
+FORMATS = [WeightFormat(1), WeightFormat(2), WeightFormat(2, levels="odd")]
 
 
 @pytest.fixture
@@ -34,35 +37,51 @@ def test_older_instruction_sets_give_the_same_numbers(
     assert library.xtc_instructions().decode() == instructions
     monkeypatch.setattr(native_engine, "_library", lambda: library)
     with torch.inference_mode():
-        for bits in (1, 2):
+        for fmt in FORMATS:
             for rows, outputs, columns in ((1, 1, 1), (5, 33, 7), (29, 100, 130)):
-                layer = low_bit(outputs, columns, WeightFormat(bits, "row"), ActivationFormat(8))
+                layer = low_bit(outputs, columns, replace(fmt, granularity="row"), ActivationFormat(8))
                 x = torch.randn(rows, columns)
                 assert torch.equal(packed(layer, "native")(x), layer(x))
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 40), st.integers(1, 2), st.integers(0, 2**31))
+@given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 40), st.sampled_from(FORMATS), st.integers(0, 2**31))
 def test_native_engine_is_exact_for_every_shape(
-    native_cache: Path, rows: int, outputs: int, columns: int, bits: int, seed: int
+    native_cache: Path, rows: int, outputs: int, columns: int, fmt: WeightFormat, seed: int
 ) -> None:
     """Includes extreme inputs: huge, tiny, zero, and halves, which round to even."""
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode(), torch.random.fork_rng():
         patch.setenv("XDG_CACHE_HOME", str(native_cache))
         torch.manual_seed(seed)
-        layer = low_bit(outputs, columns, WeightFormat(bits, "row" if seed % 2 else "tensor"), ActivationFormat(8))
+        fmt = replace(fmt, granularity="row" if seed % 2 else "tensor")
+        layer = low_bit(outputs, columns, fmt, ActivationFormat(8))
         x = torch.randn(rows, columns) * 10.0 ** torch.randint(-30, 30, (rows, 1))
         x[0] = torch.randint(-254, 255, (columns,)) / 2
         assert torch.equal(packed(layer, "native")(x), layer(x))
 
 
-@given(st.integers(1, 70), st.integers(1, 20), st.integers(1, 2), st.integers(0, 2**31))
-def test_layout_round_trips(outputs: int, columns: int, bits: int, seed: int) -> None:
-    whole = np.random.default_rng(seed).integers(-1, 2, (outputs, columns)).astype(np.int8)
-    if bits == 1:
-        whole[whole == 0] = 1
-    codes = native_engine.codes_of(whole, bits)
-    assert np.array_equal(native_engine.integers_of(codes, whole.shape, bits), whole)
+@given(st.integers(1, 70), st.integers(1, 20), st.sampled_from(FORMATS), st.integers(0, 2**31))
+def test_layout_round_trips(outputs: int, columns: int, fmt: WeightFormat, seed: int) -> None:
+    levels = [-3, -1, 1, 3] if fmt.is_odd else [-1, 1] if fmt.bits == 1 else [-1, 0, 1]
+    whole = np.random.default_rng(seed).choice(levels, (outputs, columns)).astype(np.int8)
+    codes = native_engine.codes_of(whole, fmt)
+    assert np.array_equal(native_engine.integers_of(codes, whole.shape, fmt), whole)
+
+
+@torch.inference_mode()
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86 processors")
+@pytest.mark.parametrize("march", ["x86-64-v3", "x86-64"])
+def test_largest_products_do_not_saturate(built: None, march: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of 3 and inputs of 127 steps: AVX2 sums pairs of products in 16 bits."""
+    library = native_build.open_library(native_build.build(march))
+    monkeypatch.setattr(native_engine, "_library", lambda: library)
+    layer = low_bit(33, 700, WeightFormat(2, "row", levels="odd", learned=True), ActivationFormat(8))
+    layer.weight.fill_(3)
+    layer.weight_scale.fill_(1)
+    layer.bias.zero_()
+    x = torch.tensor([[127.0], [-127.0]]).expand(2, 700)
+    y = packed(layer, "native")(x)
+    assert (y[0] == 3 * 127 * 700).all() and (y[1] == -3 * 127 * 700).all()
 
 
 @torch.inference_mode()

@@ -21,11 +21,19 @@ from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat
 class Freezable(nn.Module, ABC):
     """A low-bit layer that can be frozen, until training mode or ``load_state_dict`` thaws it."""
 
+    weight: Tensor
     weight_format: WeightFormat | None
+    weight_scale: nn.Parameter | None
+    """The learned scales, one number each in one dimension; None if scales follow from the weight by a rule."""
     frozen_integers: Tensor | None
     """int8, shape of the weight."""
     frozen_scale: Tensor | None
     """(1 or rows, groups), float32."""
+
+    @property
+    def learned_scale(self) -> nn.Parameter | None:
+        """The learned scales, where the present format has such: a progressive start has others for a time."""
+        return self.weight_scale if self.weight_format is not None and self.weight_format.learned else None
 
     @abstractmethod
     def quantized_weight(self) -> Quantized:
@@ -43,9 +51,12 @@ class Freezable(nn.Module, ABC):
             integers, scale = self.quantized_weight()
         if not torch.isfinite(scale).all():
             wrong = float(scale[~torch.isfinite(scale)][0])
+            cause = "a weight is not finite, or the sum of magnitudes exceeds float32 (3.4e38)"
+            if self.weight_scale is not None:
+                cause = "its training diverged"
             raise ValueError(
-                f"a scale of its weight is {wrong}, expected a finite number: a weight is not finite, or the sum of "
-                "magnitudes exceeds float32 (3.4e38); train it again with a lower learning rate"
+                f"a scale of its weight is {wrong}, expected a finite number: {cause}; train it again with a lower "
+                "learning rate"
             )
         return Quantized(integers.to(torch.int8), scale)
 

@@ -2,7 +2,8 @@
 
 The backward pass is the straight-through estimator: gradients flow as if quantisation were the identity (Bengio et
 al. 2013; XTC uses it without clipping). A clip acts only on weights, and a weight whose magnitude equals the clip
-still learns. TernaryBERT also clamps inputs to +-2.5, with no gradient at and beyond +-2.5.
+still learns. TernaryBERT also clamps inputs to +-2.5, with no gradient at and beyond +-2.5. Where scales are learned,
+the gradients of weights and scales are those of ``learned_scale``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from xtc_study.compress.quantization.activations import ActivationFormat, Static
 from xtc_study.compress.quantization.freeze import Freezable
 from xtc_study.compress.quantization.input_norm import InputNorm, Normalized, gradient_before
 from xtc_study.compress.quantization.integer_first import integer_first_linear
-from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat, dequantize, quantize_weight
+from xtc_study.compress.quantization.learned_scale import ThroughScale, quantize_by_scale, start_scale
+from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat, dequantize, grouped, quantize_weight
 from xtc_study.compress.quantization.shared_input import LinearInput, linear_input
 from xtc_study.compress.quantization.straight_through import StraightThrough
 
@@ -92,6 +94,7 @@ class LowBitLinear(Freezable, nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.weight_format, self.activation_format = weight_format, activation_format
         self.input_norm = input_norm
+        self.weight_scale = start_scale(self.weight, weight_format)
         self.input_range = StaticRange() if activation_format and activation_format.static else None
         self.ready: Quantized | None = None
         """The quantised weight during a forward pass that quantises all of them together (``weights_together``)."""
@@ -112,12 +115,23 @@ class LowBitLinear(Freezable, nn.Linear):
             return Quantized(self.frozen_integers.to(dtype), self.frozen_scale)
         if self.ready is not None and self.ready.integers.dtype == dtype:
             return self.ready
+        if (scale := self.learned_scale) is not None:
+            return quantize_by_scale(self.weight, scale, self.weight_format, dtype)
         return quantize_weight(self.weight, self.weight_format, dtype)
+
+    def latent_weight(self) -> Tensor:
+        """Return the weight, through which the gradient of the quantised weight reaches weight and learned scales."""
+        if (scale := self.learned_scale) is None or self.weight_format is None:
+            return self.weight
+        groups = grouped(self.weight, self.weight_format.granularity)
+        shared = scale.reshape(groups.shape[:2])
+        through: Tensor = ThroughScale.apply(groups, shared, self.weight_format)  # type: ignore[no-untyped-call]
+        return through.reshape(self.weight.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (..., in) to (..., out), in the autocast dtype if autocast is on."""
         inputs = self.quantized_input(x)
-        result: Tensor = _StraightThroughLinear.apply(x, self.weight, self.bias, self, inputs)  # type: ignore[no-untyped-call]
+        result: Tensor = _StraightThroughLinear.apply(x, self.latent_weight(), self.bias, self, inputs)  # type: ignore[no-untyped-call]
         return result
 
     def quantized_input(self, x: Tensor) -> LinearInput:
@@ -152,6 +166,7 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         )
         self.weight = embedding.weight
         self.weight_format = weight_format  # None for a time: progressive_bits
+        self.weight_scale = start_scale(self.weight, weight_format)
         self.thaw_weight()
 
     def quantized_weight(self) -> Quantized:
@@ -167,27 +182,43 @@ class LowBitEmbedding(Freezable, nn.Embedding):
         if self.frozen_integers is not None and self.frozen_scale is not None:
             return Quantized(self.frozen_integers.float(), self.frozen_scale)
         ids = torch.arange(-(-self.num_embeddings // ROWS) * ROWS, device=self.weight.device) % self.num_embeddings
-        parts = [quantize_weight(F.embedding(part, self.weight), self.weight_format) for part in ids.split(ROWS)]
+        parts = [self._quantized(F.embedding(part, self.weight), self._scales(part)) for part in ids.split(ROWS)]
         integers, scale = (torch.cat(every)[: self.num_embeddings] for every in zip(*parts, strict=True))
         return Quantized(integers, scale)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Map ids (...) to (..., embedding_dim)."""
-        rows = F.embedding(ids, self.weight, self.padding_idx)
+        rows, scales = F.embedding(ids, self.weight, self.padding_idx), self._scales(ids)
         if self.weight_format is None:
             return rows
+        if scales is not None:
+            rows = ThroughScale.apply(rows, scales, self.weight_format)  # type: ignore[no-untyped-call]
         if self.frozen_integers is not None and self.frozen_scale is not None:
             flat = ids.reshape(-1)
             quantized = Quantized(self.frozen_integers[flat].float(), self.frozen_scale[flat])
         else:
-            quantized = quantize_weight(rows.detach().reshape(-1, rows.shape[-1]), self.weight_format)
+            quantized = self._quantized(rows.detach().reshape(-1, rows.shape[-1]), scales)
         rounded = dequantize(quantized).reshape(rows.shape)
         result: Tensor = StraightThrough.apply(rows, rounded)  # type: ignore[no-untyped-call]
         return result
 
+    def _scales(self, ids: Tensor) -> Tensor | None:
+        """The learned scales of rows, in the shape of ids; None if scales follow from the rows."""
+        if (scale := self.learned_scale) is None:
+            return None
+        return F.embedding(ids, scale.unsqueeze(-1), self.padding_idx).squeeze(-1)
+
+    def _quantized(self, rows: Tensor, scales: Tensor | None) -> Quantized:
+        assert self.weight_format is not None
+        if scales is None:
+            return quantize_weight(rows, self.weight_format)
+        return quantize_by_scale(rows, scales, self.weight_format)
+
     def keep_rows(self, rows: Tensor) -> None:
         """Keep only these rows of the table; frozen values stay. The caller must set ``padding_idx``."""
         self.weight = nn.Parameter(self.weight.detach()[rows], requires_grad=self.weight.requires_grad)
+        if self.weight_scale is not None:
+            self.weight_scale = nn.Parameter(self.weight_scale.detach()[rows])
         self.num_embeddings = len(rows)
         if self.frozen_integers is not None and self.frozen_scale is not None:
             self.frozen_integers, self.frozen_scale = self.frozen_integers[rows], self.frozen_scale[rows]

@@ -25,14 +25,19 @@ def weight_format(recipe: Recipe) -> WeightFormat | None:
     """Return how the recipe quantises the weights of linears; None for full precision."""
     if recipe.weight_bits == FULL_PRECISION:
         return None
-    return WeightFormat(recipe.weight_bits, recipe.granularity, recipe.weight_clip)
+    learned = recipe.weight_scale == "learned"
+    return WeightFormat(recipe.weight_bits, recipe.granularity, recipe.weight_clip, recipe.two_bit_levels, learned)
 
 
 def embedding_format(recipe: Recipe) -> WeightFormat | None:
-    """Return how the recipe quantises word embeddings: always one scale per row (TernaryBERT, XTC)."""
+    """Return how the recipe quantises word embeddings: always one scale per row (TernaryBERT, XTC).
+
+    The rows' scales are learned where those of the linears are: one number a row.
+    """
     if recipe.embedding_bits_used == FULL_PRECISION:
         return None
-    return WeightFormat(recipe.embedding_bits_used, "row")
+    learned = recipe.weight_scale == "learned"
+    return WeightFormat(recipe.embedding_bits_used, "row", None, recipe.two_bit_levels, learned)
 
 
 def activation_format(recipe: Recipe) -> ActivationFormat | None:

@@ -1,8 +1,9 @@
 """Weight quantizers: convert a float matrix to small integers and scales, ``weight ~ scale * integers``.
 
 Sources: binary and ternary rules as in Ternary Weight Networks (Li et al. 2016) and the XTC paper (Wu et al. 2022),
-symmetric k-bit as in TernaryBERT (Zhang et al. 2020). Two choices are ours: the sign of 0 is +1, so that one bit
-stores every weight, and a group of zeros is valid (its scale is 0; DeepSpeed's is NaN).
+symmetric k-bit as in TernaryBERT (Zhang et al. 2020), two bits without a zero as in ParetoQ (Liu et al. 2025, arXiv
+2502.02631). Two choices are ours: the sign of 0 is +1, so that one bit stores every weight, and a group of zeros is
+valid (its scale is 0; DeepSpeed's is NaN).
 
 Other implementations differ further. BiT (Liu et al. 2022) subtracts a matrix's mean before it takes the signs.
 DeepSpeed uses all 2^b integers of 3 to 8 bits and the scale max|w| / 2^(b-1), while TernaryBERT and this file omit
@@ -23,6 +24,11 @@ from xtc_study.granularity import Granularity
 
 TERNARY_THRESHOLD = 0.7
 """Weights up to this share of the mean magnitude become 0 (Ternary Weight Networks, eq. 6)."""
+ODD_SHARE = 0.624
+"""Scale of the integers -3, -1, 1, 3 as a share of the mean magnitude. It has the smallest squared error on normally
+distributed weights: four evenly spaced levels are then 0.9957 standard deviations apart (Max 1960, table II), which is
+two scales, and the mean magnitude is sqrt(2 / pi) standard deviations."""
+LEVELS = ("ternary", "odd")
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class WeightFormat:
         granularity: which weights share a scale. ``tensor``: all, scale (1, 1). ``row``: each row, scale (rows, 1).
             ``group:N``: N neighbours in a row, scale (rows, columns / N).
         clip: weights are clamped to +-clip first and get no gradient outside; None does not clamp.
+        levels: the integers of 2 bits. ``ternary``: -1, 0, 1. ``odd``: -3, -1, 1, 3. Other bits have one set only.
+        learned: whether training learns the scales, from the rule's on (``learned_scale``).
 
     Raises:
         ValueError: an invalid value; the message names it.
@@ -42,6 +50,8 @@ class WeightFormat:
     bits: int
     granularity: str = "tensor"
     clip: float | None = None
+    levels: str = "ternary"
+    learned: bool = False
 
     def __post_init__(self) -> None:
         if type(self.bits) is not int or not 1 <= self.bits <= 8:
@@ -51,11 +61,20 @@ class WeightFormat:
             isinstance(self.clip, int | float) and type(self.clip) is not bool and 0 < self.clip < math.inf
         ):
             raise ValueError(f"clip={self.clip!r}: expected a number above 0, or None for no clipping")
+        if self.levels not in LEVELS:
+            raise ValueError(f"levels={self.levels!r}: expected one of {', '.join(LEVELS)}")
+        if self.learned and self.clip is not None:
+            raise ValueError(f"clip={self.clip!r}: a learned scale has a range of its own; leave the clip out")
 
     @property
     def largest(self) -> int:
-        """The largest integer of this format (``largest_integer``)."""
-        return largest_integer(self.bits)
+        """The largest integer of this format."""
+        return 3 if self.is_odd else largest_integer(self.bits)
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the integers are -3, -1, 1, 3."""
+        return self.bits == 2 and self.levels == "odd"
 
 
 class Quantized(NamedTuple):
@@ -66,7 +85,7 @@ class Quantized(NamedTuple):
 
 
 def largest_integer(bits: int) -> int:
-    """Return the largest integer of a weight of ``bits`` bits: 1 for binary and ternary, else 2^(bits-1) - 1."""
+    """Return the largest integer of ``bits`` bits around zero: 1 for binary and ternary, else 2^(bits-1) - 1."""
     return 1 if bits <= 2 else int(2 ** (bits - 1)) - 1
 
 
@@ -108,6 +127,18 @@ def symmetric(groups: Tensor, largest: int, dtype: torch.dtype = torch.float32) 
     return Quantized((groups / step).round_().clamp_(-largest, largest).to(dtype), scale)
 
 
+def odd(groups: Tensor, dtype: torch.dtype = torch.float32) -> Quantized:
+    """Quantise to scale = 0.624 mean|w|, integer = the one of -3, -1, 1, 3 nearest to w / scale."""
+    scale = ODD_SHARE * groups.abs().mean(-1)
+    step = torch.where(scale > 0, scale, 1.0).unsqueeze(-1)
+    return Quantized(odd_integers(groups / step).to(dtype), scale)
+
+
+def odd_integers(scaled: Tensor) -> Tensor:
+    """Round to -3, -1, 1 or 3: between two of these upwards, so that 0 becomes 1 as for one bit."""
+    return scaled.div(2).floor_().mul_(2).add_(1).clamp_(-3, 3)
+
+
 def quantize_weight(weight: Tensor, fmt: WeightFormat, dtype: torch.dtype = torch.float32) -> Quantized:
     """Return the integers and scales of a weight matrix (rows, columns).
 
@@ -129,7 +160,7 @@ def quantize_groups(groups: Tensor, fmt: WeightFormat, dtype: torch.dtype = torc
 
     Args:
         groups: each last dimension shares a scale.
-        fmt: bits and clip.
+        fmt: bits, levels and clip.
         dtype: of the integers.
     """
     if fmt.clip is not None:
@@ -137,7 +168,7 @@ def quantize_groups(groups: Tensor, fmt: WeightFormat, dtype: torch.dtype = torc
     if fmt.bits == 1:
         return binary(groups, dtype)
     if fmt.bits == 2:
-        return ternary(groups, dtype)
+        return odd(groups, dtype) if fmt.is_odd else ternary(groups, dtype)
     return symmetric(groups, fmt.largest, dtype)
 
 

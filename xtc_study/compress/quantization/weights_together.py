@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xtc_study.compress.quantization.layers import LowBitLinear, arithmetic_dtype
+from xtc_study.compress.quantization.learned_scale import integers_of, used_scale
 from xtc_study.compress.quantization.quantizers import Quantized, WeightFormat, grouped, quantize_groups
 
 
 def quantize_together(
-    weights: Sequence[Tensor], formats: Sequence[WeightFormat], dtype: torch.dtype = torch.float32
+    weights: Sequence[Tensor],
+    formats: Sequence[WeightFormat],
+    dtype: torch.dtype = torch.float32,
+    scales: Sequence[Tensor | None] | None = None,
 ) -> list[Quantized]:
     """Return the integers and scales of weight matrices, as ``quantize_weight`` of each.
 
@@ -28,17 +33,24 @@ def quantize_together(
         weights: (rows, columns) each.
         formats: how to quantise each.
         dtype: of the integers.
+        scales: the parameter of each one's learned scales; None where they follow from the weight, or for all.
     """
+    scales = scales or [None] * len(weights)
     groups = [grouped(weight.detach().float(), fmt.granularity) for weight, fmt in zip(weights, formats, strict=True)]
-    alike: dict[tuple[int, float | None, int], list[int]] = {}
+    alike: dict[tuple[WeightFormat, int], list[int]] = {}
     for number, (group, fmt) in enumerate(zip(groups, formats, strict=True)):
-        alike.setdefault((fmt.bits, fmt.clip, group.shape[-1]), []).append(number)
+        alike.setdefault((replace(fmt, granularity="tensor"), group.shape[-1]), []).append(number)
 
     results: dict[int, Quantized] = {}
-    for (_, _, members), numbers in alike.items():
+    for (fmt, members), numbers in alike.items():
         counts = [groups[number].shape[0] * groups[number].shape[1] for number in numbers]
         rows = torch.cat([groups[number].reshape(-1, members) for number in numbers])
-        integers, scale = quantize_groups(rows, formats[numbers[0]], dtype)
+        learned = [given for number in numbers if (given := scales[number]) is not None]
+        if learned:
+            scale = used_scale(torch.cat(learned))
+            integers = integers_of(rows, scale, fmt).to(dtype)
+        else:
+            integers, scale = quantize_groups(rows, fmt, dtype)
         parts = zip(numbers, integers.split(counts), scale.split(counts), strict=True)
         for number, one, of in parts:
             results[number] = Quantized(one.reshape(weights[number].shape), of.reshape(groups[number].shape[:2]))
@@ -57,7 +69,8 @@ def weights_together(model: nn.Module) -> Iterator[None]:
         chosen = [(layer, layer.weight_format) for layer in layers if layer.weight_format is not None]
         if module.training and chosen:
             weights, formats = [layer.weight for layer, _ in chosen], [fmt for _, fmt in chosen]
-            ready = quantize_together(weights, formats, arithmetic_dtype(weights[0]))
+            scales = [layer.learned_scale for layer, _ in chosen]
+            ready = quantize_together(weights, formats, arithmetic_dtype(weights[0]), scales)
             for (layer, _), quantized in zip(chosen, ready, strict=True):
                 layer.ready = quantized
 

@@ -1,4 +1,4 @@
-"""Export a packed folder to OpenVINO IR: binary and ternary weights as u2, the word table as u8, the rest as float32.
+"""Export a packed folder to OpenVINO IR: weights of 1 and 2 bits as u2, the word table as u8, the rest as float32.
 
 OpenVINO can quantise inputs at run time, symmetrically, in groups of ``group`` neighbours, with one group size for the
 whole model. With the hidden size as group size every linear layer but one gets one scale per token, as in training;
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.deploy.export.dequantize import dequantized
 from xtc_study.deploy.export.onnx import Logits
 from xtc_study.deploy.export.parity import Agreement, agreement
@@ -58,12 +59,11 @@ def to_openvino(folder: Path, path: Path, names: Sequence[str] = (), batches: Se
     for name, module in packed.named_modules():
         if isinstance(module, PackedLinear) and module.integers is not None:
             assert module.weight_scale is not None and module.format.weight is not None
-            _replace(
-                constants, name, module.integers.numpy(), module.weight_scale.numpy(), module.format.weight.bits, kept
-            )
+            fmt = module.format.weight
+            _replace(constants, name, module.integers.numpy(), module.weight_scale.numpy(), fmt, kept)
         elif isinstance(module, PackedEmbedding):
             integers = unpacked_rows(module.weight, module.format).numpy()
-            _replace(constants, name, integers, module.weight_scale.numpy(), 8, kept)
+            _replace(constants, name, integers, module.weight_scale.numpy(), None, kept)
     for option, value in RUNTIME_OPTIONS.items():
         model.set_rt_info(value, ["runtime_options", option])
 
@@ -130,16 +130,32 @@ def _openvino() -> Any:
     return openvino
 
 
-def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, bits: int, kept: list[Any]) -> None:
-    """Replace a float weight by (codes - zero point) * scale, which OpenVINO computes without storing it as float."""
+def _replace(
+    constants: dict[str, Any], module: str, integers: Any, scale: Any, fmt: WeightFormat | None, kept: list[Any]
+) -> None:
+    """Replace a float weight by (codes - zero point) * scale, which OpenVINO computes without storing it as float.
+
+    Args:
+        constants: the model's constants, by name.
+        module: the packed module's name.
+        integers: its weights, int8 (rows, columns).
+        scale: float32 (1 or rows, groups).
+        fmt: of a linear's weight; None: of a table, which is stored as u8.
+        kept: gets the memory that OpenVINO shares.
+    """
     from openvino import opset13 as op
 
     matches = [node for name, node in constants.items() if name.endswith(f"{module}.weight")]
     if len(matches) != 1:
         raise ValueError(f"module {module}: {len(matches)} constants of that name in the OpenVINO model, expected one")
-    zero = 1 if bits <= LOW_BIT else 128
-    codes = op.convert(_codes(integers.astype(np.int16) + zero, bits, kept), "f32")
-    point = op.convert(op.constant(np.array(zero, np.uint8)), "f32")
+    low_bit, whole = fmt is not None and fmt.bits <= LOW_BIT, integers.astype(np.int16)
+    if fmt is not None and fmt.is_odd:  # (code - 1.5) * 2 scale: in codes of one apart, zero lies between two
+        codes, scale = op.convert(_codes((whole + 3) // 2, low_bit, kept), "f32"), 2 * scale
+        point = op.constant(np.array(1.5, np.float32))
+    else:
+        zero = 1 if low_bit else 128
+        codes = op.convert(_codes(whole + zero, low_bit, kept), "f32")
+        point = op.convert(op.constant(np.array(zero, np.uint8)), "f32")
 
     rows, columns = integers.shape
     if scale.shape[1] == 1:
@@ -155,12 +171,12 @@ def _replace(constants: dict[str, Any], module: str, integers: Any, scale: Any, 
         target.replace_source_output(weight.output(0))
 
 
-def _codes(values: Any, bits: int, kept: list[Any]) -> Any:
+def _codes(values: Any, low_bit: bool, kept: list[Any]) -> Any:
     """Return values as a constant: u2, four per byte in little-endian order, or u8."""
     import openvino as ov
 
     codes = np.ascontiguousarray(values.astype(np.uint8))
-    if bits > LOW_BIT or codes.size % 4:
+    if not low_bit or codes.size % 4:
         return ov.opset13.constant(codes)
     four = (codes.reshape(-1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(-1).astype(np.uint8)
     constant = ov.op.Constant(ov.Tensor(four, ov.Shape(codes.shape), ov.Type.u2))

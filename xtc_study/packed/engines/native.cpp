@@ -5,7 +5,8 @@
 // -ffp-contract=off and no -ffast-math.
 //
 // A weight S is stored as an unsigned code c, because the dot-product instructions take one unsigned operand: with
-// 1 bit S = 2c - 1, with 2 bits S = c - 1. So S q = 2cq - q or cq - q, and the sum of a row's q corrects its products.
+// 1 bit S = 2c - 1, with 2 bits S = c - 1 (-1, 0, 1) or S = 2c - 3 (-3, -1, 1, 3). So S q = factor cq - offset q, and
+// the sum of a row's q corrects its products.
 //
 // Layout of the codes: panels of 32 outputs, the last one padded with zeros; in a panel, groups of 8 / bits quads of
 // inputs, padded likewise; in a group, 128 bytes: byte 4 * output + input belongs to that output and to that input of
@@ -66,7 +67,7 @@ inline Lanes next(Lanes& packed) {
     return code;
 }
 
-inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 2 * 127, so no 16-bit sum saturates
+inline Lanes dot(Lanes sums, Lanes code, int32_t quad) {  // pairs are at most 2 * 3 * 127, so no 16-bit sum saturates
     const Lanes pairs = _mm256_maddubs_epi16(code, _mm256_set1_epi32(quad));
     return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
@@ -176,8 +177,9 @@ Row quantise(const float* x, long columns, float levels, float limit, float epsi
 }
 
 template <int BITS>
-void linear(const float* x, long rows, long columns, const uint8_t* weight, long outputs, const float* weight_scale,
-            bool one_scale, const float* bias, float levels, float limit, float epsilon, float* y, int threads) {
+void linear(int32_t factor, int32_t weight_offset, const float* x, long rows, long columns, const uint8_t* weight,
+            long outputs, const float* weight_scale, bool one_scale, const float* bias, float levels, float limit,
+            float epsilon, float* y, int threads) {
     const long per_group = 4 * 8 / BITS, groups = (columns + per_group - 1) / per_group, width = groups * per_group;
     const long quads = width / 4, panels = (outputs + PANEL - 1) / PANEL, chunk = std::min(rows, CHUNK);
     static thread_local std::vector<int8_t> inputs;
@@ -221,8 +223,9 @@ void linear(const float* x, long rows, long columns, const uint8_t* weight, long
                     if (bias) std::memcpy(offset, bias + left, kept * 4);
                     for (long row = 0; row < size; row++) {
                         const Row own = row_of[start + row];
+                        const int32_t surplus = weight_offset * own.sum;
                         for (int c = 0; c < PANEL; c++) {
-                            const int32_t total = (BITS == 1 ? 2 : 1) * sums[row][c] - own.sum;
+                            const int32_t total = factor * sums[row][c] - surplus;
                             out[c] = static_cast<float>(total) * (scale[c] * own.scale) + offset[c];
                         }
                         std::memcpy(y + (first + start + row) * outputs + left, out, kept * 4);
@@ -238,13 +241,13 @@ extern "C" {
 
 const char* xtc_instructions() { return INSTRUCTIONS; }
 
-// Maps x (rows, columns) to y (rows, outputs). weight_scale: one, or one per output. bias may be null. epsilon: of the
-// norm of each row; below 0, there is none.
-void xtc_linear(int bits, const float* x, long rows, long columns, const uint8_t* weight, long outputs,
-                const float* weight_scale, int one_scale, const float* bias, float levels, float limit,
+// Maps x (rows, columns) to y (rows, outputs). A weight is factor * code - offset. weight_scale: one, or one per
+// output. bias may be null. epsilon: of the norm of each row; below 0, there is none.
+void xtc_linear(int bits, int factor, int offset, const float* x, long rows, long columns, const uint8_t* weight,
+                long outputs, const float* weight_scale, int one_scale, const float* bias, float levels, float limit,
                 float epsilon, float* y, int threads) {
     const auto function = bits == 1 ? linear<1> : linear<2>;
-    function(x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, epsilon, y,
+    function(factor, offset, x, rows, columns, weight, outputs, weight_scale, one_scale, bias, levels, limit, epsilon, y,
              threads);
 }
 }

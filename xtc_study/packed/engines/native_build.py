@@ -96,7 +96,8 @@ def open_library(path: Path) -> ctypes.CDLL:
     pointer, long, real, integer = ctypes.c_void_p, ctypes.c_long, ctypes.c_float, ctypes.c_int
     library.xtc_linear.restype = None
     library.xtc_linear.argtypes = [
-        *(integer, pointer, long, long, pointer, long, pointer, integer, pointer, real, real, real, pointer, integer)
+        *(integer, integer, integer, pointer, long, long, pointer, long),
+        *(pointer, integer, pointer, real, real, real, pointer, integer),
     ]
     return library
 

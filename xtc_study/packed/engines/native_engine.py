@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xtc_study.compress.quantization.input_norm import EPSILON
+from xtc_study.compress.quantization.quantizers import WeightFormat
 from xtc_study.packed.engines import native_build
 from xtc_study.packed.engines.raw_memory import CPU, floats, inputs, packed_bytes, results
 from xtc_study.packed.engines.torch_engine import TorchEngine
@@ -75,6 +76,7 @@ class NativeEngine:
         y = results(*x.shape[:-1], outputs)
         _library().xtc_linear(
             module_format.weight.bits,
+            *_line(module_format.weight),
             flat.data_ptr(),
             flat.numel() // columns,
             columns,
@@ -94,27 +96,36 @@ class NativeEngine:
     def _elsewhere(self, layer: PackedLinear, x: Tensor) -> Tensor:
         """Compute a model that was loaded on the CPU and then moved: unpack it for good and use the torch engine."""
         assert layer.weight is not None and layer.format.weight is not None
-        integers = integers_of(layer.weight.cpu().numpy(), layer.format.shape, layer.format.weight.bits)
+        integers = integers_of(layer.weight.cpu().numpy(), layer.format.shape, layer.format.weight)
         layer.integers = torch.from_numpy(integers).to(x.device)
         layer.weight, layer.engine = None, self.torch
         return self.torch.linear(layer, x)
 
 
-def codes_of(integers: Integers, bits: int) -> Any:
-    """Convert -1, 0, 1 (outputs, inputs) to the bytes of native.cpp, in one dimension."""
-    (outputs, inputs), codes, steps = integers.shape, integers.view(np.uint8) + np.uint8(1), 8 // bits
-    codes = np.pad(codes >> 1 if bits == 1 else codes, ((0, -outputs % PANEL), (0, -inputs % (steps * QUAD))))
+def codes_of(integers: Integers, fmt: WeightFormat) -> Any:
+    """Convert integers (outputs, inputs) of 1 or 2 bits to the bytes of native.cpp, in one dimension."""
+    (outputs, inputs), steps = integers.shape, 8 // fmt.bits
+    factor, offset = _line(fmt)
+    codes = integers.view(np.uint8) + np.uint8(offset)
+    codes = np.pad(codes >> 1 if factor == 2 else codes, ((0, -outputs % PANEL), (0, -inputs % (steps * QUAD))))
     parts = codes.reshape(-1, PANEL, codes.shape[1] // (steps * QUAD), steps, QUAD).transpose(0, 2, 1, 4, 3)
-    return np.bitwise_or.reduce(parts << _shifts(bits), -1).reshape(-1)
+    return np.bitwise_or.reduce(parts << _shifts(fmt.bits), -1).reshape(-1)
 
 
-def integers_of(codes: Any, shape: tuple[int, int], bits: int) -> Integers:
+def integers_of(codes: Any, shape: tuple[int, int], fmt: WeightFormat) -> Integers:
     """Convert the bytes of native.cpp back to int8 (outputs, inputs)."""
-    steps = 8 // bits
+    steps, (factor, offset) = 8 // fmt.bits, _line(fmt)
     groups = -(-shape[1] // (steps * QUAD))
-    parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(bits) & (2**bits - 1)
+    parts = codes.reshape(-1, groups, PANEL, QUAD, 1) >> _shifts(fmt.bits) & (2**fmt.bits - 1)
     unsigned = parts.transpose(0, 2, 1, 4, 3).reshape(-1, groups * steps * QUAD)[: shape[0], : shape[1]]
-    return np.ascontiguousarray((unsigned * (2 if bits == 1 else 1)).astype(np.int8) - np.int8(1))
+    return np.ascontiguousarray((unsigned * factor).astype(np.int8) - np.int8(offset))
+
+
+def _line(fmt: WeightFormat) -> tuple[int, int]:
+    """Factor and offset that make a weight of its code: factor * code - offset."""
+    if fmt.is_odd:
+        return 2, 3
+    return (2, 1) if fmt.bits == 1 else (1, 1)
 
 
 def _shifts(bits: int) -> Any:
@@ -125,10 +136,10 @@ def _shifts(bits: int) -> Any:
 def _repacked(layer: PackedLinear) -> Tensor:
     """The file's bytes in the layout of native.cpp; converted a few panels at a time to save memory."""
     assert layer.weight is not None and layer.format.weight is not None
-    (_, columns), bits = layer.format.shape, layer.format.weight.bits
+    (_, columns), fmt = layer.format.shape, layer.format.weight
     rows = layer.weight.reshape(-1, layer.format.row_bytes)
     step = max(2**18 // columns // PANEL, 1) * PANEL
-    parts = [codes_of(layer.format.unpack(part).numpy(), bits) for part in rows.split(step)]
+    parts = [codes_of(layer.format.unpack(part).numpy(), fmt) for part in rows.split(step)]
     return torch.from_numpy(np.concatenate(parts))
 
 

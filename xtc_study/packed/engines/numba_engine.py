@@ -59,7 +59,7 @@ class NumbaEngine:
         if not suits:
             self.torch.prepare(layer)
             layer.engine = self.torch
-        elif bits == 2:
+        elif fmt is not None and bits == 2 and not fmt.is_odd:
             layer.weight = _two_bits(layer)
 
     def linear(self, layer: PackedLinear, x: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class NumbaEngine:
         scratch = getattr(_own, "scratch", None)
         if scratch is None or scratch.numel() < rows * columns:
             scratch = _own.scratch = torch.empty(rows * columns, dtype=torch.int8, device=CPU)
-        spread, wide = kernels.SPREAD[layer.format.weight.bits]
+        spread, wide = kernels.SPREAD[layer.format.weight.bits, layer.format.weight.is_odd]
         codes, target = packed_bytes(layer.weight).numpy(), scratch[: rows * columns].numpy().view(wide)
         if threads := _threads(rows * columns):
             loops.run(getattr(loops, spread.__name__), threads, codes, target, len(codes))

@@ -71,7 +71,23 @@ def spread_two_bits(codes, wide):  # type: ignore[no-untyped-def]
         )  # subtracts 1 from each byte
 
 
-SPREAD = {1: (spread_one_bit, np.uint64), 2: (spread_two_bits, np.uint32)}
+@njit("(uint8[::1], uint32[::1])", cache=True, nogil=True)
+def spread_odd(codes, wide):  # type: ignore[no-untyped-def]
+    """Unpack each byte's four weights -3, -1, 1, 3; wide (bytes,) is the scratch matrix viewed as 32-bit integers."""
+    for index in range(codes.shape[0]):
+        byte = np.uint32(codes[index])
+        four = (byte | byte << np.uint32(6) | byte << np.uint32(12) | byte << np.uint32(18)) & np.uint32(0x03030303)
+        wide[index] = ((four << np.uint32(1) | np.uint32(0x80808080)) - np.uint32(0x03030303)) ^ np.uint32(
+            0x80808080
+        )  # doubles each byte, and subtracts 3 from it
+
+
+SPREAD = {
+    (1, False): (spread_one_bit, np.uint64),
+    (2, False): (spread_two_bits, np.uint32),
+    (2, True): (spread_odd, np.uint32),
+}
+"""The loop that unpacks weights of so many bits, odd levels or not, and the type it writes."""
 
 
 @njit("(int32[:, ::1], float32[::1], float32[::1], float32[::1], float32[:, ::1])", cache=True, nogil=True)

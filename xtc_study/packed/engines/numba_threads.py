@@ -104,3 +104,12 @@ def spread_two_bits(job):  # type: ignore[no-untyped-def]
     start, stop = part(j[2])
     codes, wide = carray(pointer(j[0]), j[2], np.uint8), carray(pointer(j[1]), j[2], np.uint32)
     kernels.spread_two_bits(codes[start:stop], wide[start:stop])
+
+
+@cfunc("void(voidptr)", cache=True)
+def spread_odd(job):  # type: ignore[no-untyped-def]
+    """job: codes, wide; bytes."""
+    j = carray(job, 3, np.int64)
+    start, stop = part(j[2])
+    codes, wide = carray(pointer(j[0]), j[2], np.uint8), carray(pointer(j[1]), j[2], np.uint32)
+    kernels.spread_odd(codes[start:stop], wide[start:stop])
