@@ -137,13 +137,12 @@ BEYOND = {"warmdown": 0.5, "muon_learning_rate": 1e-3, "averaging": 0.9, "progre
     [
         (None, lambda: encoder(0), {}),
         ({}, lambda: encoder(0), {}),
-        (LEARNED, lambda: encoder(0), {}),
         (None, nomic, {}),
         ({}, lambda: encoder(0), BEYOND),
         (LEARNED, lambda: encoder(0), BEYOND),
     ],
     ids=[
-        "teacher", "1-bit student", "learned scales", "names of its own", "beyond XTC, cut off at 2 bits",
+        *("teacher", "1-bit student", "names of its own", "beyond XTC, cut off at 2 bits"),
         "learned scales after 32 bits",
     ],
 )  # fmt: skip
