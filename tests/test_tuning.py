@@ -138,8 +138,8 @@ def test_trials_of_each_task_and_arm_by_hand() -> None:
         (task, arm) for task in ("cola", "sst2") for arm in ("32-bit, A8", "1-bit, A8")
     ]
     first = tuned[0]
-    assert first.own == {"learning_rate": 2e-4}
-    assert [point["learning_rate"] for point in first.grid] == [2e-4, 5e-4, 1e-3]
+    assert first.own == {"learning_rate": 5e-4}
+    assert [point["learning_rate"] for point in first.grid] == [5e-4, 1.25e-3, 2.5e-3]
     assert [[trial.recipe.seed for trial in trials] for trials in first.trials] == [[0, 7]] * 3
     assert {trial.recipe.epochs for trials in first.trials for trial in trials} == {9}
     assert {trial.recipe.epochs for trials in tuned[2].trials for trial in trials} == {1}, "sst2 has budget B's one"
@@ -166,7 +166,7 @@ def test_a_tuned_run_is_the_run_of_the_study_of_rates() -> None:
     (run,) = planned(tasks=["cola"], seeds=[1], axes={"weights": ["1-bit"], "activations": ["A8"]})
     rates = planned("13_learning_rate", tasks=["cola"], seeds=[1])
     (other,) = [one for one in rates if one.arm == "1-bit, rate x2.5"]
-    assert tuned_run(run, {"learning_rate": 5e-4}).run_id == other.run_id
+    assert tuned_run(run, {"learning_rate": 1.25e-3}).run_id == other.run_id
 
 
 def test_a_run_that_waits_has_no_other_run_s_folder() -> None:
@@ -179,7 +179,8 @@ def test_a_run_that_waits_has_no_other_run_s_folder() -> None:
 
 @pytest.mark.parametrize("study", ["10_stages", "11_budget", "12_bits", "15_layers", "18_xtc"])
 def test_studies_are_tuned_at_mini_and_paper_and_not_at_smoke(study: str) -> None:
-    for profile, tuned in (("mini", Tune.of(RATES)), ("paper", Tune.of(RATES)), ("smoke", Tune())):
+    mini = Tune.of({"learning_rate": ["x0.4", "x1", "x2", "x4"]})
+    for profile, tuned in (("mini", mini), ("paper", Tune.of(RATES)), ("smoke", Tune())):
         spec = study_at(load_study(study), profile)
         assert chosen_tune(spec, load_profile(profile), None, {}) == tuned
         assert chosen_tune(spec, load_profile(profile), "none", {}) == Tune()
