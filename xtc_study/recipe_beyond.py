@@ -34,7 +34,7 @@ class BeyondXtc(XtcFields):
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: the matrices of the student's linears take Muon's steps (orthogonalised momentum), all else AdamW's."""
     muon_learning_rate: Positive = 2e-4
-    """Peak rate of Muon, in the unit of AdamW's (updates have the same root mean square)."""
+    """Peak rate of Muon, in a reduction too, in the unit of AdamW's (updates have the same root mean square)."""
     averaging: ShareOfSteps = 0
     """Decay of the exponential average of the student's weights that ends each stage. 0: the last weights."""
 

@@ -143,6 +143,7 @@ def test_effects_of_made_up_runs(tmp_path: Path) -> None:
     make_runs(tmp_path, planned, {"rate": 0.1, "decay": -0.05})
     frame = collect(tmp_path, planned)
     assert missing(frame, spec) == ""
+    assert missing(frame, spec, ["rte"]).endswith("on every task; no run on rte is done yet.")
     found = effects_of(tmp_path, frame, spec)
     by_factor = found.by_factor()
     assert list(by_factor) == ["rate", "decay", "scale", "warm-up"]

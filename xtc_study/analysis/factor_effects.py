@@ -90,17 +90,20 @@ def effects_of(runs_folder: Path, frame: pd.DataFrame, spec: StudySpec) -> Desig
     return DesignEffects(fraction, _adjusted(main), _adjusted(pairs))
 
 
-def missing(frame: pd.DataFrame, spec: StudySpec) -> str:
+def missing(frame: pd.DataFrame, spec: StudySpec, tasks: Sequence[str] = ()) -> str:
     """Say what is missing before effects can be estimated, if anything is: without an arm the others are not balanced.
 
     Args:
         frame: rows of ``analysis.collect.collect`` of the study.
         spec: the study at its profile.
+        tasks: those of the planned runs; without them, those of the rows.
     """
     primary = frame[frame["is_primary"]]
     need = f"Effects need a seed that all {len(spec.arms)} arms have done on every task"
     if primary.empty:
         return f"{need}; no run is done yet."
+    if undone := [task for task in dict.fromkeys(tasks) if task not in set(primary["task"])]:
+        return f"{need}; no run on {undone[0]} is done yet."
     for task, rows in primary.groupby("task", sort=False):
         done = rows.groupby("seed")["arm"].agg(set)
         if not (done.map(len) == len(spec.arms)).any():

@@ -192,17 +192,22 @@ class LazyStudyPage(StudyPage):
             return answers(self.source.spec.claims, {}, nothing_done=True)
         comparisons, broken = self._comparisons
         effects, why = self._effects
-        if self.source.spec.design and effects is None and not missing(self.frame, self.source.spec):
+        if self.source.spec.design and effects is None and not self._unbalanced:
             broken = {**broken, **{(axis, OF_FACTORS): why for axis in self.source.spec.axes}}
         of_factors = effects.by_factor() if effects else {}
         return answers(self.source.spec.claims, {**comparisons, OF_FACTORS: of_factors}, broken)
+
+    @cached_property
+    def _unbalanced(self) -> str:
+        """What is missing before effects of factors can be estimated; empty where nothing is."""
+        return missing(self.frame, self.source.spec, [run.recipe.task for run in self.source.planned])
 
     @cached_property
     def _effects(self) -> tuple[DesignEffects | None, str]:
         """Of a study with a design, the effects of its factors; None with the reason where there are none."""
         if self.source.spec.design is None:
             return None, NO_DESIGN
-        if why := missing(self.frame, self.source.spec):
+        if why := self._unbalanced:
             return None, why
         try:
             return effects_of(self.source.runs_folder, self.frame, self.source.spec), ""
